@@ -1,0 +1,289 @@
+//! A multi-layer perceptron with the interface of scikit-learn and of the assignment.
+
+use ndarray::{Array2, ArrayView2, Ix2};
+
+use crate::error::Error;
+use crate::init::Init;
+use crate::kernels::elementwise::softmax_rows;
+use crate::layers::{Activation, Sequential, dense};
+use crate::loss::Targets;
+use crate::metrics::largest;
+use crate::model::Model;
+use crate::optim::Sgd;
+use crate::train::{Callback, Dataset, History, Trainer};
+
+/// What a [`MlpClassifier`] is made of. The default is the assignment's network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MlpParameters {
+    /// Number of layers of nodes, input and output included: the length of `layer_sizes`.
+    pub n_layers: usize,
+    /// Nodes in each layer: inputs, hidden ..., classes.
+    pub layer_sizes: Vec<usize>,
+    /// Activation of the hidden layers; `"relu".parse()?` gives it by name.
+    pub activation: Activation,
+    /// Factor of the gradient in each step.
+    pub learning_rate: f64,
+    /// First values of the weights; biases start at zero.
+    pub weight_init: Init,
+    /// Samples in a step.
+    pub batch_size: usize,
+    /// Passes over the training data.
+    pub num_epochs: usize,
+    /// Gives the first weights and the order of samples.
+    pub seed: u64,
+}
+
+impl Default for MlpParameters {
+    fn default() -> Self {
+        Self {
+            n_layers: 5,
+            layer_sizes: vec![784, 256, 128, 64, 10],
+            activation: Activation::Relu,
+            learning_rate: 0.1,
+            weight_init: Init::Normal,
+            batch_size: 32,
+            num_epochs: 100,
+            seed: 0,
+        }
+    }
+}
+
+/// A classifier of dense layers, trained by stochastic gradient descent on cross-entropy.
+///
+/// ```
+/// use backstitch_core::classifier::{MlpClassifier, MlpParameters};
+/// use backstitch_core::Init;
+/// use ndarray::array;
+/// let inputs = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
+/// let labels = [0, 1, 1, 0];
+/// let mut classifier = MlpClassifier::new(MlpParameters {
+///     n_layers: 3,
+///     layer_sizes: vec![2, 8, 2],
+///     activation: "tanh".parse()?,
+///     learning_rate: 0.5,
+///     weight_init: Init::GlorotUniform,
+///     batch_size: 4,
+///     num_epochs: 500,
+///     seed: 1,
+/// })?;
+/// classifier.fit(inputs.view(), &labels)?;
+/// assert_eq!(classifier.predict(inputs.view())?, labels);
+/// assert_eq!(classifier.score(inputs.view(), &labels)?, 1.0);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct MlpClassifier {
+    parameters: MlpParameters,
+    model: Model,
+}
+
+impl MlpClassifier {
+    /// A classifier with first weights.
+    ///
+    /// # Errors
+    /// If the parameters contradict each other or one of them is impossible: the message says
+    /// which, and what is allowed.
+    pub fn new(parameters: MlpParameters) -> Result<Self, Error> {
+        let sizes = &parameters.layer_sizes;
+        if parameters.n_layers != sizes.len() {
+            let expected = format!("{}, the length of layer_sizes {sizes:?}", sizes.len());
+            return Err(Error::argument("n_layers", expected, parameters.n_layers));
+        }
+        if sizes.len() < 2 || sizes.contains(&0) {
+            let expected = "at least an input and an output size, all above 0";
+            return Err(Error::argument("layer_sizes", expected, format!("{sizes:?}")));
+        }
+        Sgd::<f32>::new(parameters.learning_rate)?;
+        Trainer::new(parameters.num_epochs, parameters.batch_size, parameters.seed)?;
+        if parameters.num_epochs == 0 {
+            return Err(Error::argument("num_epochs", "at least 1", 0));
+        }
+        let model = Self::first_model(&parameters)?;
+        Ok(Self { parameters, model })
+    }
+
+    fn first_model(parameters: &MlpParameters) -> Result<Model, Error> {
+        let last = parameters.layer_sizes.len() - 2;
+        let mut net = Sequential::new();
+        for (i, &units) in parameters.layer_sizes[1..].iter().enumerate() {
+            let activation = if i == last { Activation::Linear } else { parameters.activation };
+            net = net.push(dense(units, activation).init(parameters.weight_init));
+        }
+        Model::new(net, &parameters.layer_sizes[..1], parameters.seed)
+    }
+
+    /// Trains a new model on inputs `[n, features]` and their n classes.
+    ///
+    /// # Errors
+    /// See [`Trainer::fit`].
+    pub fn fit(&mut self, inputs: ArrayView2<'_, f32>, labels: &[usize]) -> Result<History, Error> {
+        self.fit_with(inputs, labels, None, &mut [])
+    }
+
+    /// As [`fit`](Self::fit), with validation data and callbacks.
+    ///
+    /// # Errors
+    /// See [`Trainer::fit`].
+    pub fn fit_with(
+        &mut self,
+        inputs: ArrayView2<'_, f32>,
+        labels: &[usize],
+        validation: Option<(ArrayView2<'_, f32>, &[usize])>,
+        callbacks: &mut [&mut dyn Callback<f32>],
+    ) -> Result<History, Error> {
+        self.model = Self::first_model(&self.parameters)?;
+        let mut optimizer = Sgd::new(self.parameters.learning_rate)?;
+        self.resume(&mut optimizer, History::default(), (inputs, labels), validation, callbacks)
+    }
+
+    /// Goes on training after the epochs of a history. The model and the optimizer must be in the
+    /// state they had then: see [`model_mut`](Self::model_mut).
+    ///
+    /// # Errors
+    /// See [`Trainer::fit`].
+    pub fn resume(
+        &mut self,
+        optimizer: &mut Sgd,
+        history: History,
+        (inputs, labels): (ArrayView2<'_, f32>, &[usize]),
+        validation: Option<(ArrayView2<'_, f32>, &[usize])>,
+        callbacks: &mut [&mut dyn Callback<f32>],
+    ) -> Result<History, Error> {
+        let data = Dataset::new(inputs.into_dyn(), Targets::Classes(labels))?;
+        let validation = match validation {
+            Some((inputs, labels)) => Some(Dataset::new(inputs.into_dyn(), Targets::Classes(labels))?),
+            None => None,
+        };
+        let MlpParameters { num_epochs, batch_size, seed, .. } = self.parameters;
+        let trainer = Trainer::new(num_epochs, batch_size, seed)?.after(history);
+        trainer.fit(&mut self.model, optimizer, &data, validation.as_ref(), callbacks)
+    }
+
+    /// The probability of every class, `[n, classes]`.
+    ///
+    /// # Errors
+    /// If the inputs have another number of features.
+    pub fn predict_proba(&self, inputs: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
+        let logits = self.model.predict(&inputs.into_dyn())?;
+        let mut rows = logits.into_dimensionality::<Ix2>().expect("[n, classes]");
+        let width = rows.ncols();
+        softmax_rows(rows.as_slice_mut().expect("made row by row"), width);
+        Ok(rows)
+    }
+
+    /// The likeliest class of every sample.
+    ///
+    /// # Errors
+    /// If the inputs have another number of features.
+    pub fn predict(&self, inputs: ArrayView2<'_, f32>) -> Result<Vec<usize>, Error> {
+        let logits = self.model.predict(&inputs.into_dyn())?;
+        Ok(logits.outer_iter().map(|row| largest(row.iter().copied())).collect())
+    }
+
+    /// The share of samples whose likeliest class is their label.
+    ///
+    /// # Errors
+    /// If inputs and labels do not fit each other or the model.
+    pub fn score(&self, inputs: ArrayView2<'_, f32>, labels: &[usize]) -> Result<f64, Error> {
+        let data = Dataset::new(inputs.into_dyn(), Targets::Classes(labels))?;
+        Ok(crate::train::evaluate(&self.model, &data)?.1)
+    }
+
+    /// The parameters it was made with.
+    pub fn parameters(&self) -> &MlpParameters {
+        &self.parameters
+    }
+
+    /// The network.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The network, to load saved weights into.
+    pub fn model_mut(&mut self) -> &mut Model {
+        &mut self.model
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+
+    fn message(change: impl FnOnce(&mut MlpParameters)) -> String {
+        let mut parameters = MlpParameters::default();
+        change(&mut parameters);
+        MlpClassifier::new(parameters).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn contradictions_and_impossible_values_are_named() {
+        assert_eq!(
+            message(|p| p.n_layers = 4),
+            "n_layers: expected 5, the length of layer_sizes [784, 256, 128, 64, 10], got 4"
+        );
+        assert_eq!(
+            message(|p| (p.n_layers, p.layer_sizes) = (3, vec![784, 0, 10])),
+            "layer_sizes: expected at least an input and an output size, all above 0, got [784, 0, 10]"
+        );
+        assert_eq!(message(|p| p.batch_size = 0), "batch_size: expected at least 1, got 0");
+        assert_eq!(message(|p| p.num_epochs = 0), "num_epochs: expected at least 1, got 0");
+        for rate in [0.0, -0.1, f64::NAN, f64::INFINITY] {
+            assert_eq!(
+                message(|p| p.learning_rate = rate),
+                format!("learning_rate: expected a finite number above 0, got {rate}")
+            );
+        }
+    }
+
+    fn small() -> MlpClassifier {
+        MlpClassifier::new(MlpParameters {
+            n_layers: 2,
+            layer_sizes: vec![3, 2],
+            batch_size: 4,
+            num_epochs: 2,
+            ..MlpParameters::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn data_that_does_not_fit_is_named() {
+        let inputs = Array2::<f32>::zeros((4, 3));
+        let fit = |inputs: &Array2<f32>, labels: &[usize]| {
+            small().fit(inputs.view(), labels).unwrap_err().to_string()
+        };
+        assert_eq!(fit(&inputs, &[0, 1]), "targets: expected 4, one a sample, got 2");
+        assert_eq!(fit(&inputs, &[0, 1, 2, 0]), "label of sample 2: expected a class from 0 to 1, got 2");
+        assert_eq!(fit(&Array2::zeros((4, 5)), &[0; 4]), "inputs: expected [4, 3], got [4, 5]");
+        assert_eq!(fit(&Array2::zeros((0, 3)), &[]), "inputs: expected at least one sample, got [0, 3]");
+        assert_eq!(
+            fit(&Array2::zeros((3, 3)), &[0; 3]),
+            "batch_size: expected at most 3, the number of samples, got 4"
+        );
+        let wrong = small().predict(Array2::zeros((1, 4)).view()).unwrap_err().to_string();
+        assert_eq!(wrong, "input: expected [samples, 3], got [1, 4]");
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_stops_training_and_changes_nothing() {
+        let mut inputs = Array2::<f32>::zeros((4, 3));
+        inputs[[2, 1]] = f32::NAN;
+        let mut classifier = small();
+        let before = classifier.model().state()["dense1.weight"].to_array();
+        let error = classifier.fit(inputs.view(), &[0, 1, 0, 1]).unwrap_err().to_string();
+        assert!(error.starts_with("epoch 1, step 1: expected a finite training loss, got NaN"), "{error}");
+        assert_eq!(classifier.model().state()["dense1.weight"].to_array(), before);
+    }
+
+    #[test]
+    fn probabilities_sum_to_one_and_agree_with_predictions() {
+        let classifier = small();
+        let inputs = Array2::from_shape_fn((300, 3), |(i, j)| (i * 7 + j * 3) as f32 % 5.0 - 2.0);
+        let probabilities = classifier.predict_proba(inputs.view()).unwrap();
+        for (row, class) in probabilities.outer_iter().zip(classifier.predict(inputs.view()).unwrap()) {
+            assert!((row.sum() - 1.0).abs() < 1e-6);
+            assert!(row[class] >= row[1 - class]);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Proving a derivative: the one written by hand against central differences.
+//!
+//! A derivative is right when it agrees with (L(w + h) - L(w - h)) / 2h, computed from the forward
+//! pass alone, for every number w there is. All of it is in `f64`, where a step of h = 1e-5 leaves
+//! about ten correct digits.
+
+use std::fmt;
+
+use ndarray::ArrayD;
+use rand::Rng;
+use thiserror::Error as ThisError;
+
+use crate::error::Error;
+use crate::layer::{Context, Layer};
+use crate::layers::Sequential;
+use crate::loss::{CrossEntropy, Targets};
+use crate::model::Model;
+use crate::param::{Slot, SlotMut};
+use crate::rng::{Purpose, stream};
+use crate::tensor::Tensor;
+use crate::trace::{Keep, Trace};
+
+/// h: small enough for the neglected h² terms, large enough for rounding.
+const STEP: f64 = 1e-5;
+/// The largest relative error that passes.
+pub const TOLERANCE: f64 = 1e-6;
+/// Derivatives smaller than this are compared as if they were this large: the difference quotient
+/// itself is only good to some 1e-11.
+const FLOOR: f64 = 1e-4;
+
+/// One derivative, computed in both ways.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Of the loss with respect to what: `input`, or a parameter's name.
+    pub of: String,
+    /// Where in it.
+    pub index: Vec<usize>,
+    /// By hand.
+    pub analytic: f64,
+    /// By central differences.
+    pub numeric: f64,
+}
+
+impl Comparison {
+    /// |analytic - numeric| over the larger of the two (and of 1e-4).
+    pub fn relative_error(&self) -> f64 {
+        let scale = self.analytic.abs().max(self.numeric.abs()).max(FLOOR);
+        let error = (self.analytic - self.numeric).abs() / scale;
+        if error.is_nan() { f64::INFINITY } else { error }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { of, index, analytic, numeric } = self;
+        let error = self.relative_error();
+        write!(
+            f,
+            "{of}{index:?}: by hand {analytic:e}, by differences {numeric:e}, relative error {error:.1e}"
+        )
+    }
+}
+
+/// A check that passed.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// How many derivatives were compared.
+    pub compared: usize,
+    /// The one that agreed least.
+    pub worst: Comparison,
+}
+
+/// A check that did not pass, or could not be made.
+#[derive(Debug, ThisError)]
+#[non_exhaustive]
+pub enum GradientError {
+    /// A derivative is wrong.
+    #[error(
+        "expected derivatives to agree within {TOLERANCE:e}, got {wrong} of {compared} that do not; the worst is {worst}"
+    )]
+    Wrong {
+        /// How many disagree.
+        wrong: usize,
+        /// Of how many.
+        compared: usize,
+        /// The one that disagrees most.
+        worst: Comparison,
+    },
+    /// The model could not be built or run.
+    #[error(transparent)]
+    Model(#[from] Error),
+}
+
+/// Checks every derivative of one layer, with respect to its input and to every parameter, on a
+/// random batch. The loss is a random weighted sum of the outputs, so that every derivative of
+/// every output takes part.
+///
+/// ```
+/// use backstitch_core::{Activation, Context, gradcheck::check_layer, layers::dense};
+/// let passed = check_layer(dense(3, Activation::Tanh), &[5], 4, &Context::train(0, 0), 7)?;
+/// assert_eq!(passed.compared, 4 * 5 + 5 * 3 + 3);
+/// # Ok::<(), backstitch_core::gradcheck::GradientError>(())
+/// ```
+///
+/// # Errors
+/// If a derivative is wrong: the message names the worst, with its index and both values.
+pub fn check_layer(
+    layer: impl Layer<f64> + 'static,
+    input: &[usize],
+    batch: usize,
+    ctx: &Context,
+    seed: u64,
+) -> Result<Passed, GradientError> {
+    let mut model = Model::new(Sequential::new().named("layer", layer), input, seed)?;
+    let mut rng = stream(seed, Purpose::GradientCheck, 0, 0);
+    let mut random = |tensor: &mut Tensor<f64>| {
+        tensor.data_mut().iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0));
+    };
+    // Biases of zero would hide a mistake in their use.
+    model.visit_mut(&mut |slot| {
+        if let SlotMut::Param(param) = slot {
+            random(param.value_mut());
+        }
+    });
+    let mut x = Tensor::zeros(&model.input_shape().batched(batch));
+    random(&mut x);
+    let mut weights = Tensor::zeros(&model.output_shape().batched(batch));
+    random(&mut weights);
+    check(&mut model, &x, ctx, |y, dy| {
+        if let Some(dy) = dy {
+            dy.copy_from(&weights);
+        }
+        y.data().iter().zip(weights.data()).map(|(y, w)| y * w).sum()
+    })
+}
+
+/// Checks every derivative of the mean cross-entropy of a model on a batch, with respect to the
+/// inputs and to every parameter.
+///
+/// # Errors
+/// If a derivative is wrong: the message names the worst, with its index and both values.
+pub fn check_model(
+    model: &mut Model<f64>,
+    inputs: &ArrayD<f64>,
+    targets: Targets<'_, f64>,
+    ctx: &Context,
+) -> Result<Passed, GradientError> {
+    targets.check(model.output_shape().elements())?;
+    check(model, &Tensor::from_array(inputs)?, ctx, |y, dy| CrossEntropy.loss(y, targets, dy))
+}
+
+/// Checks a gradient against a function of a few numbers: for a derivative of your own.
+///
+/// ```
+/// use backstitch_core::gradcheck::check_function;
+/// let square = |x: &[f64]| x.iter().map(|x| x * x).sum();
+/// assert!(check_function(square, &[1.0, -2.0], &[2.0, -4.0]).is_ok());
+/// let error = check_function(square, &[1.0, -2.0], &[2.0, 4.0]).unwrap_err();
+/// assert!(error.to_string().contains("the worst is input[1]: by hand 4e0"));
+/// ```
+///
+/// # Errors
+/// If a derivative is wrong, or there are not as many as numbers.
+pub fn check_function(
+    f: impl Fn(&[f64]) -> f64,
+    x: &[f64],
+    gradient: &[f64],
+) -> Result<Passed, GradientError> {
+    if gradient.len() != x.len() {
+        return Err(Error::argument("gradient", format!("{} numbers", x.len()), gradient.len()).into());
+    }
+    let mut x = x.to_vec();
+    let mut comparisons = Vec::new();
+    for (i, &analytic) in gradient.iter().enumerate() {
+        let numeric = central_difference(x[i], |value| {
+            x[i] = value;
+            f(&x)
+        });
+        comparisons.push(Comparison { of: "input".to_owned(), index: vec![i], analytic, numeric });
+    }
+    judge(comparisons)
+}
+
+/// The gradients by hand from one backward pass, then a pair of forward passes for each number.
+fn check(
+    model: &mut Model<f64>,
+    x: &Tensor<f64>,
+    ctx: &Context,
+    loss: impl Fn(&Tensor<f64>, Option<&mut Tensor<f64>>) -> f64,
+) -> Result<Passed, GradientError> {
+    let mut trace = Trace::new(Keep::ForBackward);
+    let mut dx = Tensor::default();
+    model.clear_grads();
+    model.forward(x, &mut trace, ctx)?;
+    let Trace { y, dy, .. } = &mut trace;
+    loss(y, Some(dy));
+    model.backward(x, &mut trace, Some(&mut dx), ctx)?;
+
+    let mut forward = |model: &Model<f64>, x: &Tensor<f64>| {
+        model.forward(x, &mut trace, ctx).map(|()| loss(&trace.y, None))
+    };
+    let mut comparisons = Vec::new();
+    let mut moved = Tensor::default();
+    moved.copy_from(x);
+    for (i, &analytic) in dx.data().iter().enumerate() {
+        let mut failed = None;
+        let numeric = central_difference(x.data()[i], |value| {
+            moved.data_mut()[i] = value;
+            forward(model, &moved).unwrap_or_else(|error| {
+                failed = Some(error);
+                f64::NAN
+            })
+        });
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        comparisons.push(compare("input", &dx, i, analytic, numeric));
+    }
+    let mut grads = Vec::new();
+    model.visit(&mut |slot| {
+        if let Slot::Param(param) = slot
+            && let Some(grad) = param.grad()
+        {
+            grads.push((param.name().to_owned(), grad.to_array(), param.value().to_array()));
+        }
+    });
+    for (name, grad, value) in grads {
+        let grad = Tensor::from_array(&grad)?;
+        for (i, &at) in value.iter().enumerate() {
+            let mut failed = None;
+            let numeric = central_difference(at, |value| {
+                set(model, &name, i, value);
+                forward(model, x).unwrap_or_else(|error| {
+                    failed = Some(error);
+                    f64::NAN
+                })
+            });
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+            comparisons.push(compare(&name, &grad, i, grad.data()[i], numeric));
+        }
+    }
+    judge(comparisons)
+}
+
+/// (f(at + h) - f(at - h)) / 2h; leaves f called last with `at` itself.
+fn central_difference(at: f64, mut f: impl FnMut(f64) -> f64) -> f64 {
+    let difference = f(at + STEP) - f(at - STEP);
+    f(at);
+    difference / (2.0 * STEP)
+}
+
+fn set(model: &mut Model<f64>, name: &str, index: usize, value: f64) {
+    model.visit_mut(&mut |slot| {
+        if let SlotMut::Param(param) = slot
+            && param.name() == name
+        {
+            param.value_mut().data_mut()[index] = value;
+        }
+    });
+}
+
+fn compare(of: &str, tensor: &Tensor<f64>, position: usize, analytic: f64, numeric: f64) -> Comparison {
+    let mut index = Vec::new();
+    let mut rest = position;
+    for &length in tensor.shape().iter().rev() {
+        index.insert(0, rest % length);
+        rest /= length;
+    }
+    Comparison { of: of.to_owned(), index, analytic, numeric }
+}
+
+fn judge(comparisons: Vec<Comparison>) -> Result<Passed, GradientError> {
+    let compared = comparisons.len();
+    let wrong = comparisons.iter().filter(|c| c.relative_error() >= TOLERANCE).count();
+    let worst = comparisons.into_iter().max_by(|a, b| a.relative_error().total_cmp(&b.relative_error()));
+    let Some(worst) = worst else {
+        return Err(Error::argument("gradient check", "at least one derivative", 0).into());
+    };
+    if wrong > 0 {
+        Err(GradientError::Wrong { wrong, compared, worst })
+    } else {
+        Ok(Passed { compared, worst })
+    }
+}

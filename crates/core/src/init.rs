@@ -1,0 +1,136 @@
+//! First values of parameters.
+
+use std::str::FromStr;
+
+use ndarray::{ArrayD, IxDyn};
+use ndarray_rand::RandomExt;
+use ndarray_rand::rand_distr::{Normal, Uniform};
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::Error;
+use crate::layer::Fan;
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// How the first values of a weight are drawn. Biases start at zero.
+///
+/// ```
+/// use backstitch_core::Init;
+/// assert_eq!("glorot_uniform".parse::<Init>()?, Init::GlorotUniform);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Init {
+    /// All zero. Units of a layer then stay equal for ever: a lesson, not a method.
+    Zero,
+    /// Uniform in [-1, 1), times 0.01.
+    Random,
+    /// Standard normal, times 0.01.
+    Normal,
+    /// Uniform in ±sqrt(6 / (inputs + outputs)) (Glorot and Bengio 2010, equation 16).
+    #[default]
+    GlorotUniform,
+    /// Normal with variance 2 / (inputs + outputs) (Glorot and Bengio 2010, equation 12).
+    GlorotNormal,
+    /// Uniform in ±sqrt(6 / inputs), for ReLU (He et al. 2015, section 2.2).
+    HeUniform,
+    /// Normal with variance 2 / inputs, for ReLU (He et al. 2015, equation 10).
+    HeNormal,
+}
+
+impl Init {
+    /// Every initializer with the name it is called by.
+    pub const NAMES: [(&'static str, Self); 7] = [
+        ("zero", Self::Zero),
+        ("random", Self::Random),
+        ("normal", Self::Normal),
+        ("glorot_uniform", Self::GlorotUniform),
+        ("glorot_normal", Self::GlorotNormal),
+        ("he_uniform", Self::HeUniform),
+        ("he_normal", Self::HeNormal),
+    ];
+
+    /// A tensor of first values, drawn in `f64` so that `f32` and `f64` models start alike.
+    pub fn tensor<F: Scalar>(self, shape: &[usize], fan: Fan, rng: &mut ChaCha8Rng) -> Tensor<F> {
+        let (inputs, outputs) = (fan.inputs as f64, fan.outputs as f64);
+        let values = match self {
+            Self::Zero => ArrayD::zeros(IxDyn(shape)),
+            Self::Random => uniform(shape, 0.01, rng),
+            Self::Normal => normal(shape, 0.01, rng),
+            Self::GlorotUniform => uniform(shape, (6.0 / (inputs + outputs)).sqrt(), rng),
+            Self::GlorotNormal => normal(shape, (2.0 / (inputs + outputs)).sqrt(), rng),
+            Self::HeUniform => uniform(shape, (6.0 / inputs).sqrt(), rng),
+            Self::HeNormal => normal(shape, (2.0 / inputs).sqrt(), rng),
+        };
+        let mut tensor = Tensor::zeros(shape);
+        for (to, from) in tensor.data_mut().iter_mut().zip(&values) {
+            *to = F::from_f64(*from);
+        }
+        tensor
+    }
+}
+
+fn uniform(shape: &[usize], bound: f64, rng: &mut ChaCha8Rng) -> ArrayD<f64> {
+    let distribution = Uniform::new(-bound, bound).expect("the bound is finite and above 0");
+    ArrayD::random_using(IxDyn(shape), distribution, rng)
+}
+
+fn normal(shape: &[usize], deviation: f64, rng: &mut ChaCha8Rng) -> ArrayD<f64> {
+    let distribution = Normal::new(0.0, deviation).expect("the deviation is finite and above 0");
+    ArrayD::random_using(IxDyn(shape), distribution, rng)
+}
+
+impl FromStr for Init {
+    type Err = Error;
+    fn from_str(name: &str) -> Result<Self, Error> {
+        crate::error::by_name("weight_init", &Self::NAMES, name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Purpose, stream};
+
+    const FAN: Fan = Fan { inputs: 300, outputs: 100 };
+
+    fn moments(init: Init) -> (f64, f64, f64) {
+        let mut rng = stream(1, Purpose::Initialize, 0, 0);
+        let tensor: Tensor<f64> = init.tensor(&[300, 100], FAN, &mut rng);
+        let values = tensor.data();
+        let mean = values.iter().sum::<f64>() / 3e4;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 3e4;
+        (mean, variance.sqrt(), values.iter().fold(0.0, |a: f64, v| a.max(v.abs())))
+    }
+
+    #[test]
+    fn spread_and_bounds_are_those_of_the_papers() {
+        let uniform_deviation = |bound: f64| bound / 3.0_f64.sqrt();
+        let glorot = (6.0_f64 / 400.0).sqrt();
+        let he = (6.0_f64 / 300.0).sqrt();
+        for (init, deviation, bound) in [
+            (Init::Random, uniform_deviation(0.01), 0.01),
+            (Init::Normal, 0.01, f64::INFINITY),
+            (Init::GlorotUniform, uniform_deviation(glorot), glorot),
+            (Init::GlorotNormal, (2.0_f64 / 400.0).sqrt(), f64::INFINITY),
+            (Init::HeUniform, uniform_deviation(he), he),
+            (Init::HeNormal, (2.0_f64 / 300.0).sqrt(), f64::INFINITY),
+        ] {
+            let (mean, spread, largest) = moments(init);
+            assert!(mean.abs() < 0.02 * deviation, "{init:?} mean {mean}");
+            assert!((spread / deviation - 1.0).abs() < 0.02, "{init:?} deviation {spread}");
+            assert!(largest <= bound, "{init:?} largest {largest}");
+        }
+        assert_eq!(moments(Init::Zero), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_with_the_allowed_ones() {
+        let message = "xavier".parse::<Init>().unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "weight_init: expected one of zero, random, normal, glorot_uniform, glorot_normal, \
+             he_uniform, he_normal, got xavier"
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! Loops over numbers side by side, compiled several times and chosen when the program runs.
+//!
+//! `pulp` compiles the closure it is given once for each instruction set (AVX-512, AVX2, plain), so
+//! the loops here are ordinary ones and a user's build needs no `target-cpu`. A fused multiply-add
+//! is written where it is meant; nothing else is reordered, so all of the versions give the same
+//! bits except where the hardware has no fused multiply-add and the library's is called instead,
+//! which is slower and equal.
+
+use rayon::prelude::*;
+
+use crate::scalar::Scalar;
+
+/// Above this many numbers a loop is cut into chunks of this size for several threads.
+const CHUNK: usize = 32 * 1024;
+
+/// `f(x, y)` over two slices of one length, `x` to change.
+pub fn update_with<F: Scalar>(x: &mut [F], y: &[F], f: impl Fn(&mut F, F) + Sync) {
+    let body = |x: &mut [F], y: &[F]| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (x, &y) in x.iter_mut().zip(y) {
+                    f(x, y);
+                }
+            },
+        );
+    };
+    if x.len() <= CHUNK {
+        body(x, y);
+    } else {
+        x.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(x, y)| body(x, y));
+    }
+}
+
+/// `f(x, y, z)` over three slices of one length, `x` and `y` to change.
+pub fn update_two_with<F: Scalar>(x: &mut [F], y: &mut [F], z: &[F], f: impl Fn(&mut F, &mut F, F) + Sync) {
+    let body = |x: &mut [F], y: &mut [F], z: &[F]| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for ((x, y), &z) in x.iter_mut().zip(y).zip(z) {
+                    f(x, y, z);
+                }
+            },
+        );
+    };
+    if x.len() <= CHUNK {
+        body(x, y, z);
+    } else {
+        x.par_chunks_mut(CHUNK)
+            .zip(y.par_chunks_mut(CHUNK))
+            .zip(z.par_chunks(CHUNK))
+            .for_each(|((x, y), z)| body(x, y, z));
+    }
+}
+
+/// `row = f(row + bias)` for each row of `rows`, elementwise: the end of a dense layer.
+pub fn add_bias_and<F: Scalar>(rows: &mut [F], bias: &[F], f: impl Fn(F) -> F + Sync) {
+    let width = bias.len();
+    let body = |rows: &mut [F]| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for row in rows.chunks_exact_mut(width) {
+                    for (x, &b) in row.iter_mut().zip(bias) {
+                        *x = f(*x + b);
+                    }
+                }
+            },
+        );
+    };
+    if rows.len() <= CHUNK {
+        body(rows);
+    } else {
+        let rows_a_chunk = (CHUNK / width).max(1);
+        rows.par_chunks_mut(rows_a_chunk * width).for_each(body);
+    }
+}
+
+/// Adds up the rows of `rows` into `sums`, in order.
+pub fn add_rows<F: Scalar>(rows: &[F], sums: &mut [F]) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact(sums.len()) {
+                for (sum, &x) in sums.iter_mut().zip(row) {
+                    *sum += x;
+                }
+            }
+        },
+    );
+}
+
+/// Each row becomes its softmax: `exp(x - max) / sum(exp(x - max))`, which no large value
+/// overflows. Returns nothing; a row with a NaN becomes NaN.
+pub fn softmax_rows<F: Scalar>(rows: &mut [F], width: usize) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact_mut(width) {
+                softmax(row);
+            }
+        },
+    );
+}
+
+/// The softmax of one row, in place; returns the logarithm of `sum(exp(x))`.
+#[inline(always)]
+pub(crate) fn softmax<F: Scalar>(row: &mut [F]) -> F {
+    let largest = row.iter().fold(F::neg_infinity(), |a, &b| if b > a { b } else { a });
+    for x in row.iter_mut() {
+        *x = (*x - largest).exponential();
+    }
+    let sum = row.iter().fold(F::zero(), |a, &b| a + b);
+    let scale = F::one() / sum;
+    for x in row.iter_mut() {
+        *x *= scale;
+    }
+    largest + sum.ln()
+}
+
+/// Runs a closure compiled for the best instruction set this machine has. Mark the closure
+/// `#[inline(always)]`, or nothing is gained.
+#[inline(always)]
+pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// e^x within 2 units in the last place, without a branch.
+///
+/// x = n ln 2 + r with |r| <= ln 2 / 2; a polynomial of degree 6 gives e^r (coefficients: S. Moshier,
+/// Cephes, `expf.c`), and adding n to the exponent bits multiplies by 2^n.
+#[inline(always)]
+pub(crate) fn exp_f32(x: f32) -> f32 {
+    // Adding and subtracting 1.5 * 2^23 rounds to an integer, left in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    // Below this the result has no full exponent left, and is taken as 0.
+    const SMALLEST: f32 = -86.9;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    // Comparisons that are false for NaN, so that a NaN stays one.
+    let bounded = if x > 89.0 { 89.0 } else { x };
+    let bounded = if bounded < SMALLEST { SMALLEST } else { bounded };
+    let shifted = bounded.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = n.mul_add(-LN_2_LOW, n.mul_add(-LN_2_HIGH, bounded));
+    let mut p = 1.987_569_1e-4_f32;
+    p = p.mul_add(r, 1.398_199_9e-3);
+    p = p.mul_add(r, 8.333_452e-3);
+    p = p.mul_add(r, 4.166_579_6e-2);
+    p = p.mul_add(r, 1.666_666_5e-1);
+    p = p.mul_add(r, 0.5);
+    p = p.mul_add(r * r, r + 1.0);
+    // 2^(n-1), then twice that: n = 128 has no exponent of its own, and must end in infinity.
+    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(126) << 23;
+    let y = p * f32::from_bits(exponent) * 2.0;
+    if x < SMALLEST { 0.0 } else { y }
+}
+
+/// tanh x. Below 0.625 an odd polynomial (Cephes, `tanhf.c`), which keeps small values exact to
+/// the last places; above, 1 - 2 / (e^2x + 1).
+#[inline(always)]
+pub(crate) fn tanh_f32(x: f32) -> f32 {
+    let z = x.abs();
+    let large = 1.0 - 2.0 / (exp_f32(z + z) + 1.0);
+    let s = x * x;
+    let mut p = -5.704_988_7e-3_f32;
+    p = p.mul_add(s, 2.063_909e-2);
+    p = p.mul_add(s, -5.373_971_6e-2);
+    p = p.mul_add(s, 1.333_144_2e-1);
+    p = p.mul_add(s, -3.333_328e-1);
+    let small = p.mul_add(s * x, x);
+    if z < 0.625 { small } else { large.copysign(x) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units_in_last_place(got: f32, exact: f64) -> f64 {
+        let nearest = (exact as f32).abs();
+        let spacing = f64::from(nearest.next_up()) - f64::from(nearest);
+        (f64::from(got) - exact).abs() / spacing
+    }
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place() {
+        let mut worst = 0.0_f64;
+        for i in -869_000..=887_000 {
+            let x = i as f32 * 1e-4;
+            worst = worst.max(units_in_last_place(exp_f32(x), f64::from(x).exp()));
+        }
+        assert!(worst < 2.0, "{worst}");
+    }
+
+    #[test]
+    fn exp_ends_in_zero_and_infinity_and_passes_nan_on() {
+        assert_eq!(exp_f32(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp_f32(-1000.0), 0.0);
+        assert_eq!(exp_f32(89.0), f32::INFINITY);
+        assert_eq!(exp_f32(f32::INFINITY), f32::INFINITY);
+        assert!(exp_f32(f32::NAN).is_nan());
+        assert_eq!(exp_f32(0.0), 1.0);
+    }
+
+    #[test]
+    fn tanh_is_within_three_units_in_the_last_place() {
+        let mut worst = 0.0_f64;
+        for i in -200_000..=200_000 {
+            let x = i as f32 * 5e-5;
+            worst = worst.max(units_in_last_place(tanh_f32(x), f64::from(x).tanh()));
+        }
+        assert!(worst < 3.0, "{worst}");
+        assert_eq!(tanh_f32(-50.0), -1.0);
+        assert!(tanh_f32(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn softmax_survives_large_values_and_shows_nan() {
+        let mut rows = [1000.0_f32, 1000.0, -1000.0, f32::NAN, 0.0, 0.0];
+        softmax_rows(&mut rows, 3);
+        assert_eq!(rows[..3], [0.5, 0.5, 0.0]);
+        assert!(rows[3..].iter().all(|p| p.is_nan()));
+    }
+
+    #[test]
+    fn long_slices_are_updated_in_every_chunk() {
+        let mut x = vec![1.0_f64; 3 * CHUNK + 5];
+        let y: Vec<f64> = (0..x.len()).map(|i| i as f64).collect();
+        update_with(&mut x, &y, |x, y| *x += y);
+        assert!(x.iter().enumerate().all(|(i, &x)| x == i as f64 + 1.0));
+    }
+}

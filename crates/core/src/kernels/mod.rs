@@ -1,0 +1,5 @@
+//! The inner loops, each in its plain form in [`naive`] and in its fast form beside it.
+
+pub mod elementwise;
+pub mod gemm;
+pub mod naive;

@@ -1,0 +1,151 @@
+//! The one trait every layer has, whether it learns, counts or only reshapes.
+
+use std::fmt::Debug;
+
+use crate::cost::Cost;
+use crate::error::{ShapeError, join_path};
+use crate::init::Init;
+use crate::param::{Param, Slot, SlotMut};
+use crate::rng::{Purpose, stream};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::trace::Trace;
+
+/// Whether a pass is for learning or for using what was learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch statistics, dropout.
+    Train,
+    /// Running statistics, no dropout.
+    Evaluate,
+}
+
+/// The circumstances of one pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// Training or evaluation.
+    pub mode: Mode,
+    /// Whether a backward pass adds to the gradients of parameters. Without it only gradients with
+    /// respect to inputs and activations are computed, and the model stays as it is.
+    pub param_grads: bool,
+    /// The run's seed, for layers that draw random numbers.
+    pub seed: u64,
+    /// Steps taken since training began.
+    pub step: u64,
+}
+
+impl Context {
+    /// A pass that trains, at the given step of a run.
+    pub fn train(seed: u64, step: u64) -> Self {
+        Self { mode: Mode::Train, param_grads: true, seed, step }
+    }
+
+    /// A pass that leaves everything as it is: prediction, or gradients for looking inside.
+    pub fn evaluate() -> Self {
+        Self { mode: Mode::Evaluate, param_grads: false, seed: 0, step: 0 }
+    }
+}
+
+/// Where in a model a layer is being built: its path and the seed of the model.
+#[derive(Debug, Clone)]
+pub struct Place {
+    path: String,
+    seed: u64,
+}
+
+impl Place {
+    /// The outermost place.
+    pub(crate) fn root(seed: u64) -> Self {
+        Self { path: String::new(), seed }
+    }
+
+    /// The place of the child called `name`.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Self {
+        Self { path: join_path(&self.path, name), seed: self.seed }
+    }
+
+    /// A new parameter of the layer at this place. Its first values depend on the seed and on its
+    /// full name, so a layer added elsewhere in the model does not change them.
+    pub fn param<F: Scalar>(&self, name: &str, shape: &[usize], init: Init, fan: Fan) -> Param<F> {
+        let name = join_path(&self.path, name);
+        let mut rng = stream(self.seed, Purpose::Initialize, name_hash(&name), 0);
+        Param::new(name, init.tensor(shape, fan, &mut rng))
+    }
+}
+
+/// FNV-1a, 64 bits: a hash that is the same in every version and on every machine.
+fn name_hash(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// How many inputs a unit sees and how many units see an input: what initializers scale by.
+#[derive(Debug, Clone, Copy)]
+pub struct Fan {
+    /// Inputs of a unit.
+    pub inputs: usize,
+    /// Outputs that an input reaches.
+    pub outputs: usize,
+}
+
+/// A function and its derivative.
+///
+/// What is learned is the layer's; what happened in one pass is the [`Trace`]'s. So a pass needs
+/// only `&self`, many threads can predict with one model, and a pass made to look at gradients
+/// cannot move anything.
+///
+/// No method has a default body: a container that forgot its children would do so in silence.
+pub trait Layer<F: Scalar>: Debug + Send + Sync {
+    /// What the layer is, in a few words that begin with its kind: `Dense 256, relu`.
+    fn describe(&self) -> String;
+
+    /// Shape of one sample's output, or why this layer cannot take such an input.
+    ///
+    /// # Errors
+    /// If the layer cannot take the input, or was configured with something impossible.
+    fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError>;
+
+    /// Makes the parameters for inputs of this shape, which [`output_shape`](Self::output_shape)
+    /// has accepted, and gives every one its full name.
+    fn build(&mut self, input: &[usize], place: &Place);
+
+    /// y = f(x; parameters): writes `t.y` and what backward will want.
+    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, ctx: &Context);
+
+    /// Reads `t.y` and `t.dy`; adds dL/dparameters where `ctx.param_grads` asks for it and the
+    /// parameter is trainable; overwrites `dx` with dL/dx where the caller wants it.
+    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context);
+
+    /// Folds what a training pass saw into buffers, once a step.
+    fn commit(&mut self, t: &Trace<F>);
+
+    /// Shows every parameter and every buffer, always in the same order.
+    fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>));
+
+    /// As [`visit`](Self::visit), to change them.
+    fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>));
+
+    /// What a pass over one sample of this shape takes.
+    fn cost(&self, input: &[usize]) -> Cost;
+
+    /// The layers inside this one, in the order in which they run; empty for most.
+    fn children(&self) -> &[Child<F>];
+}
+
+/// A layer inside a container, with the name by which paths call it.
+#[derive(Debug)]
+pub struct Child<F: Scalar> {
+    /// Unique among its siblings.
+    pub name: String,
+    /// The layer.
+    pub layer: Box<dyn Layer<F>>,
+}
+
+/// Whether any parameter of the layer is trainable.
+pub(crate) fn has_trainable<F: Scalar>(layer: &dyn Layer<F>) -> bool {
+    let mut found = false;
+    layer.visit(&mut |slot| found |= matches!(slot, Slot::Param(param) if param.trainable));
+    found
+}

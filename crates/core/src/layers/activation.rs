@@ -1,0 +1,241 @@
+//! Activations: as a field of a layer that has weights, and as layers of their own.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::cost::Cost;
+use crate::error::{Error, ShapeError, by_name};
+use crate::kernels::elementwise::{add_bias_and, softmax_rows, update_with, vectorised};
+use crate::layer::{Child, Context, Layer, Place};
+use crate::param::{Slot, SlotMut};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::trace::Trace;
+
+/// A function applied to every number, or (softmax) to every row along the last axis.
+///
+/// With z the input, y the output and L the loss, each derivative is written in terms of y, so
+/// that nothing but the output need be kept:
+///
+/// | activation | y | dL/dz |
+/// |---|---|---|
+/// | linear | z | dL/dy |
+/// | relu | max(z, 0) | dL/dy where y > 0, else 0 |
+/// | sigmoid | 1 / (1 + e^-z) | dL/dy · y (1 - y) |
+/// | tanh | tanh z | dL/dy · (1 - y²) |
+/// | softmax | e^z_i / Σ_j e^z_j | y_i (dL/dy_i - Σ_j dL/dy_j y_j) |
+///
+/// The last line is the product with softmax's whole Jacobian, dy_i/dz_j = y_i ([i = j] - y_j).
+/// Where softmax ends a classifier, leave it out and train on logits: the derivative of
+/// cross-entropy and softmax together is simpler and safe for large logits
+/// (see [`CrossEntropy`](crate::loss::CrossEntropy)).
+///
+/// ```
+/// use backstitch_core::Activation;
+/// assert_eq!("tanh".parse::<Activation>()?, Activation::Tanh);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activation {
+    /// The identity.
+    #[default]
+    Linear,
+    /// Rectified linear unit (Nair and Hinton 2010). The derivative at 0 is taken as 0.
+    Relu,
+    /// Logistic function.
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Probabilities that sum to 1 along the last axis.
+    Softmax,
+}
+
+impl Activation {
+    /// Every activation with the name it is called by.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("relu", Self::Relu),
+        ("sigmoid", Self::Sigmoid),
+        ("linear", Self::Linear),
+        ("tanh", Self::Tanh),
+        ("softmax", Self::Softmax),
+    ];
+
+    /// The name it is called by: `relu`.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, activation)| *activation == self).expect("all are listed").0
+    }
+
+    /// `y = activation(y)` in place, with rows of `width` numbers.
+    pub fn apply<F: Scalar>(self, y: &mut [F], width: usize) {
+        if self == Self::Softmax {
+            return softmax_rows(y, width);
+        }
+        // One loop for both uses: a bias of zeros would change -0.0, so it gets a loop of its own.
+        match self {
+            Self::Linear | Self::Softmax => {}
+            Self::Relu => each(y, relu),
+            Self::Sigmoid => each(y, sigmoid),
+            Self::Tanh => each(y, F::hyperbolic_tangent),
+        }
+    }
+
+    /// `y = activation(y + bias)` in place, with rows as long as the bias.
+    pub fn apply_with_bias<F: Scalar>(self, y: &mut [F], bias: &[F]) {
+        match self {
+            Self::Linear => add_bias_and(y, bias, |z| z),
+            Self::Relu => add_bias_and(y, bias, relu),
+            Self::Sigmoid => add_bias_and(y, bias, sigmoid),
+            Self::Tanh => add_bias_and(y, bias, F::hyperbolic_tangent),
+            Self::Softmax => {
+                add_bias_and(y, bias, |z| z);
+                softmax_rows(y, bias.len());
+            }
+        }
+    }
+
+    /// Turns dL/dy into dL/dz in place, with rows of `width` numbers.
+    pub fn differentiate<F: Scalar>(self, y: &[F], dy: &mut [F], width: usize) {
+        let one = F::one();
+        match self {
+            Self::Linear => {}
+            // Multiplying by 0 would turn an infinite gradient into NaN.
+            Self::Relu => update_with(dy, y, |d, y| *d = if y > F::zero() { *d } else { F::zero() }),
+            Self::Sigmoid => update_with(dy, y, |d, y| *d = *d * y * (one - y)),
+            Self::Tanh => update_with(dy, y, |d, y| *d *= one - y * y),
+            Self::Softmax => vectorised(
+                #[inline(always)]
+                || {
+                    for (d, y) in dy.chunks_exact_mut(width).zip(y.chunks_exact(width)) {
+                        let dot = d.iter().zip(y).fold(F::zero(), |sum, (&d, &y)| sum + d * y);
+                        for (d, &y) in d.iter_mut().zip(y) {
+                            *d = y * (*d - dot);
+                        }
+                    }
+                },
+            ),
+        }
+    }
+}
+
+/// False for NaN, so that a NaN is passed on and training can stop at it.
+#[inline(always)]
+fn relu<F: Scalar>(z: F) -> F {
+    if z < F::zero() { F::zero() } else { z }
+}
+
+#[inline(always)]
+fn sigmoid<F: Scalar>(z: F) -> F {
+    F::one() / (F::one() + (-z).exponential())
+}
+
+fn each<F: Scalar>(y: &mut [F], f: impl Fn(F) -> F) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for y in y {
+                *y = f(*y);
+            }
+        },
+    );
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Activation {
+    type Err = Error;
+    fn from_str(name: &str) -> Result<Self, Error> {
+        by_name("activation", &Self::NAMES, name)
+    }
+}
+
+/// An activation as a layer of its own. Input and output have one shape, any.
+#[derive(Debug)]
+pub struct ActivationLayer {
+    activation: Activation,
+}
+
+/// An activation as a layer of its own.
+pub fn activation(activation: Activation) -> ActivationLayer {
+    ActivationLayer { activation }
+}
+
+impl<F: Scalar> Layer<F> for ActivationLayer {
+    fn describe(&self) -> String {
+        format!("Activation {}", self.activation)
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
+        Ok(Shape::of(input))
+    }
+
+    fn build(&mut self, _input: &[usize], _place: &Place) {}
+
+    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
+        t.y.copy_from(x);
+        self.activation.apply(t.y.data_mut(), last_axis(x));
+    }
+
+    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, _ctx: &Context) {
+        if let Some(dx) = dx {
+            dx.copy_from(&t.dy);
+            self.activation.differentiate(t.y.data(), dx.data_mut(), last_axis(x));
+        }
+    }
+
+    fn commit(&mut self, _t: &Trace<F>) {}
+    fn visit<'a>(&'a self, _f: &mut dyn FnMut(Slot<'a, F>)) {}
+    fn visit_mut(&mut self, _f: &mut dyn FnMut(SlotMut<'_, F>)) {}
+
+    fn cost(&self, _input: &[usize]) -> Cost {
+        Cost::default()
+    }
+
+    fn children(&self) -> &[Child<F>] {
+        &[]
+    }
+}
+
+fn last_axis<F: Scalar>(x: &Tensor<F>) -> usize {
+    x.shape().last().copied().unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_activation() {
+        for (name, activation) in Activation::NAMES {
+            assert_eq!(name.parse::<Activation>().unwrap(), activation);
+            assert_eq!(activation.to_string(), name);
+        }
+        assert_eq!(
+            "swish".parse::<Activation>().unwrap_err().to_string(),
+            "activation: expected one of relu, sigmoid, linear, tanh, softmax, got swish"
+        );
+    }
+
+    #[test]
+    fn every_activation_passes_nan_on() {
+        for (name, activation) in Activation::NAMES {
+            let mut plain = [f32::NAN, 1.0];
+            activation.apply(&mut plain, 2);
+            assert!(plain[0].is_nan(), "{name}");
+            let mut biased = [f32::NAN, 1.0];
+            activation.apply_with_bias(&mut biased, &[0.5, 0.5]);
+            assert!(biased[0].is_nan(), "{name} with bias");
+        }
+    }
+
+    #[test]
+    fn relu_is_flat_at_zero() {
+        let mut d = [1.0_f32, 1.0, f32::INFINITY];
+        Activation::Relu.differentiate(&[0.0, 2.0, 0.0], &mut d, 3);
+        assert_eq!(d, [0.0, 1.0, 0.0]);
+    }
+}

@@ -1,0 +1,10 @@
+//! The layers, one file each. `dense` is the one to read first; `activation` is the smallest and
+//! the one to copy for a layer of your own.
+
+mod activation;
+mod dense;
+mod sequential;
+
+pub use activation::{Activation, ActivationLayer, activation};
+pub use dense::{Dense, dense};
+pub use sequential::Sequential;

@@ -1,0 +1,42 @@
+//! The network of backstitch: layers, losses and optimizers whose derivatives are written by hand.
+//!
+//! No files, no printing, no clocks. Reading order, an afternoon: [`tensor`](Tensor), [`param`],
+//! [`trace`], [`layer`], [`layers::Dense`], [`layers::Sequential`], [`loss`], [`optim::Sgd`],
+//! [`train`].
+
+pub mod classifier;
+pub mod cost;
+mod error;
+pub mod gradcheck;
+mod init;
+pub mod kernels;
+pub mod layer;
+pub mod layers;
+pub mod loss;
+pub mod metrics;
+mod model;
+pub mod optim;
+pub mod param;
+pub mod rng;
+mod scalar;
+mod shape;
+pub mod split;
+mod summary;
+mod tensor;
+pub mod trace;
+pub mod train;
+
+pub use classifier::MlpClassifier;
+pub use error::{Error, ShapeError};
+pub use init::Init;
+pub use layer::{Context, Layer, Mode};
+pub use layers::{Activation, Sequential};
+pub use loss::{CrossEntropy, Targets};
+pub use model::Model;
+pub use param::{Buffer, Param, Slot, SlotMut};
+pub use scalar::Scalar;
+pub use shape::{MAX_AXES, Shape};
+pub use summary::{Summary, SummaryLine};
+pub use tensor::Tensor;
+pub use trace::{Keep, Trace};
+pub use train::{Dataset, EpochRecord, History, Trainer};

@@ -1,0 +1,207 @@
+//! A network that knows its shapes: built, named, ready to be trained.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
+
+use crate::error::Error;
+use crate::layer::{Context, Layer, Place};
+use crate::layers::Sequential;
+use crate::param::{Slot, SlotMut};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::trace::{Keep, Trace};
+
+/// Samples predicted at once: enough for full speed, few enough for the cache.
+const PREDICTION_BATCH: usize = 256;
+
+/// A network with known shapes, its parameters made and named.
+///
+/// ```
+/// use backstitch_core::{Activation, Model, Sequential, layers::dense};
+/// use ndarray::Array;
+/// let net = Sequential::new()
+///     .named("hidden", dense(16, Activation::Tanh))
+///     .named("output", dense(3, Activation::Linear));
+/// let model: Model = Model::new(net, &[4], 42)?;
+/// let logits = model.predict(&Array::zeros((5, 4)).into_dyn().view())?;
+/// assert_eq!(logits.shape(), [5, 3]);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Model<F: Scalar = f32> {
+    net: Sequential<F>,
+    input: Shape,
+    output: Shape,
+}
+
+impl<F: Scalar> Model<F> {
+    /// Infers every shape from that of one input sample, and makes the parameters from the seed.
+    ///
+    /// # Errors
+    /// If a layer cannot take what comes to it; the message says which, what it expected and what
+    /// it got.
+    pub fn new(mut net: Sequential<F>, input: &[usize], seed: u64) -> Result<Self, Error> {
+        if input.is_empty() || input.len() >= crate::shape::MAX_AXES || input.contains(&0) {
+            let expected = format!("1 to {} axes, none of length 0", crate::shape::MAX_AXES - 1);
+            return Err(Error::argument("input shape", expected, format!("{input:?}")));
+        }
+        let output = net.output_shape(input)?;
+        net.build(input, &Place::root(seed));
+        Ok(Self { net, input: Shape::of(input), output })
+    }
+
+    /// The layers.
+    pub fn net(&self) -> &Sequential<F> {
+        &self.net
+    }
+
+    /// Shape of one input sample.
+    pub fn input_shape(&self) -> Shape {
+        self.input
+    }
+
+    /// Shape of one output.
+    pub fn output_shape(&self) -> Shape {
+        self.output
+    }
+
+    /// y = f(x), with everything of the pass in the trace: `trace.y` is the output.
+    ///
+    /// # Errors
+    /// If `x` is not a batch of this model's inputs.
+    pub fn forward(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
+        self.check_input(&x.shape())?;
+        self.net.forward(x, trace, ctx);
+        Ok(())
+    }
+
+    /// From `trace.dy`, the gradient with respect to the output, to those of the parameters (added)
+    /// and of `x` (overwritten, where wanted). The trace must come from [`forward`](Self::forward)
+    /// with the same `x`, keeping more than the output.
+    ///
+    /// # Errors
+    /// If the trace keeps only the output, or `trace.dy` has another shape than `trace.y`.
+    pub fn backward(
+        &mut self,
+        x: &Tensor<F>,
+        trace: &mut Trace<F>,
+        dx: Option<&mut Tensor<F>>,
+        ctx: &Context,
+    ) -> Result<(), Error> {
+        if trace.keep() == Keep::Last {
+            return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
+        }
+        let expected = self.output.batched(x.batch());
+        if trace.y.shape() != expected || trace.dy.shape() != expected {
+            let got = format!("y {}, dy {}", trace.y.shape(), trace.dy.shape());
+            return Err(Error::argument("trace", format!("y and dy of {expected}"), got));
+        }
+        self.net.backward(x, trace, dx, ctx);
+        Ok(())
+    }
+
+    /// Folds what a training pass saw into running statistics, once a step.
+    pub fn commit(&mut self, trace: &Trace<F>) {
+        self.net.commit(trace);
+    }
+
+    /// The outputs for a batch of inputs of any size, as it is at evaluation.
+    ///
+    /// # Errors
+    /// If `x` is not a batch of this model's inputs.
+    pub fn predict(&self, x: &ArrayViewD<'_, F>) -> Result<ArrayD<F>, Error> {
+        self.check_input(x.shape())?;
+        let samples = x.shape()[0];
+        let mut outputs = ArrayD::zeros(IxDyn(&self.output.batched(samples)));
+        let mut trace = Trace::new(Keep::Last);
+        for from in (0..samples).step_by(PREDICTION_BATCH) {
+            let rows = Slice::from(from..samples.min(from + PREDICTION_BATCH));
+            let batch = Tensor::from_array(&x.slice_axis(Axis(0), rows))?;
+            self.net.forward(&batch, &mut trace, &Context::evaluate());
+            outputs.slice_axis_mut(Axis(0), rows).assign(&trace.y.view());
+        }
+        Ok(outputs)
+    }
+
+    fn check_input(&self, shape: &[usize]) -> Result<(), Error> {
+        match shape.split_first() {
+            Some((_, sample)) if sample == &*self.input => Ok(()),
+            _ => {
+                let sample: Vec<_> = self.input.iter().map(ToString::to_string).collect();
+                Err(Error::argument(
+                    "input",
+                    format!("[samples, {}]", sample.join(", ")),
+                    format!("{shape:?}"),
+                ))
+            }
+        }
+    }
+
+    /// Shows every parameter and buffer, always in the same order.
+    pub fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {
+        self.net.visit(f);
+    }
+
+    /// As [`visit`](Self::visit), to change them.
+    pub fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>)) {
+        self.net.visit_mut(f);
+    }
+
+    /// Every parameter and buffer by its full name.
+    pub fn state(&self) -> BTreeMap<&str, &Tensor<F>> {
+        let mut state = BTreeMap::new();
+        self.visit(&mut |slot| {
+            state.insert(slot.name(), slot.value());
+        });
+        state
+    }
+
+    /// Takes on saved parameters and buffers. Either all of them fit, or nothing is changed.
+    ///
+    /// # Errors
+    /// Lists every name that is missing, unexpected or of another shape.
+    pub fn load_state(&mut self, state: &BTreeMap<String, Tensor<F>>) -> Result<(), Error> {
+        let own = self.state();
+        let missing: Vec<_> =
+            own.keys().filter(|&&name| !state.contains_key(name)).map(|&n| n.to_owned()).collect();
+        let known: BTreeSet<_> = own.keys().copied().collect();
+        let unexpected: Vec<_> =
+            state.keys().filter(|name| !known.contains(name.as_str())).cloned().collect();
+        let shapes: Vec<_> = own
+            .iter()
+            .filter_map(|(name, value)| state.get(*name).map(|saved| (name, value.shape(), saved.shape())))
+            .filter(|(_, own, saved)| own != saved)
+            .map(|(name, own, saved)| format!("{name}: expected {own}, got {saved}"))
+            .collect();
+        if !(missing.is_empty() && unexpected.is_empty() && shapes.is_empty()) {
+            return Err(Error::State { missing, unexpected, shapes });
+        }
+        self.visit_mut(&mut |mut slot| {
+            let saved = &state[slot.name()];
+            slot.value_mut().copy_from(saved);
+        });
+        Ok(())
+    }
+
+    /// Forgets all gradients.
+    pub fn clear_grads(&mut self) {
+        self.visit_mut(&mut |slot| {
+            if let SlotMut::Param(param) = slot {
+                param.clear_grad();
+            }
+        });
+    }
+
+    /// How many numbers the model learns, frozen ones included.
+    pub fn parameter_count(&self) -> usize {
+        let mut count = 0;
+        self.visit(&mut |slot| {
+            if let Slot::Param(param) = slot {
+                count += param.value().data().len();
+            }
+        });
+        count
+    }
+}

@@ -1,0 +1,184 @@
+//! A model's table: a line a layer, from shapes and costs alone.
+
+use std::fmt;
+
+use crate::error::join_path;
+use crate::layer::Layer;
+use crate::model::Model;
+use crate::param::Slot;
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+
+/// One layer in a [`Summary`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SummaryLine {
+    /// Where the layer stands.
+    pub path: String,
+    /// What it is.
+    pub layer: String,
+    /// Shape of its output for one sample.
+    pub output: Shape,
+    /// Parameters that optimizers change.
+    pub trainable: usize,
+    /// Parameters that they do not.
+    pub frozen: usize,
+    /// Multiply-adds of a forward pass over one sample.
+    pub multiply_adds: u64,
+    /// Bytes of the output of one sample.
+    pub activation_bytes: usize,
+}
+
+/// A model's layers, with totals. `Display` prints a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Shape of one input sample.
+    pub input: Shape,
+    /// A line for each layer that is no container.
+    pub lines: Vec<SummaryLine>,
+    /// Bytes of all parameters.
+    pub parameter_bytes: usize,
+    /// Bytes that a training pass holds for each sample: activations and their gradients.
+    pub training_bytes_per_sample: usize,
+}
+
+impl<F: Scalar> Model<F> {
+    /// The layers with their parameters, multiply-adds and memory.
+    pub fn summary(&self) -> Summary {
+        let mut lines = Vec::new();
+        add_lines(self.net(), "", &self.input_shape(), &mut lines);
+        let numbers = self.net().cost(&self.input_shape()).kept + 2 * self.output_shape().elements();
+        Summary {
+            input: self.input_shape(),
+            lines,
+            parameter_bytes: self.parameter_count() * size_of::<F>(),
+            training_bytes_per_sample: numbers * size_of::<F>(),
+        }
+    }
+}
+
+fn add_lines<F: Scalar>(layer: &dyn Layer<F>, prefix: &str, input: &[usize], lines: &mut Vec<SummaryLine>) {
+    let mut input = Shape::of(input);
+    for child in layer.children() {
+        let path = join_path(prefix, &child.name);
+        let output = child.layer.output_shape(&input).expect("checked when the model was built");
+        if child.layer.children().is_empty() {
+            let (mut trainable, mut frozen) = (0, 0);
+            child.layer.visit(&mut |slot| {
+                if let Slot::Param(param) = slot {
+                    let count = param.value().data().len();
+                    *(if param.trainable { &mut trainable } else { &mut frozen }) += count;
+                }
+            });
+            lines.push(SummaryLine {
+                path,
+                layer: child.layer.describe(),
+                output,
+                trainable,
+                frozen,
+                multiply_adds: child.layer.cost(&input).multiply_adds,
+                activation_bytes: output.elements() * size_of::<F>(),
+            });
+        } else {
+            add_lines(child.layer.as_ref(), &path, &input, lines);
+        }
+        input = output;
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: Vec<[String; 6]> = self
+            .lines
+            .iter()
+            .map(|line| {
+                [
+                    line.path.clone(),
+                    line.layer.clone(),
+                    line.output.to_string(),
+                    with_commas((line.trainable + line.frozen) as u64),
+                    with_commas(line.multiply_adds),
+                    with_commas(line.activation_bytes as u64),
+                ]
+            })
+            .collect();
+        let head = ["path", "layer", "output", "parameters", "multiply-adds", "activation bytes"];
+        let width = |i: usize| rows.iter().map(|row| row[i].len()).chain([head[i].len()]).max().unwrap_or(0);
+        let widths: [usize; 6] = std::array::from_fn(width);
+        let mut line = |cells: [&str; 6]| {
+            let [a, b, c, d, e, g] = widths;
+            let [path, layer, output, parameters, multiply_adds, bytes] = cells;
+            let text = format!(
+                "{path:a$}  {layer:b$}  {output:c$}  {parameters:>d$}  {multiply_adds:>e$}  {bytes:>g$}"
+            );
+            writeln!(f, "{}", text.trim_end())
+        };
+        line(head)?;
+        for row in &rows {
+            line(row.each_ref().map(String::as_str))?;
+        }
+        let (trainable, frozen) = self.lines.iter().fold((0, 0), |(t, z), l| (t + l.trainable, z + l.frozen));
+        let multiply_adds = self.lines.iter().map(|l| l.multiply_adds).sum();
+        writeln!(
+            f,
+            "input {}; parameters {} ({} trainable, {} frozen), {} bytes; {} multiply-adds a sample",
+            self.input,
+            with_commas((trainable + frozen) as u64),
+            with_commas(trainable as u64),
+            with_commas(frozen as u64),
+            with_commas(self.parameter_bytes as u64),
+            with_commas(multiply_adds),
+        )?;
+        write!(f, "training holds {} bytes a sample", with_commas(self.training_bytes_per_sample as u64))
+    }
+}
+
+/// 6484330 as `6,484,330`.
+fn with_commas(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or("")).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::Context;
+    use crate::layers::{Activation, Sequential, dense};
+    use crate::tensor::Tensor;
+    use crate::trace::{Keep, Trace};
+
+    fn model() -> Model {
+        let net = Sequential::new()
+            .push(dense(256, Activation::Relu))
+            .push(dense(128, Activation::Relu))
+            .push(dense(64, Activation::Relu))
+            .push(dense(10, Activation::Linear));
+        Model::new(net, &[784], 0).unwrap()
+    }
+
+    #[test]
+    fn the_table_shows_every_layer_and_the_totals() {
+        let expected = "\
+path    layer             output  parameters  multiply-adds  activation bytes
+dense1  Dense 256, relu   [256]      200,960        200,704             1,024
+dense2  Dense 128, relu   [128]       32,896         32,768               512
+dense3  Dense 64, relu    [64]         8,256          8,192               256
+dense4  Dense 10, linear  [10]           650            640                40
+input [784]; parameters 242,762 (242,762 trainable, 0 frozen), 971,048 bytes; 242,304 multiply-adds a sample
+training holds 3,408 bytes a sample";
+        assert_eq!(model().summary().to_string(), expected);
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_trace() {
+        let mut model = model();
+        let mut trace = Trace::new(Keep::ForBackward);
+        let x = Tensor::zeros(&[32, 784]);
+        let ctx = Context::train(0, 0);
+        model.forward(&x, &mut trace, &ctx).unwrap();
+        trace.dy.copy_from(&Tensor::zeros(&trace.y.shape()));
+        model.backward(&x, &mut trace, None, &ctx).unwrap();
+        assert_eq!(trace.bytes(), 32 * model.summary().training_bytes_per_sample);
+    }
+}
