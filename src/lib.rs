@@ -1,1 +1,35 @@
-//! x
+//! **backstitch** is a neural-network library in which every derivative is written by hand.
+//!
+//! Arrays in, arrays out: no automatic differentiation, no C or C++ underneath. This crate is one
+//! name for its three parts: [`core`] (the network), [`io`] (data sets, weights, checkpoints) and
+//! [`plot`] (curves and reports). Reading order: see [`core`].
+//!
+//! ```
+//! use backstitch::prelude::*;
+//! use ndarray::array;
+//!
+//! // The exclusive or, which no single layer can learn.
+//! let inputs = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].into_dyn();
+//! let data = Dataset::new(inputs.view(), Targets::Classes(&[0, 1, 1, 0]))?;
+//! let net = Sequential::new().push(dense(8, Activation::Tanh)).push(dense(2, Activation::Linear));
+//! let mut model: Model = Model::new(net, &[2], 1)?;
+//! let history = Trainer::new(300, 4, 1)?.fit(&mut model, &mut Sgd::new(0.5)?, &data, None, &mut [])?;
+//! assert_eq!(history.epochs.last().unwrap().train_accuracy, 1.0);
+//! # Ok::<(), backstitch::core::Error>(())
+//! ```
+
+pub use backstitch_core as core;
+pub use backstitch_io as io;
+pub use backstitch_plot as plot;
+
+/// What most programs use.
+pub mod prelude {
+    pub use backstitch_core::classifier::{MlpClassifier, MlpParameters};
+    pub use backstitch_core::layers::{activation, dense};
+    pub use backstitch_core::optim::{Optimizer, Sgd};
+    pub use backstitch_core::train::{Callback, CallbackError, EpochEnd, Flow, StepEnd};
+    pub use backstitch_core::{
+        Activation, Context, Dataset, History, Init, Keep, Layer, Mode, Model, Scalar, Sequential, Shape,
+        Targets, Tensor, Trace, Trainer,
+    };
+}

@@ -1,5 +1,8 @@
 //! The number types a network can be made of.
 
+use std::cell::Cell;
+use std::thread::LocalKey;
+
 use ndarray::NdFloat;
 use rand::distr::uniform::SampleUniform;
 
@@ -28,6 +31,10 @@ pub trait Scalar: NdFloat + Default + SampleUniform + sealed::Sealed {
 
     /// Hyperbolic tangent, with the same precision as [`exponential`](Self::exponential).
     fn hyperbolic_tangent(self) -> Self;
+
+    /// A buffer of this thread, for intermediate results of kernels.
+    #[doc(hidden)]
+    fn scratch() -> &'static LocalKey<Cell<Vec<Self>>>;
 }
 
 impl Scalar for f32 {
@@ -47,6 +54,10 @@ impl Scalar for f32 {
     fn hyperbolic_tangent(self) -> Self {
         tanh_f32(self)
     }
+    fn scratch() -> &'static LocalKey<Cell<Vec<Self>>> {
+        thread_local!(static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) });
+        &SCRATCH
+    }
 }
 
 impl Scalar for f64 {
@@ -65,5 +76,9 @@ impl Scalar for f64 {
     #[inline(always)]
     fn hyperbolic_tangent(self) -> Self {
         self.tanh()
+    }
+    fn scratch() -> &'static LocalKey<Cell<Vec<Self>>> {
+        thread_local!(static SCRATCH: Cell<Vec<f64>> = const { Cell::new(Vec::new()) });
+        &SCRATCH
     }
 }

@@ -5,6 +5,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::kernels::keep_awake;
 use crate::layer::{Context, Layer};
 use crate::loss::{CrossEntropy, Targets};
 use crate::metrics::count_correct;
@@ -251,8 +252,7 @@ impl Trainer {
             let expected = format!("at most {}, the number of samples", data.len());
             return Err(Error::argument("batch_size", expected, self.batch_size));
         }
-        // From inside the pool, a fork costs no allocation and no hand-over of the first half.
-        rayon::scope(|_| self.run(model, optimizer, data, validation, callbacks))
+        keep_awake(|| self.run(model, optimizer, data, validation, callbacks))
     }
 
     fn run<F: Scalar>(

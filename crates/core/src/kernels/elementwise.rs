@@ -10,48 +10,50 @@ use rayon::prelude::*;
 
 use crate::scalar::Scalar;
 
-/// Above this many numbers a loop is cut into chunks of this size for several threads.
-const CHUNK: usize = 32 * 1024;
+/// Above this many numbers a loop is cut into halves for several threads. Halves of a weight are
+/// what products are cut into, too: a thread finds in its cache what it has just written.
+const CHUNK: usize = 16 * 1024;
 
 /// `f(x, y)` over two slices of one length, `x` to change.
-pub fn update_with<F: Scalar>(x: &mut [F], y: &[F], f: impl Fn(&mut F, F) + Sync) {
-    let body = |x: &mut [F], y: &[F]| {
-        vectorised(
-            #[inline(always)]
-            || {
-                for (x, &y) in x.iter_mut().zip(y) {
-                    f(x, y);
-                }
-            },
-        );
-    };
-    if x.len() <= CHUNK {
-        body(x, y);
-    } else {
-        x.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(x, y)| body(x, y));
+pub fn update_with<F: Scalar>(x: &mut [F], y: &[F], f: impl Fn(&mut F, F) + Sync + Copy) {
+    if x.len() > CHUNK {
+        let middle = x.len() / 2;
+        let ((x0, x1), (y0, y1)) = (x.split_at_mut(middle), y.split_at(middle));
+        rayon::join(|| update_with(x0, y0, f), || update_with(x1, y1, f));
+        return;
     }
+    vectorised(
+        #[inline(always)]
+        || {
+            for (x, &y) in x.iter_mut().zip(y) {
+                f(x, y);
+            }
+        },
+    );
 }
 
 /// `f(x, y, z)` over three slices of one length, `x` and `y` to change.
-pub fn update_two_with<F: Scalar>(x: &mut [F], y: &mut [F], z: &[F], f: impl Fn(&mut F, &mut F, F) + Sync) {
-    let body = |x: &mut [F], y: &mut [F], z: &[F]| {
-        vectorised(
-            #[inline(always)]
-            || {
-                for ((x, y), &z) in x.iter_mut().zip(y).zip(z) {
-                    f(x, y, z);
-                }
-            },
-        );
-    };
-    if x.len() <= CHUNK {
-        body(x, y, z);
-    } else {
-        x.par_chunks_mut(CHUNK)
-            .zip(y.par_chunks_mut(CHUNK))
-            .zip(z.par_chunks(CHUNK))
-            .for_each(|((x, y), z)| body(x, y, z));
+pub fn update_two_with<F: Scalar>(
+    x: &mut [F],
+    y: &mut [F],
+    z: &[F],
+    f: impl Fn(&mut F, &mut F, F) + Sync + Copy,
+) {
+    if x.len() > CHUNK {
+        let middle = x.len() / 2;
+        let ((x0, x1), (y0, y1)) = (x.split_at_mut(middle), y.split_at_mut(middle));
+        let (z0, z1) = z.split_at(middle);
+        rayon::join(|| update_two_with(x0, y0, z0, f), || update_two_with(x1, y1, z1, f));
+        return;
     }
+    vectorised(
+        #[inline(always)]
+        || {
+            for ((x, y), &z) in x.iter_mut().zip(y).zip(z) {
+                f(x, y, z);
+            }
+        },
+    );
 }
 
 /// `row = f(row + bias)` for each row of `rows`, elementwise: the end of a dense layer.

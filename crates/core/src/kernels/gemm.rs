@@ -16,6 +16,7 @@
 
 use gemm::Parallelism;
 
+use crate::kernels::elementwise::update_with;
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
 
@@ -54,20 +55,37 @@ impl<'a, F: Scalar> Matrix<'a, F> {
         }
     }
 
+    /// The rows from `from` up to `to`.
+    fn rows(self, from: usize, to: usize) -> Self {
+        let data = if from < to { &self.data[from * self.row_stride..] } else { &[] };
+        Self { data, rows: to - from, ..self }
+    }
+
+    /// The columns from `from` up to `to`.
+    fn columns(self, from: usize, to: usize) -> Self {
+        self.t().rows(from, to).t()
+    }
+
     /// One element.
     pub fn at(&self, row: usize, column: usize) -> F {
         self.data[row * self.row_stride + column * self.column_stride]
     }
 }
 
-/// Below this many multiply-adds one thread is faster than two (benches/kernels.rs).
+/// Below this many multiply-adds one thread is faster than two.
 const SPLIT_ABOVE: usize = 512 * 1024;
-/// Multiply-adds in a piece, where there are enough for more than two pieces.
-const PIECE: usize = 8 * 1024 * 1024;
+/// Multiply-adds in a piece, where there are enough for more than two.
+const PIECE: usize = 32 * 1024 * 1024;
 /// More pieces than any machine this is meant for has cores.
 const MOST_PIECES: usize = 32;
+/// With fewer rows than this in the result, the factor `b` is most of what is read.
+const FEW_ROWS: usize = 96;
 
 /// `c = a b` or `c += a b`, with `c` row-major, `a.rows` times `b.columns`.
+///
+/// In a dense layer with few samples the weights are what moves through the caches. There every
+/// product is cut along the rows of the weights, wherever those are: so a thread that takes the
+/// first half each time finds its half of the weights and of their gradient in its own cache.
 ///
 /// # Panics
 /// If the shapes do not agree: a mistake in a layer, never in a caller's input.
@@ -75,17 +93,48 @@ pub fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, 
     assert_eq!(a.columns, b.rows, "inner dimensions");
     assert_eq!(c.len(), a.rows * b.columns, "result of {} x {}", a.rows, b.columns);
     let work = a.rows * a.columns * b.columns;
-    let pieces = match work {
-        0..=SPLIT_ABOVE => 1,
-        _ => (work / PIECE).clamp(2, MOST_PIECES),
-    };
+    let row_major = a.column_stride == 1 && b.column_stride == 1;
+    if work <= SPLIT_ABOVE {
+        multiply_pieces(a, b, how, c, 1, true);
+    } else if row_major && a.rows < FEW_ROWS {
+        multiply_halves(a, b, how, c);
+    } else {
+        // By rows, except where `b` is transposed: every piece would turn all of it round again.
+        let by_rows = b.column_stride == 1;
+        let pieces = (work / PIECE).next_power_of_two().clamp(2, MOST_PIECES);
+        multiply_pieces(a, b, how, c, pieces, by_rows);
+    }
+}
+
+/// The product as the sum of two: the first half of the inner dimension, and the second.
+fn multiply_halves<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
+    let middle = a.columns / 2;
+    let mut second = F::scratch().take();
+    second.resize(c.len(), F::zero());
+    rayon::join(
+        || multiply_pieces(a.columns(0, middle), b.rows(0, middle), how, c, 1, true),
+        || {
+            let (a, b) = (a.columns(middle, a.columns), b.rows(middle, b.rows));
+            multiply_pieces(a, b, Accumulate::Overwrite, &mut second, 1, true);
+        },
+    );
+    update_with(c, &second, |c, second| *c += second);
+    F::scratch().set(second);
+}
+
+/// The product in pieces of its rows or of its columns.
+fn multiply_pieces<F: Scalar>(
+    a: Matrix<'_, F>,
+    b: Matrix<'_, F>,
+    how: Accumulate,
+    c: &mut [F],
+    pieces: usize,
+    by_rows: bool,
+) {
     let destination = Destination { start: c.as_mut_ptr(), row_stride: b.columns };
-    let by_rows = a.rows > b.columns;
     let length = if by_rows { a.rows } else { b.columns };
     in_pieces(0, pieces, &|piece| {
-        // Boundaries on multiples of 16 keep a piece's inner kernel on whole vectors.
-        let boundary = |i: usize| if i == pieces { length } else { (length * i / pieces) & !15 };
-        let (from, to) = (boundary(piece), boundary(piece + 1));
+        let (from, to) = (length * piece / pieces, length * (piece + 1) / pieces);
         let (rows, columns) = if by_rows { ((from, to), (0, b.columns)) } else { ((0, a.rows), (from, to)) };
         // SAFETY: rows and columns lie inside the destination, which this call borrows mutably,
         // and the ranges of different pieces are disjoint.
@@ -93,7 +142,8 @@ pub fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, 
     });
 }
 
-/// Runs `task(from..to)` with every split in two halves, which rayon may take to another thread.
+/// Runs `task` for each piece, every split in two halves of which rayon may take the second to
+/// another thread.
 fn in_pieces(from: usize, to: usize, task: &(impl Fn(usize) + Sync)) {
     if to - from == 1 {
         task(from);

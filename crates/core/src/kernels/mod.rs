@@ -1,5 +1,8 @@
 //! The inner loops, each in its plain form in [`naive`] and in its fast form beside it.
 
+mod awake;
 pub mod elementwise;
 pub mod gemm;
 pub mod naive;
+
+pub use awake::keep_awake;
