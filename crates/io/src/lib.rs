@@ -1,1 +1,17 @@
-//! x
+//! The files of backstitch: data sets in, weights and checkpoints out and in again.
+//!
+//! Every reader treats its file as untrusted: an error names the file and what is wrong with it,
+//! and memory is taken as bytes arrive, never on a header's word. Every writer is atomic: a file is
+//! there whole or not at all.
+
+pub mod atomic;
+pub mod checkpoint;
+mod error;
+pub mod fashion_mnist;
+pub mod history;
+pub mod idx;
+pub mod npz;
+pub mod pickle;
+pub mod table;
+
+pub use error::Error;

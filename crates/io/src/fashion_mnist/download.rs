@@ -1,0 +1,265 @@
+//! Fetching the data set once, into the user's cache folder.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use etcetera::{BaseStrategy, choose_base_strategy};
+use flate2::bufread::GzDecoder;
+use md5::{Digest, Md5};
+
+use super::Progress;
+use crate::atomic;
+use crate::error::Error;
+
+/// The environment variable that names another place to fetch the files from.
+pub const URL_VARIABLE: &str = "BACKSTITCH_FASHION_MNIST_URL";
+
+/// The official place. It speaks plain HTTP only, which is why every file's checksum is compared.
+const OFFICIAL_URL: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
+
+/// No file of the set is larger than this, compressed.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// A gzipped file and what must be in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Remote {
+    /// Name of the file, after the base address.
+    pub name: &'static str,
+    /// Bytes, uncompressed.
+    pub size: u64,
+    /// MD5 of the uncompressed content: to notice damage, not malice.
+    pub md5: &'static str,
+}
+
+/// The four official files.
+pub const FILES: [Remote; 4] = [
+    Remote { name: "train-images-idx3-ubyte.gz", size: 47_040_016, md5: "f4a8712d7a061bf5bd6d2ca38dc4d50a" },
+    Remote { name: "train-labels-idx1-ubyte.gz", size: 60_008, md5: "9018921c3c673c538a1fc5bad174d6f9" },
+    Remote { name: "t10k-images-idx3-ubyte.gz", size: 7_840_016, md5: "8181f5470baa50b63fa0f6fddb340f0a" },
+    Remote { name: "t10k-labels-idx1-ubyte.gz", size: 10_008, md5: "15d484375f8d13e6eb1aabb0c3f46965" },
+];
+
+/// Fetches whichever of the official files the cache folder does not have, and returns the folder.
+///
+/// # Errors
+/// See [`into`]; and if there is no home folder to cache in.
+pub fn into_cache(progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, Error> {
+    let strategy = choose_base_strategy()
+        .map_err(|error| Error::content(Path::new("cache folder"), "a home folder", error))?;
+    let folder = strategy.cache_dir().join("backstitch").join("fashion-mnist");
+    let url = std::env::var(URL_VARIABLE).unwrap_or_else(|_| OFFICIAL_URL.to_owned());
+    into(&folder, &url, &FILES, progress)?;
+    Ok(folder)
+}
+
+/// Fetches whichever of the files the folder does not have. Each is compared with its size and
+/// checksum, then written under a temporary name, and only when it is on the disk given its own.
+///
+/// # Errors
+/// If the server cannot be reached, does not have a file, breaks off, or sends another content; or
+/// the folder cannot be written to.
+pub fn into(
+    folder: &Path,
+    base_url: &str,
+    files: &[Remote],
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
+    for file in files {
+        let path = folder.join(file.name);
+        if !path.exists() {
+            let url = format!("{}/{}", base_url.trim_end_matches('/'), file.name);
+            fetch(&path, &url, file, progress)?;
+        }
+    }
+    Ok(())
+}
+
+fn fetch(path: &Path, url: &str, file: &Remote, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
+    let failed = |got: String, unreachable| Error::Download { url: url.to_owned(), got, unreachable };
+    let config = ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .timeout_recv_response(Some(Duration::from_secs(30)))
+        .build();
+    let mut response = ureq::Agent::new_with_config(config).get(url).call().map_err(|error| {
+        let unreachable = matches!(
+            error,
+            ureq::Error::HostNotFound
+                | ureq::Error::ConnectionFailed
+                | ureq::Error::Timeout(_)
+                | ureq::Error::Io(_)
+        );
+        failed(error.to_string(), unreachable)
+    })?;
+    let total = response.body().content_length();
+    let mut body = response.body_mut().with_config().limit(LARGEST).reader();
+    let mut content = Vec::new();
+    let mut block = [0; 64 * 1024];
+    loop {
+        let received = content.len() as u64;
+        let count = body
+            .read(&mut block)
+            .map_err(|error| failed(format!("{received} bytes, then: {error}"), false))?;
+        if count == 0 {
+            break;
+        }
+        content.extend_from_slice(&block[..count]);
+        progress(Progress { file: file.name, received: content.len() as u64, total });
+    }
+    verify(&content, file).map_err(|got| failed(got, false))?;
+    atomic::write(path, |to| to.write_all(&content))
+}
+
+/// Compares the uncompressed content with its size and checksum.
+fn verify(gzipped: &[u8], file: &Remote) -> Result<(), String> {
+    let mut content = GzDecoder::new(gzipped).take(file.size + 1);
+    let mut hash = Hash(Md5::new());
+    let size = io::copy(&mut content, &mut hash).map_err(|error| format!("damaged gzip: {error}"))?;
+    if size != file.size {
+        return Err(format!("{size} bytes of content where {} were expected", file.size));
+    }
+    let digest: String = hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if digest != file.md5 {
+        return Err(format!("content with MD5 {digest} where {} was expected", file.md5));
+    }
+    Ok(())
+}
+
+struct Hash(Md5);
+
+impl Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    const CONTENT: &[u8] = b"seventy thousand garments";
+
+    fn file() -> Remote {
+        let digest: String = Md5::digest(CONTENT).iter().map(|byte| format!("{byte:02x}")).collect();
+        Remote { name: "garments.gz", size: CONTENT.len() as u64, md5: digest.leak() }
+    }
+
+    fn gzipped(content: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// A server that gives every request the same answer; its address and a count of requests.
+    fn server(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/data/", listener.local_addr().unwrap());
+        let requests = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&requests);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream: TcpStream = stream.unwrap();
+                count.fetch_add(1, Ordering::SeqCst);
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut line = String::new();
+                while reader.read_line(&mut line).unwrap_or(0) > 2 {
+                    line.clear();
+                }
+                let _ = stream.write_all(&answer);
+            }
+        });
+        (url, requests)
+    }
+
+    fn answer(status: &str, length: usize, body: &[u8]) -> Vec<u8> {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        [head.as_bytes(), body].concat()
+    }
+
+    fn fetch_from(answer: Vec<u8>, folder: &Path) -> (Result<(), Error>, Arc<AtomicUsize>, Vec<u64>) {
+        let (url, requests) = server(answer);
+        let mut seen = Vec::new();
+        let result = into(folder, &url, &[file()], &mut |progress| seen.push(progress.received));
+        (result, requests, seen)
+    }
+
+    fn failure(bytes: Vec<u8>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let (result, ..) = fetch_from(bytes, folder.path());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Download { unreachable: false, .. }), "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn a_good_file_is_kept_and_not_fetched_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let body = gzipped(CONTENT);
+        let (url, requests) = server(answer("200 OK", body.len(), &body));
+        for _ in 0..2 {
+            into(folder.path(), &url, &[file()], &mut |_| ()).unwrap();
+        }
+        assert_eq!(requests.load(Ordering::SeqCst), 1);
+        assert_eq!(fs::read(folder.path().join("garments.gz")).unwrap(), body);
+    }
+
+    #[test]
+    fn progress_reaches_the_whole_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let body = gzipped(CONTENT);
+        let (result, _, seen) = fetch_from(answer("200 OK", body.len(), &body), folder.path());
+        result.unwrap();
+        assert_eq!(seen.last(), Some(&(body.len() as u64)));
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_with_its_address() {
+        let error = failure(answer("404 Not Found", 0, b""));
+        assert!(error.starts_with("http://127.0.0.1:"), "{error}");
+        assert!(error.contains("/data/garments.gz: expected the file, got http status: 404"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_breaks_off_is_not_kept() {
+        let body = gzipped(CONTENT);
+        let error = failure(answer("200 OK", body.len(), &body[..body.len() / 2]));
+        assert!(error.contains("bytes, then:"), "{error}");
+        // Also where the server does not say how long it should be.
+        let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+        let error = failure([head, &body[..body.len() / 2]].concat());
+        assert!(error.contains("damaged gzip"), "{error}");
+    }
+
+    #[test]
+    fn another_content_is_not_kept() {
+        let other = gzipped(b"seventy thousand buttons!");
+        assert!(failure(answer("200 OK", other.len(), &other)).contains("content with MD5"));
+        let shorter = gzipped(b"a garment");
+        assert!(failure(answer("200 OK", shorter.len(), &shorter)).contains("9 bytes of content where 25"));
+        let page = b"<html>log in first</html>";
+        assert!(failure(answer("200 OK", page.len(), page)).contains("damaged gzip"));
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_reached_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = into(folder.path(), &format!("http://{closed}"), &[file()], &mut |_| ()).unwrap_err();
+        assert!(matches!(error, Error::Download { unreachable: true, .. }), "{error}");
+    }
+}

@@ -1,0 +1,95 @@
+//! Python pickles of lists of NumPy arrays: what `pickle.dump([w1, w2, ...], file)` writes.
+//!
+//! [`write`] makes files that `pickle.load` turns into a list of arrays with nothing but NumPy
+//! installed. [`read`] takes such a list back, from here or from Python (protocols 2 to 5), and
+//! nothing else: it runs no code, and any other content is an error.
+
+mod read;
+mod write;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use backstitch_core::{Model, SlotMut};
+use ndarray::ArrayD;
+
+use crate::atomic;
+use crate::error::Error;
+
+/// Writes arrays as a Python list of NumPy arrays of `float32`.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write(path: &Path, arrays: &[ArrayD<f32>]) -> Result<(), Error> {
+    atomic::write(path, |to| write::list(to, arrays))
+}
+
+/// Reads a Python list of NumPy arrays of `float32` or `float64`, as `float32`.
+///
+/// # Errors
+/// If the file cannot be read or is anything but such a list: with the offset of the first byte
+/// that does not belong.
+pub fn read(path: &Path) -> Result<Vec<ArrayD<f32>>, Error> {
+    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+    read::list(&bytes).map_err(|wrong| {
+        Error::content(path, format!("{} at byte {}", wrong.expected, wrong.offset), wrong.got)
+    })
+}
+
+/// The two files of a model of dense layers, as the assignment names them:
+/// `50_relu_weights.pkl` and `50_relu_biases.pkl`.
+pub fn file_names(folder: &Path, epoch: usize, activation: &str) -> (PathBuf, PathBuf) {
+    let file = |what| folder.join(format!("{epoch}_{activation}_{what}.pkl"));
+    (file("weights"), file("biases"))
+}
+
+/// Writes the weights and the biases of a model of dense layers, first layer first: two lists.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn save_model(folder: &Path, epoch: usize, activation: &str, model: &Model) -> Result<(), Error> {
+    let (weights_path, biases_path) = file_names(folder, epoch, activation);
+    let (mut weights, mut biases) = (Vec::new(), Vec::new());
+    model.visit(&mut |slot| {
+        let list = if is_bias(slot.name()) { &mut biases } else { &mut weights };
+        list.push(slot.value().to_array());
+    });
+    write(&weights_path, &weights)?;
+    write(&biases_path, &biases)
+}
+
+/// Reads what [`save_model`] wrote into a model of the same shape.
+///
+/// # Errors
+/// If a file cannot be read, or holds other shapes than the model. The model is then as it was.
+pub fn load_model(folder: &Path, epoch: usize, activation: &str, model: &mut Model) -> Result<(), Error> {
+    let (weights_path, biases_path) = file_names(folder, epoch, activation);
+    let (weights, biases) = (read(&weights_path)?, read(&biases_path)?);
+    check(&weights_path, &weights, false, model)?;
+    check(&biases_path, &biases, true, model)?;
+    let (mut weights, mut biases) = (weights.into_iter(), biases.into_iter());
+    model.visit_mut(&mut |mut slot: SlotMut<'_, f32>| {
+        let list = if is_bias(slot.name()) { &mut biases } else { &mut weights };
+        let array = list.next().expect("counted above");
+        slot.value_mut().view_mut().assign(&array);
+    });
+    Ok(())
+}
+
+fn check(path: &Path, arrays: &[ArrayD<f32>], want_bias: bool, model: &Model) -> Result<(), Error> {
+    let mut shapes = Vec::new();
+    model.visit(&mut |slot| {
+        if is_bias(slot.name()) == want_bias {
+            shapes.push(slot.value().shape().to_vec());
+        }
+    });
+    let got: Vec<_> = arrays.iter().map(|array| array.shape().to_vec()).collect();
+    if shapes == got {
+        return Ok(());
+    }
+    Err(Error::content(path, format!("arrays of {shapes:?}"), format!("{got:?}")))
+}
+
+fn is_bias(name: &str) -> bool {
+    name.ends_with(".bias")
+}

@@ -1,0 +1,123 @@
+//! CSV files with a row a sample and a column of labels: the layout of Kaggle's Fashion-MNIST.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use ndarray::Array2;
+
+use crate::error::Error;
+
+/// The samples of a CSV file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Names of the feature columns.
+    pub columns: Vec<String>,
+    /// One row a sample, `[n, features]`.
+    pub features: Array2<f32>,
+    /// The class of each sample.
+    pub labels: Vec<usize>,
+}
+
+/// Reads a CSV file whose first line names the columns, one of them the labels; every other column
+/// is a feature.
+///
+/// # Errors
+/// If the file cannot be read, the column is not there, there are no rows, or a row is too short or
+/// too long, or has a label that is no class or a feature that is no finite number: with its line.
+pub fn read(path: &Path, label_column: &str) -> Result<Table, Error> {
+    parse(File::open(path).map_err(Error::io(path, "open"))?, path, label_column)
+}
+
+/// Reads a CSV table from bytes. The path is for messages.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(bytes: impl Read, path: &Path, label_column: &str) -> Result<Table, Error> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
+    let unreadable = |error: csv::Error| Error::content(path, "CSV text", error);
+    let mut columns: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_owned).collect();
+    let Some(label_at) = columns.iter().position(|column| column == label_column) else {
+        let got = columns.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        return Err(Error::content(path, format!("a column named {label_column:?}"), format!("{got} ...")));
+    };
+    columns.remove(label_at);
+    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record).map_err(unreadable)? {
+        let line = record.position().map_or(0, csv::Position::line);
+        let wrong =
+            |expected: String, got: String| Error::Line { path: path.to_owned(), line, expected, got };
+        if record.len() != columns.len() + 1 {
+            return Err(wrong(format!("{} columns", columns.len() + 1), record.len().to_string()));
+        }
+        let fields = record.iter().enumerate().filter(|(i, _)| *i != label_at).map(|(_, field)| field);
+        for (field, column) in fields.zip(&columns) {
+            match field.parse::<f32>() {
+                Ok(value) if value.is_finite() => values.push(value),
+                _ => return Err(wrong(format!("a finite number in column {column}"), format!("{field:?}"))),
+            }
+        }
+        let label = &record[label_at];
+        let class =
+            label.parse().map_err(|_| wrong("a class, counted from 0".to_owned(), format!("{label:?}")))?;
+        labels.push(class);
+    }
+    if labels.is_empty() {
+        return Err(Error::content(path, "at least one row of data", "none"));
+    }
+    let features =
+        Array2::from_shape_vec((labels.len(), columns.len()), values).expect("every row was checked");
+    Ok(Table { columns, features, labels })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read_text(text: &str) -> Result<Table, String> {
+        parse(text.as_bytes(), Path::new("train.csv"), "label").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_label_may_be_in_any_column() {
+        let first = read_text("label,pixel1,pixel2\n3,0,255\n0,12,7\n").unwrap();
+        let last = read_text("pixel1, pixel2, label\n0, 255, 3\n12, 7, 0\n").unwrap();
+        assert_eq!(first, last);
+        assert_eq!(first.features, array![[0.0, 255.0], [12.0, 7.0]]);
+        assert_eq!(first.labels, [3, 0]);
+        assert_eq!(first.columns, ["pixel1", "pixel2"]);
+    }
+
+    #[test]
+    fn a_bad_row_is_named_with_its_line() {
+        let error = |text| read_text(text).unwrap_err();
+        assert_eq!(error("label,a\n1,2\n1\n"), "train.csv, line 3: expected 2 columns, got 1");
+        assert_eq!(error("label,a\n1,2,3\n"), "train.csv, line 2: expected 2 columns, got 3");
+        assert_eq!(
+            error("label,a\n1,x\n"),
+            "train.csv, line 2: expected a finite number in column a, got \"x\""
+        );
+        assert_eq!(
+            error("label,a\n1,nan\n"),
+            "train.csv, line 2: expected a finite number in column a, got \"nan\""
+        );
+        assert_eq!(
+            error("label,a\n-1,2\n"),
+            "train.csv, line 2: expected a class, counted from 0, got \"-1\""
+        );
+        assert_eq!(error("id,a\n1,2\n"), "train.csv: expected a column named \"label\", got id, a ...");
+        assert_eq!(error("label,a\n"), "train.csv: expected at least one row of data, got none");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&*[b"label,a\n", &*bytes].concat(), Path::new("x"), "label");
+            let _ = parse(&*bytes, Path::new("x"), "label");
+        }
+    }
+}
