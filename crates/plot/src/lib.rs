@@ -1,1 +1,34 @@
-//! x
+//! The pictures of backstitch: curves as SVG and PNG, and reports as one self-contained HTML file.
+//!
+//! Everything is made in memory; saving is the caller's.
+
+mod chart;
+mod report;
+
+pub use chart::{LineChart, Series};
+pub use report::{Block, Report};
+
+use thiserror::Error;
+
+/// The errors of `backstitch-plot`.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is nothing to draw.
+    #[error("chart {title:?}: expected at least one finite point, got none")]
+    Empty {
+        /// Title of the chart.
+        title: String,
+    },
+    /// The drawing library gave up.
+    #[error("chart {title:?}: expected a picture, got {got}")]
+    Draw {
+        /// Title of the chart.
+        title: String,
+        /// What it said.
+        got: String,
+    },
+    /// The report could not be put together.
+    #[error("report: {0}")]
+    Report(#[from] askama::Error),
+}

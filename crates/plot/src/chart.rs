@@ -1,0 +1,216 @@
+//! Line charts.
+
+use std::io::Cursor;
+use std::sync::Once;
+
+use backstitch_core::History;
+use image::{ImageFormat, RgbImage};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+
+use crate::Error;
+
+/// Colours that also readers with a colour-vision deficiency tell apart (Okabe and Ito 2008).
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+];
+
+/// Width and height of a chart in pixels.
+const SIZE: (u32, u32) = (900, 520);
+
+/// A line of a [`LineChart`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// What the legend calls it.
+    pub label: String,
+    /// x and y of its points. A point that is not finite is left out.
+    pub points: Vec<(f64, f64)>,
+    /// Drawn in dashes.
+    pub dashed: bool,
+    /// Which of the seven colours; lines that belong together may share one.
+    pub colour: usize,
+}
+
+/// Lines over a common axis, with a title, named axes and a legend.
+///
+/// ```
+/// use backstitch_plot::{LineChart, Series};
+/// let line = Series { label: "loss".into(), points: vec![(1.0, 0.5), (2.0, 0.25)], dashed: false, colour: 0 };
+/// let chart = LineChart { title: "Training".into(), x: "epoch".into(), y: "loss".into(), series: vec![line] };
+/// assert!(chart.svg()?.contains("Training"));
+/// assert!(chart.png()?.starts_with(b"\x89PNG"));
+/// # Ok::<(), backstitch_plot::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineChart {
+    /// Above the chart.
+    pub title: String,
+    /// Name of the horizontal axis, with its unit.
+    pub x: String,
+    /// Name of the vertical axis, with its unit.
+    pub y: String,
+    /// The lines, in the order of the legend.
+    pub series: Vec<Series>,
+}
+
+impl LineChart {
+    /// Training and validation loss of a run by epoch.
+    pub fn losses(title: impl Into<String>, history: &History) -> Self {
+        let points = |value: fn(&backstitch_core::EpochRecord) -> Option<f64>| {
+            history.epochs.iter().filter_map(|record| Some((record.epoch as f64, value(record)?))).collect()
+        };
+        let line =
+            |label: &str, points, dashed, colour| Series { label: label.to_owned(), points, dashed, colour };
+        Self {
+            title: title.into(),
+            x: "epoch".to_owned(),
+            y: "cross-entropy loss".to_owned(),
+            series: vec![
+                line("training", points(|record| Some(record.train_loss)), false, 0),
+                line("validation", points(|record| record.validation_loss), false, 1),
+            ],
+        }
+    }
+
+    /// The chart as SVG text.
+    ///
+    /// # Errors
+    /// If there is no finite point to draw.
+    pub fn svg(&self) -> Result<String, Error> {
+        use_own_font();
+        let mut text = String::new();
+        self.draw(&SVGBackend::with_string(&mut text, SIZE).into_drawing_area())?;
+        Ok(text)
+    }
+
+    /// The chart as the bytes of a PNG file.
+    ///
+    /// # Errors
+    /// If there is no finite point to draw.
+    pub fn png(&self) -> Result<Vec<u8>, Error> {
+        use_own_font();
+        let (width, height) = SIZE;
+        let mut pixels = vec![255; 3 * (width * height) as usize];
+        self.draw(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area())?;
+        let image = RgbImage::from_raw(width, height, pixels).expect("as many pixels as drawn on");
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| self.failed(error))?;
+        Ok(bytes.into_inner())
+    }
+
+    fn failed(&self, error: impl ToString) -> Error {
+        Error::Draw { title: self.title.clone(), got: error.to_string() }
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), Error> {
+        let all = self.series.iter().flat_map(|series| finite(&series.points));
+        let ranges = all.fold(None, |ranges, (x, y)| {
+            let (x0, x1, y0, y1) = ranges.unwrap_or((x, x, y, y));
+            Some((x.min(x0), x.max(x1), y.min(y0), y.max(y1)))
+        });
+        let Some((x0, x1, y0, y1)) = ranges else {
+            return Err(Error::Empty { title: self.title.clone() });
+        };
+        let room = |from: f64, to: f64| if to > from { 0.04 * (to - from) } else { 0.5 };
+        let (x_room, y_room) = (if x1 > x0 { 0.0 } else { 0.5 }, room(y0, y1));
+        // Losses and accuracies read best from zero, where that is not far below.
+        let floor = if y0 >= 0.0 && y0 < 0.5 * y1 { 0.0 } else { y0 - y_room };
+        self.draw_in(area, (x0 - x_room)..(x1 + x_room), floor..(y1 + y_room))
+            .map_err(|error| self.failed(error))
+    }
+
+    fn draw_in<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+        x_range: std::ops::Range<f64>,
+        y_range: std::ops::Range<f64>,
+    ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.title, ("sans-serif", 24))
+            .margin(14)
+            .x_label_area_size(50)
+            .y_label_area_size(70)
+            .build_cartesian_2d(x_range, y_range)?;
+        chart
+            .configure_mesh()
+            .x_desc(&self.x)
+            .y_desc(&self.y)
+            .label_style(("sans-serif", 16))
+            .axis_desc_style(("sans-serif", 18))
+            .light_line_style(WHITE)
+            .bold_line_style(RGBColor(225, 225, 225))
+            .x_labels(11)
+            .y_labels(9)
+            .draw()?;
+        for series in &self.series {
+            let style = COLOURS[series.colour % COLOURS.len()].stroke_width(2);
+            let drawn = if series.dashed {
+                chart.draw_series(DashedLineSeries::new(finite(&series.points), 7, 5, style))?
+            } else {
+                chart.draw_series(LineSeries::new(finite(&series.points), style))?
+            };
+            // Two strokes: with a gap for dashes, without one for a line.
+            let (end, start) = if series.dashed { (8, 15) } else { (12, 12) };
+            drawn.label(&series.label).legend(move |at| {
+                EmptyElement::at(at)
+                    + PathElement::new([(0, 0), (end, 0)], style)
+                    + PathElement::new([(start, 0), (23, 0)], style)
+            });
+        }
+        chart
+            .configure_series_labels()
+            .label_font(("sans-serif", 16))
+            .background_style(WHITE.mix(0.85))
+            .border_style(RGBColor(180, 180, 180))
+            .position(SeriesLabelPosition::UpperRight)
+            .draw()?;
+        area.present()
+    }
+}
+
+fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> + Clone + '_ {
+    points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite())
+}
+
+/// Plotters measures text with a font it must be given; DejaVu Sans comes with the program.
+fn use_own_font() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error means that the font is damaged; drawing then says so.
+        let _ = register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular());
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(points: Vec<(f64, f64)>) -> LineChart {
+        let series = vec![Series { label: "loss of <relu>".to_owned(), points, dashed: true, colour: 9 }];
+        LineChart { title: "A & B".to_owned(), x: "epoch".to_owned(), y: "loss".to_owned(), series }
+    }
+
+    #[test]
+    fn names_are_in_the_picture_and_escaped() {
+        let svg = chart(vec![(1.0, 2.0), (2.0, 1.0)]).svg().unwrap();
+        for expected in ["A &amp; B", "epoch", "loss of &lt;relu&gt;"] {
+            assert!(svg.contains(expected), "{expected}");
+        }
+    }
+
+    #[test]
+    fn single_and_missing_points_are_no_trouble() {
+        chart(vec![(1.0, 2.0)]).svg().unwrap();
+        chart(vec![(1.0, f64::NAN), (2.0, 0.0)]).png().unwrap();
+        let error = chart(vec![(1.0, f64::NAN)]).svg().unwrap_err().to_string();
+        assert_eq!(error, "chart \"A & B\": expected at least one finite point, got none");
+    }
+}

@@ -1,0 +1,121 @@
+//! Reports: one HTML file with everything in it.
+
+use askama::Template;
+
+use crate::{Error, LineChart};
+
+/// A report that is built from top to bottom and turned into one self-contained HTML page.
+///
+/// ```
+/// use backstitch_plot::Report;
+/// let mut report = Report::new("Fashion-MNIST with dense layers");
+/// report.heading("Results").paragraph("ReLU was best.");
+/// report.table("Accuracy", &["activation", "test"], vec![vec!["relu".into(), "0.897".into()]]);
+/// assert!(report.html()?.contains("ReLU was best."));
+/// # Ok::<(), backstitch_plot::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Template)]
+#[template(path = "report.html")]
+pub struct Report {
+    title: String,
+    blocks: Vec<Block>,
+}
+
+/// A part of a [`Report`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Block {
+    /// A heading.
+    Heading(String),
+    /// Running text.
+    Paragraph(String),
+    /// Something a reader must not miss: that this was a quick run, or on generated data.
+    Warning(String),
+    /// Text that keeps its lines, such as a model's summary.
+    Preformatted(String),
+    /// A table with a caption.
+    Table {
+        /// Above the table.
+        caption: String,
+        /// Names of the columns.
+        head: Vec<String>,
+        /// Rows of cells.
+        rows: Vec<Vec<String>>,
+    },
+    /// A picture with a caption.
+    Figure {
+        /// The picture, as SVG.
+        svg: String,
+        /// Below the picture.
+        caption: String,
+    },
+}
+
+impl Report {
+    /// An empty report.
+    pub fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), blocks: Vec::new() }
+    }
+
+    /// Adds any part.
+    pub fn block(&mut self, block: Block) -> &mut Self {
+        self.blocks.push(block);
+        self
+    }
+
+    /// Adds a heading.
+    pub fn heading(&mut self, text: impl Into<String>) -> &mut Self {
+        self.block(Block::Heading(text.into()))
+    }
+
+    /// Adds running text.
+    pub fn paragraph(&mut self, text: impl Into<String>) -> &mut Self {
+        self.block(Block::Paragraph(text.into()))
+    }
+
+    /// Adds something a reader must not miss.
+    pub fn warning(&mut self, text: impl Into<String>) -> &mut Self {
+        self.block(Block::Warning(text.into()))
+    }
+
+    /// Adds a table.
+    pub fn table(&mut self, caption: impl Into<String>, head: &[&str], rows: Vec<Vec<String>>) -> &mut Self {
+        let head = head.iter().map(|&name| name.to_owned()).collect();
+        self.block(Block::Table { caption: caption.into(), head, rows })
+    }
+
+    /// Adds a chart.
+    ///
+    /// # Errors
+    /// If the chart has nothing to draw.
+    pub fn chart(&mut self, chart: &LineChart, caption: impl Into<String>) -> Result<&mut Self, Error> {
+        let svg = chart.svg()?;
+        Ok(self.block(Block::Figure { svg, caption: caption.into() }))
+    }
+
+    /// The report as an HTML page that needs no other file.
+    ///
+    /// # Errors
+    /// If the page cannot be put together.
+    pub fn html(&self) -> Result<String, Error> {
+        Ok(self.render()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_and_pictures_are_not() {
+        let mut report = Report::new("a < b");
+        report.paragraph("x & y").warning("quick");
+        report.block(Block::Figure { svg: "<svg></svg>".to_owned(), caption: "c".to_owned() });
+        let html = report.html().unwrap();
+        for expected in ["<title>a &#60; b</title>", "x &#38; y", "<svg></svg>", "quick"] {
+            assert!(html.contains(expected), "{expected} in {html}");
+        }
+        for forbidden in ["src=\"http", "href=\"http", "<script"] {
+            assert!(!html.contains(forbidden), "{forbidden}");
+        }
+    }
+}
