@@ -29,7 +29,7 @@ pub mod prelude {
     pub use backstitch_core::optim::{Optimizer, Sgd};
     pub use backstitch_core::train::{Callback, CallbackError, EpochEnd, Flow, StepEnd};
     pub use backstitch_core::{
-        Activation, Context, Dataset, History, Init, Keep, Layer, Mode, Model, Scalar, Sequential, Shape,
-        Targets, Tensor, Trace, Trainer,
+        Activation, Context, Dataset, EpochRecord, History, Init, Keep, Layer, Mode, Model, Scalar,
+        Sequential, Shape, Targets, Tensor, Trace, Trainer,
     };
 }

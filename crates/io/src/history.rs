@@ -8,15 +8,26 @@ use backstitch_core::History;
 use crate::atomic;
 use crate::error::Error;
 
-/// Writes a line an epoch: epoch, losses and accuracies, empty where there was no validation.
+/// Writes a line an epoch of each named run: run, epoch, losses and accuracies, empty where there
+/// was no validation.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_csv(path: &Path, history: &History) -> Result<(), Error> {
+pub fn write_csv(path: &Path, runs: &[(&str, &History)]) -> Result<(), Error> {
     atomic::write(path, |to| {
-        let mut writer = csv::Writer::from_writer(to);
-        for record in &history.epochs {
-            writer.serialize(record).map_err(io::Error::other)?;
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(to);
+        writer.write_record([
+            "run",
+            "epoch",
+            "train_loss",
+            "train_accuracy",
+            "validation_loss",
+            "validation_accuracy",
+        ])?;
+        for (run, history) in runs {
+            for record in &history.epochs {
+                writer.serialize((run, record)).map_err(io::Error::other)?;
+            }
         }
         writer.flush()
     })
@@ -38,11 +49,10 @@ mod tests {
             validation_loss: None,
             validation_accuracy: Some(0.5),
         };
-        write_csv(&path, &History { epochs: vec![record] }).unwrap();
+        let history = History { epochs: vec![record] };
+        write_csv(&path, &[("relu", &history), ("tanh", &history)]).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
-        assert_eq!(
-            text,
-            "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy\n1,0.5,0.75,,0.5\n"
-        );
+        let head = "run,epoch,train_loss,train_accuracy,validation_loss,validation_accuracy";
+        assert_eq!(text, format!("{head}\nrelu,1,0.5,0.75,,0.5\ntanh,1,0.5,0.75,,0.5\n"));
     }
 }

@@ -1,0 +1,150 @@
+//! The assignment's network, trained with one activation on all of Fashion-MNIST.
+
+use std::path::Path;
+
+use backstitch::core::{split, train};
+use backstitch::io::{checkpoint::Checkpoint, npz, pickle};
+use backstitch::plot::Series;
+use backstitch::prelude::*;
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+use super::callbacks::{Interrupt, SaveCheckpoints, ShowProgress};
+use super::{AnyError, Run};
+
+/// Rows of pixels from 0 to 1, with their classes.
+pub struct Part {
+    pub rows: Array2<f32>,
+    pub labels: Vec<usize>,
+}
+
+/// All pictures dealt out 80/10/10: training, validation, test.
+pub fn parts(run: &mut Run) -> Result<[Part; 3], AnyError> {
+    let data = run.fashion_mnist()?;
+    let mut parts = split::hold_out(data.len(), &[0.8, 0.1, 0.1], run.flags.seed)?;
+    if run.flags.quick {
+        parts.iter_mut().for_each(|part| part.truncate(part.len() / 7));
+    }
+    run.parts(parts[0].len(), parts[1].len(), parts[2].len());
+    Ok([0, 1, 2].map(|i| {
+        let (rows, labels) = data.rows(&parts[i]);
+        Part { rows, labels }
+    }))
+}
+
+/// What came of one activation.
+pub struct Outcome {
+    pub name: &'static str,
+    pub parameters: usize,
+    pub history: History,
+    pub seconds_per_epoch: f64,
+    /// Epoch, loss and accuracy on the test part, of every saved model after loading it again.
+    pub tested: Vec<(usize, f64, f64)>,
+}
+
+impl Outcome {
+    /// The run as summary.json has it.
+    pub fn summary(&self) -> Value {
+        let last = self.history.epochs.last();
+        let (_, test_loss, test_accuracy) = self.tested.last().copied().unwrap_or_default();
+        json!({
+            "name": self.name, "parameters": self.parameters, "epochs": self.history.epochs.len(),
+            "train_loss": last.map(|r| r.train_loss), "train_accuracy": last.map(|r| r.train_accuracy),
+            "validation_loss": last.map(|r| r.validation_loss),
+            "validation_accuracy": last.map(|r| r.validation_accuracy),
+            "test_loss": test_loss, "test_accuracy": test_accuracy,
+            "seconds_per_epoch": self.seconds_per_epoch,
+            "saved": self.tested.iter().map(|(epoch, loss, accuracy)| {
+                json!({ "epoch": epoch, "test_loss": loss, "test_accuracy": accuracy })
+            }).collect::<Vec<_>>(),
+        })
+    }
+
+    /// One figure of every epoch, as a line of a chart.
+    pub fn line(&self, value: impl Fn(&EpochRecord) -> Option<f64>, colour: usize) -> Series {
+        let points =
+            self.history.epochs.iter().filter_map(|record| Some((record.epoch as f64, value(record)?)));
+        Series { label: self.name.to_owned(), points: points.collect(), dashed: false, colour }
+    }
+}
+
+/// The epochs after which weights are saved: halfway and at the end.
+pub fn saved_after(epochs: usize) -> Vec<usize> {
+    let mut saved = vec![(epochs / 2).max(1), epochs];
+    saved.dedup();
+    saved
+}
+
+struct SaveWeights<'a> {
+    folder: &'a Path,
+    name: &'static str,
+    after: Vec<usize>,
+}
+
+impl Callback<f32> for SaveWeights<'_> {
+    fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
+        let epoch = at.record.epoch;
+        if self.after.contains(&epoch) {
+            pickle::save_model(self.folder, epoch, self.name, at.model)?;
+            npz::save(&self.folder.join(format!("{epoch}_{}.npz", self.name)), at.model)?;
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+/// Trains with one activation, then loads every saved model again and scores it on the test part.
+/// `None` where Ctrl-C stopped it.
+pub fn train_and_test(
+    run: &Run,
+    activation: Activation,
+    resume: bool,
+    [train, validation, test]: &[Part; 3],
+    interrupt: &Interrupt,
+) -> Result<Option<Outcome>, AnyError> {
+    let name = activation.name();
+    let parameters = MlpParameters {
+        activation,
+        num_epochs: run.epochs,
+        seed: run.flags.seed,
+        ..MlpParameters::default()
+    };
+    // What a run to be resumed must agree in: all but how long it is.
+    let settings = format!(
+        "{:?}, {} samples",
+        MlpParameters { num_epochs: 0, ..parameters.clone() },
+        train.labels.len()
+    );
+    let mut optimizer = Sgd::new(parameters.learning_rate)?;
+    let mut classifier = MlpClassifier::new(parameters)?;
+    let path = run.out.join(format!("{name}.checkpoint"));
+    let mut history = History::default();
+    if resume && path.exists() {
+        history =
+            Checkpoint::load(&path)?.restore(&path, &settings, classifier.model_mut(), &mut optimizer)?;
+        println!("{name}: going on after epoch {}", history.epochs.len());
+    }
+    let mut progress = ShowProgress::new(name, run.epochs);
+    let mut checkpoints = SaveCheckpoints { path, seed: run.flags.seed, settings };
+    let after = saved_after(run.epochs);
+    let mut weights = SaveWeights { folder: &run.out, name, after: after.clone() };
+    let history = classifier.resume(
+        &mut optimizer,
+        history,
+        (train.rows.view(), &train.labels),
+        Some((validation.rows.view(), &validation.labels)),
+        &mut [&mut progress, &mut weights, &mut checkpoints, &mut interrupt.clone()],
+    )?;
+    if interrupt.raised() {
+        println!("{name}: stopped; --resume goes on after epoch {}", history.epochs.len());
+        return Ok(None);
+    }
+    let test = Dataset::new(test.rows.view().into_dyn(), Targets::Classes(&test.labels))?;
+    let mut tested = Vec::new();
+    for epoch in after {
+        pickle::load_model(&run.out, epoch, name, classifier.model_mut())?;
+        let (loss, accuracy) = train::evaluate(classifier.model(), &test)?;
+        tested.push((epoch, loss, accuracy));
+    }
+    let parameters = classifier.model().parameter_count();
+    Ok(Some(Outcome { name, parameters, history, seconds_per_epoch: progress.seconds_per_epoch(), tested }))
+}

@@ -1,0 +1,181 @@
+//! What every example shares: flags, data, progress, output. Not an example itself.
+#![allow(dead_code, reason = "no single example uses all of it")]
+
+pub mod callbacks;
+pub mod mlp;
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use backstitch::io::atomic;
+use backstitch::io::fashion_mnist::{self, FashionMnist, Progress, Source};
+use backstitch::plot::{LineChart, Report};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+pub type AnyError = Box<dyn Error>;
+
+/// The flags that every example takes.
+#[derive(Args, Clone, Debug)]
+pub struct Flags {
+    /// Folder of data sets; else $BACKSTITCH_DATA, else the cache, else a download
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Folder for the results [default: runs/ and the example's name]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Passes over the training data
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Gives the split, the first weights and the order of samples
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Threads [default: one a core]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// The same path on less data and fewer epochs, in under a minute
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// One run of an example.
+pub struct Run {
+    pub flags: Flags,
+    pub out: PathBuf,
+    pub epochs: usize,
+    name: &'static str,
+    source: String,
+    sample: bool,
+    dataset: Value,
+    threads: usize,
+    start: Instant,
+}
+
+impl Run {
+    /// Prepares threads and the output folder, which must have room for so many bytes.
+    pub fn start(
+        name: &'static str,
+        flags: &Flags,
+        (epochs, quick): (usize, usize),
+        bytes: u64,
+    ) -> Result<Self, AnyError> {
+        if flags.epochs == Some(0) || flags.threads == Some(0) {
+            return Err("--epochs and --threads: expected at least 1, got 0".into());
+        }
+        rayon::ThreadPoolBuilder::new().num_threads(flags.threads.unwrap_or(0)).build_global()?;
+        let out = flags.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
+        atomic::prepare_folder(&out, bytes)?;
+        Ok(Self {
+            epochs: flags.epochs.unwrap_or(if flags.quick { quick } else { epochs }),
+            flags: flags.clone(),
+            out,
+            name,
+            source: String::new(),
+            sample: false,
+            dataset: Value::Null,
+            threads: rayon::current_num_threads(),
+            start: Instant::now(),
+        })
+    }
+
+    /// Fashion-MNIST, or the drawn sample where it cannot be had; says which.
+    pub fn fashion_mnist(&mut self) -> Result<FashionMnist, AnyError> {
+        let bar = ProgressBar::new(0);
+        bar.set_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {eta}")?);
+        let data = fashion_mnist::open(self.flags.data.as_deref(), &mut |at: Progress<'_>| {
+            bar.set_message(at.file.to_owned());
+            bar.set_length(at.total.unwrap_or(at.received));
+            bar.set_position(at.received);
+        })?;
+        bar.finish_and_clear();
+        self.source = data.source.to_string();
+        self.sample = matches!(data.source, Source::Sample(_));
+        println!("data: {}", self.source);
+        if self.flags.quick {
+            println!("--quick: less data and fewer epochs than the full run");
+        }
+        Ok(data)
+    }
+
+    /// Notes how many samples each part has, for the summary.
+    pub fn parts(&mut self, train: usize, validation: usize, test: usize) {
+        self.dataset = json!({ "name": self.source, "train": train, "validation": validation, "test": test });
+    }
+
+    /// A report that begins with what ran: data, epochs, machine.
+    pub fn report(&self, title: &str) -> Report {
+        let mut report = Report::new(title);
+        if self.sample {
+            report.warning(format!("Not the real data: {}.", self.source));
+        }
+        if self.flags.quick {
+            report.warning("A quick run (--quick): less data and fewer epochs than the real one.");
+        }
+        let part = |name: &str| self.dataset[name].to_string();
+        let row = |name: &str, value: String| vec![name.to_owned(), value];
+        let rows = vec![
+            row("data", self.source.clone()),
+            row(
+                "samples: training, validation, test",
+                [part("train"), part("validation"), part("test")].join(", "),
+            ),
+            row("epochs", self.epochs.to_string()),
+            row("seed", self.flags.seed.to_string()),
+            row("machine", format!("{}, {} threads", processor(), self.threads)),
+            row("time", format!("{:.1} minutes", self.start.elapsed().as_secs_f64() / 60.0)),
+            row(
+                "peak memory",
+                peak_memory().map_or("not known on this system".to_owned(), |mb| format!("{mb} MB")),
+            ),
+            row("backstitch", env!("CARGO_PKG_VERSION").to_owned()),
+        ];
+        report.table("What ran", &["", ""], rows);
+        report
+    }
+
+    /// Saves a chart as SVG and PNG under the name's stem.
+    pub fn save_chart(&self, stem: &str, chart: &LineChart) -> Result<(), AnyError> {
+        let (svg, png) = (chart.svg()?, chart.png()?);
+        atomic::write(&self.out.join(format!("{stem}.svg")), |to| to.write_all(svg.as_bytes()))?;
+        atomic::write(&self.out.join(format!("{stem}.png")), |to| to.write_all(&png))?;
+        Ok(())
+    }
+
+    /// Writes report.html and summary.json, and says where.
+    pub fn finish(self, report: &Report, runs: &[Value]) -> Result<(), AnyError> {
+        let summary = json!({
+            "example": self.name, "quick": self.flags.quick, "seed": self.flags.seed,
+            "dataset": self.dataset, "threads": self.threads, "runs": runs,
+        });
+        let (html, summary) = (report.html()?, serde_json::to_string_pretty(&summary)?);
+        let report_path = self.out.join("report.html");
+        atomic::write(&report_path, |to| to.write_all(html.as_bytes()))?;
+        atomic::write(&self.out.join("summary.json"), |to| to.write_all(summary.as_bytes()))?;
+        let minutes = self.start.elapsed().as_secs_f64() / 60.0;
+        let memory = peak_memory().map_or(String::new(), |mb| format!(", peak memory {mb} MB"));
+        println!("report: {} ({minutes:.1} minutes{memory})", report_path.display());
+        Ok(())
+    }
+}
+
+/// The processor's name, where the system tells.
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
+}
+
+/// The most memory this process has held, in MB, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB");
+    Some(kilobytes.parse::<u64>().ok()? / 1000)
+}
+
+/// 0.8934 as `0.8934`: accuracies and losses in tables.
+pub fn four(value: f64) -> String {
+    format!("{value:.4}")
+}

@@ -1,0 +1,90 @@
+"""Trains scikit-learn's MLPClassifier on the assignment's network, for examples/sklearn_comparison.rs.
+
+usage: sklearn_mlp.py DATA.npz OUT_DIR EPOCHS SEED LEARNING_RATE
+
+DATA.npz holds train, train_labels, validation, validation_labels, test, test_labels (pictures as
+rows of bytes). For each activation the model is kept (joblib) halfway and at the end, loaded again
+and scored on the test part. OUT_DIR/sklearn.json gets losses of every epoch and the accuracies.
+"""
+
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import joblib
+import numpy as np
+import sklearn
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
+from sklearn.neural_network import MLPClassifier
+
+ACTIVATIONS = {"relu": "relu", "sigmoid": "logistic", "linear": "identity", "tanh": "tanh"}
+
+
+class NormalInit(MLPClassifier):
+    """First weights from N(0, 1) times 0.01 and zero biases, in place of Glorot's uniform."""
+
+    def _init_coef(self, fan_in, fan_out, dtype):
+        weights = 0.01 * self._random_state.standard_normal((fan_in, fan_out))
+        return weights.astype(dtype), np.zeros(fan_out, dtype=dtype)
+
+
+def train(name, data, out, epochs, seed, learning_rate):
+    """Trains one activation; what it came to, epoch by epoch."""
+    # max_iter=1 with warm_start is one epoch a call; the generator is shared, so that every epoch
+    # has another order.
+    model = NormalInit(
+        (256, 128, 64),
+        activation=ACTIVATIONS[name],
+        solver="sgd",
+        batch_size=32,
+        learning_rate_init=learning_rate,
+        momentum=0.0,
+        alpha=0.0,
+        max_iter=1,
+        shuffle=True,
+        warm_start=True,
+        random_state=np.random.RandomState(seed),
+    )
+    result = {"train_loss": [], "validation_loss": [], "test_accuracy": {}}
+    start = time.perf_counter()
+    for epoch in range(1, epochs + 1):
+        model.fit(data["train"], data["train_labels"])
+        result["train_loss"].append(round(float(model.loss_), 6))
+        probabilities = model.predict_proba(data["validation"])
+        loss = log_loss(data["validation_labels"], probabilities, labels=np.arange(10))
+        result["validation_loss"].append(round(float(loss), 6))
+        print(f"{name}: epoch {epoch}/{epochs}, training loss {model.loss_:.4f}, validation loss {loss:.4f}", flush=True)
+        if epoch in (max(epochs // 2, 1), epochs):
+            joblib.dump(model, out / f"{epoch}_{name}_sklearn.joblib")
+    result["seconds_per_epoch"] = round((time.perf_counter() - start) / epochs, 3)
+    for epoch in sorted({max(epochs // 2, 1), epochs}):
+        loaded = joblib.load(out / f"{epoch}_{name}_sklearn.joblib")
+        result["test_accuracy"][str(epoch)] = float(loaded.score(data["test"], data["test_labels"]))
+    return result
+
+
+def main():
+    data_path, out, epochs, seed, learning_rate = sys.argv[1:]
+    out = Path(out)
+    data = dict(np.load(data_path))
+    for part in ("train", "validation", "test"):
+        data[part] = data[part].astype(np.float32) / np.float32(255)
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    results = {name: train(name, data, out, int(epochs), int(seed), float(learning_rate)) for name in ACTIVATIONS}
+    record = {
+        "sklearn": sklearn.__version__,
+        "numpy": np.__version__,
+        "epochs": int(epochs),
+        "seed": int(seed),
+        "learning_rate": float(learning_rate),
+        "samples": {part: len(data[part]) for part in ("train", "validation", "test")},
+        "runs": results,
+    }
+    (out / "sklearn.json").write_text(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()
