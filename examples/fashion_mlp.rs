@@ -32,7 +32,7 @@ struct Options {
 fn main() -> Result<(), AnyError> {
     let options = Options::parse();
     // 16 pickles, 8 npz files and 4 checkpoints of about 1 MB each.
-    let mut run = Run::start("fashion_mlp", &options.flags, (100, 4), 32 << 20)?;
+    let mut run = Run::start("fashion_mlp", &options.flags, (100, 10), 32 << 20)?;
     let parts = mlp::parts(&mut run)?;
     let interrupt = Interrupt::install()?;
     let mut outcomes = Vec::new();

@@ -3,6 +3,7 @@
 
 pub mod callbacks;
 pub mod mlp;
+pub mod sklearn;
 
 use std::error::Error;
 use std::fs;

@@ -147,6 +147,7 @@ impl LineChart {
             .axis_desc_style(("sans-serif", 18))
             .light_line_style(WHITE)
             .bold_line_style(RGBColor(225, 225, 225))
+            .x_label_formatter(&|x| if x.fract() == 0.0 { x.to_string() } else { String::new() })
             .x_labels(11)
             .y_labels(9)
             .draw()?;

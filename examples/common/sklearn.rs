@@ -1,0 +1,68 @@
+//! scikit-learn's MLPClassifier on the same parts: run where it is installed, else as recorded.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
+
+use ndarray::Array1;
+use ndarray_npy::NpzWriter;
+use serde::Deserialize;
+
+use super::mlp::Part;
+use super::{AnyError, Run};
+
+const SCRIPT: &str = include_str!("../../scripts/sklearn_mlp.py");
+const RECORDED: &str = include_str!("../../fixtures/sklearn/recorded.json");
+
+/// What scripts/sklearn_mlp.py writes.
+#[derive(Deserialize)]
+pub struct Sklearn {
+    /// Its version.
+    pub sklearn: String,
+    pub epochs: usize,
+    pub samples: BTreeMap<String, usize>,
+    pub runs: BTreeMap<String, SklearnRun>,
+}
+
+#[derive(Deserialize)]
+pub struct SklearnRun {
+    pub train_loss: Vec<f64>,
+    pub validation_loss: Vec<f64>,
+    pub test_accuracy: BTreeMap<usize, f64>,
+    pub seconds_per_epoch: f64,
+}
+
+/// The run here and now, or the recorded one; and whether it is the recorded one.
+pub fn run_or_recorded(run: &Run, parts: &[Part; 3]) -> Result<(Sklearn, bool), AnyError> {
+    match train(run, parts)? {
+        Some(sklearn) => Ok((sklearn, false)),
+        None => Ok((serde_json::from_str(RECORDED)?, true)),
+    }
+}
+
+/// Trains in scikit-learn on the same parts; `None` where it is not installed.
+fn train(run: &Run, parts: &[Part; 3]) -> Result<Option<Sklearn>, AnyError> {
+    let python = std::env::var_os("BACKSTITCH_PYTHON").unwrap_or_else(|| "python3".into());
+    let probe = Command::new(&python).args(["-c", "import sklearn"]).stderr(Stdio::null()).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        println!("scikit-learn is not installed: comparing with the recorded run");
+        return Ok(None);
+    }
+    let data = run.out.join("parts.npz");
+    let mut npz = NpzWriter::new(File::create(&data)?);
+    for (name, part) in ["train", "validation", "test"].iter().zip(parts) {
+        npz.add_array(*name, &part.rows.mapv(|pixel| (pixel * 255.0).round() as u8))?;
+        npz.add_array(
+            format!("{name}_labels"),
+            &part.labels.iter().map(|&l| l as u8).collect::<Array1<u8>>(),
+        )?;
+    }
+    npz.finish()?;
+    let (epochs, seed) = (run.epochs.to_string(), run.flags.seed.to_string());
+    let mut command = Command::new(&python);
+    command.args(["-c", SCRIPT]).arg(&data).arg(&run.out).args([&epochs, &seed, "0.1"]);
+    if !command.status()?.success() {
+        return Err("scripts/sklearn_mlp.py: expected it to succeed, got an error (see above)".into());
+    }
+    Ok(Some(serde_json::from_str(&fs::read_to_string(run.out.join("sklearn.json"))?)?))
+}

@@ -1,0 +1,235 @@
+//! Every derivative against central differences in f64: layers, activations, losses, whole models;
+//! and the check itself against derivatives that are wrong.
+
+use backstitch::core::cost::Cost;
+use backstitch::core::gradcheck::{GradientError, TOLERANCE, check_layer, check_model};
+use backstitch::core::layer::{Child, Place};
+use backstitch::core::layers::activation;
+use backstitch::core::rng::{Purpose, stream};
+use backstitch::core::{ShapeError, Slot, SlotMut};
+use backstitch::prelude::*;
+use ndarray::{Array2, ArrayD};
+use rand::Rng;
+
+const REGIMES: [Mode; 2] = [Mode::Train, Mode::Evaluate];
+
+fn context(mode: Mode) -> Context {
+    Context { mode, ..Context::train(3, 5) }
+}
+
+fn random(shape: &[usize], seed: u64) -> ArrayD<f64> {
+    let mut rng = stream(seed, Purpose::GradientCheck, 9, 9);
+    ArrayD::from_shape_simple_fn(shape, || rng.random_range(-1.0..1.0))
+}
+
+/// A row a layer: its name, and how to make it for inputs of a shape.
+type Row = (&'static str, fn(Activation, usize) -> Box<dyn LayerMaker>, &'static [&'static [usize]]);
+
+/// Checks a layer in every regime, with several batch sizes and seeds.
+trait LayerMaker {
+    fn check(&self, input: &[usize], batch: usize, mode: Mode, seed: u64) -> Result<f64, GradientError>;
+}
+
+impl<L: Layer<f64> + 'static, M: Fn() -> L> LayerMaker for M {
+    fn check(&self, input: &[usize], batch: usize, mode: Mode, seed: u64) -> Result<f64, GradientError> {
+        check_layer(self(), input, batch, &context(mode), seed).map(|passed| passed.worst.relative_error())
+    }
+}
+
+const ROWS: [Row; 3] = [
+    ("dense", |a, units| Box::new(move || dense::<f64>(units, a)), &[&[1], &[3], &[17]]),
+    ("activation", |a, _| Box::new(move || activation(a)), &[&[1], &[5], &[2, 3], &[3, 2, 4]]),
+    (
+        "sequential",
+        |a, units| {
+            Box::new(move || {
+                Sequential::<f64>::new().push(dense(units, a)).push(activation(a)).push(dense(3, a))
+            })
+        },
+        &[&[4]],
+    ),
+];
+
+#[test]
+fn every_layer_with_every_activation() {
+    for (name, make, inputs) in ROWS {
+        for (activation_name, activation) in Activation::NAMES {
+            for &input in inputs {
+                for (batch, units, seed) in [(1, 1, 1), (3, 7, 2), (5, 4, 3)] {
+                    for mode in REGIMES {
+                        let result = make(activation, units).check(input, batch, mode, seed);
+                        let what = format!(
+                            "{name} {activation_name} {input:?}, batch {batch}, {mode:?}, seed {seed}"
+                        );
+                        assert!(result.unwrap_or_else(|error| panic!("{what}: {error}")) < TOLERANCE);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn network(hidden: Activation, last: Activation) -> Model<f64> {
+    let net = Sequential::new().push(dense(8, hidden)).push(dense(6, hidden)).push(dense(4, last));
+    Model::new(net, &[5], 11).unwrap()
+}
+
+#[test]
+fn whole_networks_with_cross_entropy_from_classes_and_from_rows() {
+    let x = random(&[7, 5], 4);
+    let classes = [0, 1, 2, 3, 0, 1, 2];
+    let mut soft = random(&[7, 4], 5).mapv(f64::abs).into_dimensionality::<ndarray::Ix2>().unwrap();
+    soft.outer_iter_mut().for_each(|mut row| row /= row.sum());
+    let one_hot = Array2::from_shape_fn((7, 4), |(i, j)| if classes[i] == j { 1.0 } else { 0.0 });
+    for (_, activation) in Activation::NAMES {
+        for mode in REGIMES {
+            let mut model = network(activation, Activation::Linear);
+            for targets in
+                [Targets::Classes(&classes), Targets::Rows(one_hot.view()), Targets::Rows(soft.view())]
+            {
+                check_model(&mut model, &x, targets, &context(mode)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn one_hot_rows_and_classes_are_the_same_loss() {
+    let logits = Tensor::from_array(&random(&[7, 4], 6)).unwrap();
+    let classes = [3, 1, 2, 3, 0, 1, 2];
+    let one_hot = Array2::from_shape_fn((7, 4), |(i, j)| if classes[i] == j { 1.0 } else { 0.0 });
+    let (mut a, mut b) = (Tensor::default(), Tensor::default());
+    let loss = backstitch::core::CrossEntropy;
+    let from_classes = loss.loss(&logits, Targets::Classes(&classes), Some(&mut a));
+    let from_rows = loss.loss(&logits, Targets::Rows(one_hot.view()), Some(&mut b));
+    assert!((from_classes - from_rows).abs() < 1e-15);
+    assert!(a.data().iter().zip(b.data()).all(|(a, b)| (a - b).abs() < 1e-15));
+    assert_eq!(from_classes, loss.loss(&logits, Targets::Classes(&classes), None));
+}
+
+#[test]
+fn large_logits_are_no_trouble() {
+    let logits =
+        Tensor::from_array(&ndarray::array![[1e4_f32, -1e4, 0.0], [-1e4, 1e4, 3e38]].into_dyn()).unwrap();
+    let mut gradient = Tensor::default();
+    let loss = backstitch::core::CrossEntropy.loss(&logits, Targets::Classes(&[1, 2]), Some(&mut gradient));
+    assert_eq!(loss, 1e4);
+    assert_eq!(gradient.data(), [0.5, -0.5, 0.0, 0.0, 0.0, 0.0]);
+}
+
+/// A tanh whose derivative or whose parameter gradient can be spoilt.
+#[derive(Debug)]
+struct Spoilt {
+    inner: backstitch::core::layers::Dense<f64>,
+    input: fn(f64) -> f64,
+    parameter: fn(usize, f64) -> f64,
+}
+
+fn spoilt(input: fn(f64) -> f64, parameter: fn(usize, f64) -> f64) -> Spoilt {
+    Spoilt { inner: dense(3, Activation::Tanh), input, parameter }
+}
+
+impl Layer<f64> for Spoilt {
+    fn describe(&self) -> String {
+        "Spoilt".to_owned()
+    }
+    fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
+        self.inner.output_shape(input)
+    }
+    fn build(&mut self, input: &[usize], place: &Place) {
+        self.inner.build(input, place);
+    }
+    fn forward(&self, x: &Tensor<f64>, t: &mut Trace<f64>, ctx: &Context) {
+        self.inner.forward(x, t, ctx);
+    }
+    fn backward(&mut self, x: &Tensor<f64>, t: &mut Trace<f64>, dx: Option<&mut Tensor<f64>>, ctx: &Context) {
+        let mut own = Tensor::default();
+        self.inner.backward(x, t, Some(&mut own), ctx);
+        own.data_mut().iter_mut().for_each(|d| *d = (self.input)(*d));
+        if let Some(dx) = dx {
+            dx.copy_from(&own);
+        }
+        let change = self.parameter;
+        self.inner.visit_mut(&mut |slot| {
+            if let SlotMut::Param(param) = slot {
+                let (_, grad, _) = param.accumulate();
+                grad.data_mut().iter_mut().enumerate().for_each(|(i, g)| *g = change(i, *g));
+            }
+        });
+    }
+    fn commit(&mut self, t: &Trace<f64>) {
+        self.inner.commit(t);
+    }
+    fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, f64>)) {
+        self.inner.visit(f);
+    }
+    fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, f64>)) {
+        self.inner.visit_mut(f);
+    }
+    fn cost(&self, input: &[usize]) -> Cost {
+        self.inner.cost(input)
+    }
+    fn children(&self) -> &[Child<f64>] {
+        &[]
+    }
+}
+
+#[test]
+fn a_wrong_derivative_is_caught_and_named() {
+    let check = |layer: Spoilt| check_layer(layer, &[4], 2, &Context::train(0, 0), 1);
+    check(spoilt(|d| d, |_, g| g)).expect("nothing spoilt");
+    for wrong in [|d: f64| -d, |d: f64| d * 1.00001, |d: f64| d + 1e-5, |_: f64| 0.0, |_: f64| f64::NAN] {
+        let error = check(spoilt(wrong, |_, g| g)).unwrap_err();
+        assert!(matches!(&error, GradientError::Wrong { worst, .. } if worst.of == "input"), "{error}");
+    }
+    let error = check(spoilt(|d| d, |i, g| if i == 7 { g * 1.01 } else { g })).unwrap_err();
+    let GradientError::Wrong { wrong, worst, .. } = error else { panic!("{error}") };
+    assert_eq!((wrong, worst.of.as_str(), worst.index.as_slice()), (1, "layer.weight", &[2, 1][..]));
+}
+
+#[test]
+fn a_gradient_taken_to_look_at_changes_nothing() {
+    let mut model = network(Activation::Tanh, Activation::Linear);
+    let x = Tensor::from_array(&random(&[3, 5], 8)).unwrap();
+    let mut trace = Trace::new(Keep::All);
+    let mut dx = Tensor::default();
+    let ctx = Context::evaluate();
+    model.forward(&x, &mut trace, &ctx).unwrap();
+    trace.dy.copy_from(&Tensor::from_array(&random(&[3, 4], 1)).unwrap());
+    model.backward(&x, &mut trace, Some(&mut dx), &ctx).unwrap();
+    model.visit(&mut |slot| {
+        let Slot::Param(param) = slot else { return };
+        assert!(param.grad().is_none(), "{}", param.name());
+    });
+    assert!(dx.data().iter().any(|&d| d != 0.0));
+    // Everything is kept: the gradient of each activation as it came, not what became of it.
+    let (y, dy) = trace.get(model.net(), "dense3").unwrap();
+    assert_eq!((y.data(), dy.data()), (trace.y.data(), trace.dy.data()));
+    let (_, dy) = trace.get(model.net(), "dense1").unwrap();
+    assert_eq!(dy.shape().to_vec(), [3, 8]);
+    let message = trace.get(model.net(), "dense9").unwrap_err().to_string();
+    assert_eq!(message, "layer \"dense9\": expected one of dense1, dense2, dense3, got no match");
+}
+
+#[test]
+fn gradients_of_a_layer_used_twice_add_up() {
+    let mut model = network(Activation::Tanh, Activation::Linear);
+    let x = Tensor::from_array(&random(&[3, 5], 8)).unwrap();
+    let mut trace = Trace::new(Keep::ForBackward);
+    let ctx = Context::train(0, 0);
+    let mut grads = Vec::new();
+    for _ in 0..2 {
+        model.forward(&x, &mut trace, &ctx).unwrap();
+        trace.dy.copy_from(&Tensor::from_array(&random(&[3, 4], 1)).unwrap());
+        model.backward(&x, &mut trace, None, &ctx).unwrap();
+        model.visit(&mut |slot| {
+            if let Slot::Param(param) = slot {
+                grads.push(param.grad().unwrap().to_array());
+            }
+        });
+    }
+    let (once, twice) = grads.split_at(grads.len() / 2);
+    for (once, twice) in once.iter().zip(twice) {
+        assert!((once * 2.0 - twice).iter().all(|d| d.abs() < 1e-12));
+    }
+}
