@@ -19,6 +19,7 @@ pub mod optim;
 pub mod param;
 pub mod rng;
 mod scalar;
+mod scratch;
 mod shape;
 pub mod split;
 mod summary;

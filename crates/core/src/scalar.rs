@@ -6,8 +6,9 @@ use std::thread::LocalKey;
 use ndarray::NdFloat;
 use rand::distr::uniform::SampleUniform;
 
-use crate::kernels::elementwise::exp_f32;
-use crate::kernels::elementwise::tanh_f32;
+use crate::kernels::elementwise::{exp_f32, tanh_f32};
+use crate::kernels::lanes::Lanes;
+use crate::scratch::Buffers;
 
 mod sealed {
     pub trait Sealed {}
@@ -18,7 +19,7 @@ mod sealed {
 /// `f32`, in which networks are trained, or `f64`, in which their gradients are checked.
 ///
 /// The trait is sealed: the matrix products underneath know these two types and no others.
-pub trait Scalar: NdFloat + Default + SampleUniform + sealed::Sealed {
+pub trait Scalar: Lanes + NdFloat + Default + SampleUniform + sealed::Sealed {
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
 
@@ -32,9 +33,9 @@ pub trait Scalar: NdFloat + Default + SampleUniform + sealed::Sealed {
     /// Hyperbolic tangent, with the same precision as [`exponential`](Self::exponential).
     fn hyperbolic_tangent(self) -> Self;
 
-    /// A buffer of this thread, for intermediate results of kernels.
+    /// Buffers of this thread, for intermediate results of kernels.
     #[doc(hidden)]
-    fn scratch() -> &'static LocalKey<Cell<Vec<Self>>>;
+    fn scratch() -> &'static LocalKey<Buffers<Self>>;
 }
 
 impl Scalar for f32 {
@@ -54,8 +55,8 @@ impl Scalar for f32 {
     fn hyperbolic_tangent(self) -> Self {
         tanh_f32(self)
     }
-    fn scratch() -> &'static LocalKey<Cell<Vec<Self>>> {
-        thread_local!(static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) });
+    fn scratch() -> &'static LocalKey<Buffers<Self>> {
+        thread_local!(static SCRATCH: Buffers<f32> = const { [const { Cell::new(Vec::new()) }; 4] });
         &SCRATCH
     }
 }
@@ -77,8 +78,8 @@ impl Scalar for f64 {
     fn hyperbolic_tangent(self) -> Self {
         self.tanh()
     }
-    fn scratch() -> &'static LocalKey<Cell<Vec<Self>>> {
-        thread_local!(static SCRATCH: Cell<Vec<f64>> = const { Cell::new(Vec::new()) });
+    fn scratch() -> &'static LocalKey<Buffers<Self>> {
+        thread_local!(static SCRATCH: Buffers<f64> = const { [const { Cell::new(Vec::new()) }; 4] });
         &SCRATCH
     }
 }

@@ -1,35 +1,26 @@
-//! Matrix products: the only file that names the `gemm` crate.
+//! Matrix products: how they are cut for threads. The inner loops are in [`tile`](super::tile).
 //!
-//! `gemm` picks AVX-512, AVX2 or plain code when the program runs. A large product is cut into
-//! pieces of its result, by its shape alone and never by the number of threads, and each element is
-//! summed in the same order in whichever piece it falls: so the result has the same bits on any
-//! number of threads.
-//!
-//! # Why this file is unsafe
-//! `gemm` takes raw pointers. What it asks for is checked in [`multiply`] before the call: every
-//! index the strides reach lies inside the slice (see [`Matrix::new`]), the shapes agree, and the
-//! destination is borrowed mutably, so it overlaps neither factor. Pieces of the destination are
-//! disjoint ranges of rows or of columns. A property test runs random shapes, layouts and splits
-//! against the plain loops. Safe alternatives were measured: `ndarray`'s `dot` reaches half the
-//! speed (no AVX-512), and a hand-written safe kernel a third.
-#![allow(unsafe_code)]
-
-use gemm::Parallelism;
+//! A large product is cut by its shape alone, never by the number of threads, and each element is
+//! summed in the same order wherever it falls: so the result has the same bits on any number of
+//! threads.
 
 use crate::kernels::elementwise::update_with;
+use crate::kernels::tile;
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
+use crate::scratch::{Purpose, Scratch};
 
-/// A matrix to read, in any layout that two strides describe.
+/// A matrix to read, row-major or the transpose of a row-major one.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a, F> {
-    data: &'a [F],
+    pub(super) data: &'a [F],
     /// Number of rows.
     pub rows: usize,
     /// Number of columns.
     pub columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    /// Distance between neighbours in a column (row-major), or in a row (transposed).
+    pub(super) stride: usize,
+    pub(super) transposed: bool,
 }
 
 impl<'a, F: Scalar> Matrix<'a, F> {
@@ -40,35 +31,30 @@ impl<'a, F: Scalar> Matrix<'a, F> {
     /// caller's input.
     pub fn new(data: &'a [F], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix over other data");
-        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
+        Self { data, rows, columns, stride: columns, transposed: false }
     }
 
     /// The transpose, without moving anything.
     #[must_use]
     pub fn t(self) -> Self {
-        Self {
-            data: self.data,
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-        }
+        Self { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
     }
 
     /// The rows from `from` up to `to`.
-    fn rows(self, from: usize, to: usize) -> Self {
-        let data = if from < to { &self.data[from * self.row_stride..] } else { &[] };
-        Self { data, rows: to - from, ..self }
+    pub(super) fn rows(self, from: usize, to: usize) -> Self {
+        let start = if self.transposed { from } else { from * self.stride };
+        Self { data: &self.data[start.min(self.data.len())..], rows: to - from, ..self }
     }
 
     /// The columns from `from` up to `to`.
-    fn columns(self, from: usize, to: usize) -> Self {
+    pub(super) fn columns(self, from: usize, to: usize) -> Self {
         self.t().rows(from, to).t()
     }
 
     /// One element.
     pub fn at(&self, row: usize, column: usize) -> F {
-        self.data[row * self.row_stride + column * self.column_stride]
+        let (outer, inner) = if self.transposed { (column, row) } else { (row, column) };
+        self.data[outer * self.stride + inner]
     }
 }
 
@@ -93,121 +79,65 @@ pub fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, 
     assert_eq!(a.columns, b.rows, "inner dimensions");
     assert_eq!(c.len(), a.rows * b.columns, "result of {} x {}", a.rows, b.columns);
     let work = a.rows * a.columns * b.columns;
-    let row_major = a.column_stride == 1 && b.column_stride == 1;
-    if work <= SPLIT_ABOVE {
-        multiply_pieces(a, b, how, c, 1, true);
-    } else if row_major && a.rows < FEW_ROWS {
+    if b.transposed && a.rows < b.columns {
+        multiply_turned(a, b, how, c);
+    } else if work > SPLIT_ABOVE && a.rows < FEW_ROWS && !a.transposed {
         multiply_halves(a, b, how, c);
     } else {
-        // By rows, except where `b` is transposed: every piece would turn all of it round again.
-        let by_rows = b.column_stride == 1;
-        let pieces = (work / PIECE).next_power_of_two().clamp(2, MOST_PIECES);
-        multiply_pieces(a, b, how, c, pieces, by_rows);
+        multiply_rows(a, b, how, c, pieces(work));
     }
+}
+
+fn pieces(work: usize) -> usize {
+    if work > SPLIT_ABOVE { (work / PIECE).next_power_of_two().clamp(2, MOST_PIECES) } else { 1 }
+}
+
+/// The product in pieces of its rows, every split in two halves of which rayon may take the second
+/// to another thread.
+fn multiply_rows<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F], pieces: usize) {
+    if pieces <= 1 || a.rows < 2 {
+        return tile::multiply(a, b, how, c);
+    }
+    let middle = a.rows / 2;
+    let (upper, lower) = c.split_at_mut(middle * b.columns);
+    rayon::join(
+        || multiply_rows(a.rows(0, middle), b, how, upper, pieces / 2),
+        || multiply_rows(a.rows(middle, a.rows), b, how, lower, pieces / 2),
+    );
 }
 
 /// The product as the sum of two: the first half of the inner dimension, and the second.
 fn multiply_halves<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     let middle = a.columns / 2;
-    let mut second = F::scratch().take();
-    second.resize(c.len(), F::zero());
+    let mut scratch = Scratch::take(Purpose::Half, c.len());
+    let second = scratch.first(c.len());
     rayon::join(
-        || multiply_pieces(a.columns(0, middle), b.rows(0, middle), how, c, 1, true),
+        || tile::multiply(a.columns(0, middle), b.rows(0, middle), how, c),
         || {
             let (a, b) = (a.columns(middle, a.columns), b.rows(middle, b.rows));
-            multiply_pieces(a, b, Accumulate::Overwrite, &mut second, 1, true);
+            tile::multiply(a, b, Accumulate::Overwrite, second);
         },
     );
-    update_with(c, &second, |c, second| *c += second);
-    F::scratch().set(second);
+    update_with(c, second, |c, second| *c += second);
 }
 
-/// The product in pieces of its rows or of its columns.
-fn multiply_pieces<F: Scalar>(
-    a: Matrix<'_, F>,
-    b: Matrix<'_, F>,
-    how: Accumulate,
-    c: &mut [F],
-    pieces: usize,
-    by_rows: bool,
-) {
-    let destination = Destination { start: c.as_mut_ptr(), row_stride: b.columns };
-    let length = if by_rows { a.rows } else { b.columns };
-    in_pieces(0, pieces, &|piece| {
-        let (from, to) = (length * piece / pieces, length * (piece + 1) / pieces);
-        let (rows, columns) = if by_rows { ((from, to), (0, b.columns)) } else { ((0, a.rows), (from, to)) };
-        // SAFETY: rows and columns lie inside the destination, which this call borrows mutably,
-        // and the ranges of different pieces are disjoint.
-        unsafe { product(a, b, how, destination, rows, columns) }
-    });
-}
-
-/// Runs `task` for each piece, every split in two halves of which rayon may take the second to
-/// another thread.
-fn in_pieces(from: usize, to: usize, task: &(impl Fn(usize) + Sync)) {
-    if to - from == 1 {
-        task(from);
-    } else {
-        let middle = usize::midpoint(from, to);
-        rayon::join(|| in_pieces(from, middle, task), || in_pieces(middle, to, task));
-    }
-}
-
-/// Where a product goes: row-major, the start of the whole result.
-#[derive(Clone, Copy)]
-struct Destination<F> {
-    start: *mut F,
-    row_stride: usize,
-}
-// SAFETY: a `Destination` is only a place; `product` asks its callers for disjoint parts of it.
-unsafe impl<F: Send> Send for Destination<F> {}
-// SAFETY: as above.
-unsafe impl<F: Send> Sync for Destination<F> {}
-
-/// The part of `a b` in the given rows and columns.
-///
-/// # Safety
-/// The rows and columns lie inside the destination, and nobody else touches them meanwhile.
-unsafe fn product<F: Scalar>(
-    a: Matrix<'_, F>,
-    b: Matrix<'_, F>,
-    how: Accumulate,
-    c: Destination<F>,
-    (first_row, end_row): (usize, usize),
-    (first_column, end_column): (usize, usize),
-) {
-    if first_row == end_row || first_column == end_column {
-        return;
-    }
-    // SAFETY: the offsets are those of elements inside the slices, or of the one past the end
-    // when there is nothing to sum over.
-    unsafe {
-        gemm::gemm(
-            end_row - first_row,
-            end_column - first_column,
-            a.columns,
-            c.start.add(first_row * c.row_stride + first_column),
-            1,
-            c.row_stride as isize,
-            how == Accumulate::Add,
-            a.data.as_ptr().add(first_row * a.row_stride),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr().add(first_column * b.column_stride),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            F::one(),
-            F::one(),
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
+/// The product as the transpose of `bᵀ aᵀ`: where `b` is transposed and large, turning the small
+/// `a` and the result round is less work than turning `b`.
+fn multiply_turned<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
+    let (rows, columns) = (a.rows, b.columns);
+    let mut scratch = Scratch::take(Purpose::Turned, c.len());
+    let turned = scratch.first(c.len());
+    multiply_rows(b.t(), a.t(), Accumulate::Overwrite, turned, pieces(rows * a.columns * columns));
+    for (i, row) in c.chunks_exact_mut(columns.max(1)).enumerate() {
+        for (to, from) in row.iter_mut().zip(turned.chunks_exact(rows)) {
+            *to = if how == Accumulate::Add { *to + from[i] } else { from[i] };
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::ArrayView2;
     use proptest::prelude::*;
 
     use super::*;
@@ -263,31 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_matrixmultiply_in_f32() {
+    fn agrees_with_ndarray_in_f32() {
         let (m, k, n) = (64, 300, 200);
         let a: Vec<f32> = random(m * k, 3).iter().map(|&v| v as f32).collect();
         let b: Vec<f32> = random(k * n, 4).iter().map(|&v| v as f32).collect();
-        let (mut ours, mut theirs) = (vec![0.0_f32; m * n], vec![0.0_f32; m * n]);
+        let mut ours = vec![0.0_f32; m * n];
         multiply(Matrix::new(&a, m, k), Matrix::new(&b, k, n), Accumulate::Overwrite, &mut ours);
-        // SAFETY: all three are row-major with the sizes given.
-        unsafe {
-            matrixmultiply::sgemm(
-                m,
-                k,
-                n,
-                1.0,
-                a.as_ptr(),
-                k as isize,
-                1,
-                b.as_ptr(),
-                n as isize,
-                1,
-                0.0,
-                theirs.as_mut_ptr(),
-                n as isize,
-                1,
-            );
-        }
+        let view = |data, rows, columns| ArrayView2::from_shape((rows, columns), data).unwrap();
+        let theirs = view(&a, m, k).dot(&view(&b, k, n));
         for (ours, theirs) in ours.iter().zip(&theirs) {
             assert!((ours - theirs).abs() < 1e-4, "{ours} {theirs}");
         }

@@ -3,6 +3,8 @@
 mod awake;
 pub mod elementwise;
 pub mod gemm;
+pub mod lanes;
 pub mod naive;
+mod tile;
 
 pub use awake::keep_awake;

@@ -1,0 +1,76 @@
+//! Vectors of whichever width the processor has, for kernels that are written once for `f32` and
+//! `f64`: a thin cover over `pulp`, which chooses the instruction set when the program runs.
+
+use pulp::Simd;
+
+/// A number of which a vector register holds several.
+pub trait Lanes: Copy + 'static {
+    /// A vector register full of them.
+    type Vector<S: Simd>: Copy;
+
+    /// The same number in every lane.
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+
+    /// a b + c, rounded once.
+    fn fused<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>)
+    -> Self::Vector<S>;
+
+    /// a + b.
+    fn sum<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// A slice as vectors; what does not fill one at the end is left out.
+    fn vectors<S: Simd>(slice: &[Self]) -> &[Self::Vector<S>];
+
+    /// As [`vectors`](Self::vectors), to write.
+    fn vectors_mut<S: Simd>(slice: &mut [Self]) -> &mut [Self::Vector<S>];
+}
+
+impl Lanes for f32 {
+    type Vector<S: Simd> = S::f32s;
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, value: Self) -> S::f32s {
+        simd.splat_f32s(value)
+    }
+    #[inline(always)]
+    fn fused<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+        simd.mul_add_f32s(a, b, c)
+    }
+    #[inline(always)]
+    fn sum<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.add_f32s(a, b)
+    }
+    #[inline(always)]
+    fn vectors<S: Simd>(slice: &[Self]) -> &[S::f32s] {
+        S::as_simd_f32s(slice).0
+    }
+    #[inline(always)]
+    fn vectors_mut<S: Simd>(slice: &mut [Self]) -> &mut [S::f32s] {
+        S::as_mut_simd_f32s(slice).0
+    }
+}
+
+impl Lanes for f64 {
+    type Vector<S: Simd> = S::f64s;
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, value: Self) -> S::f64s {
+        simd.splat_f64s(value)
+    }
+    #[inline(always)]
+    fn fused<S: Simd>(simd: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
+        simd.mul_add_f64s(a, b, c)
+    }
+    #[inline(always)]
+    fn sum<S: Simd>(simd: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        simd.add_f64s(a, b)
+    }
+    #[inline(always)]
+    fn vectors<S: Simd>(slice: &[Self]) -> &[S::f64s] {
+        S::as_simd_f64s(slice).0
+    }
+    #[inline(always)]
+    fn vectors_mut<S: Simd>(slice: &mut [Self]) -> &mut [S::f64s] {
+        S::as_mut_simd_f64s(slice).0
+    }
+}

@@ -1,0 +1,126 @@
+//! Training as a whole: what comes out does not depend on threads or interruptions.
+
+use std::path::Path;
+
+use backstitch::io::checkpoint::Checkpoint;
+use backstitch::io::fashion_mnist;
+use backstitch::prelude::*;
+use ndarray::ArrayD;
+
+type State = Vec<(String, ArrayD<f32>)>;
+
+fn model() -> Model {
+    let net = Sequential::new()
+        .push(dense(256, Activation::Relu).init(Init::HeNormal))
+        .push(dense(64, Activation::Tanh))
+        .push(dense(10, Activation::Linear));
+    Model::new(net, &[784], 7).unwrap()
+}
+
+fn optimizer() -> Sgd {
+    Sgd::new(0.02).unwrap().momentum(0.9).unwrap().weight_decay(1e-4).unwrap()
+}
+
+fn state(model: &Model) -> State {
+    model.state().into_iter().map(|(name, value)| (name.to_owned(), value.to_array())).collect()
+}
+
+/// Trains on the drawn sample from `history` on, to so many epochs.
+fn train(model: &mut Model, optimizer: &mut Sgd, epochs: usize, history: History) -> History {
+    let data = fashion_mnist::generate_sample("a test");
+    let (rows, labels) = data.rows(&(0..700).collect::<Vec<_>>());
+    let (test_rows, test_labels) = data.rows(&(6_000..6_200).collect::<Vec<_>>());
+    let data = Dataset::new(rows.view().into_dyn(), Targets::Classes(&labels)).unwrap();
+    let test = Dataset::new(test_rows.view().into_dyn(), Targets::Classes(&test_labels)).unwrap();
+    let trainer = Trainer::new(epochs, 32, 5).unwrap().after(history);
+    trainer.fit(model, optimizer, &data, Some(&test), &mut []).unwrap()
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let results = [1, 2, 3].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut model = model();
+            let history = train(&mut model, &mut optimizer(), 2, History::default());
+            (state(&model), history)
+        })
+    });
+    assert!(results[0] == results[1], "1 and 2 threads");
+    assert!(results[0] == results[2], "1 and 3 threads");
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_same_bits() {
+    let (mut straight, mut its_optimizer) = (model(), optimizer());
+    let history = train(&mut straight, &mut its_optimizer, 5, History::default());
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.bin");
+    {
+        let (mut first, mut optimizer) = (model(), optimizer());
+        let history = train(&mut first, &mut optimizer, 2, History::default());
+        Checkpoint::new(5, "settings".to_owned(), &first, &optimizer, &history).save(&path).unwrap();
+    }
+    // A model and an optimizer with a past of their own, all of which must be overwritten.
+    let (mut second, mut optimizer) = (model(), optimizer());
+    train(&mut second, &mut optimizer, 1, History::default());
+    let checkpoint = Checkpoint::load(&path).unwrap();
+    let restored = checkpoint.restore(Path::new("c"), "settings", &mut second, &mut optimizer).unwrap();
+    assert_eq!(restored.epochs.len(), 2);
+    let resumed = train(&mut second, &mut optimizer, 5, restored);
+
+    assert_eq!(resumed, history);
+    assert!(state(&second) == state(&straight));
+}
+
+#[test]
+fn a_network_learns_the_drawn_garments() {
+    let mut model = model();
+    let history = train(&mut model, &mut optimizer(), 8, History::default());
+    let last = history.epochs.last().unwrap();
+    assert!(last.validation_accuracy.unwrap() > 0.9, "{last:?}");
+    assert!(last.train_loss < history.epochs[0].train_loss / 4.0, "{history:?}");
+}
+
+struct StopAfter(usize);
+
+impl Callback<f32> for StopAfter {
+    fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
+        Ok(if at.record.epoch == self.0 { Flow::Stop } else { Flow::Continue })
+    }
+}
+
+struct Failing;
+
+impl Callback<f32> for Failing {
+    fn epoch(&mut self, _at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
+        Err("the disk is full".into())
+    }
+}
+
+#[test]
+fn callbacks_can_stop_training_and_fail() {
+    let data = fashion_mnist::generate_sample("a test");
+    let (rows, labels) = data.rows(&(0..64).collect::<Vec<_>>());
+    let data = Dataset::new(rows.view().into_dyn(), Targets::Classes(&labels)).unwrap();
+    let trainer = Trainer::new(9, 32, 5).unwrap();
+    let history = trainer.fit(&mut model(), &mut optimizer(), &data, None, &mut [&mut StopAfter(3)]).unwrap();
+    assert_eq!(history.epochs.len(), 3);
+    let error = trainer.fit(&mut model(), &mut optimizer(), &data, None, &mut [&mut Failing]).unwrap_err();
+    assert_eq!(error.to_string(), "callback at epoch 1: the disk is full");
+}
+
+#[test]
+fn an_exploding_loss_stops_and_says_where() {
+    let data = fashion_mnist::generate_sample("a test");
+    let (rows, labels) = data.rows(&(0..320).collect::<Vec<_>>());
+    let data = Dataset::new(rows.view().into_dyn(), Targets::Classes(&labels)).unwrap();
+    let trainer = Trainer::new(50, 32, 5).unwrap();
+    // Linear all through: ReLU would die of such steps, with a finite loss.
+    let net = Sequential::new().push(dense(64, Activation::Linear)).push(dense(10, Activation::Linear));
+    let mut model = Model::new(net, &[784], 7).unwrap();
+    let mut optimizer = Sgd::new(1e30).unwrap();
+    let error = trainer.fit(&mut model, &mut optimizer, &data, None, &mut []).unwrap_err().to_string();
+    assert!(error.contains("expected a finite training loss") && error.contains("epoch 1, step"), "{error}");
+}
