@@ -6,7 +6,8 @@
 
 mod common;
 
-use backstitch::core::EpochRecord;
+use std::process::ExitCode;
+
 use backstitch::io::history;
 use backstitch::plot::{LineChart, Report};
 use backstitch::prelude::*;
@@ -29,14 +30,17 @@ struct Options {
     resume: bool,
 }
 
-fn main() -> Result<(), AnyError> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    common::exit(experiment(&Options::parse()))
+}
+
+fn experiment(options: &Options) -> Result<(), AnyError> {
     // 16 pickles, 8 npz files and 4 checkpoints of about 1 MB each.
     let mut run = Run::start("fashion_mlp", &options.flags, (100, 10), 32 << 20)?;
     let parts = mlp::parts(&mut run)?;
     let interrupt = Interrupt::install()?;
     let mut outcomes = Vec::new();
-    for activation in options.activation {
+    for &activation in &options.activation {
         match mlp::train_and_test(&run, activation, options.resume, &parts, &interrupt)? {
             Some(outcome) => outcomes.push(outcome),
             None => return Ok(()),
@@ -102,8 +106,14 @@ fn seen(outcome: &Outcome) -> String {
     } else {
         String::new()
     };
+    let diverged = match outcome.diverged.as_slice() {
+        [] => String::new(),
+        runs => {
+            format!("Trained with learning rate {}, because: {}. ", outcome.learning_rate, runs.join("; "))
+        }
+    };
     format!(
-        "{start}Lowest validation loss {:.4} after epoch {}; at the end it is {:.4} with a training loss of {:.4}: \
+        "{diverged}{start}Lowest validation loss {:.4} after epoch {}; at the end it is {:.4} with a training loss of {:.4}: \
          a gap of {:.4}. {:.2} s an epoch.",
         loss(lowest),
         lowest.epoch,

@@ -7,6 +7,8 @@
 
 mod common;
 
+use std::process::ExitCode;
+
 use backstitch::plot::{LineChart, Report, Series};
 use backstitch::prelude::*;
 use clap::Parser;
@@ -23,9 +25,12 @@ struct Options {
     flags: Flags,
 }
 
-fn main() -> Result<(), AnyError> {
-    let options = Options::parse();
-    let mut run = Run::start("sklearn_comparison", &options.flags, (100, 6), 128 << 20)?;
+fn main() -> ExitCode {
+    common::exit(experiment(&Options::parse().flags))
+}
+
+fn experiment(flags: &Flags) -> Result<(), AnyError> {
+    let mut run = Run::start("sklearn_comparison", flags, (100, 6), 128 << 20)?;
     let parts = mlp::parts(&mut run)?;
     let interrupt = Interrupt::install()?;
     let mut outcomes = Vec::new();
@@ -72,8 +77,15 @@ fn report(run: &Run, outcomes: &[Outcome], sklearn: &Sklearn, recorded: bool) ->
         }
         let chart = comparison(outcome, theirs, &version);
         run.save_chart(&format!("{}_comparison", outcome.name), &chart)?;
+        let (our_rate, their_rate) = (outcome.learning_rate, theirs.learning_rate);
         let (ours, theirs) = (outcome.seconds_per_epoch, theirs.seconds_per_epoch);
-        report.chart(&chart, format!("Seconds an epoch: backstitch {ours:.2}, scikit-learn {theirs:.2}."))?;
+        report.chart(
+            &chart,
+            format!(
+                "Learning rate: backstitch {our_rate}, scikit-learn {their_rate} (halved where a larger one \
+                 diverged). Seconds an epoch: backstitch {ours:.2}, scikit-learn {theirs:.2}."
+            ),
+        )?;
     }
     let best = rows
         .iter()

@@ -4,7 +4,8 @@ usage: sklearn_mlp.py DATA.npz OUT_DIR EPOCHS SEED LEARNING_RATE
 
 DATA.npz holds train, train_labels, validation, validation_labels, test, test_labels (pictures as
 rows of bytes). For each activation the model is kept (joblib) halfway and at the end, loaded again
-and scored on the test part. OUT_DIR/sklearn.json gets losses of every epoch and the accuracies.
+and scored on the test part. An activation that diverges is trained again from the start with half
+the learning rate. OUT_DIR/sklearn.json gets losses of every epoch and the accuracies.
 """
 
 import json
@@ -48,7 +49,7 @@ def train(name, data, out, epochs, seed, learning_rate):
         warm_start=True,
         random_state=np.random.RandomState(seed),
     )
-    result = {"train_loss": [], "validation_loss": [], "test_accuracy": {}}
+    result = {"learning_rate": learning_rate, "train_loss": [], "validation_loss": [], "test_accuracy": {}}
     start = time.perf_counter()
     for epoch in range(1, epochs + 1):
         model.fit(data["train"], data["train_labels"])
@@ -66,6 +67,18 @@ def train(name, data, out, epochs, seed, learning_rate):
     return result
 
 
+def train_or_slower(name, data, out, epochs, seed, learning_rate):
+    """As train, with half the learning rate where that diverges, as often as it takes."""
+    while True:
+        try:
+            return train(name, data, out, epochs, seed, learning_rate)
+        except ValueError as error:
+            if "non-finite" not in str(error):
+                raise
+            print(f"{name}: diverged with learning rate {learning_rate}; again with half of it", flush=True)
+            learning_rate /= 2
+
+
 def main():
     data_path, out, epochs, seed, learning_rate = sys.argv[1:]
     out = Path(out)
@@ -73,13 +86,12 @@ def main():
     for part in ("train", "validation", "test"):
         data[part] = data[part].astype(np.float32) / np.float32(255)
     warnings.simplefilter("ignore", ConvergenceWarning)
-    results = {name: train(name, data, out, int(epochs), int(seed), float(learning_rate)) for name in ACTIVATIONS}
+    results = {name: train_or_slower(name, data, out, int(epochs), int(seed), float(learning_rate)) for name in ACTIVATIONS}
     record = {
         "sklearn": sklearn.__version__,
         "numpy": np.__version__,
         "epochs": int(epochs),
         "seed": int(seed),
-        "learning_rate": float(learning_rate),
         "samples": {part: len(data[part]) for part in ("train", "validation", "test")},
         "runs": results,
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backstitch::core::{split, train};
+use backstitch::core::{Error, split, train::evaluate};
 use backstitch::io::{checkpoint::Checkpoint, npz, pickle};
 use backstitch::plot::Series;
 use backstitch::prelude::*;
@@ -36,6 +36,9 @@ pub fn parts(run: &mut Run) -> Result<[Part; 3], AnyError> {
 pub struct Outcome {
     pub name: &'static str,
     pub parameters: usize,
+    pub learning_rate: f64,
+    /// What became of larger learning rates, where there were any.
+    pub diverged: Vec<String>,
     pub history: History,
     pub seconds_per_epoch: f64,
     /// Epoch, loss and accuracy on the test part, of every saved model after loading it again.
@@ -48,7 +51,8 @@ impl Outcome {
         let last = self.history.epochs.last();
         let (_, test_loss, test_accuracy) = self.tested.last().copied().unwrap_or_default();
         json!({
-            "name": self.name, "parameters": self.parameters, "epochs": self.history.epochs.len(),
+            "name": self.name, "parameters": self.parameters, "learning_rate": self.learning_rate,
+            "diverged": self.diverged, "epochs": self.history.epochs.len(),
             "train_loss": last.map(|r| r.train_loss), "train_accuracy": last.map(|r| r.train_accuracy),
             "validation_loss": last.map(|r| r.validation_loss),
             "validation_accuracy": last.map(|r| r.validation_accuracy),
@@ -92,31 +96,58 @@ impl Callback<f32> for SaveWeights<'_> {
     }
 }
 
-/// Trains with one activation, then loads every saved model again and scores it on the test part.
-/// `None` where Ctrl-C stopped it.
+/// Trains with one activation at the assignment's learning rate, then loads every saved model again
+/// and scores it on the test part. Where the loss stops being finite, trains again from the start
+/// with half the rate, as often as it takes, and says so. `None` where Ctrl-C stopped it.
 pub fn train_and_test(
     run: &Run,
     activation: Activation,
     resume: bool,
-    [train, validation, test]: &[Part; 3],
+    parts: &[Part; 3],
     interrupt: &Interrupt,
 ) -> Result<Option<Outcome>, AnyError> {
-    let name = activation.name();
-    let parameters = MlpParameters {
+    let mut parameters = MlpParameters {
         activation,
         num_epochs: run.epochs,
         seed: run.flags.seed,
         ..MlpParameters::default()
     };
+    let mut diverged = Vec::new();
+    loop {
+        match train(run, &parameters, resume, parts, interrupt) {
+            Ok(outcome) => return Ok(outcome.map(|outcome| Outcome { diverged, ..outcome })),
+            Err(error) => {
+                let Some(Error::Diverged { .. }) = error.downcast_ref() else { return Err(error) };
+                println!("{activation}, learning rate {}: {error}", parameters.learning_rate);
+                diverged.push(format!("learning rate {}: {error}", parameters.learning_rate));
+                parameters.learning_rate /= 2.0;
+                println!(
+                    "{activation}: again from the start, with learning rate {}",
+                    parameters.learning_rate
+                );
+            }
+        }
+    }
+}
+
+fn train(
+    run: &Run,
+    parameters: &MlpParameters,
+    resume: bool,
+    [train, validation, test]: &[Part; 3],
+    interrupt: &Interrupt,
+) -> Result<Option<Outcome>, AnyError> {
+    let name = parameters.activation.name();
+    let rate = parameters.learning_rate;
     // What a run to be resumed must agree in: all but how long it is.
     let settings = format!(
         "{:?}, {} samples",
         MlpParameters { num_epochs: 0, ..parameters.clone() },
         train.labels.len()
     );
-    let mut optimizer = Sgd::new(parameters.learning_rate)?;
-    let mut classifier = MlpClassifier::new(parameters)?;
-    let path = run.out.join(format!("{name}.checkpoint"));
+    let mut optimizer = Sgd::new(rate)?;
+    let mut classifier = MlpClassifier::new(parameters.clone())?;
+    let path = run.out.join(format!("{name}_{rate}.checkpoint"));
     let mut history = History::default();
     if resume && path.exists() {
         history =
@@ -142,9 +173,16 @@ pub fn train_and_test(
     let mut tested = Vec::new();
     for epoch in after {
         pickle::load_model(&run.out, epoch, name, classifier.model_mut())?;
-        let (loss, accuracy) = train::evaluate(classifier.model(), &test)?;
+        let (loss, accuracy) = evaluate(classifier.model(), &test)?;
         tested.push((epoch, loss, accuracy));
     }
-    let parameters = classifier.model().parameter_count();
-    Ok(Some(Outcome { name, parameters, history, seconds_per_epoch: progress.seconds_per_epoch(), tested }))
+    Ok(Some(Outcome {
+        name,
+        parameters: classifier.model().parameter_count(),
+        learning_rate: rate,
+        diverged: Vec::new(),
+        history,
+        seconds_per_epoch: progress.seconds_per_epoch(),
+        tested,
+    }))
 }

@@ -8,6 +8,7 @@ pub mod sklearn;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use backstitch::io::atomic;
@@ -159,6 +160,17 @@ impl Run {
         let memory = peak_memory().map_or(String::new(), |mb| format!(", peak memory {mb} MB"));
         println!("report: {} ({minutes:.1} minutes{memory})", report_path.display());
         Ok(())
+    }
+}
+
+/// Ends the program: quietly, or with the error in one line.
+pub fn exit(result: Result<(), AnyError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Sklearn {
 
 #[derive(Deserialize)]
 pub struct SklearnRun {
+    pub learning_rate: f64,
     pub train_loss: Vec<f64>,
     pub validation_loss: Vec<f64>,
     pub test_accuracy: BTreeMap<usize, f64>,

@@ -1,1 +1,58 @@
-fn main() {}
+//! `cargo xtask check`: what continuous integration checks, the cheapest first.
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+/// Everything that must pass before a push, as it would be typed, with what goes into the environment.
+const CHECKS: [(&str, &[(&str, &str)]); 4] = [
+    ("cargo fmt --all --check", &[]),
+    ("cargo clippy --workspace --all-targets -- -D warnings", &[]),
+    ("cargo doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]),
+    ("cargo test --workspace", &[]),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if arguments != ["check"] {
+        eprintln!("usage: cargo xtask check");
+        return ExitCode::from(2);
+    }
+    let checks = CHECKS.map(|(command, environment)| (command.to_owned(), environment));
+    let all = checks.into_iter().chain(examples().into_iter().map(|command| (command, &[][..])));
+    for (command, environment) in all {
+        println!("\n==> {command}");
+        let start = Instant::now();
+        if !run(&command, environment) {
+            eprintln!("xtask: failed: {command}");
+            return ExitCode::FAILURE;
+        }
+        println!("==> passed in {:.0} s", start.elapsed().as_secs_f64());
+    }
+    ExitCode::SUCCESS
+}
+
+/// Every example of the workspace with `--quick`, so that a new one is checked without being listed.
+fn examples() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("examples");
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let sources =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    let mut names: Vec<_> = sources.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+    names.sort();
+    names
+        .iter()
+        .map(|name| format!("cargo run --release --example {name} -- --quick --out target/quick/{name}"))
+        .collect()
+}
+
+fn run(command: &str, environment: &[(&str, &str)]) -> bool {
+    let mut words = command.split(' ');
+    let status = Command::new(words.next().unwrap_or_default())
+        .args(words)
+        .envs(environment.iter().copied())
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(""))
+        .status();
+    status.is_ok_and(|status| status.success())
+}

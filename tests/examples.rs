@@ -1,0 +1,117 @@
+//! The examples, run for real on little data.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// An example's program, which `cargo test` builds beside the tests.
+fn example(name: &str) -> Command {
+    let tests = std::env::current_exe().unwrap();
+    let program: PathBuf = tests.parent().unwrap().parent().unwrap().join("examples").join(name);
+    let mut command = Command::new(program);
+    // No cache and no server: without BACKSTITCH_DATA, the drawn sample.
+    let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-cache");
+    command.env("XDG_CACHE_HOME", nowhere).env("BACKSTITCH_FASHION_MNIST_URL", "http://127.0.0.1:9");
+    command
+}
+
+fn run(command: &mut Command) -> (bool, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.success(), String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
+}
+
+fn summary(folder: &Path) -> serde_json::Value {
+    serde_json::from_str(&fs::read_to_string(folder.join("summary.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn fashion_mlp_leaves_everything_it_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--quick", "--epochs", "4", "--activation", "relu,tanh"];
+    let (ok, output) = run(example("fashion_mlp").args(flags).arg("--out").arg(folder.path()));
+    assert!(ok, "{output}");
+    assert!(output.starts_with("data: "), "{output}");
+    for name in ["relu", "tanh"] {
+        for epoch in [2, 4] {
+            for what in ["weights", "biases"] {
+                assert!(folder.path().join(format!("{epoch}_{name}_{what}.pkl")).exists());
+            }
+        }
+        for picture in [format!("{name}_loss.png"), format!("{name}_loss.svg")] {
+            assert!(folder.path().join(picture).exists());
+        }
+    }
+    let summary = summary(folder.path());
+    assert_eq!(summary["example"], "fashion_mlp");
+    assert_eq!(summary["quick"], true);
+    let runs = summary["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2);
+    for run in runs {
+        assert_eq!(run["parameters"], 242_762);
+        assert_eq!(run["epochs"], 4);
+        assert_eq!(run["saved"].as_array().unwrap().len(), 2);
+        for figure in ["train_loss", "validation_accuracy", "test_loss", "test_accuracy", "seconds_per_epoch"]
+        {
+            assert!(run[figure].is_f64(), "{figure}: {run}");
+        }
+    }
+    let lines = fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    assert_eq!(lines.lines().count(), 1 + 2 * 4);
+    let report = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(report.contains("A quick run (--quick)") && report.contains("<svg"));
+    // A second run with --resume finds everything done.
+    let (ok, output) =
+        run(example("fashion_mlp").args(flags).arg("--resume").arg("--out").arg(folder.path()));
+    assert!(ok && output.contains("relu: going on after epoch 4"), "{output}");
+}
+
+#[test]
+fn the_drawn_sample_is_never_mistaken_for_the_real_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--quick", "--epochs", "1", "--activation", "relu"];
+    let mut command = example("fashion_mlp");
+    let (ok, output) = run(command.args(flags).arg("--out").arg(folder.path()).env_remove("BACKSTITCH_DATA"));
+    assert!(ok, "{output}");
+    assert!(output.starts_with("data: GENERATED SAMPLE of drawn garments, not Fashion-MNIST"), "{output}");
+    let report = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(report.contains("Not the real data: GENERATED SAMPLE"));
+    let name = summary(folder.path())["dataset"]["name"].to_string();
+    assert!(name.contains("GENERATED SAMPLE"), "{name}");
+}
+
+#[test]
+fn bad_flags_and_folders_are_errors_before_any_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let fails = |flags: &[&str], out: &Path, expected: &str| {
+        let (ok, output) = run(example("fashion_mlp").arg("--out").arg(out).args(flags));
+        assert!(!ok && output.contains(expected) && !output.contains("epoch 1/"), "{output}");
+    };
+    fails(&["--quick"], &file.join("runs"), "could not create the folder");
+    let nowhere = folder.path().join("nowhere");
+    let nowhere = nowhere.to_str().unwrap();
+    fails(&["--quick", "--data", nowhere], folder.path(), "train-images-idx3-ubyte: could not open");
+    fails(
+        &["--activation", "swish"],
+        folder.path(),
+        "expected one of relu, sigmoid, linear, tanh, softmax, got swish",
+    );
+    fails(&["--epochs", "0"], folder.path(), "expected at least 1, got 0");
+}
+
+#[test]
+fn sklearn_comparison_shows_a_recorded_run_where_scikit_learn_is_not_installed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = example("sklearn_comparison");
+    command.args(["--quick", "--epochs", "2"]).arg("--out").arg(folder.path());
+    let (ok, output) = run(command.env("BACKSTITCH_PYTHON", "no-such-python"));
+    assert!(ok, "{output}");
+    let report = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(report.contains("from a recorded run of scikit-learn 1."), "says so, with the version");
+    let runs = summary(folder.path())["runs"].clone();
+    for run in runs.as_array().unwrap() {
+        assert_eq!(run["sklearn"]["recorded"], true);
+        assert!(folder.path().join(format!("{}_comparison.png", run["name"].as_str().unwrap())).exists());
+    }
+}
