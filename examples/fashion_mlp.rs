@@ -106,15 +106,10 @@ fn seen(outcome: &Outcome) -> String {
     } else {
         String::new()
     };
-    let diverged = match outcome.diverged.as_slice() {
-        [] => String::new(),
-        runs => {
-            format!("Trained with learning rate {}, because: {}. ", outcome.learning_rate, runs.join("; "))
-        }
-    };
     format!(
-        "{diverged}{start}Lowest validation loss {:.4} after epoch {}; at the end it is {:.4} with a training loss of {:.4}: \
+        "{}{start}Lowest validation loss {:.4} after epoch {}; at the end it is {:.4} with a training loss of {:.4}: \
          a gap of {:.4}. {:.2} s an epoch.",
+        outcome.why_this_rate(),
         loss(lowest),
         lowest.epoch,
         loss(last),

@@ -16,7 +16,7 @@ use common::callbacks::Interrupt;
 use common::mlp::{self, Outcome};
 use common::sklearn::{self, Sklearn, SklearnRun};
 use common::{AnyError, Flags, Run, four};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Compares with scikit-learn's MLPClassifier.
 #[derive(Parser)]
@@ -44,11 +44,7 @@ fn experiment(flags: &Flags) -> Result<(), AnyError> {
     let report = report(&run, &outcomes, &sklearn, recorded)?;
     let with_sklearn = |outcome: &Outcome| {
         let mut summary = outcome.summary();
-        let theirs = &sklearn.runs[outcome.name];
-        summary["sklearn"] = json!({
-            "version": sklearn.sklearn, "recorded": recorded, "test_accuracy": theirs.test_accuracy,
-            "seconds_per_epoch": theirs.seconds_per_epoch,
-        });
+        summary["sklearn"] = sklearn.summary(outcome.name, recorded);
         summary
     };
     let summaries: Vec<Value> = outcomes.iter().map(with_sklearn).collect();

@@ -64,6 +64,16 @@ impl Outcome {
         })
     }
 
+    /// Why it was not trained at the assignment's learning rate, where it was not.
+    pub fn why_this_rate(&self) -> String {
+        match self.diverged.as_slice() {
+            [] => String::new(),
+            runs => {
+                format!("Trained with learning rate {}, because: {}. ", self.learning_rate, runs.join("; "))
+            }
+        }
+    }
+
     /// One figure of every epoch, as a line of a chart.
     pub fn line(&self, value: impl Fn(&EpochRecord) -> Option<f64>, colour: usize) -> Series {
         let points =

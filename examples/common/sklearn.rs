@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use ndarray::Array1;
 use ndarray_npy::NpzWriter;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::mlp::Part;
 use super::{AnyError, Run};
@@ -31,6 +32,17 @@ pub struct SklearnRun {
     pub validation_loss: Vec<f64>,
     pub test_accuracy: BTreeMap<usize, f64>,
     pub seconds_per_epoch: f64,
+}
+
+impl Sklearn {
+    /// One activation's run as summary.json has it.
+    pub fn summary(&self, name: &str, recorded: bool) -> Value {
+        let SklearnRun { test_accuracy, seconds_per_epoch, .. } = &self.runs[name];
+        json!({
+            "version": self.sklearn, "recorded": recorded, "test_accuracy": test_accuracy,
+            "seconds_per_epoch": seconds_per_epoch,
+        })
+    }
 }
 
 /// The run here and now, or the recorded one; and whether it is the recorded one.

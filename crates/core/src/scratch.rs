@@ -28,18 +28,17 @@ pub(crate) struct Scratch<F: Scalar> {
 }
 
 impl<F: Scalar> Scratch<F> {
-    /// A buffer that is at least so long, with unspecified content.
-    pub(crate) fn take(purpose: Purpose, length: usize) -> Self {
+    /// The thread's buffer for this purpose.
+    pub(crate) fn take(purpose: Purpose) -> Self {
         let buffers: &'static LocalKey<Buffers<F>> = F::scratch();
-        let mut buffer = buffers.with(|buffers| buffers[purpose as usize].take());
-        if buffer.len() < length {
-            buffer.resize(length, F::zero());
-        }
-        Self { purpose, buffer }
+        Self { purpose, buffer: buffers.with(|buffers| buffers[purpose as usize].take()) }
     }
 
-    /// The first `length` numbers, to write.
+    /// The first `length` numbers, with unspecified content, to write.
     pub(crate) fn first(&mut self, length: usize) -> &mut [F] {
+        if self.buffer.len() < length {
+            self.buffer.resize(length, F::zero());
+        }
         &mut self.buffer[..length]
     }
 }

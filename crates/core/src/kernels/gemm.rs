@@ -109,7 +109,7 @@ fn multiply_rows<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate,
 /// The product as the sum of two: the first half of the inner dimension, and the second.
 fn multiply_halves<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     let middle = a.columns / 2;
-    let mut scratch = Scratch::take(Purpose::Half, c.len());
+    let mut scratch = Scratch::take(Purpose::Half);
     let second = scratch.first(c.len());
     rayon::join(
         || tile::multiply(a.columns(0, middle), b.rows(0, middle), how, c),
@@ -125,7 +125,7 @@ fn multiply_halves<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulat
 /// `a` and the result round is less work than turning `b`.
 fn multiply_turned<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     let (rows, columns) = (a.rows, b.columns);
-    let mut scratch = Scratch::take(Purpose::Turned, c.len());
+    let mut scratch = Scratch::take(Purpose::Turned);
     let turned = scratch.first(c.len());
     multiply_rows(b.t(), a.t(), Accumulate::Overwrite, turned, pieces(rows * a.columns * columns));
     for (i, row) in c.chunks_exact_mut(columns.max(1)).enumerate() {

@@ -5,6 +5,7 @@ pub mod elementwise;
 pub mod gemm;
 pub mod lanes;
 pub mod naive;
+mod pack;
 mod tile;
 
 pub use awake::keep_awake;

@@ -5,32 +5,39 @@
 //! of `b` and 8 numbers of a column of `a`, and does 24 fused multiply-adds: the registers are
 //! filled once and written once, and the arithmetic units never wait for memory.
 //!
-//! `b` is read where it is when its rows are contiguous, and is first copied, a panel of columns at a
-//! time, when they are not. So is `a` when it is transposed and long. Each element is the sum over
-//! the inner dimension in its order, one fused multiply-add after the other, whatever tile it falls in.
+//! Both factors are worked through in blocks that stay in the second-level cache. They are read where
+//! they are if that is fast, and otherwise copied into the order in which they are read
+//! ([`pack`](super::pack)). Each element is the sum over the inner dimension in its order, one fused
+//! multiply-add after the other, with the sum written and read again after every [`DEPTH`] steps,
+//! whatever tile it falls in. (K. Goto and R. van de Geijn, "Anatomy of high-performance matrix
+//! multiplication", 2008.)
+
+use std::hint::black_box;
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::kernels::gemm::Matrix;
+use crate::kernels::pack::{Left, LeftBlock, Right, VECTORS, copy_left, copy_right, panels};
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch};
 
-/// Vectors side by side in a tile.
-const VECTORS: usize = 3;
 /// Most lanes of a vector: 64 bytes of `f32`.
 const MOST_LANES: usize = 16;
-/// A transposed left factor longer than this is copied into reading order.
-const COPY_LEFT_ABOVE: usize = 64;
-/// Bytes of the left factor worked through at a time, so that it stays in the second-level cache.
-const LEFT_BYTES: usize = 256 * 1024;
+/// Columns of the right factor, steps along the inner dimension, and rows of the left factor that are
+/// worked through at a time.
+const COLUMNS: usize = 8 * VECTORS * MOST_LANES;
+const DEPTH: usize = 512;
+const ROWS_AT_A_TIME: usize = 128;
+/// Steps for which the place of every row is looked up once.
+const STEPS: usize = 16;
 
 /// `c = a b` or `c += a b`, with `c` row-major.
 pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
-    if a.columns > 0 {
-        Arch::new().dispatch(Product { a, b, how, c });
-    } else if how == Accumulate::Overwrite {
-        c.fill(F::zero());
+    match (c.is_empty(), a.columns, how) {
+        (true, ..) | (_, 0, Accumulate::Add) => {}
+        (_, 0, Accumulate::Overwrite) => c.fill(F::zero()),
+        _ => Arch::new().dispatch(Product { a, b, how, c }),
     }
 }
 
@@ -52,111 +59,27 @@ impl<F: Scalar> WithSimd for Product<'_, F> {
 }
 
 impl<F: Scalar> Product<'_, F> {
-    /// Blocks of rows whose part of `a` stays in the cache while panels of `b` pass by.
     #[inline(always)]
     fn blocks<S: Simd, const ROWS: usize>(self, simd: S) {
         let Self { a, b, how, c } = self;
-        let row_bytes = size_of::<F>() * a.columns.max(1);
-        let block = (LEFT_BYTES / row_bytes / ROWS).max(1) * ROWS;
-        let copy = a.transposed && a.columns > COPY_LEFT_ABOVE;
-        for (i, c) in c.chunks_mut((block * b.columns).max(1)).enumerate() {
-            let rows = c.len() / b.columns;
-            let part = a.rows(i * block, i * block + rows);
-            let copied = if copy { rows.next_multiple_of(ROWS) * a.columns } else { 0 };
-            let mut scratch = Scratch::take(Purpose::Left, copied);
-            let buffer = scratch.first(copied);
-            if copy {
-                copy_left::<F, ROWS>(part, buffer);
-            }
-            let left = Left { matrix: part, copied: copy.then_some(&*buffer) };
-            panels::<S, F, ROWS>(simd, left, b, how, c);
-        }
-    }
-}
-
-/// A block of rows of `a`: where it is, or copied tile by tile, column by column.
-#[derive(Clone, Copy)]
-struct Left<'a, F> {
-    matrix: Matrix<'a, F>,
-    copied: Option<&'a [F]>,
-}
-
-/// Every tile's columns one after the other, `ROWS` numbers each.
-#[inline(always)]
-fn copy_left<F: Scalar, const ROWS: usize>(a: Matrix<'_, F>, buffer: &mut [F]) {
-    for (i, tile) in buffer.chunks_exact_mut(ROWS * a.columns).enumerate() {
-        let rows = ROWS.min(a.rows - i * ROWS);
-        for (k, column) in tile.chunks_exact_mut(ROWS).enumerate() {
-            let from = &a.data[k * a.stride + i * ROWS..][..rows];
-            if rows == ROWS {
-                column.copy_from_slice(&from[..ROWS]);
-            } else {
-                column[..rows].copy_from_slice(from);
+        let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
+        // Blocks as even as can be, for a narrow last one would be worked off in narrow tiles.
+        let vectors = b.columns.div_ceil(lanes);
+        let width = vectors.div_ceil(b.columns.div_ceil(COLUMNS)) * lanes;
+        for left_edge in (0..b.columns).step_by(width) {
+            let columns = left_edge..(left_edge + width).min(b.columns);
+            for from in (0..a.columns).step_by(DEPTH) {
+                let to = (from + DEPTH).min(a.columns);
+                let how = if from == 0 { how } else { Accumulate::Add };
+                let b = b.columns(columns.start, columns.end).rows(from, to);
+                let part = Part { from: left_edge, width: b.columns, stride: self.b.columns, how };
+                block::<S, F, ROWS>(simd, a.columns(from, to), b, part, lanes, c);
             }
         }
     }
 }
 
-/// Panels of columns of `b`.
-#[inline(always)]
-fn panels<S: Simd, F: Scalar, const ROWS: usize>(
-    simd: S,
-    left: Left<'_, F>,
-    b: Matrix<'_, F>,
-    how: Accumulate,
-    c: &mut [F],
-) {
-    let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
-    for from in (0..b.columns).step_by(VECTORS * lanes) {
-        let width = (VECTORS * lanes).min(b.columns - from);
-        let vectors = width.div_ceil(lanes);
-        let panel = b.columns(from, from + width);
-        let whole = !b.transposed && width == vectors * lanes;
-        let copied = if whole { 0 } else { b.rows * vectors * lanes };
-        let mut scratch = Scratch::take(Purpose::Right, copied);
-        let buffer = scratch.first(copied);
-        let right = if whole {
-            Right { data: panel.data, stride: panel.stride }
-        } else {
-            copy_right(panel, buffer, vectors * lanes);
-            Right { data: buffer, stride: vectors * lanes }
-        };
-        let part = Part { from, width, stride: b.columns, how };
-        match vectors {
-            1 => rows::<S, F, ROWS, 1>(simd, left, right, part, c),
-            2 => rows::<S, F, ROWS, 2>(simd, left, right, part, c),
-            _ => rows::<S, F, ROWS, VECTORS>(simd, left, right, part, c),
-        }
-    }
-}
-
-/// A panel of `b`: rows of vectors, this far apart.
-#[derive(Clone, Copy)]
-struct Right<'a, F> {
-    data: &'a [F],
-    stride: usize,
-}
-
-/// The panel's rows made contiguous, filled up with zeros.
-#[inline(always)]
-fn copy_right<F: Scalar>(panel: Matrix<'_, F>, buffer: &mut [F], padded: usize) {
-    if panel.columns < padded {
-        buffer.fill(F::zero());
-    }
-    if panel.transposed {
-        for (j, column) in panel.data.chunks(panel.stride).take(panel.columns).enumerate() {
-            for (row, &value) in buffer.chunks_exact_mut(padded).zip(&column[..panel.rows]) {
-                row[j] = value;
-            }
-        }
-    } else {
-        for (row, from) in buffer.chunks_exact_mut(padded).zip(panel.data.chunks(panel.stride)) {
-            row[..panel.columns].copy_from_slice(&from[..panel.columns]);
-        }
-    }
-}
-
-/// Where a panel's product goes: so many columns from `from` on, in rows this far apart.
+/// Where a product goes: so many columns from `from` on, in rows this far apart.
 #[derive(Clone, Copy)]
 struct Part {
     from: usize,
@@ -165,31 +88,72 @@ struct Part {
     how: Accumulate,
 }
 
-/// Tiles of `ROWS` rows, then smaller ones for the rows that are left.
+/// The product with a block of `b`, which is copied once, by blocks of rows of `a`.
 #[inline(always)]
+fn block<S: Simd, F: Scalar, const ROWS: usize>(
+    simd: S,
+    a: Matrix<'_, F>,
+    b: Matrix<'_, F>,
+    part: Part,
+    lanes: usize,
+    c: &mut [F],
+) {
+    let mut right_scratch = Scratch::take(Purpose::Right);
+    let right = copy_right(b, a.rows, lanes, &mut right_scratch);
+    for (i, c) in c.chunks_mut(ROWS_AT_A_TIME * part.stride).enumerate() {
+        let from = i * ROWS_AT_A_TIME;
+        let mut left_scratch = Scratch::take(Purpose::Left);
+        let a = a.rows(from, from + c.len() / part.stride);
+        let left = copy_left::<F, ROWS>(a, &mut left_scratch);
+        for panel in panels(b.columns, lanes) {
+            let right = right.panel(&panel);
+            let part = Part { from: part.from + panel.from, width: panel.width, ..part };
+            match panel.vectors {
+                1 => rows::<S, F, ROWS, 1>(simd, left, b.rows, right, part, c),
+                2 => rows::<S, F, ROWS, 2>(simd, left, b.rows, right, part, c),
+                _ => rows::<S, F, ROWS, VECTORS>(simd, left, b.rows, right, part, c),
+            }
+        }
+    }
+}
+
+/// A panel's product in tiles of `ROWS` rows, then smaller ones for the rows that are left.
+///
+/// A function of its own in the machine code too: in one with all the others, the compiler loses sight
+/// of which sums can stay in their registers, and a product takes three times as long.
+#[inline(never)]
 fn rows<S: Simd, F: Scalar, const ROWS: usize, const V: usize>(
     simd: S,
-    left: Left<'_, F>,
+    left: LeftBlock<'_, F>,
+    depth: usize,
     right: Right<'_, F>,
     part: Part,
     c: &mut [F],
 ) {
-    let depth = left.matrix.columns;
-    for (i, c) in c.chunks_mut(ROWS * part.stride).enumerate() {
-        let count = c.len() / part.stride;
-        let matrix = left.matrix.rows(i * ROWS, i * ROWS + count);
-        let source = if let Some(copied) = left.copied {
-            let columns = &copied[i * ROWS * depth..][..ROWS * depth];
-            Source::Columns(columns, ROWS)
-        } else if matrix.transposed {
-            Source::Columns(matrix.data, matrix.stride)
-        } else {
-            Source::Rows(matrix.data, matrix.stride)
-        };
-        if count == ROWS {
-            tile::<S, F, ROWS, V>(simd, depth, source, right, part, c);
-        } else {
-            remaining::<S, F, V>(simd, depth, source, right, part, c);
+    simd.vectorize(Rows::<F, ROWS, V> { left, depth, right, part, c });
+}
+
+struct Rows<'a, F, const ROWS: usize, const V: usize> {
+    left: LeftBlock<'a, F>,
+    depth: usize,
+    right: Right<'a, F>,
+    part: Part,
+    c: &'a mut [F],
+}
+
+impl<F: Scalar, const ROWS: usize, const V: usize> WithSimd for Rows<'_, F, ROWS, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { left, depth, right, part, c } = self;
+        for (i, c) in c.chunks_mut(ROWS * part.stride).enumerate() {
+            let left = left.below(i * ROWS);
+            if c.len() == ROWS * part.stride {
+                tile::<S, F, ROWS, V>(simd, left, depth, right, part, c);
+            } else {
+                remaining::<S, F, V>(simd, left, depth, right, part, c);
+            }
         }
     }
 }
@@ -198,8 +162,8 @@ fn rows<S: Simd, F: Scalar, const ROWS: usize, const V: usize>(
 #[inline(always)]
 fn remaining<S: Simd, F: Scalar, const V: usize>(
     simd: S,
+    left: Left<'_, F>,
     depth: usize,
-    source: Source<'_, F>,
     right: Right<'_, F>,
     part: Part,
     c: &mut [F],
@@ -208,41 +172,21 @@ fn remaining<S: Simd, F: Scalar, const V: usize>(
     let count = c.len() / part.stride;
     while done < count {
         let c = &mut c[done * part.stride..];
-        let source = source.below(done);
+        let left = left.below(done);
         done += match count - done {
             4.. => {
-                tile::<S, F, 4, V>(simd, depth, source, right, part, c);
+                tile::<S, F, 4, V>(simd, left, depth, right, part, c);
                 4
             }
             2.. => {
-                tile::<S, F, 2, V>(simd, depth, source, right, part, c);
+                tile::<S, F, 2, V>(simd, left, depth, right, part, c);
                 2
             }
             _ => {
-                tile::<S, F, 1, V>(simd, depth, source, right, part, c);
+                tile::<S, F, 1, V>(simd, left, depth, right, part, c);
                 1
             }
         };
-    }
-}
-
-/// The rows of `a` for one tile, and how far apart its rows or its columns are.
-#[derive(Clone, Copy)]
-enum Source<'a, F> {
-    /// Each row is contiguous.
-    Rows(&'a [F], usize),
-    /// Each column is contiguous.
-    Columns(&'a [F], usize),
-}
-
-impl<F> Source<'_, F> {
-    /// Without the first rows.
-    #[inline(always)]
-    fn below(self, rows: usize) -> Self {
-        match self {
-            Self::Rows(data, stride) => Self::Rows(&data[rows * stride..], stride),
-            Self::Columns(data, stride) => Self::Columns(&data[rows..], stride),
-        }
     }
 }
 
@@ -250,34 +194,19 @@ impl<F> Source<'_, F> {
 #[inline(always)]
 fn tile<S: Simd, F: Scalar, const R: usize, const V: usize>(
     simd: S,
+    left: Left<'_, F>,
     depth: usize,
-    source: Source<'_, F>,
     right: Right<'_, F>,
     part: Part,
     c: &mut [F],
 ) {
     let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
-    let sums: [[F::Vector<S>; V]; R] = match source {
-        Source::Rows(data, stride) => {
-            let rows: [&[F]; R] = std::array::from_fn(|r| &data[r * stride..][..depth]);
-            sums(
-                simd,
-                depth,
-                right,
-                #[inline(always)]
-                |k| std::array::from_fn(|r| rows[r][k]),
-            )
+    let sums = match left {
+        Left::Rows(data, stride) => {
+            let rows = std::array::from_fn(|r| &data[r * stride..][..depth]);
+            sums_of_rows::<S, F, R, V>(simd, rows, right)
         }
-        Source::Columns(data, stride) => sums(
-            simd,
-            depth,
-            right,
-            #[inline(always)]
-            |k| {
-                let column = &data[k * stride..][..R];
-                std::array::from_fn(|r| column[r])
-            },
-        ),
+        Left::Columns(data, stride) => sums_of_columns::<S, F, R, V>(simd, depth, data, stride, right),
     };
     for (row, sums) in c.chunks_mut(part.stride).zip(&sums) {
         let row = &mut row[part.from..][..part.width];
@@ -292,30 +221,70 @@ fn tile<S: Simd, F: Scalar, const R: usize, const V: usize>(
     }
 }
 
-/// The sums of a tile over the inner dimension, `a(k)` being a column of the left factor. They stay in
-/// registers from the first step to the last: every index below is known to the compiler, which is
-/// why they are copied out one by one and not handed back as the array they are.
+/// The sums of a tile, which stay in registers from the first step to the last: every index into them is
+/// known to the compiler, which is why they are copied out one by one and not handed back as they are.
+type Sums<V, const R: usize, const N: usize> = [[V; N]; R];
+
+/// The sums of a tile whose rows are contiguous in the left factor.
 #[inline(always)]
-fn sums<S: Simd, F: Scalar, const R: usize, const V: usize>(
+fn sums_of_rows<S: Simd, F: Scalar, const R: usize, const V: usize>(
     simd: S,
-    depth: usize,
+    rows: [&[F]; R],
     right: Right<'_, F>,
-    a: impl Fn(usize) -> [F; R],
-) -> [[F::Vector<S>; V]; R] {
-    let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
+) -> Sums<F::Vector<S>, R, V> {
     let mut sums = [[F::splat(simd, F::zero()); V]; R];
-    for k in 0..depth {
-        let b = F::vectors::<S>(&right.data[k * right.stride..][..V * lanes]);
-        let b: [F::Vector<S>; V] = std::array::from_fn(|v| b[v]);
-        let a = a(k);
-        for r in 0..R {
-            let a = F::splat(simd, a[r]);
-            for v in 0..V {
-                sums[r][v] = F::fused(simd, a, b[v], sums[r][v]);
-            }
+    let chunks = rows.map(|row| row.as_chunks::<STEPS>());
+    let whole = chunks[0].0.len();
+    for i in 0..whole {
+        // Unknown to be evenly spaced, the rows get a pointer each; otherwise the compiler adds the
+        // distance up from row to row, needs all of them before the first product, and runs out of
+        // registers.
+        let a: [&[F; STEPS]; R] = black_box(std::array::from_fn(|r| &chunks[r].0[i]));
+        for k in 0..STEPS {
+            step(simd, &mut sums, right, i * STEPS + k, |r| a[r][k]);
         }
     }
+    for k in 0..chunks[0].1.len() {
+        step(simd, &mut sums, right, whole * STEPS + k, |r| chunks[r].1[k]);
+    }
     std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
+}
+
+/// The sums of a tile whose columns are contiguous in the left factor.
+#[inline(always)]
+fn sums_of_columns<S: Simd, F: Scalar, const R: usize, const V: usize>(
+    simd: S,
+    depth: usize,
+    data: &[F],
+    stride: usize,
+    right: Right<'_, F>,
+) -> Sums<F::Vector<S>, R, V> {
+    let mut sums = [[F::splat(simd, F::zero()); V]; R];
+    for k in 0..depth {
+        let column = &data[k * stride..][..R];
+        step(simd, &mut sums, right, k, |r| column[r]);
+    }
+    std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
+}
+
+/// One step along the inner dimension, `a(r)` being the left factor's number in row `r`.
+#[inline(always)]
+fn step<S: Simd, F: Scalar, const R: usize, const V: usize>(
+    simd: S,
+    sums: &mut Sums<F::Vector<S>, R, V>,
+    right: Right<'_, F>,
+    k: usize,
+    a: impl Fn(usize) -> F,
+) {
+    let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
+    let b = F::vectors::<S>(&right.data[k * right.stride..][..V * lanes]);
+    let b: [F::Vector<S>; V] = std::array::from_fn(|v| b[v]);
+    for r in 0..R {
+        let a = F::splat(simd, a(r));
+        for v in 0..V {
+            sums[r][v] = F::fused(simd, a, b[v], sums[r][v]);
+        }
+    }
 }
 
 #[inline(always)]

@@ -1,0 +1,187 @@
+//! The factors of a matrix product, copied into the order in which its tiles read them.
+
+use crate::kernels::gemm::Matrix;
+use crate::scalar::Scalar;
+use crate::scratch::Scratch;
+
+/// Vectors side by side in a tile.
+pub(super) const VECTORS: usize = 3;
+/// A transposed left factor longer than this is copied.
+const COPY_LEFT_ABOVE: usize = 64;
+/// A right factor that so many rows of the left one meet is copied.
+const COPY_RIGHT_FROM: usize = 48;
+/// Rows of a panel that stay in the first-level cache while it is filled by columns.
+const ROWS_IN_CACHE: usize = 32;
+
+/// Columns of the right factor, one to three vectors of them.
+pub(super) struct Panel {
+    pub(super) from: usize,
+    pub(super) width: usize,
+    pub(super) vectors: usize,
+    lanes: usize,
+}
+
+impl Panel {
+    /// Columns with those that fill up the last vector.
+    fn padded(&self) -> usize {
+        self.vectors * self.lanes
+    }
+}
+
+/// Cuts so many columns into panels, as even as can be: a panel of a single vector has too few sums to
+/// keep the processor busy.
+#[inline(always)]
+pub(super) fn panels(columns: usize, lanes: usize) -> impl Iterator<Item = Panel> {
+    let vectors = columns.div_ceil(lanes);
+    let count = vectors.div_ceil(VECTORS);
+    let edge = move |i: usize| (vectors * i).div_ceil(count) * lanes;
+    (0..count).map(move |i| {
+        let (from, to) = (edge(i), edge(i + 1));
+        Panel { from, width: to.min(columns) - from, vectors: (to - from) / lanes, lanes }
+    })
+}
+
+/// A block of the right factor: where it is, and the panels that were copied.
+pub(super) struct RightBlock<'a, F> {
+    matrix: Matrix<'a, F>,
+    lanes: usize,
+    copied: &'a [F],
+    /// Columns from here on were copied.
+    copied_from: usize,
+}
+
+/// A panel of the right factor: rows of vectors, this far apart.
+#[derive(Clone, Copy)]
+pub(super) struct Right<'a, F> {
+    pub(super) data: &'a [F],
+    pub(super) stride: usize,
+}
+
+/// Copies the panels that are transposed, not whole, or read often enough to pay for it.
+pub(super) fn copy_right<'a, F: Scalar>(
+    b: Matrix<'a, F>,
+    readers: usize,
+    lanes: usize,
+    scratch: &'a mut Scratch<F>,
+) -> RightBlock<'a, F> {
+    let all = b.transposed || readers >= COPY_RIGHT_FROM;
+    let whole = b.columns.is_multiple_of(lanes);
+    let last = panels(b.columns, lanes).last().map_or(0, |panel| panel.from);
+    let copied_from = if all {
+        0
+    } else if whole {
+        b.columns
+    } else {
+        last
+    };
+    let copied_columns = (b.columns - copied_from).next_multiple_of(lanes);
+    let buffer = scratch.first(b.rows * copied_columns);
+    for panel in panels(b.columns, lanes).filter(|panel| panel.from >= copied_from) {
+        let to = &mut buffer[(panel.from - copied_from) * b.rows..][..panel.padded() * b.rows];
+        if panel.width < panel.padded() {
+            to.fill(F::zero());
+        }
+        copy_panel(b.columns(panel.from, panel.from + panel.width), to, panel.padded());
+    }
+    RightBlock { matrix: b, lanes, copied: buffer, copied_from }
+}
+
+fn copy_panel<F: Scalar>(panel: Matrix<'_, F>, to: &mut [F], padded: usize) {
+    if !panel.transposed {
+        for (row, from) in to.chunks_exact_mut(padded).zip(panel.data.chunks(panel.stride)) {
+            row[..panel.columns].copy_from_slice(&from[..panel.columns]);
+        }
+        return;
+    }
+    for (i, rows) in to.chunks_mut(ROWS_IN_CACHE * padded).enumerate() {
+        let count = rows.len() / padded;
+        for (j, column) in panel.data.chunks(panel.stride).take(panel.columns).enumerate() {
+            let column = &column[i * ROWS_IN_CACHE..][..count];
+            for (row, &value) in rows.chunks_exact_mut(padded).zip(column) {
+                row[j] = value;
+            }
+        }
+    }
+}
+
+impl<'a, F: Scalar> RightBlock<'a, F> {
+    pub(super) fn panel(&self, panel: &Panel) -> Right<'a, F> {
+        if panel.from >= self.copied_from {
+            let data = &self.copied[(panel.from - self.copied_from) * self.matrix.rows..];
+            Right { data, stride: panel.vectors * self.lanes }
+        } else {
+            Right { data: &self.matrix.data[panel.from..], stride: self.matrix.stride }
+        }
+    }
+}
+
+/// Rows of the left factor, and how far apart they or their columns are.
+#[derive(Clone, Copy)]
+pub(super) enum Left<'a, F> {
+    /// Each row is contiguous.
+    Rows(&'a [F], usize),
+    /// Each column is contiguous.
+    Columns(&'a [F], usize),
+}
+
+impl<F> Left<'_, F> {
+    /// Without the first rows.
+    #[inline(always)]
+    pub(super) fn below(self, rows: usize) -> Self {
+        match self {
+            Self::Rows(data, stride) => Self::Rows(&data[rows * stride..], stride),
+            Self::Columns(data, stride) => Self::Columns(&data[rows..], stride),
+        }
+    }
+}
+
+/// A block of rows of the left factor.
+#[derive(Clone, Copy)]
+pub(super) enum LeftBlock<'a, F> {
+    /// In one piece, where it is or copied.
+    Whole(Left<'a, F>),
+    /// The columns of every tile's rows, one after the other: so many steps of so many rows.
+    Tiles(&'a [F], usize, usize),
+}
+
+impl<'a, F> LeftBlock<'a, F> {
+    /// From a tile's first row on.
+    #[inline(always)]
+    pub(super) fn below(self, row: usize) -> Left<'a, F> {
+        match self {
+            Self::Whole(left) => left.below(row),
+            Self::Tiles(data, depth, rows) => Left::Columns(&data[row * depth..], rows),
+        }
+    }
+}
+
+/// Copies the columns of a long transposed left factor tile by tile, `ROWS` numbers each. Rows are read
+/// as fast where they are.
+pub(super) fn copy_left<'a, F: Scalar, const ROWS: usize>(
+    a: Matrix<'a, F>,
+    scratch: &'a mut Scratch<F>,
+) -> LeftBlock<'a, F> {
+    match (a.transposed, a.columns > COPY_LEFT_ABOVE) {
+        (true, true) => {
+            let buffer = scratch.first(a.rows.next_multiple_of(ROWS) * a.columns);
+            copy_columns::<F, ROWS>(a, buffer);
+            LeftBlock::Tiles(buffer, a.columns, ROWS)
+        }
+        (true, false) => LeftBlock::Whole(Left::Columns(a.data, a.stride)),
+        (false, _) => LeftBlock::Whole(Left::Rows(a.data, a.stride)),
+    }
+}
+
+fn copy_columns<F: Scalar, const ROWS: usize>(a: Matrix<'_, F>, buffer: &mut [F]) {
+    for (i, tile) in buffer.chunks_exact_mut(ROWS * a.columns).enumerate() {
+        let rows = ROWS.min(a.rows - i * ROWS);
+        for (k, column) in tile.chunks_exact_mut(ROWS).enumerate() {
+            let from = &a.data[k * a.stride + i * ROWS..][..rows];
+            if rows == ROWS {
+                column.copy_from_slice(&from[..ROWS]);
+            } else {
+                column[..rows].copy_from_slice(from);
+            }
+        }
+    }
+}
