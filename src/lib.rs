@@ -33,3 +33,14 @@ pub mod prelude {
         Sequential, Shape, Targets, Tensor, Trace, Trainer,
     };
 }
+
+/// The code in the documents is compiled and run with the tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/adding-a-layer.md")]
+    struct AddingALayer;
+    #[doc = include_str!("../docs/numpy.md")]
+    struct NumPy;
+}

@@ -55,6 +55,15 @@ impl<F: Scalar> Param<F> {
         (&self.value, &mut self.grad, how)
     }
 
+    /// The gradient to add to: zeros for the first after [`clear_grad`](Self::clear_grad).
+    pub fn grad_to_add(&mut self) -> &mut Tensor<F> {
+        let (_, grad, how) = self.accumulate();
+        if how == Accumulate::Overwrite {
+            grad.fill(F::zero());
+        }
+        grad
+    }
+
     /// Value and gradient for an optimizer, where it has something to do: the parameter is
     /// trainable and has a gradient.
     pub fn to_update(&mut self) -> Option<(&mut Tensor<F>, &mut Tensor<F>)> {

@@ -5,6 +5,8 @@ use std::thread::LocalKey;
 
 use crate::scalar::Scalar;
 
+const CACHE_LINE: usize = 64;
+
 /// What a buffer is for: kernels that run inside each other must not share one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
@@ -34,12 +36,15 @@ impl<F: Scalar> Scratch<F> {
         Self { purpose, buffer: buffers.with(|buffers| buffers[purpose as usize].take()) }
     }
 
-    /// The first `length` numbers, with unspecified content, to write.
+    /// The first `length` numbers, with unspecified content, to write. They begin at the edge of a
+    /// cache line, so that no vector of them lies across two lines.
     pub(crate) fn first(&mut self, length: usize) -> &mut [F] {
-        if self.buffer.len() < length {
-            self.buffer.resize(length, F::zero());
+        let line = CACHE_LINE / size_of::<F>();
+        if self.buffer.len() < length + line {
+            self.buffer.resize(length + line, F::zero());
         }
-        &mut self.buffer[..length]
+        let edge = self.buffer.as_ptr().align_offset(CACHE_LINE).min(line);
+        &mut self.buffer[edge..][..length]
     }
 }
 

@@ -1,6 +1,7 @@
 //! Line charts.
 
 use std::io::Cursor;
+use std::ops::Range;
 use std::sync::Once;
 
 use backstitch_core::History;
@@ -129,9 +130,10 @@ impl LineChart {
     fn draw_in<B: DrawingBackend>(
         &self,
         area: &DrawingArea<B, Shift>,
-        x_range: std::ops::Range<f64>,
-        y_range: std::ops::Range<f64>,
+        x_range: Range<f64>,
+        y_range: Range<f64>,
     ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+        let legend = self.emptiest_corner(&x_range, &y_range);
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, ("sans-serif", 24))
@@ -171,9 +173,35 @@ impl LineChart {
             .label_font(("sans-serif", 16))
             .background_style(WHITE.mix(0.85))
             .border_style(RGBColor(180, 180, 180))
-            .position(SeriesLabelPosition::UpperRight)
+            .position(legend)
             .draw()?;
         area.present()
+    }
+
+    /// The corner in which the legend hides the fewest points.
+    fn emptiest_corner(&self, x_range: &Range<f64>, y_range: &Range<f64>) -> SeriesLabelPosition {
+        use SeriesLabelPosition::{LowerLeft, LowerRight, UpperLeft, UpperRight};
+        // About 8 pixels a letter, 22 a line; the plot is some 90 by 110 pixels smaller than the picture.
+        let longest = self.series.iter().map(|series| series.label.chars().count()).max().unwrap_or(0);
+        let width = (60.0 + 8.0 * longest as f64) / f64::from(SIZE.0 - 90);
+        let height = (20.0 + 22.0 * self.series.len() as f64) / f64::from(SIZE.1 - 110);
+        let share = |value: f64, range: &Range<f64>| (value - range.start) / (range.end - range.start);
+        let hidden = |right: bool, upper: bool| {
+            let points = self.series.iter().flat_map(|series| finite(&series.points));
+            let inside = points.filter(|&(x, y)| {
+                let (x, y) = (share(x, x_range), share(y, y_range));
+                (if right { 1.0 - x } else { x }) < width && (if upper { 1.0 - y } else { y }) < height
+            });
+            inside.count()
+        };
+        let corners = [
+            (UpperRight, true, true),
+            (LowerRight, true, false),
+            (UpperLeft, false, true),
+            (LowerLeft, false, false),
+        ];
+        let emptiest = corners.into_iter().min_by_key(|&(_, right, upper)| hidden(right, upper));
+        emptiest.map_or(UpperRight, |(corner, ..)| corner)
     }
 }
 

@@ -4,8 +4,13 @@ use crate::kernels::gemm::Matrix;
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
-/// Vectors side by side in a tile.
-pub(super) const VECTORS: usize = 3;
+/// Numbers in a vector, and vectors side by side in a tile.
+#[derive(Clone, Copy)]
+pub(super) struct PanelSize {
+    pub(super) lanes: usize,
+    pub(super) vectors: usize,
+}
+
 /// A transposed left factor longer than this is copied.
 const COPY_LEFT_ABOVE: usize = 64;
 /// A right factor that so many rows of the left one meet is copied.
@@ -13,7 +18,7 @@ const COPY_RIGHT_FROM: usize = 48;
 /// Rows of a panel that stay in the first-level cache while it is filled by columns.
 const ROWS_IN_CACHE: usize = 32;
 
-/// Columns of the right factor, one to three vectors of them.
+/// Columns of the right factor, a few vectors of them.
 pub(super) struct Panel {
     pub(super) from: usize,
     pub(super) width: usize,
@@ -31,9 +36,10 @@ impl Panel {
 /// Cuts so many columns into panels, as even as can be: a panel of a single vector has too few sums to
 /// keep the processor busy.
 #[inline(always)]
-pub(super) fn panels(columns: usize, lanes: usize) -> impl Iterator<Item = Panel> {
+pub(super) fn panels(columns: usize, size: PanelSize) -> impl Iterator<Item = Panel> {
+    let lanes = size.lanes;
     let vectors = columns.div_ceil(lanes);
-    let count = vectors.div_ceil(VECTORS);
+    let count = vectors.div_ceil(size.vectors);
     let edge = move |i: usize| (vectors * i).div_ceil(count) * lanes;
     (0..count).map(move |i| {
         let (from, to) = (edge(i), edge(i + 1));
@@ -61,12 +67,13 @@ pub(super) struct Right<'a, F> {
 pub(super) fn copy_right<'a, F: Scalar>(
     b: Matrix<'a, F>,
     readers: usize,
-    lanes: usize,
+    size: PanelSize,
     scratch: &'a mut Scratch<F>,
 ) -> RightBlock<'a, F> {
     let all = b.transposed || readers >= COPY_RIGHT_FROM;
+    let lanes = size.lanes;
     let whole = b.columns.is_multiple_of(lanes);
-    let last = panels(b.columns, lanes).last().map_or(0, |panel| panel.from);
+    let last = panels(b.columns, size).last().map_or(0, |panel| panel.from);
     let copied_from = if all {
         0
     } else if whole {
@@ -76,7 +83,7 @@ pub(super) fn copy_right<'a, F: Scalar>(
     };
     let copied_columns = (b.columns - copied_from).next_multiple_of(lanes);
     let buffer = scratch.first(b.rows * copied_columns);
-    for panel in panels(b.columns, lanes).filter(|panel| panel.from >= copied_from) {
+    for panel in panels(b.columns, size).filter(|panel| panel.from >= copied_from) {
         let to = &mut buffer[(panel.from - copied_from) * b.rows..][..panel.padded() * b.rows];
         if panel.width < panel.padded() {
             to.fill(F::zero());

@@ -1,7 +1,7 @@
 //! Matrix products on one thread: the loops that training spends its time in.
 //!
 //! The result is made in tiles of as many rows and vectors as fit in the registers (8 by 3 where
-//! there are 32 of them). For each step along the inner dimension a tile reads 3 vectors of a row
+//! there are 32 of them, else 6 by 2). For each step along the inner dimension a tile reads 3 vectors of a row
 //! of `b` and 8 numbers of a column of `a`, and does 24 fused multiply-adds: the registers are
 //! filled once and written once, and the arithmetic units never wait for memory.
 //!
@@ -17,16 +17,18 @@ use std::hint::black_box;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::kernels::gemm::Matrix;
-use crate::kernels::pack::{Left, LeftBlock, Right, VECTORS, copy_left, copy_right, panels};
+use crate::kernels::pack::{Left, LeftBlock, PanelSize, Right, copy_left, copy_right, panels};
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch};
 
 /// Most lanes of a vector: 64 bytes of `f32`.
 const MOST_LANES: usize = 16;
+/// Most vectors side by side in a tile.
+const MOST_VECTORS: usize = 3;
 /// Columns of the right factor, steps along the inner dimension, and rows of the left factor that are
 /// worked through at a time.
-const COLUMNS: usize = 8 * VECTORS * MOST_LANES;
+const COLUMNS: usize = 24 * MOST_LANES;
 const DEPTH: usize = 512;
 const ROWS_AT_A_TIME: usize = 128;
 /// Steps for which the place of every row is looked up once.
@@ -53,14 +55,15 @@ impl<F: Scalar> WithSimd for Product<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Accumulators, vectors of b and one number of a must fit in the registers.
-        if S::REGISTER_COUNT >= 32 { self.blocks::<S, 8>(simd) } else { self.blocks::<S, 4>(simd) }
+        // Sums, vectors of b and one number of a must fit in the registers, with one to spare: the
+        // compiler does not manage without.
+        if S::REGISTER_COUNT >= 32 { self.blocks::<S, 8, 3>(simd) } else { self.blocks::<S, 6, 2>(simd) }
     }
 }
 
 impl<F: Scalar> Product<'_, F> {
     #[inline(always)]
-    fn blocks<S: Simd, const ROWS: usize>(self, simd: S) {
+    fn blocks<S: Simd, const ROWS: usize, const V: usize>(self, simd: S) {
         let Self { a, b, how, c } = self;
         let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
         // Blocks as even as can be, for a narrow last one would be worked off in narrow tiles.
@@ -73,7 +76,7 @@ impl<F: Scalar> Product<'_, F> {
                 let how = if from == 0 { how } else { Accumulate::Add };
                 let b = b.columns(columns.start, columns.end).rows(from, to);
                 let part = Part { from: left_edge, width: b.columns, stride: self.b.columns, how };
-                block::<S, F, ROWS>(simd, a.columns(from, to), b, part, lanes, c);
+                block::<S, F, ROWS, V>(simd, a.columns(from, to), b, part, lanes, c);
             }
         }
     }
@@ -90,7 +93,7 @@ struct Part {
 
 /// The product with a block of `b`, which is copied once, by blocks of rows of `a`.
 #[inline(always)]
-fn block<S: Simd, F: Scalar, const ROWS: usize>(
+fn block<S: Simd, F: Scalar, const ROWS: usize, const V: usize>(
     simd: S,
     a: Matrix<'_, F>,
     b: Matrix<'_, F>,
@@ -99,19 +102,19 @@ fn block<S: Simd, F: Scalar, const ROWS: usize>(
     c: &mut [F],
 ) {
     let mut right_scratch = Scratch::take(Purpose::Right);
-    let right = copy_right(b, a.rows, lanes, &mut right_scratch);
+    let right = copy_right(b, a.rows, PanelSize { lanes, vectors: V }, &mut right_scratch);
     for (i, c) in c.chunks_mut(ROWS_AT_A_TIME * part.stride).enumerate() {
         let from = i * ROWS_AT_A_TIME;
         let mut left_scratch = Scratch::take(Purpose::Left);
         let a = a.rows(from, from + c.len() / part.stride);
         let left = copy_left::<F, ROWS>(a, &mut left_scratch);
-        for panel in panels(b.columns, lanes) {
+        for panel in panels(b.columns, PanelSize { lanes, vectors: V }) {
             let right = right.panel(&panel);
             let part = Part { from: part.from + panel.from, width: panel.width, ..part };
             match panel.vectors {
                 1 => rows::<S, F, ROWS, 1>(simd, left, b.rows, right, part, c),
-                2 => rows::<S, F, ROWS, 2>(simd, left, b.rows, right, part, c),
-                _ => rows::<S, F, ROWS, VECTORS>(simd, left, b.rows, right, part, c),
+                2 if V > 2 => rows::<S, F, ROWS, 2>(simd, left, b.rows, right, part, c),
+                _ => rows::<S, F, ROWS, V>(simd, left, b.rows, right, part, c),
             }
         }
     }
@@ -213,7 +216,7 @@ fn tile<S: Simd, F: Scalar, const R: usize, const V: usize>(
         if part.width == V * lanes {
             store::<S, F, V>(simd, F::vectors_mut::<S>(row), sums, part.how);
         } else {
-            let mut padded = [F::zero(); VECTORS * MOST_LANES];
+            let mut padded = [F::zero(); MOST_VECTORS * MOST_LANES];
             padded[..part.width].copy_from_slice(row);
             store::<S, F, V>(simd, F::vectors_mut::<S>(&mut padded), sums, part.how);
             row.copy_from_slice(&padded[..part.width]);

@@ -92,11 +92,7 @@ impl<F: Scalar> Layer<F> for Dense<F> {
         self.activation.differentiate(y.data(), dz.data_mut(), self.units);
         let dz_matrix = Matrix::new(dz.data(), samples, self.units);
         if ctx.param_grads && self.bias.trainable {
-            let (_, grad, how) = self.bias.accumulate();
-            if how == Accumulate::Overwrite {
-                grad.fill(F::zero());
-            }
-            add_rows(dz.data(), grad.data_mut());
+            add_rows(dz.data(), self.bias.grad_to_add().data_mut());
         }
         if let Some(dx) = dx {
             dx.resize(&[samples, inputs]);
