@@ -1,4 +1,4 @@
-//! Matrix products: how they are cut for threads. The inner loops are in [`tile`](super::tile).
+//! Matrix products: how they are cut for threads. The inner loops are in `tile.rs` beside this file.
 //!
 //! A large product is cut by its shape alone, never by the number of threads, and each element is
 //! summed in the same order wherever it falls: so the result has the same bits on any number of
