@@ -95,7 +95,7 @@ fn bad_flags_and_folders_are_errors_before_any_training() {
     fails(
         &["--activation", "swish"],
         folder.path(),
-        "expected one of relu, sigmoid, linear, tanh, softmax, got swish",
+        "expected one of relu, sigmoid, linear, tanh, softmax, leaky_relu, got swish",
     );
     fails(&["--epochs", "0"], folder.path(), "expected at least 1, got 0");
 }

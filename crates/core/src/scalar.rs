@@ -8,7 +8,7 @@ use rand::distr::uniform::SampleUniform;
 
 use crate::kernels::elementwise::{exp_f32, tanh_f32};
 use crate::kernels::lanes::Lanes;
-use crate::scratch::Buffers;
+use crate::scratch::{Buffers, PURPOSES};
 
 mod sealed {
     pub trait Sealed {}
@@ -56,7 +56,7 @@ impl Scalar for f32 {
         tanh_f32(self)
     }
     fn scratch() -> &'static LocalKey<Buffers<Self>> {
-        thread_local!(static SCRATCH: Buffers<f32> = const { [const { Cell::new(Vec::new()) }; 4] });
+        thread_local!(static SCRATCH: Buffers<f32> = const { [const { Cell::new(Vec::new()) }; PURPOSES] });
         &SCRATCH
     }
 }
@@ -79,7 +79,7 @@ impl Scalar for f64 {
         self.tanh()
     }
     fn scratch() -> &'static LocalKey<Buffers<Self>> {
-        thread_local!(static SCRATCH: Buffers<f64> = const { [const { Cell::new(Vec::new()) }; 4] });
+        thread_local!(static SCRATCH: Buffers<f64> = const { [const { Cell::new(Vec::new()) }; PURPOSES] });
         &SCRATCH
     }
 }

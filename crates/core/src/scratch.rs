@@ -1,6 +1,5 @@
 //! Buffers of a thread, for the intermediate results of kernels: taken once, used again.
 
-use std::cell::Cell;
 use std::thread::LocalKey;
 
 use crate::scalar::Scalar;
@@ -18,10 +17,19 @@ pub(crate) enum Purpose {
     Left,
     /// A part of the right factor, in the order in which it is read.
     Right,
+    /// Rows of maps with their padding.
+    Strips,
+    /// Windows, one a row.
+    Columns,
+    /// A kernel turned round, or partial sums: what several threads read or write.
+    Shared,
 }
 
+/// How many purposes there are.
+pub(crate) const PURPOSES: usize = 7;
+
 /// One buffer for each [`Purpose`].
-pub type Buffers<F> = [Cell<Vec<F>>; 4];
+pub type Buffers<F> = [std::cell::Cell<Vec<F>>; PURPOSES];
 
 /// A buffer of this thread, given back when it is dropped.
 pub(crate) struct Scratch<F: Scalar> {
@@ -52,5 +60,23 @@ impl<F: Scalar> Drop for Scratch<F> {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
         F::scratch().with(|buffers| buffers[self.purpose as usize].set(buffer));
+    }
+}
+
+/// Lets every thread of the pool take buffers of these lengths now, if this one has not yet: which thread
+/// does what later on is chance, and none of them shall have to allocate then.
+pub(crate) fn ready<F: Scalar>(needs: &[(Purpose, usize)]) {
+    let missing = |&(purpose, length): &(Purpose, usize)| {
+        let scratch = Scratch::<F>::take(purpose);
+        scratch.buffer.len() < length
+    };
+    if needs.iter().any(missing) {
+        let take = || {
+            for &(purpose, length) in needs {
+                Scratch::<F>::take(purpose).first(length);
+            }
+        };
+        rayon::broadcast(|_| take());
+        take();
     }
 }

@@ -14,6 +14,17 @@ use crate::scalar::Scalar;
 /// what products are cut into, too: a thread finds in its cache what it has just written.
 const CHUNK: usize = 16 * 1024;
 
+/// `f(x)` over a slice.
+pub fn update<F: Scalar>(x: &mut [F], f: impl Fn(&mut F) + Sync) {
+    let body = |x: &mut [F]| {
+        vectorised(
+            #[inline(always)]
+            || x.iter_mut().for_each(&f),
+        );
+    };
+    if x.len() <= CHUNK { body(x) } else { x.par_chunks_mut(CHUNK).for_each(body) }
+}
+
 /// `f(x, y)` over two slices of one length, `x` to change.
 pub fn update_with<F: Scalar>(x: &mut [F], y: &[F], f: impl Fn(&mut F, F) + Sync + Copy) {
     if x.len() > CHUNK {

@@ -21,6 +21,8 @@ pub struct Matrix<'a, F> {
     /// Distance between neighbours in a column (row-major), or in a row (transposed).
     pub(super) stride: usize,
     pub(super) transposed: bool,
+    /// Where each row begins (column, where transposed), if they are not evenly spaced.
+    places: Option<&'a [usize]>,
 }
 
 impl<'a, F: Scalar> Matrix<'a, F> {
@@ -31,7 +33,23 @@ impl<'a, F: Scalar> Matrix<'a, F> {
     /// caller's input.
     pub fn new(data: &'a [F], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix over other data");
-        Self { data, rows, columns, stride: columns, transposed: false }
+        Self { data, rows, columns, stride: columns, transposed: false, places: None }
+    }
+
+    /// The matrix whose rows begin at these places of `data`, and may overlap.
+    pub(super) fn at_places(data: &'a [F], places: &'a [usize], columns: usize) -> Self {
+        Self { data, rows: places.len(), columns, stride: 0, transposed: false, places: Some(places) }
+    }
+
+    /// The places of its rows (columns, where transposed), if they are not evenly spaced.
+    pub(super) fn places(&self) -> Option<&'a [usize]> {
+        self.places
+    }
+
+    /// Where row `i` begins (column, where transposed).
+    #[inline(always)]
+    pub(super) fn place(&self, i: usize) -> usize {
+        self.places.map_or(i * self.stride, |places| places[i])
     }
 
     /// The transpose, without moving anything.
@@ -41,9 +59,15 @@ impl<'a, F: Scalar> Matrix<'a, F> {
     }
 
     /// The rows from `from` up to `to`.
-    pub(super) fn rows(self, from: usize, to: usize) -> Self {
-        let start = if self.transposed { from } else { from * self.stride };
-        Self { data: &self.data[start.min(self.data.len())..], rows: to - from, ..self }
+    pub(crate) fn rows(self, from: usize, to: usize) -> Self {
+        let rows = to - from;
+        match self.places {
+            Some(places) if !self.transposed => Self { places: Some(&places[from..to]), rows, ..self },
+            _ => {
+                let start = if self.transposed { from } else { from * self.stride };
+                Self { data: &self.data[start.min(self.data.len())..], rows, ..self }
+            }
+        }
     }
 
     /// The columns from `from` up to `to`.
@@ -54,7 +78,7 @@ impl<'a, F: Scalar> Matrix<'a, F> {
     /// One element.
     pub fn at(&self, row: usize, column: usize) -> F {
         let (outer, inner) = if self.transposed { (column, row) } else { (row, column) };
-        self.data[outer * self.stride + inner]
+        self.data[self.place(outer) + inner]
     }
 }
 
@@ -131,6 +155,24 @@ fn multiply_turned<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulat
     for (i, row) in c.chunks_exact_mut(columns.max(1)).enumerate() {
         for (to, from) in row.iter_mut().zip(turned.chunks_exact(rows)) {
             *to = if how == Accumulate::Add { *to + from[i] } else { from[i] };
+        }
+    }
+}
+
+/// Numbers of a row that are moved at a time: those of as many rows stay in the first-level cache.
+const BLOCK: usize = 16;
+
+/// The transpose: `to[j, i] = from[i, j]`, with rows of `columns` and of `rows` numbers.
+pub(super) fn transpose<F: Scalar>(from: &[F], columns: usize, to: &mut [F], rows: usize) {
+    for left in (0..columns).step_by(BLOCK) {
+        let right = (left + BLOCK).min(columns);
+        for top in (0..rows).step_by(BLOCK) {
+            let bottom = (top + BLOCK).min(rows);
+            for j in left..right {
+                for i in top..bottom {
+                    to[j * rows + i] = from[i * columns + j];
+                }
+            }
         }
     }
 }

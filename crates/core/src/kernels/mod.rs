@@ -1,11 +1,14 @@
 //! The inner loops, each in its plain form in [`naive`] and in its fast form beside it.
 
 mod awake;
+pub mod conv;
 pub mod elementwise;
 pub mod gemm;
+mod im2col;
 pub mod lanes;
 pub mod naive;
 mod pack;
 mod tile;
+pub mod window;
 
 pub use awake::keep_awake;

@@ -127,6 +127,8 @@ impl<'a, F: Scalar> RightBlock<'a, F> {
 pub(super) enum Left<'a, F> {
     /// Each row is contiguous.
     Rows(&'a [F], usize),
+    /// Each row is contiguous, and they begin anywhere.
+    Places(&'a [F], &'a [usize]),
     /// Each column is contiguous.
     Columns(&'a [F], usize),
 }
@@ -137,6 +139,7 @@ impl<F> Left<'_, F> {
     pub(super) fn below(self, rows: usize) -> Self {
         match self {
             Self::Rows(data, stride) => Self::Rows(&data[rows * stride..], stride),
+            Self::Places(data, places) => Self::Places(data, &places[rows..]),
             Self::Columns(data, stride) => Self::Columns(&data[rows..], stride),
         }
     }
@@ -168,14 +171,15 @@ pub(super) fn copy_left<'a, F: Scalar, const ROWS: usize>(
     a: Matrix<'a, F>,
     scratch: &'a mut Scratch<F>,
 ) -> LeftBlock<'a, F> {
-    match (a.transposed, a.columns > COPY_LEFT_ABOVE) {
-        (true, true) => {
+    match (a.transposed, a.places(), a.columns > COPY_LEFT_ABOVE) {
+        (true, None, true) | (true, Some(_), _) => {
             let buffer = scratch.first(a.rows.next_multiple_of(ROWS) * a.columns);
             copy_columns::<F, ROWS>(a, buffer);
             LeftBlock::Tiles(buffer, a.columns, ROWS)
         }
-        (true, false) => LeftBlock::Whole(Left::Columns(a.data, a.stride)),
-        (false, _) => LeftBlock::Whole(Left::Rows(a.data, a.stride)),
+        (true, None, false) => LeftBlock::Whole(Left::Columns(a.data, a.stride)),
+        (false, Some(places), _) => LeftBlock::Whole(Left::Places(a.data, places)),
+        (false, None, _) => LeftBlock::Whole(Left::Rows(a.data, a.stride)),
     }
 }
 
@@ -183,7 +187,7 @@ fn copy_columns<F: Scalar, const ROWS: usize>(a: Matrix<'_, F>, buffer: &mut [F]
     for (i, tile) in buffer.chunks_exact_mut(ROWS * a.columns).enumerate() {
         let rows = ROWS.min(a.rows - i * ROWS);
         for (k, column) in tile.chunks_exact_mut(ROWS).enumerate() {
-            let from = &a.data[k * a.stride + i * ROWS..][..rows];
+            let from = &a.data[a.place(k) + i * ROWS..][..rows];
             if rows == ROWS {
                 column.copy_from_slice(&from[..ROWS]);
             } else {

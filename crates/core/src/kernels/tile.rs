@@ -20,7 +20,7 @@ use crate::kernels::gemm::Matrix;
 use crate::kernels::pack::{Left, LeftBlock, PanelSize, Right, copy_left, copy_right, panels};
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch};
+use crate::scratch::{Purpose, Scratch, ready};
 
 /// Most lanes of a vector: 64 bytes of `f32`.
 const MOST_LANES: usize = 16;
@@ -28,6 +28,7 @@ const MOST_LANES: usize = 16;
 const MOST_VECTORS: usize = 3;
 /// Columns of the right factor, steps along the inner dimension, and rows of the left factor that are
 /// worked through at a time.
+const MOST_ROWS: usize = 8;
 const COLUMNS: usize = 24 * MOST_LANES;
 const DEPTH: usize = 512;
 const ROWS_AT_A_TIME: usize = 128;
@@ -41,6 +42,13 @@ pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accum
         (_, 0, Accumulate::Overwrite) => c.fill(F::zero()),
         _ => Arch::new().dispatch(Product { a, b, how, c }),
     }
+}
+
+/// Lets every thread take its buffers now.
+pub(super) fn get_ready<F: Scalar>() {
+    let right = DEPTH * (COLUMNS + MOST_VECTORS * MOST_LANES);
+    let left = DEPTH * (ROWS_AT_A_TIME + MOST_ROWS);
+    ready::<F>(&[(Purpose::Right, right), (Purpose::Left, left)]);
 }
 
 struct Product<'a, F> {
@@ -207,6 +215,10 @@ fn tile<S: Simd, F: Scalar, const R: usize, const V: usize>(
     let sums = match left {
         Left::Rows(data, stride) => {
             let rows = std::array::from_fn(|r| &data[r * stride..][..depth]);
+            sums_of_rows::<S, F, R, V>(simd, rows, right)
+        }
+        Left::Places(data, places) => {
+            let rows = std::array::from_fn(|r| &data[places[r]..][..depth]);
             sums_of_rows::<S, F, R, V>(simd, rows, right)
         }
         Left::Columns(data, stride) => sums_of_columns::<S, F, R, V>(simd, depth, data, stride, right),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::cost::Cost;
 use crate::error::{Error, ShapeError, by_name};
-use crate::kernels::elementwise::{add_bias_and, softmax_rows, update_with, vectorised};
+use crate::kernels::elementwise::{add_bias_and, softmax_rows, update, update_with, vectorised};
 use crate::layer::{Child, Context, Layer, Place};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
@@ -24,6 +24,7 @@ use crate::trace::Trace;
 /// | relu | max(z, 0) | dL/dy where y > 0, else 0 |
 /// | sigmoid | 1 / (1 + e^-z) | dL/dy · y (1 - y) |
 /// | tanh | tanh z | dL/dy · (1 - y²) |
+/// | leaky_relu | z where z > 0, else slope · z | dL/dy where y > 0, else slope · dL/dy |
 /// | softmax | e^z_i / Σ_j e^z_j | y_i (dL/dy_i - Σ_j dL/dy_j y_j) |
 ///
 /// The last line is the product with softmax's whole Jacobian, dy_i/dz_j = y_i ([i = j] - y_j).
@@ -36,7 +37,7 @@ use crate::trace::Trace;
 /// assert_eq!("tanh".parse::<Activation>()?, Activation::Tanh);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Activation {
     /// The identity.
     #[default]
@@ -49,21 +50,36 @@ pub enum Activation {
     Tanh,
     /// Probabilities that sum to 1 along the last axis.
     Softmax,
+    /// Leaky rectified linear unit with a slope in [0, 1) below 0 (Maas, Hannun and Ng 2013); by name with
+    /// a slope of 0.01, as in PyTorch. The derivative at 0 is taken as the slope.
+    LeakyRelu(f32),
 }
 
 impl Activation {
     /// Every activation with the name it is called by.
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub const NAMES: [(&'static str, Self); 6] = [
         ("relu", Self::Relu),
         ("sigmoid", Self::Sigmoid),
         ("linear", Self::Linear),
         ("tanh", Self::Tanh),
         ("softmax", Self::Softmax),
+        ("leaky_relu", Self::LeakyRelu(0.01)),
     ];
 
     /// The name it is called by: `relu`.
     pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, activation)| *activation == self).expect("all are listed").0
+        let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(&self);
+        Self::NAMES.iter().find(|(_, activation)| same(activation)).expect("all are listed").0
+    }
+
+    /// Whether it can be what it says; otherwise what would do, and what came.
+    pub(crate) fn check(self) -> Result<(), (&'static str, String)> {
+        match self {
+            Self::LeakyRelu(slope) if !(0.0..1.0).contains(&slope) => {
+                Err(("a slope of leaky_relu in [0, 1)", slope.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `y = activation(y)` in place, with rows of `width` numbers.
@@ -77,6 +93,7 @@ impl Activation {
             Self::Relu => each(y, relu),
             Self::Sigmoid => each(y, sigmoid),
             Self::Tanh => each(y, F::hyperbolic_tangent),
+            Self::LeakyRelu(slope) => each(y, leaky(F::from_f64(slope.into()))),
         }
     }
 
@@ -87,6 +104,7 @@ impl Activation {
             Self::Relu => add_bias_and(y, bias, relu),
             Self::Sigmoid => add_bias_and(y, bias, sigmoid),
             Self::Tanh => add_bias_and(y, bias, F::hyperbolic_tangent),
+            Self::LeakyRelu(slope) => add_bias_and(y, bias, leaky(F::from_f64(slope.into()))),
             Self::Softmax => {
                 add_bias_and(y, bias, |z| z);
                 softmax_rows(y, bias.len());
@@ -103,6 +121,10 @@ impl Activation {
             Self::Relu => update_with(dy, y, |d, y| *d = if y > F::zero() { *d } else { F::zero() }),
             Self::Sigmoid => update_with(dy, y, |d, y| *d = *d * y * (one - y)),
             Self::Tanh => update_with(dy, y, |d, y| *d *= one - y * y),
+            Self::LeakyRelu(slope) => {
+                let slope = F::from_f64(slope.into());
+                update_with(dy, y, |d, y| *d = if y > F::zero() { *d } else { slope * *d });
+            }
             Self::Softmax => vectorised(
                 #[inline(always)]
                 || {
@@ -125,24 +147,27 @@ fn relu<F: Scalar>(z: F) -> F {
 }
 
 #[inline(always)]
+fn leaky<F: Scalar>(slope: F) -> impl Fn(F) -> F {
+    #[inline(always)]
+    move |z| if z < F::zero() { slope * z } else { z }
+}
+
+#[inline(always)]
 fn sigmoid<F: Scalar>(z: F) -> F {
     F::one() / (F::one() + (-z).exponential())
 }
 
-fn each<F: Scalar>(y: &mut [F], f: impl Fn(F) -> F) {
-    vectorised(
-        #[inline(always)]
-        || {
-            for y in y {
-                *y = f(*y);
-            }
-        },
-    );
+fn each<F: Scalar>(y: &mut [F], f: impl Fn(F) -> F + Sync) {
+    update(y, |y| *y = f(*y));
 }
 
 impl fmt::Display for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.name())?;
+        match self {
+            Self::LeakyRelu(slope) if *slope != 0.01 => write!(f, " {slope}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -170,6 +195,8 @@ impl<F: Scalar> Layer<F> for ActivationLayer {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
+        let checked = self.activation.check();
+        checked.map_err(|(expected, got)| ShapeError::new(Layer::<F>::describe(self), expected, got))?;
         Ok(Shape::of(input))
     }
 
@@ -216,7 +243,7 @@ mod tests {
         }
         assert_eq!(
             "swish".parse::<Activation>().unwrap_err().to_string(),
-            "activation: expected one of relu, sigmoid, linear, tanh, softmax, got swish"
+            "activation: expected one of relu, sigmoid, linear, tanh, softmax, leaky_relu, got swish"
         );
     }
 

@@ -66,7 +66,10 @@ impl<F: Scalar> Layer<F> for Dense<F> {
         let error = |expected: &str, got: String| ShapeError::new(Layer::<F>::describe(self), expected, got);
         match input {
             _ if self.units == 0 => Err(error("at least 1 unit", "0".to_owned())),
-            [inputs] if *inputs > 0 => Ok(Shape::of(&[self.units])),
+            [inputs] if *inputs > 0 => {
+                self.activation.check().map_err(|(expected, got)| error(expected, got))?;
+                Ok(Shape::of(&[self.units]))
+            }
             _ => Err(error("[features]", Shape::of(input).to_string())),
         }
     }

@@ -2,9 +2,13 @@
 //! the one to copy for a layer of your own.
 
 mod activation;
+mod conv2d;
 mod dense;
 mod sequential;
 
 pub use activation::{Activation, ActivationLayer, activation};
+pub use conv2d::{Conv2d, conv2d};
 pub use dense::{Dense, dense};
 pub use sequential::Sequential;
+
+pub use crate::kernels::window::{Padding, Pair};

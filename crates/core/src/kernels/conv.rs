@@ -1,0 +1,433 @@
+//! The three products of a convolution, and the one place where their algorithm is chosen.
+//!
+//! A convolution is a matrix product: the windows, one a row, times the kernel, one filter a column
+//! (K. Chellapilla, S. Puri and P. Simard, "High performance convolutional neural networks for document
+//! processing", 2006, section 3.1). The matrix of windows is never whole in memory: it is worked off some
+//! rows of output at a time, and where its rows are long it is read where it lies (see [`im2col`]).
+//!
+//! [`im2col`]: super::im2col
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::kernels::elementwise::{add_rows, update_with};
+use crate::kernels::gemm::{self, Matrix};
+use crate::kernels::im2col::{SHORT, Strips, col2im, im2col, run_length, strip_length, with_strips};
+use crate::kernels::tile;
+use crate::kernels::window::{Pair, Windows};
+use crate::param::Accumulate;
+use crate::scalar::Scalar;
+use crate::scratch::{Purpose, Scratch, ready};
+
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Algorithm {
+    /// The map itself is the matrix of windows: 1x1, stride 1, no padding.
+    Pointwise,
+    /// So few windows that the kernel is most of what is read: all of them are copied, and the product is
+    /// cut along the kernel.
+    FewWindows,
+    /// Short runs are copied: im2col, some rows of output at a time.
+    Copied,
+    /// Long runs are read where they lie.
+    InPlace,
+}
+
+/// Runs shorter than this are copied.
+const LONG_RUN: usize = 40;
+/// Fewer windows than this are few.
+const FEW: usize = 96;
+/// Windows that are worked off at a time.
+const AT_A_TIME: usize = 512;
+/// Below this many multiply-adds one thread is faster than two.
+const SPLIT_ABOVE: usize = 512 * 1024;
+/// Pieces of a weight gradient that is a sum over windows.
+const SUMS: usize = 8;
+/// Numbers in the columns of an input gradient that are held at a time.
+const MOST_COLUMNS: usize = 1 << 20;
+
+fn choose(windows: &Windows, maps: usize) -> Algorithm {
+    let one = Pair::from(1);
+    if windows.kernel == one && windows.stride == one && windows.all_inside() {
+        Algorithm::Pointwise
+    } else if maps * windows.positions() < FEW {
+        Algorithm::FewWindows
+    } else if run_length(windows) < LONG_RUN {
+        Algorithm::Copied
+    } else {
+        Algorithm::InPlace
+    }
+}
+
+/// y = windows of x times the kernel, `[kernel height, kernel width, channels, filters]`; `finish` is
+/// applied to rows of y while they are in the cache.
+pub fn forward<F: Scalar>(
+    x: &[F],
+    windows: &Windows,
+    kernel: &[F],
+    y: &mut [F],
+    finish: impl Fn(&mut [F]) + Sync,
+) {
+    let maps = x.len() / windows.map();
+    let filters = kernel.len() / windows.window();
+    let weights = Matrix::new(kernel, windows.window(), filters);
+    match choose(windows, maps) {
+        Algorithm::Pointwise => {
+            let rows = Matrix::new(x, maps * windows.positions(), windows.channels);
+            gemm::multiply(rows, weights, Accumulate::Overwrite, y);
+            finish(y);
+        }
+        Algorithm::FewWindows => with_all_columns(x, windows, maps, |columns| {
+            gemm::multiply(columns, weights, Accumulate::Overwrite, y);
+            finish(y);
+        }),
+        algorithm => {
+            let rows = maps * windows.out_height;
+            let piece = piece_of(rows, windows, filters);
+            get_ready::<F>(windows, piece, algorithm);
+            let call = Forward { x, windows, weights, algorithm, finish: &finish };
+            forward_rows(&call, 0..rows, piece, y);
+        }
+    }
+}
+
+/// Rows of output in a piece: by shape alone, so that a result never depends on the threads.
+fn piece_of(rows: usize, windows: &Windows, filters: usize) -> usize {
+    let work = rows * windows.out_width * windows.window() * filters;
+    let at_a_time = AT_A_TIME.div_ceil(windows.out_width).max(1);
+    if work > SPLIT_ABOVE { at_a_time.min(rows.div_ceil(2)) } else { at_a_time }
+}
+
+fn get_ready<F: Scalar>(windows: &Windows, rows: usize, algorithm: Algorithm) {
+    let columns =
+        if algorithm == Algorithm::Copied { rows * windows.out_width * windows.window() + SHORT } else { 0 };
+    ready::<F>(&[(Purpose::Strips, strip_length(windows, rows)), (Purpose::Columns, columns)]);
+    tile::get_ready::<F>();
+}
+
+struct Forward<'a, F, Finish> {
+    x: &'a [F],
+    windows: &'a Windows,
+    weights: Matrix<'a, F>,
+    algorithm: Algorithm,
+    finish: &'a Finish,
+}
+
+fn forward_rows<F: Scalar, Finish: Fn(&mut [F]) + Sync>(
+    call: &Forward<'_, F, Finish>,
+    rows: Range<usize>,
+    piece: usize,
+    y: &mut [F],
+) {
+    if rows.len() > piece {
+        let middle = rows.start + rows.len() / 2;
+        let (upper, lower) = y.split_at_mut(rows.len() / 2 * call.windows.out_width * call.weights.columns);
+        rayon::join(
+            || forward_rows(call, rows.start..middle, piece, upper),
+            || forward_rows(call, middle..rows.end, piece, lower),
+        );
+        return;
+    }
+    let Forward { x, windows, weights, algorithm, finish } = call;
+    with_strips(x, windows, rows, |strips| {
+        if *algorithm == Algorithm::Copied {
+            with_columns(strips, windows, |columns| {
+                tile::multiply(columns, *weights, Accumulate::Overwrite, y);
+            });
+            return;
+        }
+        for tap in strips.taps(windows) {
+            let part = Matrix::at_places(&strips.data[tap.shift..], strips.places, tap.run);
+            let how = if tap.from == 0 { Accumulate::Overwrite } else { Accumulate::Add };
+            tile::multiply(part, weights.rows(tap.from, tap.from + tap.run), how, y);
+        }
+    });
+    finish(y);
+}
+
+/// The windows of some strips side by side.
+fn with_columns<F: Scalar>(strips: Strips<'_, F>, windows: &Windows, work: impl FnOnce(Matrix<'_, F>)) {
+    let (rows, width) = (strips.places.len(), windows.window());
+    let mut scratch = Scratch::take(Purpose::Columns);
+    let columns = scratch.first(rows * width + SHORT);
+    im2col(strips, windows, columns);
+    work(Matrix::new(&columns[..rows * width], rows, width));
+}
+
+/// All windows side by side.
+fn with_all_columns<F: Scalar>(x: &[F], windows: &Windows, maps: usize, work: impl FnOnce(Matrix<'_, F>)) {
+    with_strips(x, windows, 0..maps * windows.out_height, |strips| with_columns(strips, windows, work));
+}
+
+/// Overwrites or adds to the gradient with respect to the kernel: the windows, transposed, times `dz`.
+pub fn weight_gradient<F: Scalar>(x: &[F], windows: &Windows, dz: &[F], how: Accumulate, gradient: &mut [F]) {
+    let maps = x.len() / windows.map();
+    let filters = gradient.len() / windows.window();
+    let dz = Matrix::new(dz, maps * windows.positions(), filters);
+    match choose(windows, maps) {
+        Algorithm::Pointwise => {
+            gemm::multiply(Matrix::new(x, dz.rows, windows.channels).t(), dz, how, gradient);
+        }
+        Algorithm::FewWindows => {
+            with_all_columns(x, windows, maps, |columns| gemm::multiply(columns.t(), dz, how, gradient));
+        }
+        Algorithm::Copied => summed_weight_gradient(x, windows, dz, how, gradient),
+        Algorithm::InPlace => {
+            let rows = AT_A_TIME.div_ceil(windows.out_width);
+            get_ready::<F>(windows, rows, Algorithm::InPlace);
+            // Every piece copies the padding anew: with many filters that is little beside the product.
+            let pieces = (filters / 16).next_power_of_two().clamp(2, 16);
+            let piece = windows.window().div_ceil(pieces).max(16);
+            let call = WeightGradient { x, windows, dz, how, at_a_time: rows };
+            let parts = gradient.par_chunks_mut(piece * filters).enumerate();
+            parts.for_each(|(i, part)| call.rows(i * piece, part));
+        }
+    }
+}
+
+struct WeightGradient<'a, F> {
+    x: &'a [F],
+    windows: &'a Windows,
+    dz: Matrix<'a, F>,
+    how: Accumulate,
+    at_a_time: usize,
+}
+
+impl<F: Scalar> WeightGradient<'_, F> {
+    /// The rows of the gradient from `first` on, as many as `part` holds.
+    fn rows(&self, first: usize, part: &mut [F]) {
+        let Self { x, windows, dz, how, at_a_time } = *self;
+        let filters = dz.columns;
+        let last = first + part.len() / filters;
+        let all = dz.rows / windows.out_width;
+        for from in (0..all).step_by(at_a_time) {
+            let to = (from + at_a_time).min(all);
+            let dz = dz.rows(from * windows.out_width, to * windows.out_width);
+            let how = if from == 0 { how } else { Accumulate::Add };
+            with_strips(x, windows, from..to, |strips| {
+                for tap in strips.taps(windows) {
+                    let (begin, end) = (tap.from.max(first), (tap.from + tap.run).min(last));
+                    if begin < end {
+                        let data = &strips.data[tap.shift + begin - tap.from..];
+                        let part = &mut part[(begin - first) * filters..(end - first) * filters];
+                        let columns = Matrix::at_places(data, strips.places, end - begin);
+                        tile::multiply(columns.t(), dz, how, part);
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// The weight gradient of a small kernel, as a sum over pieces of the windows.
+fn summed_weight_gradient<F: Scalar>(
+    x: &[F],
+    windows: &Windows,
+    dz: Matrix<'_, F>,
+    how: Accumulate,
+    gradient: &mut [F],
+) {
+    let all = dz.rows / windows.out_width;
+    let at_a_time = AT_A_TIME.div_ceil(windows.out_width);
+    get_ready::<F>(windows, at_a_time, Algorithm::Copied);
+    let mut scratch = Scratch::take(Purpose::Shared);
+    let sums = scratch.first(SUMS * gradient.len());
+    sums.par_chunks_mut(gradient.len()).enumerate().for_each(|(i, sum)| {
+        sum.fill(F::zero());
+        let (first, last) = (all * i / SUMS, all * (i + 1) / SUMS);
+        for from in (first..last).step_by(at_a_time) {
+            let to = (from + at_a_time).min(last);
+            let dz = dz.rows(from * windows.out_width, to * windows.out_width);
+            with_strips(x, windows, from..to, |strips| {
+                with_columns(strips, windows, |columns| {
+                    tile::multiply(columns.t(), dz, Accumulate::Add, sum);
+                });
+            });
+        }
+    });
+    if how == Accumulate::Overwrite {
+        gradient.fill(F::zero());
+    }
+    add_rows(sums, gradient);
+}
+
+/// Overwrites `dx` with the gradient with respect to the input.
+///
+/// With stride 1 that is itself a convolution: of `dz`, padded, with the kernel turned by half a circle and
+/// its channels and filters exchanged. Else each window's gradient, `dz` times the transposed kernel, is
+/// added where the window lies.
+pub fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], dx: &mut [F]) {
+    let maps = dx.len() / windows.map();
+    let filters = kernel.len() / windows.window();
+    let weights = Matrix::new(kernel, windows.window(), filters);
+    let dz_rows = Matrix::new(dz, maps * windows.positions(), filters);
+    let algorithm = choose(windows, maps);
+    if algorithm == Algorithm::Pointwise {
+        gemm::multiply(dz_rows, weights.t(), Accumulate::Overwrite, dx);
+        return;
+    }
+    if let Some(turned) = turned(windows, filters).filter(|_| dz_rows.rows > 2 * filters) {
+        let mut scratch = Scratch::take(Purpose::Shared);
+        let turned_kernel = scratch.first(kernel.len());
+        turn(kernel, windows, filters, turned_kernel);
+        forward(dz, &turned, turned_kernel, dx, |_| {});
+        return;
+    }
+    let rows = windows.positions();
+    let at_once = (MOST_COLUMNS / (rows * windows.window())).clamp(1, maps);
+    let mut scratch = Scratch::take(Purpose::Columns);
+    let columns = scratch.first(at_once * rows * windows.window());
+    for (i, dx) in dx.chunks_mut(at_once * windows.map()).enumerate() {
+        let count = dx.len() / windows.map();
+        let columns = &mut columns[..count * rows * windows.window()];
+        let from = i * at_once * rows;
+        let dz = dz_rows.rows(from, from + count * rows);
+        gemm::multiply(dz, weights.t(), Accumulate::Overwrite, columns);
+        col2im(columns, windows, dx);
+    }
+}
+
+/// The windows of the convolution that gives the input gradient, where that is one.
+fn turned(windows: &Windows, filters: usize) -> Option<Windows> {
+    let Windows { height, width, out_height, out_width, kernel, stride, dilation, before, .. } = *windows;
+    if stride != Pair::from(1) {
+        return None;
+    }
+    let above = ((kernel.height - 1) * dilation.height).checked_sub(before.height)?;
+    let left = ((kernel.width - 1) * dilation.width).checked_sub(before.width)?;
+    Some(Windows {
+        height: out_height,
+        width: out_width,
+        channels: filters,
+        out_height: height,
+        out_width: width,
+        before: Pair { height: above, width: left },
+        ..*windows
+    })
+}
+
+/// The kernel turned by half a circle, its channels and filters exchanged.
+fn turn<F: Scalar>(kernel: &[F], windows: &Windows, filters: usize, turned: &mut [F]) {
+    let channels = windows.channels;
+    let tap = channels * filters;
+    let taps = turned.par_chunks_mut(tap).zip(kernel.par_chunks(tap).rev());
+    taps.for_each(|(to, from)| gemm::transpose(from, filters, to, channels));
+}
+
+/// `sums[j] += sum over rows of rows[i, j]`, in pieces of rows that the threads share.
+pub fn add_many_rows<F: Scalar>(rows: &[F], sums: &mut [F]) {
+    let width = sums.len();
+    if rows.len() < 64 * 1024 {
+        return add_rows(rows, sums);
+    }
+    let mut scratch = Scratch::take(Purpose::Shared);
+    let partial = scratch.first(SUMS * width);
+    let piece = (rows.len() / width).div_ceil(SUMS) * width;
+    let pieces = partial.par_chunks_mut(width).zip(rows.par_chunks(piece));
+    let count = rows.len().div_ceil(piece);
+    pieces.for_each(|(sum, rows)| {
+        sum.fill(F::zero());
+        add_rows(rows, sum);
+    });
+    for sum in partial.chunks_exact(width).take(count) {
+        update_with(sums, sum, |total, part| *total += part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::Rng;
+
+    use super::*;
+    use crate::kernels::naive;
+    use crate::kernels::window::{Layout, Padding, Rounding};
+    use crate::rng::{Purpose, stream};
+
+    fn random(count: usize, seed: u64) -> Vec<f64> {
+        let mut rng = stream(seed, Purpose::GradientCheck, 0, 0);
+        (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+    }
+
+    fn dot(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    /// The forward product against the plain loops; both gradients as its adjoints: for any y' they
+    /// satisfy <y', conv(x, K)> = <dx, x> = <dK, K>, and each linearly, so random directions tell.
+    fn check(layout: Layout, maps: usize, input: [usize; 3], filters: usize, seed: u64) {
+        let Ok(windows) = layout.over(&input) else { return };
+        let x = random(maps * windows.map(), seed);
+        let kernel = random(windows.window() * filters, seed + 1);
+        let (expected, _) = naive::convolve(&x, &windows, &kernel, filters);
+        let mut y = vec![f64::NAN; expected.len()];
+        forward(&x, &windows, &kernel, &mut y, |_| {});
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-9 * (1.0 + windows.window() as f64);
+        let what = format!("{layout:?} over {maps} of {input:?}, {filters} filters, seed {seed}");
+        assert!(y.iter().zip(&expected).all(|(&a, &b)| close(a, b)), "forward, {what}");
+
+        let dz = random(y.len(), seed + 2);
+        let (mut dx, mut dk) = (vec![f64::NAN; x.len()], vec![f64::NAN; kernel.len()]);
+        input_gradient(&dz, &windows, &kernel, &mut dx);
+        weight_gradient(&x, &windows, &dz, Accumulate::Overwrite, &mut dk);
+        let (x2, k2) = (random(x.len(), seed + 3), random(kernel.len(), seed + 4));
+        let size = 1e-10 * (dz.len() * windows.window()) as f64;
+        let of_x2 = naive::convolve(&x2, &windows, &kernel, filters).0;
+        assert!((dot(&dx, &x2) - dot(&dz, &of_x2)).abs() < size, "input gradient, {what}");
+        let of_k2 = naive::convolve(&x, &windows, &k2, filters).0;
+        assert!((dot(&dk, &k2) - dot(&dz, &of_k2)).abs() < size, "weight gradient, {what}");
+        let once = dk.clone();
+        weight_gradient(&x, &windows, &dz, Accumulate::Add, &mut dk);
+        assert!(dk.iter().zip(&once).all(|(&two, &one)| close(two, 2.0 * one)), "added, {what}");
+    }
+
+    fn padding() -> impl Strategy<Value = Padding> {
+        prop_oneof![
+            Just(Padding::Valid),
+            Just(Padding::Same),
+            (0_usize..4, 0_usize..4).prop_map(|(a, b)| Padding::from([a, b])),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn agrees_with_the_plain_loops(
+            (maps, height, width, channels) in (1_usize..4, 1_usize..12, 1_usize..12, 1_usize..20),
+            (filters, kernel) in (1_usize..10, (1_usize..5, 1_usize..5)),
+            (stride, dilation) in ((1_usize..4, 1_usize..4), (1_usize..3, 1_usize..3)),
+            padding in padding(),
+            seed in 0_u64..1000,
+        ) {
+            let pair = |(height, width)| Pair { height, width };
+            let layout = Layout {
+                kernel: pair(kernel), stride: pair(stride), dilation: pair(dilation), padding,
+                rounding: Rounding::Floor,
+            };
+            check(layout, maps, [height, width, channels], filters, seed);
+        }
+    }
+
+    #[test]
+    fn agrees_where_the_work_is_cut_in_pieces() {
+        let layout = |kernel: usize, stride: usize, padding: Padding| Layout {
+            kernel: kernel.into(),
+            stride: stride.into(),
+            dilation: 1.into(),
+            padding,
+            rounding: Rounding::Floor,
+        };
+        for (kernel, stride, padding, maps, input, filters) in [
+            (7, 1, Padding::Same, 3, [28, 28, 1], 16),
+            (3, 1, Padding::Same, 5, [14, 14, 16], 32),
+            (3, 2, Padding::from(1), 4, [16, 16, 24], 40),
+            (1, 2, Padding::Valid, 4, [16, 16, 48], 40),
+            (5, 1, Padding::Valid, 3, [20, 20, 3], 32),
+            (3, 1, Padding::Same, 40, [2, 2, 64], 48),
+            (1, 1, Padding::Valid, 4, [7, 7, 64], 48),
+        ] {
+            check(layout(kernel, stride, padding), maps, input, filters, 1);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Windows as the rows of a matrix: where each lies in memory, and copies of them side by side.
+//!
+//! The row of a window is, for each row of the kernel, one run of numbers that lie side by side in the
+//! map: so for wide maps of many channels nothing need be copied but the padding.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::kernels::elementwise::vectorised;
+use crate::kernels::window::Windows;
+use crate::scalar::Scalar;
+use crate::scratch::{Purpose, Scratch};
+
+/// Numbers that are copied at once where runs are shorter: what is too much is overwritten by the next.
+pub(super) const SHORT: usize = 16;
+
+thread_local!(static PLACES: Cell<Vec<usize>> = const { Cell::new(Vec::new()) });
+
+/// The windows of some rows of output, in maps that have their padding around them.
+#[derive(Clone, Copy)]
+pub(super) struct Strips<'a, F> {
+    /// The maps.
+    pub(super) data: &'a [F],
+    /// Where each window begins.
+    pub(super) places: &'a [usize],
+    /// Numbers in a row of the maps.
+    row: usize,
+}
+
+/// A part of every window that lies side by side: `run` numbers, `shift` after the window's beginning,
+/// which meet the kernel's weights from row `from` on.
+#[derive(Clone, Copy)]
+pub(super) struct Tap {
+    pub(super) shift: usize,
+    pub(super) from: usize,
+    pub(super) run: usize,
+}
+
+/// Numbers of a window that lie side by side.
+pub(super) fn run_length(windows: &Windows) -> usize {
+    if windows.dilation.width == 1 { windows.kernel.width * windows.channels } else { windows.channels }
+}
+
+impl<F> Strips<'_, F> {
+    /// The parts of a window, in the order of the kernel's weights.
+    pub(super) fn taps(&self, windows: &Windows) -> impl Iterator<Item = Tap> + use<F> {
+        let Windows { kernel, dilation, channels, .. } = *windows;
+        let run = run_length(windows);
+        let across = kernel.width * channels / run;
+        let row = self.row;
+        (0..kernel.height * across).map(move |i| Tap {
+            shift: i / across * dilation.height * row + i % across * dilation.width * channels,
+            from: i * run,
+            run,
+        })
+    }
+}
+
+/// Most numbers that the strips for so many rows of output can have.
+pub(super) fn strip_length(windows: &Windows, rows: usize) -> usize {
+    if windows.all_inside() {
+        return 0;
+    }
+    let covered = windows.covered();
+    // Whole maps, and at each end a part of one.
+    let maps = rows.div_ceil(windows.out_height) + 1;
+    let lines = (rows * windows.stride.height + maps * covered.height).min(maps * covered.height);
+    lines * covered.width * windows.channels + SHORT
+}
+
+/// Lays out the windows of the rows of output `rows`, counted through all maps of `x`.
+pub(super) fn with_strips<F: Scalar, R>(
+    x: &[F],
+    windows: &Windows,
+    rows: Range<usize>,
+    work: impl FnOnce(Strips<'_, F>) -> R,
+) -> R {
+    let mut places = PLACES.take();
+    places.clear();
+    let mut scratch = Scratch::take(Purpose::Strips);
+    let result = if windows.all_inside() {
+        let row = windows.width * windows.channels;
+        for at in rows {
+            let (map, row_of_output) = (at / windows.out_height, at % windows.out_height);
+            let begin = map * windows.map() + row_of_output * windows.stride.height * row;
+            push_row(&mut places, begin, windows);
+        }
+        work(Strips { data: x, places: &places, row })
+    } else {
+        let row = windows.covered().width * windows.channels;
+        let buffer = scratch.first(strip_length(windows, rows.len()));
+        copy_strips(x, windows, rows, buffer, &mut places);
+        work(Strips { data: buffer, places: &places, row })
+    };
+    PLACES.set(places);
+    result
+}
+
+fn push_row(places: &mut Vec<usize>, begin: usize, windows: &Windows) {
+    let step = windows.stride.width * windows.channels;
+    places.extend((0..windows.out_width).map(|position| begin + position * step));
+}
+
+/// Copies what the windows cover, zeros around it.
+fn copy_strips<F: Scalar>(
+    x: &[F],
+    windows: &Windows,
+    rows: Range<usize>,
+    buffer: &mut [F],
+    places: &mut Vec<usize>,
+) {
+    let Windows { height, width, channels, out_height, stride, before, .. } = *windows;
+    let covered = windows.covered();
+    let row = covered.width * channels;
+    let left = before.width.min(covered.width);
+    let inside = width.min(covered.width - left);
+    let span = (windows.kernel.height - 1) * windows.dilation.height + 1;
+    let (mut filled, mut at) = (0, rows.start);
+    while at < rows.end {
+        let (map, first) = (at / out_height, at % out_height);
+        let last = (first + rows.end - at).min(out_height);
+        for (i, row_of_output) in (first..last).enumerate() {
+            push_row(places, filled + i * stride.height * row, windows);
+            debug_assert!(row_of_output < out_height);
+        }
+        let top = first * stride.height;
+        for line in top..(last - 1) * stride.height + span {
+            let to = &mut buffer[filled..filled + row];
+            filled += row;
+            match line.checked_sub(before.height).filter(|&line| line < height) {
+                Some(line) => {
+                    let from = &x[(map * height + line) * width * channels..][..inside * channels];
+                    to[..left * channels].fill(F::zero());
+                    to[left * channels..][..from.len()].copy_from_slice(from);
+                    to[(left + inside) * channels..].fill(F::zero());
+                }
+                None => to.fill(F::zero()),
+            }
+        }
+        at += last - first;
+    }
+    buffer[filled..][..SHORT].fill(F::zero());
+}
+
+/// Copies every window into a row of `columns`, which has room for [`SHORT`] numbers more.
+pub(super) fn im2col<F: Scalar>(strips: Strips<'_, F>, windows: &Windows, columns: &mut [F]) {
+    let width = windows.window();
+    let short = run_length(windows) <= SHORT;
+    vectorised(
+        #[inline(always)]
+        || {
+            for (i, &place) in strips.places.iter().enumerate() {
+                for tap in strips.taps(windows) {
+                    let to = &mut columns[i * width + tap.from..];
+                    let from = &strips.data[place + tap.shift..];
+                    if short && from.len() >= SHORT {
+                        to[..SHORT].copy_from_slice(&from[..SHORT]);
+                    } else {
+                        to[..tap.run].copy_from_slice(&from[..tap.run]);
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// The opposite of im2col: adds every row of `columns`, a window each, to the numbers of the maps `dx`
+/// it was taken from. Numbers that lie in several windows get the sum over all of them.
+pub(super) fn col2im<F: Scalar>(columns: &[F], windows: &Windows, dx: &mut [F]) {
+    let Windows { kernel, channels, out_height, out_width, width, .. } = *windows;
+    let window = windows.window();
+    let maps = dx.par_chunks_mut(windows.map()).zip(columns.par_chunks(windows.positions() * window));
+    maps.for_each(|(dx, columns)| {
+        dx.fill(F::zero());
+        for (position, row) in columns.chunks_exact(window).enumerate() {
+            let (y, x) = (position / out_width, position % out_width);
+            debug_assert!(y < out_height);
+            for (tap, from) in row.chunks_exact(channels).enumerate() {
+                let (tap_y, tap_x) = (tap / kernel.width, tap % kernel.width);
+                if let (Some(line), Some(column)) = (windows.row(y, tap_y), windows.column(x, tap_x)) {
+                    let to = &mut dx[(line * width + column) * channels..][..channels];
+                    to.iter_mut().zip(from).for_each(|(to, &from)| *to += from);
+                }
+            }
+        }
+    });
+}

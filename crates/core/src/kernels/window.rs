@@ -1,0 +1,287 @@
+//! Where the windows of convolutions and poolings fall.
+
+use std::fmt;
+
+/// A length along the height and one along the width. `3.into()` is 3 along both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair {
+    /// Along the height.
+    pub height: usize,
+    /// Along the width.
+    pub width: usize,
+}
+
+impl From<usize> for Pair {
+    fn from(both: usize) -> Self {
+        Self { height: both, width: both }
+    }
+}
+
+impl From<[usize; 2]> for Pair {
+    fn from([height, width]: [usize; 2]) -> Self {
+        Self { height, width }
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.height, self.width)
+    }
+}
+
+/// Zeros around a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Padding {
+    /// None: every window lies inside the map.
+    #[default]
+    Valid,
+    /// As many as make the output ceil(input / stride) long. Where their number is odd, the last one is
+    /// below or to the right: as in Keras for any stride, and as in PyTorch for stride 1.
+    Same,
+    /// So many above and below, and so many left and right.
+    Explicit(Pair),
+}
+
+impl From<usize> for Padding {
+    fn from(each_side: usize) -> Self {
+        Self::Explicit(each_side.into())
+    }
+}
+
+impl From<[usize; 2]> for Padding {
+    fn from(sides: [usize; 2]) -> Self {
+        Self::Explicit(sides.into())
+    }
+}
+
+impl fmt::Display for Padding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Valid => f.write_str("valid"),
+            Self::Same => f.write_str("same"),
+            Self::Explicit(pair) => pair.fmt(f),
+        }
+    }
+}
+
+/// What becomes of a last window that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rounding {
+    /// There is none.
+    #[default]
+    Floor,
+    /// It is there, and what lies outside of the map does not count; but every window begins inside
+    /// the map or its padding above and left, as in PyTorch.
+    Ceil,
+}
+
+/// How windows are laid over a map, whatever its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Size of the window.
+    pub kernel: Pair,
+    /// Distance between neighbouring windows.
+    pub stride: Pair,
+    /// Distance between neighbouring numbers of a window.
+    pub dilation: Pair,
+    /// Zeros around the map.
+    pub padding: Padding,
+    /// What becomes of a last window that does not fit.
+    pub rounding: Rounding,
+}
+
+/// Why windows cannot be laid over a map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// What would do.
+    pub expected: String,
+    /// What came.
+    pub got: String,
+}
+
+/// The windows over one map of a known size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// Of the map.
+    pub height: usize,
+    /// Of the map.
+    pub width: usize,
+    /// Of the map.
+    pub channels: usize,
+    /// Number of windows below each other.
+    pub out_height: usize,
+    /// Number of windows side by side.
+    pub out_width: usize,
+    /// Size of a window.
+    pub kernel: Pair,
+    /// Distance between neighbouring windows.
+    pub stride: Pair,
+    /// Distance between neighbouring numbers of a window.
+    pub dilation: Pair,
+    /// Zeros above and left of the map.
+    pub before: Pair,
+    /// Zeros below and right of the map, as the padding says.
+    pub after: Pair,
+}
+
+impl Layout {
+    /// Lays the windows over maps `[height, width, channels]`.
+    ///
+    /// # Errors
+    /// If a length is 0, the input has other axes, or not a single window fits.
+    pub fn over(&self, input: &[usize]) -> Result<Windows, Misfit> {
+        let misfit = |expected: &str, got: String| Misfit { expected: expected.to_owned(), got };
+        for (name, pair) in [("kernel", self.kernel), ("stride", self.stride), ("dilation", self.dilation)] {
+            if pair.height == 0 || pair.width == 0 {
+                return Err(misfit(&format!("a {name} of at least 1x1"), pair.to_string()));
+            }
+        }
+        let &[height, width, channels] = input else {
+            return Err(misfit("[height, width, channels]", format!("{input:?}")));
+        };
+        let vertical = self.axis(height, |pair| pair.height);
+        let horizontal = self.axis(width, |pair| pair.width);
+        let (Some((out_height, above, below)), Some((out_width, left, right))) = (vertical, horizontal) else {
+            let (needed_height, needed_width) = (self.span(|p| p.height), self.span(|p| p.width));
+            let padding = match self.padding {
+                Padding::Explicit(pair) => format!(" with a padding of {pair}"),
+                _ => String::new(),
+            };
+            return Err(misfit(
+                &format!("a padded map of at least {needed_height}x{needed_width}"),
+                format!("{input:?}{padding}"),
+            ));
+        };
+        Ok(Windows {
+            height,
+            width,
+            channels,
+            out_height,
+            out_width,
+            kernel: self.kernel,
+            stride: self.stride,
+            dilation: self.dilation,
+            before: Pair { height: above, width: left },
+            after: Pair { height: below, width: right },
+        })
+    }
+
+    /// From the first to the last number of a window, along one axis.
+    fn span(&self, along: fn(Pair) -> usize) -> usize {
+        (along(self.kernel) - 1) * along(self.dilation) + 1
+    }
+
+    /// Number of windows along one axis, and the zeros before and after it.
+    fn axis(&self, length: usize, along: fn(Pair) -> usize) -> Option<(usize, usize, usize)> {
+        let (span, stride) = (self.span(along), along(self.stride));
+        let (before, after) = match self.padding {
+            Padding::Valid => (0, 0),
+            Padding::Explicit(pair) => (along(pair), along(pair)),
+            Padding::Same => {
+                let total = ((length.div_ceil(stride).max(1) - 1) * stride + span).saturating_sub(length);
+                (total / 2, total - total / 2)
+            }
+        };
+        let room = (length + before + after).checked_sub(span)?;
+        let mut count = match self.rounding {
+            Rounding::Floor => room / stride + 1,
+            Rounding::Ceil => room.div_ceil(stride) + 1,
+        };
+        if self.rounding == Rounding::Ceil && (count - 1) * stride >= length + before {
+            count -= 1;
+        }
+        Some((count, before, after))
+    }
+}
+
+impl Windows {
+    /// Numbers in a window, all channels.
+    pub fn window(&self) -> usize {
+        self.kernel.height * self.kernel.width * self.channels
+    }
+
+    /// Windows in a map.
+    pub fn positions(&self) -> usize {
+        self.out_height * self.out_width
+    }
+
+    /// Numbers in a map, all channels.
+    pub fn map(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Height and width of what the windows cover, from the first number to the last.
+    pub(super) fn covered(&self) -> Pair {
+        let axis = |count: usize, kernel, stride, dilation| (count - 1) * stride + (kernel - 1) * dilation + 1;
+        Pair {
+            height: axis(self.out_height, self.kernel.height, self.stride.height, self.dilation.height),
+            width: axis(self.out_width, self.kernel.width, self.stride.width, self.dilation.width),
+        }
+    }
+
+    /// Whether every number of every window is one of the map.
+    pub(super) fn all_inside(&self) -> bool {
+        let covered = self.covered();
+        self.before == Pair::from(0) && covered.height <= self.height && covered.width <= self.width
+    }
+
+    /// The row of the map that tap `tap` of window `position` falls on, if it is one.
+    pub(super) fn row(&self, position: usize, tap: usize) -> Option<usize> {
+        let row = (position * self.stride.height + tap * self.dilation.height).checked_sub(self.before.height)?;
+        (row < self.height).then_some(row)
+    }
+
+    /// As [`row`](Self::row), for columns.
+    pub(super) fn column(&self, position: usize, tap: usize) -> Option<usize> {
+        let column = (position * self.stride.width + tap * self.dilation.width).checked_sub(self.before.width)?;
+        (column < self.width).then_some(column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(kernel: usize, stride: usize, padding: impl Into<Padding>) -> Layout {
+        Layout {
+            kernel: kernel.into(),
+            stride: stride.into(),
+            dilation: 1.into(),
+            padding: padding.into(),
+            rounding: Rounding::Floor,
+        }
+    }
+
+    #[test]
+    fn same_padding_is_that_of_keras() {
+        // Input length, kernel, stride: output length, zeros before, zeros after.
+        for (length, kernel, stride, out, before, after) in
+            [(28, 5, 1, 28, 2, 2), (28, 4, 1, 28, 1, 2), (28, 3, 2, 14, 0, 1), (7, 3, 2, 4, 1, 1), (5, 2, 2, 3, 0, 1)]
+        {
+            let windows = layout(kernel, stride, Padding::Same).over(&[length, length, 1]).unwrap();
+            assert_eq!((windows.out_height, windows.before.height, windows.after.height), (out, before, after));
+        }
+    }
+
+    #[test]
+    fn rounding_up_never_begins_a_window_beyond_the_map() {
+        let ceil = |kernel, stride, padding: usize| Layout { rounding: Rounding::Ceil, ..layout(kernel, stride, padding) };
+        assert_eq!(ceil(3, 2, 0).over(&[6, 6, 1]).unwrap().out_height, 3);
+        assert_eq!(ceil(2, 2, 1).over(&[3, 3, 1]).unwrap().out_height, 2);
+        assert_eq!(layout(3, 2, 0).over(&[6, 6, 1]).unwrap().out_height, 2);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said() {
+        let message = |layout: Layout, input: &[usize]| {
+            let Misfit { expected, got } = layout.over(input).unwrap_err();
+            format!("expected {expected}, got {got}")
+        };
+        assert_eq!(
+            message(layout(7, 1, 1), &[4, 9, 3]),
+            "expected a padded map of at least 7x7, got [4, 9, 3] with a padding of 1x1"
+        );
+        assert_eq!(message(layout(3, 0, 1), &[4, 9, 3]), "expected a stride of at least 1x1, got 0x0");
+        assert_eq!(message(layout(3, 1, 1), &[784]), "expected [height, width, channels], got [784]");
+    }
+}

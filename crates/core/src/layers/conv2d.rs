@@ -1,0 +1,246 @@
+//! Two-dimensional convolution.
+
+use std::fmt::Write as _;
+
+use crate::cost::Cost;
+use crate::error::ShapeError;
+use crate::init::Init;
+use crate::kernels::conv;
+use crate::kernels::window::{Layout, Padding, Pair, Rounding, Windows};
+use crate::layer::{Child, Context, Fan, Layer, Place};
+use crate::layers::Activation;
+use crate::param::{Param, Slot, SlotMut};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::trace::Trace;
+
+/// Every filter slides over the map, and gives at each place a weighted sum of the window under it;
+/// then an activation.
+///
+/// # Shapes
+/// x `[n, height, width, channels]`, kernel K `[kernel height, kernel width, channels, filters]`, bias
+/// b `[filters]`, y `[n, out height, out width, filters]`, with
+/// out = floor((in + zeros before and after - dilation (kernel - 1) - 1) / stride) + 1.
+///
+/// # Forward
+/// With i = stride · y + dilation · u - zeros above, j likewise, and x = 0 outside of the map:
+///
+/// z\[n, y, x, f\] = b\[f\] + Σ_u Σ_v Σ_c x\[n, i, j, c\] K\[u, v, c, f\], y = activation(z).
+///
+/// (A correlation, as in every deep-learning library: the kernel is not turned round.)
+///
+/// # Backward
+/// With dz = dL/dz, each number takes part in z wherever the other factor meets it:
+/// * dL/dK\[u, v, c, f\] = Σ_n Σ_y Σ_x x\[n, i, j, c\] dz\[n, y, x, f\];
+/// * dL/db\[f\] = Σ_n Σ_y Σ_x dz\[n, y, x, f\];
+/// * dL/dx\[n, i, j, c\] = the sum over all (y, x, u, v) that lead to (i, j), and over f, of
+///   K\[u, v, c, f\] dz\[n, y, x, f\].
+///
+/// With the windows of x as the rows of a matrix X, those are Z = X K, dK = Xᵀ dZ and dX = dZ Kᵀ, and each
+/// number of dx is the sum of all the places of dX it was copied to (`docs/derivations/conv2d.md`).
+///
+/// ```
+/// use backstitch_core::{Activation, Model, Sequential, layers::{Padding, conv2d}};
+/// let net = Sequential::new().push(conv2d(32, 5, Activation::Relu).padding(Padding::Same));
+/// let model: Model = Model::new(net, &[28, 28, 1], 0)?;
+/// assert_eq!(model.output_shape().to_string(), "[28, 28, 32]");
+/// assert_eq!(model.parameter_count(), 832);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Conv2d<F: Scalar = f32> {
+    filters: usize,
+    layout: Layout,
+    activation: Activation,
+    init: Init,
+    with_bias: bool,
+    kernel: Param<F>,
+    bias: Param<F>,
+}
+
+/// A convolution with so many filters of a size: `3`, or `[3, 5]` for height and width. Stride 1, no
+/// padding, no dilation, until told otherwise.
+pub fn conv2d<F: Scalar>(filters: usize, kernel: impl Into<Pair>, activation: Activation) -> Conv2d<F> {
+    Conv2d {
+        filters,
+        layout: Layout {
+            kernel: kernel.into(),
+            stride: 1.into(),
+            dilation: 1.into(),
+            padding: Padding::Valid,
+            rounding: Rounding::Floor,
+        },
+        activation,
+        init: Init::default(),
+        with_bias: true,
+        kernel: Param::default(),
+        bias: Param::default(),
+    }
+}
+
+impl<F: Scalar> Conv2d<F> {
+    /// Moves the windows so far each time.
+    #[must_use]
+    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
+        self.layout.stride = stride.into();
+        self
+    }
+
+    /// Puts zeros around the map: [`Padding::Same`], or a number for every side.
+    #[must_use]
+    pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
+        self.layout.padding = padding.into();
+        self
+    }
+
+    /// Spreads each window, so that its numbers are so far apart.
+    #[must_use]
+    pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
+        self.layout.dilation = dilation.into();
+        self
+    }
+
+    /// Draws the first weights in another way than Glorot's uniform. Biases start at zero.
+    #[must_use]
+    pub fn init(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// Leaves the bias out, as before a batch normalization, which would take it away again.
+    #[must_use]
+    pub fn without_bias(mut self) -> Self {
+        self.with_bias = false;
+        self
+    }
+
+    fn name(&self) -> String {
+        let Layout { kernel, stride, dilation, padding, .. } = self.layout;
+        let mut name = format!("Conv2d {kernel}, {} filters", self.filters);
+        if stride != 1.into() {
+            let _ = write!(name, ", stride {stride}");
+        }
+        if dilation != 1.into() {
+            let _ = write!(name, ", dilation {dilation}");
+        }
+        if padding != Padding::Valid {
+            let _ = write!(name, ", padding {padding}");
+        }
+        let _ = write!(name, ", {}", self.activation);
+        name
+    }
+
+    fn windows(&self, input: &[usize]) -> Result<Windows, ShapeError> {
+        let misfit = |expected: &str, got: String| ShapeError::new(self.name(), expected, got);
+        if self.filters == 0 {
+            return Err(misfit("at least 1 filter", "0".to_owned()));
+        }
+        self.activation.check().map_err(|(expected, got)| misfit(expected, got))?;
+        self.layout.over(input).map_err(|error| misfit(&error.expected, error.got))
+    }
+
+    /// The windows over the maps of a batch, which were checked when the model was built.
+    fn windows_of(&self, x: &Tensor<F>) -> Windows {
+        self.layout.over(&x.shape()[1..]).expect("checked when the model was built")
+    }
+}
+
+impl<F: Scalar> Layer<F> for Conv2d<F> {
+    fn describe(&self) -> String {
+        self.name()
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
+        let windows = self.windows(input)?;
+        Ok(Shape::of(&[windows.out_height, windows.out_width, self.filters]))
+    }
+
+    fn build(&mut self, input: &[usize], place: &Place) {
+        let Pair { height, width } = self.layout.kernel;
+        let area = height * width;
+        let fan = Fan { inputs: area * input[2], outputs: area * self.filters };
+        self.kernel = place.param("weight", &[height, width, input[2], self.filters], self.init, fan);
+        if self.with_bias {
+            self.bias = place.param("bias", &[self.filters], Init::Zero, fan);
+        }
+    }
+
+    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
+        let windows = self.windows_of(x);
+        t.y.resize(&[x.batch(), windows.out_height, windows.out_width, self.filters]);
+        let (bias, activation) = (self.bias.value().data(), self.activation);
+        let finish = |rows: &mut [F]| match self.with_bias {
+            true => activation.apply_with_bias(rows, bias),
+            false => activation.apply(rows, self.filters),
+        };
+        conv::forward(x.data(), &windows, self.kernel.value().data(), t.y.data_mut(), finish);
+    }
+
+    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
+        let windows = self.windows_of(x);
+        let (y, dz) = t.y_and_scratch_dy();
+        self.activation.differentiate(y.data(), dz.data_mut(), self.filters);
+        if ctx.param_grads && self.with_bias && self.bias.trainable {
+            conv::add_many_rows(dz.data(), self.bias.grad_to_add().data_mut());
+        }
+        if ctx.param_grads && self.kernel.trainable {
+            let (_, gradient, how) = self.kernel.accumulate();
+            conv::weight_gradient(x.data(), &windows, dz.data(), how, gradient.data_mut());
+        }
+        if let Some(dx) = dx {
+            dx.resize(&x.shape());
+            conv::input_gradient(dz.data(), &windows, self.kernel.value().data(), dx.data_mut());
+        }
+    }
+
+    fn commit(&mut self, _t: &Trace<F>) {}
+
+    fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {
+        f(Slot::Param(&self.kernel));
+        if self.with_bias {
+            f(Slot::Param(&self.bias));
+        }
+    }
+
+    fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>)) {
+        f(SlotMut::Param(&mut self.kernel));
+        if self.with_bias {
+            f(SlotMut::Param(&mut self.bias));
+        }
+    }
+
+    fn cost(&self, input: &[usize]) -> Cost {
+        let windows = self.windows(input).expect("checked when the model was built");
+        Cost { multiply_adds: (windows.positions() * windows.window() * self.filters) as u64, kept: 0 }
+    }
+
+    fn children(&self) -> &[Child<F>] {
+        &[]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_is_refused_with_the_layer_named() {
+        let message = |layer: Conv2d, input: &[usize]| {
+            layer.output_shape(input).unwrap_err().within("block2.conv1").to_string()
+        };
+        assert_eq!(
+            message(conv2d(8, 7, Activation::Relu).padding(1), &[4, 4, 3]),
+            "block2.conv1 (Conv2d 7x7, 8 filters, padding 1x1, relu): expected a padded map of at least 7x7, got \
+             [4, 4, 3] with a padding of 1x1"
+        );
+        assert_eq!(
+            message(conv2d(8, 3, Activation::Relu).stride(0), &[4, 4, 3]),
+            "block2.conv1 (Conv2d 3x3, 8 filters, stride 0x0, relu): expected a stride of at least 1x1, got 0x0"
+        );
+        assert_eq!(
+            message(conv2d(0, 3, Activation::Relu), &[4, 4, 3]),
+            "block2.conv1 (Conv2d 3x3, 0 filters, relu): expected at least 1 filter, got 0"
+        );
+    }
+}
