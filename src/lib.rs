@@ -25,11 +25,14 @@ pub use backstitch_plot as plot;
 /// What most programs use.
 pub mod prelude {
     pub use backstitch_core::classifier::{MlpClassifier, MlpParameters};
-    pub use backstitch_core::layers::{activation, dense};
+    pub use backstitch_core::layers::{
+        Padding, activation, avg_pool, batch_norm, concat, conv2d, dense, dropout, flatten, global_avg_pool,
+        max_pool, residual,
+    };
     pub use backstitch_core::optim::{Optimizer, Sgd};
     pub use backstitch_core::train::{Callback, CallbackError, EpochEnd, Flow, StepEnd};
     pub use backstitch_core::{
-        Activation, Context, Dataset, EpochRecord, History, Init, Keep, Layer, Mode, Model, Scalar,
+        Activation, Children, Context, Dataset, EpochRecord, History, Init, Keep, Layer, Mode, Model, Scalar,
         Sequential, Shape, Targets, Tensor, Trace, Trainer,
     };
 }

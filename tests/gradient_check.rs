@@ -2,18 +2,29 @@
 //! and the check itself against derivatives that are wrong.
 
 use backstitch::core::cost::Cost;
-use backstitch::core::gradcheck::{GradientError, TOLERANCE, check_layer, check_model};
-use backstitch::core::layer::{Child, Place};
-use backstitch::core::layers::activation;
+use backstitch::core::gradcheck::{GradientError, TOLERANCE, check_layer, check_model, check_outputs};
+use backstitch::core::layer::Place;
 use backstitch::core::rng::{Purpose, stream};
 use backstitch::core::{ShapeError, Slot, SlotMut};
 use backstitch::prelude::*;
 use ndarray::{Array2, ArrayD};
 use rand::Rng;
 
-const REGIMES: [Mode; 2] = [Mode::Train, Mode::Evaluate];
+#[path = "common/rows.rs"]
+mod rows;
 
-fn context(mode: Mode) -> Context {
+/// How a pass is made: in training, in training with batch norm frozen, in evaluation.
+#[derive(Debug, Clone, Copy)]
+enum Regime {
+    Training,
+    Frozen,
+    Evaluation,
+}
+
+const REGIMES: [Regime; 3] = [Regime::Training, Regime::Frozen, Regime::Evaluation];
+
+fn context(regime: Regime) -> Context {
+    let mode = if matches!(regime, Regime::Evaluation) { Mode::Evaluate } else { Mode::Train };
     Context { mode, ..Context::train(3, 5) }
 }
 
@@ -22,51 +33,55 @@ fn random(shape: &[usize], seed: u64) -> ArrayD<f64> {
     ArrayD::from_shape_simple_fn(shape, || rng.random_range(-1.0..1.0))
 }
 
-/// A row a layer: its name, and how to make it for inputs of a shape.
-type Row = (&'static str, fn(Activation, usize) -> Box<dyn LayerMaker>, &'static [&'static [usize]]);
-
-/// Checks a layer in every regime, with several batch sizes and seeds.
-trait LayerMaker {
-    fn check(&self, input: &[usize], batch: usize, mode: Mode, seed: u64) -> Result<f64, GradientError>;
-}
-
-impl<L: Layer<f64> + 'static, M: Fn() -> L> LayerMaker for M {
-    fn check(&self, input: &[usize], batch: usize, mode: Mode, seed: u64) -> Result<f64, GradientError> {
-        check_layer(self(), input, batch, &context(mode), seed).map(|passed| passed.worst.relative_error())
-    }
-}
-
-const ROWS: [Row; 3] = [
-    ("dense", |a, units| Box::new(move || dense::<f64>(units, a)), &[&[1], &[3], &[17]]),
-    ("activation", |a, _| Box::new(move || activation(a)), &[&[1], &[5], &[2, 3], &[3, 2, 4]]),
-    (
-        "sequential",
-        |a, units| {
-            Box::new(move || {
-                Sequential::<f64>::new().push(dense(units, a)).push(activation(a)).push(dense(3, a))
-            })
-        },
-        &[&[4]],
-    ),
-];
-
+/// Every layer in all regimes and with several batch sizes; a failure names the row and the seed.
 #[test]
-fn every_layer_with_every_activation() {
-    for (name, make, inputs) in ROWS {
-        for (activation_name, activation) in Activation::NAMES {
-            for &input in inputs {
-                for (batch, units, seed) in [(1, 1, 1), (3, 7, 2), (5, 4, 3)] {
-                    for mode in REGIMES {
-                        let result = make(activation, units).check(input, batch, mode, seed);
-                        let what = format!(
-                            "{name} {activation_name} {input:?}, batch {batch}, {mode:?}, seed {seed}"
-                        );
-                        assert!(result.unwrap_or_else(|error| panic!("{what}: {error}")) < TOLERANCE);
-                    }
+fn every_layer() {
+    for row in rows::all() {
+        for (batch, seed) in [(1, 1), (2, 2), (3, 3)] {
+            for regime in REGIMES {
+                let needs_two = row.name.contains("over features");
+                if batch == 1 && needs_two && matches!(regime, Regime::Training) {
+                    continue;
                 }
+                let mut model = row.model(seed);
+                // Rows without buffers have nothing to freeze.
+                if matches!(regime, Regime::Frozen) && model.freeze("*running*").is_err() {
+                    continue;
+                }
+                let passed = check_outputs(&mut model, batch, &context(regime), seed);
+                let what = format!("{}, {regime:?}, batch {batch}, seed {seed}", row.name);
+                let worst = passed.unwrap_or_else(|error| panic!("{what}: {error}")).worst;
+                assert!(worst.relative_error() < TOLERANCE, "{what}: {worst}");
             }
         }
     }
+}
+
+/// Convolutions and poolings of random configurations.
+#[test]
+fn random_configurations() {
+    let mut rng = stream(2024, Purpose::GradientCheck, 1, 1);
+    let mut checked = 0;
+    for seed in 0..60 {
+        let mut pair = |most: usize| [rng.random_range(1..=most), rng.random_range(1..=most)];
+        let (kernel, stride, dilation) = (pair(4), pair(3), pair(2));
+        let input = [pair(7)[0], pair(7)[0], pair(3)[0]];
+        let padding = [Padding::Valid, Padding::Same, Padding::from(pair(2))][seed as usize % 3];
+        let conv =
+            conv2d(pair(3)[0], kernel, Activation::Tanh).stride(stride).dilation(dilation).padding(padding);
+        let max = max_pool(kernel).stride(stride);
+        let mean = avg_pool(kernel).stride(stride).ceil();
+        let nets = [Sequential::new().push(conv), Sequential::new().push(max), Sequential::new().push(mean)];
+        for net in nets {
+            let what = format!("seed {seed}: {net:?} over {input:?}");
+            // What does not fit is an error, which tests of the layers look at.
+            let Ok(mut model) = Model::new(net, &input, seed) else { continue };
+            check_outputs(&mut model, 2, &context(Regime::Training), seed)
+                .unwrap_or_else(|error| panic!("{what}: {error}"));
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "only {checked} configurations fit");
 }
 
 fn network(hidden: Activation, last: Activation) -> Model<f64> {
@@ -82,12 +97,12 @@ fn whole_networks_with_cross_entropy_from_classes_and_from_rows() {
     soft.outer_iter_mut().for_each(|mut row| row /= row.sum());
     let one_hot = Array2::from_shape_fn((7, 4), |(i, j)| if classes[i] == j { 1.0 } else { 0.0 });
     for (_, activation) in Activation::NAMES {
-        for mode in REGIMES {
+        for regime in REGIMES {
             let mut model = network(activation, Activation::Linear);
             for targets in
                 [Targets::Classes(&classes), Targets::Rows(one_hot.view()), Targets::Rows(soft.view())]
             {
-                check_model(&mut model, &x, targets, &context(mode)).unwrap();
+                check_model(&mut model, &x, targets, &context(regime)).unwrap();
             }
         }
     }
@@ -169,8 +184,8 @@ impl Layer<f64> for Spoilt {
     fn cost(&self, input: &[usize]) -> Cost {
         self.inner.cost(input)
     }
-    fn children(&self) -> &[Child<f64>] {
-        &[]
+    fn children(&self) -> Children<'_, f64> {
+        Children::None
     }
 }
 

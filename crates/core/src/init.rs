@@ -21,6 +21,8 @@ use crate::tensor::Tensor;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Init {
+    /// All one: the weight of a batch normalization.
+    One,
     /// All zero. Units of a layer then stay equal for ever: a lesson, not a method.
     Zero,
     /// Uniform in [-1, 1), times 0.01.
@@ -55,6 +57,7 @@ impl Init {
         let (inputs, outputs) = (fan.inputs as f64, fan.outputs as f64);
         let values = match self {
             Self::Zero => ArrayD::zeros(IxDyn(shape)),
+            Self::One => ArrayD::ones(IxDyn(shape)),
             Self::Random => uniform(shape, 0.01, rng),
             Self::Normal => normal(shape, 0.01, rng),
             Self::GlorotUniform => uniform(shape, (6.0 / (inputs + outputs)).sqrt(), rng),

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use crate::cost::Cost;
 use crate::error::{ShapeError, join_path};
 use crate::init::Init;
-use crate::param::{Param, Slot, SlotMut};
+use crate::param::{Buffer, Param, Slot, SlotMut};
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -73,6 +73,18 @@ impl Place {
         let mut rng = stream(self.seed, Purpose::Initialize, name_hash(&name), 0);
         Param::new(name, init.tensor(shape, fan, &mut rng))
     }
+
+    /// A new buffer of the layer at this place, every number of it `value`.
+    pub fn buffer<F: Scalar>(&self, name: &str, shape: &[usize], value: F) -> Buffer<F> {
+        let mut first = Tensor::zeros(shape);
+        first.fill(value);
+        Buffer::new(join_path(&self.path, name), first)
+    }
+
+    /// A number that tells the layers of a model apart, for layers that draw random numbers.
+    pub fn key(&self) -> u64 {
+        name_hash(&self.path)
+    }
 }
 
 /// FNV-1a, 64 bits: a hash that is the same in every version and on every machine.
@@ -130,8 +142,50 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync {
     /// What a pass over one sample of this shape takes.
     fn cost(&self, input: &[usize]) -> Cost;
 
-    /// The layers inside this one, in the order in which they run; empty for most.
-    fn children(&self) -> &[Child<F>];
+    /// The layers inside this one, and how they are connected; none for most.
+    fn children(&self) -> Children<'_, F>;
+}
+
+/// The layers inside a layer, and how they are connected.
+#[derive(Debug, Clone, Copy)]
+pub enum Children<'a, F: Scalar> {
+    /// It contains none.
+    None,
+    /// Each takes the output of the one before.
+    Chain(&'a [Child<F>]),
+    /// All take the same input.
+    Branches(&'a [Child<F>]),
+}
+
+impl<'a, F: Scalar> Children<'a, F> {
+    /// The layers, in the order of their traces.
+    pub fn list(self) -> &'a [Child<F>] {
+        match self {
+            Self::None => &[],
+            Self::Chain(list) | Self::Branches(list) => list,
+        }
+    }
+}
+
+/// Goes through the layers inside `layer`, containers before what they contain, with the path of each and the
+/// shape of its input.
+pub(crate) fn walk<'a, F: Scalar>(
+    layer: &'a dyn Layer<F>,
+    path: &str,
+    input: Shape,
+    visit: &mut dyn FnMut(&str, &'a dyn Layer<F>, Shape),
+) {
+    let children = layer.children();
+    let mut shape = input;
+    for child in children.list() {
+        let path = join_path(path, &child.name);
+        let layer = child.layer.as_ref();
+        visit(&path, layer, shape);
+        walk(layer, &path, shape, visit);
+        if matches!(children, Children::Chain(_)) {
+            shape = layer.output_shape(&shape).expect("checked when the model was built");
+        }
+    }
 }
 
 /// A layer inside a container, with the name by which paths call it.

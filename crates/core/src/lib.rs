@@ -30,7 +30,7 @@ pub mod train;
 pub use classifier::MlpClassifier;
 pub use error::{Error, ShapeError};
 pub use init::Init;
-pub use layer::{Context, Layer, Mode};
+pub use layer::{Children, Context, Layer, Mode};
 pub use layers::{Activation, Sequential};
 pub use loss::{CrossEntropy, Targets};
 pub use model::Model;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
-use crate::error::Error;
-use crate::layer::{Context, Layer, Place};
+use crate::error::{Error, ShapeError};
+use crate::layer::{Children, Context, Layer, Mode, Place, walk};
 use crate::layers::Sequential;
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
@@ -73,8 +73,25 @@ impl<F: Scalar> Model<F> {
     /// If `x` is not a batch of this model's inputs.
     pub fn forward(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
         self.check_input(&x.shape())?;
+        if x.batch() == 1 && ctx.mode == Mode::Train {
+            self.check_one_sample()?;
+        }
         self.net.forward(x, trace, ctx);
         Ok(())
+    }
+
+    /// Whether a training pass over a single sample makes sense, or which layer cannot do it.
+    fn check_one_sample(&self) -> Result<(), Error> {
+        let mut result = Ok(());
+        walk(&self.net, "", self.input, &mut |path, layer, input| {
+            let inside = matches!(layer.children(), Children::None);
+            if inside && result.is_ok() && layer.cost(&input).least_samples > 1 {
+                let expected = "more than one value for each channel in training";
+                let got = format!("one sample of {input}");
+                result = Err(ShapeError::new(layer.describe(), expected, got).within(path).into());
+            }
+        });
+        result
     }
 
     /// From `trace.dy`, the gradient with respect to the output, to those of the parameters (added)
@@ -185,6 +202,43 @@ impl<F: Scalar> Model<F> {
         Ok(())
     }
 
+    /// Freezes every parameter and buffer whose name matches: optimizers leave them alone, and a batch
+    /// normalization whose running statistics are frozen uses them in training too. `*` stands for any
+    /// letters: `features.*`, `*.bias`. Returns how many there were.
+    ///
+    /// # Errors
+    /// If no name matches.
+    pub fn freeze(&mut self, pattern: &str) -> Result<usize, Error> {
+        self.set_frozen(pattern, true)
+    }
+
+    /// The opposite of [`freeze`](Self::freeze).
+    ///
+    /// # Errors
+    /// If no name matches.
+    pub fn unfreeze(&mut self, pattern: &str) -> Result<usize, Error> {
+        self.set_frozen(pattern, false)
+    }
+
+    fn set_frozen(&mut self, pattern: &str, frozen: bool) -> Result<usize, Error> {
+        let mut count = 0;
+        self.visit_mut(&mut |slot| {
+            if !matches(pattern, slot.name()) {
+                return;
+            }
+            count += 1;
+            match slot {
+                SlotMut::Param(param) => param.trainable = !frozen,
+                SlotMut::Buffer(buffer) => buffer.frozen = frozen,
+            }
+        });
+        if count == 0 {
+            let known = self.state().into_keys().collect::<Vec<_>>().join(", ");
+            return Err(Error::UnknownName { kind: "parameter", name: pattern.to_owned(), known });
+        }
+        Ok(count)
+    }
+
     /// Forgets all gradients.
     pub fn clear_grads(&mut self) {
         self.visit_mut(&mut |slot| {
@@ -203,5 +257,63 @@ impl<F: Scalar> Model<F> {
             }
         });
         count
+    }
+}
+
+/// Whether a name matches a pattern in which `*` stands for any letters.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
+            (0..=rest.len()).any(|i| rest.is_char_boundary(i) && matches(after, &rest[i..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Activation, batch_norm, dense};
+
+    #[test]
+    fn patterns_match_as_in_a_shell() {
+        for (pattern, name, expected) in [
+            ("features.*", "features.conv1.weight", true),
+            ("features.*", "head.weight", false),
+            ("*.bias", "features.conv1.bias", true),
+            ("*.bias", "bias", false),
+            ("*conv*bias", "features.conv1.bias", true),
+            ("*", "anything", true),
+            ("dense1.weight", "dense1.weight", true),
+            ("dense1", "dense1.weight", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn freezing_says_what_there_is_where_nothing_matches() {
+        let net = Sequential::new().push(dense(3, Activation::Relu)).push(batch_norm());
+        let mut model: Model = Model::new(net, &[4], 0).unwrap();
+        assert_eq!(model.freeze("batchnorm1.*").unwrap(), 4);
+        assert_eq!(model.unfreeze("*running*").unwrap(), 2);
+        assert_eq!(
+            model.freeze("features.*").unwrap_err().to_string(),
+            "parameter \"features.*\": expected one of batchnorm1.bias, batchnorm1.running_mean, \
+             batchnorm1.running_var, batchnorm1.weight, dense1.bias, dense1.weight, got no match"
+        );
+    }
+
+    #[test]
+    fn batch_norm_over_features_needs_more_than_one_sample_in_training() {
+        let net = Sequential::new().push(dense(3, Activation::Relu)).named("norm", batch_norm());
+        let model: Model = Model::new(net, &[4], 0).unwrap();
+        let mut trace = Trace::new(Keep::ForBackward);
+        let x = Tensor::zeros(&[1, 4]);
+        assert_eq!(
+            model.forward(&x, &mut trace, &Context::train(0, 0)).unwrap_err().to_string(),
+            "norm (BatchNorm): expected more than one value for each channel in training, got one sample of [3]"
+        );
+        model.forward(&x, &mut trace, &Context::evaluate()).unwrap();
     }
 }

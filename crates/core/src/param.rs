@@ -86,12 +86,14 @@ pub struct Buffer<F = f32> {
     name: String,
     /// The present value. The shape must stay what it is.
     pub value: Tensor<F>,
+    /// Whether training leaves it as it is, and uses it as evaluation does.
+    pub frozen: bool,
 }
 
 impl<F: Scalar> Buffer<F> {
     /// A buffer with its full path and first value.
     pub fn new(name: String, value: Tensor<F>) -> Self {
-        Self { name, value }
+        Self { name, value, frozen: false }
     }
 
     /// The full path of the buffer.

@@ -17,6 +17,8 @@ pub enum Purpose {
     Shuffle = 2,
     /// Which samples go to which part. Counters: 0, 0.
     Split = 3,
+    /// What a layer drops. Counters: the layer, the step and the part of its input.
+    Dropout = 6,
     /// Drawn pictures. Counters: the set, the picture.
     Sample = 5,
     /// Random directions of a gradient check. Counters: what the check likes.

@@ -37,6 +37,13 @@ impl Shape {
         self.iter().product()
     }
 
+    /// Changes the length of the last axis.
+    pub(crate) fn set_last(&mut self, length: usize) {
+        if let Some(last) = self.count.checked_sub(1) {
+            self.axes[last] = length;
+        }
+    }
+
     /// The shape of `samples` of these, the batch axis in front.
     pub fn batched(&self, samples: usize) -> Self {
         let mut shape = Self { axes: [0; MAX_AXES], count: self.count + 1 };

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::error::join_path;
-use crate::layer::Layer;
+use crate::layer::{Children, Layer, walk};
 use crate::model::Model;
 use crate::param::Slot;
 use crate::scalar::Scalar;
@@ -45,43 +44,39 @@ impl<F: Scalar> Model<F> {
     /// The layers with their parameters, multiply-adds and memory.
     pub fn summary(&self) -> Summary {
         let mut lines = Vec::new();
-        add_lines(self.net(), "", &self.input_shape(), &mut lines);
-        let numbers = self.net().cost(&self.input_shape()).kept + 2 * self.output_shape().elements();
+        walk(self.net(), "", self.input_shape(), &mut |path, layer, input| {
+            if matches!(layer.children(), Children::None) {
+                lines.push(line(path, layer, &input));
+            }
+        });
+        let cost = self.net().cost(&self.input_shape());
+        let numbers = cost.kept + 2 * self.output_shape().elements();
         Summary {
             input: self.input_shape(),
             lines,
             parameter_bytes: self.parameter_count() * size_of::<F>(),
-            training_bytes_per_sample: numbers * size_of::<F>(),
+            training_bytes_per_sample: numbers * size_of::<F>() + cost.indices * size_of::<u32>(),
         }
     }
 }
 
-fn add_lines<F: Scalar>(layer: &dyn Layer<F>, prefix: &str, input: &[usize], lines: &mut Vec<SummaryLine>) {
-    let mut input = Shape::of(input);
-    for child in layer.children() {
-        let path = join_path(prefix, &child.name);
-        let output = child.layer.output_shape(&input).expect("checked when the model was built");
-        if child.layer.children().is_empty() {
-            let (mut trainable, mut frozen) = (0, 0);
-            child.layer.visit(&mut |slot| {
-                if let Slot::Param(param) = slot {
-                    let count = param.value().data().len();
-                    *(if param.trainable { &mut trainable } else { &mut frozen }) += count;
-                }
-            });
-            lines.push(SummaryLine {
-                path,
-                layer: child.layer.describe(),
-                output,
-                trainable,
-                frozen,
-                multiply_adds: child.layer.cost(&input).multiply_adds,
-                activation_bytes: output.elements() * size_of::<F>(),
-            });
-        } else {
-            add_lines(child.layer.as_ref(), &path, &input, lines);
+fn line<F: Scalar>(path: &str, layer: &dyn Layer<F>, input: &[usize]) -> SummaryLine {
+    let output = layer.output_shape(input).expect("checked when the model was built");
+    let (mut trainable, mut frozen) = (0, 0);
+    layer.visit(&mut |slot| {
+        if let Slot::Param(param) = slot {
+            let count = param.value().data().len();
+            *(if param.trainable { &mut trainable } else { &mut frozen }) += count;
         }
-        input = output;
+    });
+    SummaryLine {
+        path: path.to_owned(),
+        layer: layer.describe(),
+        output,
+        trainable,
+        frozen,
+        multiply_adds: layer.cost(input).multiply_adds,
+        activation_bytes: output.elements() * size_of::<F>(),
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Trace<F = f32> {
     pub index: Vec<u32>,
     /// The traces of a container's layers, in their order.
     pub children: Vec<Trace<F>>,
-    /// Buffers that children take in turn.
+    /// Buffers that children take in turn, or for intermediate results.
     pub(crate) spare: [Tensor<F>; 2],
     keep: Keep,
 }
@@ -68,12 +68,17 @@ impl<F: Scalar> Trace<F> {
     /// itself, or a copy of it where everything is kept.
     pub fn y_and_scratch_dy(&mut self) -> (&Tensor<F>, &mut Tensor<F>) {
         if self.keep == Keep::All {
-            self.saved.resize_with(self.saved.len().max(1), Tensor::default);
-            self.saved[0].copy_from(&self.dy);
-            (&self.y, &mut self.saved[0])
+            self.spare[0].copy_from(&self.dy);
+            (&self.y, &mut self.spare[0])
         } else {
             (&self.y, &mut self.dy)
         }
+    }
+
+    /// What [`y_and_scratch_dy`](Self::y_and_scratch_dy) handed out, as it is now, and what forward saved.
+    pub(crate) fn scratch_dy_and_saved(&mut self) -> (&Tensor<F>, &mut [Tensor<F>]) {
+        let dy = if self.keep == Keep::All { &self.spare[0] } else { &self.dy };
+        (dy, &mut self.saved)
     }
 
     /// Output of the layer called `path` (`block2.main.conv1`) and the gradient with respect to it.
@@ -87,9 +92,10 @@ impl<F: Scalar> Trace<F> {
         let mut trace = self;
         let mut layer: &dyn Layer<F> = model;
         for name in path.split('.') {
-            let position = layer.children().iter().position(|child| child.name == name);
+            let children = layer.children().list();
+            let position = children.iter().position(|child| child.name == name);
             let position = position.ok_or_else(unknown)?;
-            layer = layer.children()[position].layer.as_ref();
+            layer = children[position].layer.as_ref();
             trace = trace.children.get(position).ok_or_else(unknown)?;
         }
         Ok((&trace.y, &trace.dy))

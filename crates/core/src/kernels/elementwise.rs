@@ -43,6 +43,30 @@ pub fn update_with<F: Scalar>(x: &mut [F], y: &[F], f: impl Fn(&mut F, F) + Sync
     );
 }
 
+/// `to = f(x, y)` over three slices of one length.
+pub fn combine<F: Scalar>(x: &[F], y: &[F], to: &mut [F], f: impl Fn(F, F) -> F + Sync + Copy) {
+    let chunks = to.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).zip(y.par_chunks(CHUNK));
+    chunks.for_each(|((to, x), y)| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for ((to, &x), &y) in to.iter_mut().zip(x).zip(y) {
+                    *to = f(x, y);
+                }
+            },
+        );
+    });
+}
+
+/// Copies, with several threads where it pays.
+pub fn copy<F: Scalar>(from: &[F], to: &mut [F]) {
+    if from.len() <= CHUNK {
+        to.copy_from_slice(from);
+    } else {
+        to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| to.copy_from_slice(from));
+    }
+}
+
 /// `f(x, y, z)` over three slices of one length, `x` and `y` to change.
 pub fn update_two_with<F: Scalar>(
     x: &mut [F],

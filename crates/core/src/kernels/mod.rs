@@ -7,7 +7,9 @@ pub mod gemm;
 mod im2col;
 pub mod lanes;
 pub mod naive;
+pub mod normalize;
 mod pack;
+pub mod pool;
 mod tile;
 pub mod window;
 

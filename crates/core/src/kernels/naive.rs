@@ -27,7 +27,9 @@ pub fn convolve<F: Scalar>(x: &[F], windows: &Windows, kernel: &[F], filters: us
     let mut out = Vec::new();
     let mut multiplications = 0;
     for n in 0..maps {
-        for (row, column) in (0..w.out_height).flat_map(|row| (0..w.out_width).map(move |column| (row, column))) {
+        for (row, column) in
+            (0..w.out_height).flat_map(|row| (0..w.out_width).map(move |column| (row, column)))
+        {
             for f in 0..filters {
                 let mut sum = F::zero();
                 for (u, v) in (0..w.kernel.height).flat_map(|u| (0..w.kernel.width).map(move |v| (u, v))) {

@@ -141,7 +141,8 @@ impl Layout {
         };
         let vertical = self.axis(height, |pair| pair.height);
         let horizontal = self.axis(width, |pair| pair.width);
-        let (Some((out_height, above, below)), Some((out_width, left, right))) = (vertical, horizontal) else {
+        let (Some((out_height, above, below)), Some((out_width, left, right))) = (vertical, horizontal)
+        else {
             let (needed_height, needed_width) = (self.span(|p| p.height), self.span(|p| p.width));
             let padding = match self.padding {
                 Padding::Explicit(pair) => format!(" with a padding of {pair}"),
@@ -212,7 +213,8 @@ impl Windows {
 
     /// Height and width of what the windows cover, from the first number to the last.
     pub(super) fn covered(&self) -> Pair {
-        let axis = |count: usize, kernel, stride, dilation| (count - 1) * stride + (kernel - 1) * dilation + 1;
+        let axis =
+            |count: usize, kernel, stride, dilation| (count - 1) * stride + (kernel - 1) * dilation + 1;
         Pair {
             height: axis(self.out_height, self.kernel.height, self.stride.height, self.dilation.height),
             width: axis(self.out_width, self.kernel.width, self.stride.width, self.dilation.width),
@@ -227,13 +229,15 @@ impl Windows {
 
     /// The row of the map that tap `tap` of window `position` falls on, if it is one.
     pub(super) fn row(&self, position: usize, tap: usize) -> Option<usize> {
-        let row = (position * self.stride.height + tap * self.dilation.height).checked_sub(self.before.height)?;
+        let row =
+            (position * self.stride.height + tap * self.dilation.height).checked_sub(self.before.height)?;
         (row < self.height).then_some(row)
     }
 
     /// As [`row`](Self::row), for columns.
     pub(super) fn column(&self, position: usize, tap: usize) -> Option<usize> {
-        let column = (position * self.stride.width + tap * self.dilation.width).checked_sub(self.before.width)?;
+        let column =
+            (position * self.stride.width + tap * self.dilation.width).checked_sub(self.before.width)?;
         (column < self.width).then_some(column)
     }
 }
@@ -255,17 +259,27 @@ mod tests {
     #[test]
     fn same_padding_is_that_of_keras() {
         // Input length, kernel, stride: output length, zeros before, zeros after.
-        for (length, kernel, stride, out, before, after) in
-            [(28, 5, 1, 28, 2, 2), (28, 4, 1, 28, 1, 2), (28, 3, 2, 14, 0, 1), (7, 3, 2, 4, 1, 1), (5, 2, 2, 3, 0, 1)]
-        {
+        for (length, kernel, stride, out, before, after) in [
+            (28, 5, 1, 28, 2, 2),
+            (28, 4, 1, 28, 1, 2),
+            (28, 3, 2, 14, 0, 1),
+            (7, 3, 2, 4, 1, 1),
+            (5, 2, 2, 3, 0, 1),
+        ] {
             let windows = layout(kernel, stride, Padding::Same).over(&[length, length, 1]).unwrap();
-            assert_eq!((windows.out_height, windows.before.height, windows.after.height), (out, before, after));
+            assert_eq!(
+                (windows.out_height, windows.before.height, windows.after.height),
+                (out, before, after)
+            );
         }
     }
 
     #[test]
     fn rounding_up_never_begins_a_window_beyond_the_map() {
-        let ceil = |kernel, stride, padding: usize| Layout { rounding: Rounding::Ceil, ..layout(kernel, stride, padding) };
+        let ceil = |kernel, stride, padding: usize| Layout {
+            rounding: Rounding::Ceil,
+            ..layout(kernel, stride, padding)
+        };
         assert_eq!(ceil(3, 2, 0).over(&[6, 6, 1]).unwrap().out_height, 3);
         assert_eq!(ceil(2, 2, 1).over(&[3, 3, 1]).unwrap().out_height, 2);
         assert_eq!(layout(3, 2, 0).over(&[6, 6, 1]).unwrap().out_height, 2);

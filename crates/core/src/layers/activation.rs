@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::cost::Cost;
 use crate::error::{Error, ShapeError, by_name};
 use crate::kernels::elementwise::{add_bias_and, softmax_rows, update, update_with, vectorised};
-use crate::layer::{Child, Context, Layer, Place};
+use crate::layer::{Children, Context, Layer, Place};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -222,12 +222,12 @@ impl<F: Scalar> Layer<F> for ActivationLayer {
         Cost::default()
     }
 
-    fn children(&self) -> &[Child<F>] {
-        &[]
+    fn children(&self) -> Children<'_, F> {
+        Children::None
     }
 }
 
-fn last_axis<F: Scalar>(x: &Tensor<F>) -> usize {
+pub(super) fn last_axis<F: Scalar>(x: &Tensor<F>) -> usize {
     x.shape().last().copied().unwrap_or(1)
 }
 

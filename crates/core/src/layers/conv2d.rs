@@ -7,7 +7,7 @@ use crate::error::ShapeError;
 use crate::init::Init;
 use crate::kernels::conv;
 use crate::kernels::window::{Layout, Padding, Pair, Rounding, Windows};
-use crate::layer::{Child, Context, Fan, Layer, Place};
+use crate::layer::{Children, Context, Fan, Layer, Place};
 use crate::layers::Activation;
 use crate::param::{Param, Slot, SlotMut};
 use crate::scalar::Scalar;
@@ -212,11 +212,14 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
 
     fn cost(&self, input: &[usize]) -> Cost {
         let windows = self.windows(input).expect("checked when the model was built");
-        Cost { multiply_adds: (windows.positions() * windows.window() * self.filters) as u64, kept: 0 }
+        Cost {
+            multiply_adds: (windows.positions() * windows.window() * self.filters) as u64,
+            ..Cost::default()
+        }
     }
 
-    fn children(&self) -> &[Child<F>] {
-        &[]
+    fn children(&self) -> Children<'_, F> {
+        Children::None
     }
 }
 

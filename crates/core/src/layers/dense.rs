@@ -5,7 +5,7 @@ use crate::error::ShapeError;
 use crate::init::Init;
 use crate::kernels::elementwise::add_rows;
 use crate::kernels::gemm::{Matrix, multiply};
-use crate::layer::{Child, Context, Fan, Layer, Place};
+use crate::layer::{Children, Context, Fan, Layer, Place};
 use crate::layers::Activation;
 use crate::param::{Accumulate, Param, Slot, SlotMut};
 use crate::scalar::Scalar;
@@ -122,11 +122,11 @@ impl<F: Scalar> Layer<F> for Dense<F> {
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
-        Cost { multiply_adds: (input[0] * self.units) as u64, kept: 0 }
+        Cost { multiply_adds: (input[0] * self.units) as u64, ..Cost::default() }
     }
 
-    fn children(&self) -> &[Child<F>] {
-        &[]
+    fn children(&self) -> Children<'_, F> {
+        Children::None
     }
 }
 

@@ -2,13 +2,30 @@
 //! the one to copy for a layer of your own.
 
 mod activation;
+mod avg_pool;
+mod batch_norm;
+mod concat;
 mod conv2d;
 mod dense;
+mod dropout;
+mod flatten;
+mod global_avg_pool;
+mod max_pool;
+mod pooling;
+mod residual;
 mod sequential;
 
 pub use activation::{Activation, ActivationLayer, activation};
+pub use avg_pool::{AvgPool, avg_pool};
+pub use batch_norm::{BatchNorm, batch_norm};
+pub use concat::{Concat, concat};
 pub use conv2d::{Conv2d, conv2d};
 pub use dense::{Dense, dense};
+pub use dropout::{Dropout, dropout};
+pub use flatten::{Flatten, flatten};
+pub use global_avg_pool::{GlobalAvgPool, global_avg_pool};
+pub use max_pool::{MaxPool, max_pool};
+pub use residual::{Residual, residual};
 pub use sequential::Sequential;
 
 pub use crate::kernels::window::{Padding, Pair};

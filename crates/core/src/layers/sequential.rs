@@ -2,7 +2,7 @@
 
 use crate::cost::Cost;
 use crate::error::ShapeError;
-use crate::layer::{Child, Context, Layer, Place, has_trainable};
+use crate::layer::{Child, Children, Context, Layer, Place, has_trainable};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -26,10 +26,11 @@ impl<F: Scalar> Sequential<F> {
         Self { children: Vec::new() }
     }
 
-    /// Adds a layer, named after its kind and its number among those: `dense1`, `dense2`.
+    /// Adds a layer, named after its kind and its number among those: `dense1`, `conv2`.
     #[must_use]
     pub fn push(self, layer: impl Layer<F> + 'static) -> Self {
-        let kind = layer.describe().split(' ').next().unwrap_or_default().to_lowercase();
+        let kind = layer.describe().split([' ', ',']).next().unwrap_or_default().to_lowercase();
+        let kind = kind.trim_end_matches("2d");
         let name = (1..).map(|i| format!("{kind}{i}"));
         let name = name.into_iter().find(|name| !self.has(name)).expect("numbers do not end");
         self.named(&name, layer)
@@ -49,7 +50,7 @@ impl<F: Scalar> Sequential<F> {
     /// The path of every layer inside, containers before what they contain.
     pub fn paths(&self) -> Vec<String> {
         fn walk<F: Scalar>(layer: &dyn Layer<F>, prefix: &str, paths: &mut Vec<String>) {
-            for child in layer.children() {
+            for child in layer.children().list() {
                 let path = crate::error::join_path(prefix, &child.name);
                 paths.push(path.clone());
                 walk(child.layer.as_ref(), &path, paths);
@@ -205,8 +206,8 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
         cost
     }
 
-    fn children(&self) -> &[Child<F>] {
-        &self.children
+    fn children(&self) -> Children<'_, F> {
+        Children::Chain(&self.children)
     }
 }
 

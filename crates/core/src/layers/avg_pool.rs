@@ -1,0 +1,107 @@
+//! Average pooling.
+
+use crate::cost::Cost;
+use crate::error::ShapeError;
+use crate::kernels::pool::{mean_backward, mean_forward};
+use crate::kernels::window::{Padding, Pair, Rounding};
+use crate::layer::{Children, Context, Layer, Place};
+use crate::layers::pooling::PoolWindows;
+use crate::param::{Slot, SlotMut};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::trace::Trace;
+
+/// The mean of every window, channel by channel.
+///
+/// # Shapes
+/// As [`MaxPool`](super::MaxPool).
+///
+/// # Forward
+/// y\[n, i, j, c\] = Σ over the window of x\[n, ·, ·, c\] / count. Zeros of an explicit padding count, as
+/// is PyTorch's default; those of [`Padding::Same`] do not, as in Keras.
+///
+/// # Backward
+/// dL/dy / count for every number of the window, added up where windows overlap.
+///
+/// ```
+/// use backstitch_core::{Model, Sequential, layers::avg_pool};
+/// let model: Model = Model::new(Sequential::new().push(avg_pool(2)), &[28, 28, 6], 0)?;
+/// assert_eq!(model.output_shape().to_string(), "[14, 14, 6]");
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct AvgPool {
+    windows: PoolWindows,
+}
+
+/// The mean of every window of a size: `2`, or `[2, 3]` for height and width.
+pub fn avg_pool(window: impl Into<Pair>) -> AvgPool {
+    AvgPool { windows: PoolWindows::new("AvgPool", window.into()) }
+}
+
+impl AvgPool {
+    /// Moves the windows so far each time, and not by their own size.
+    #[must_use]
+    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
+        self.windows.layout.stride = stride.into();
+        self
+    }
+
+    /// Puts a border around the map, of at most half the window.
+    #[must_use]
+    pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
+        self.windows.layout.padding = padding.into();
+        self
+    }
+
+    /// Rounds the number of windows up: a last one may reach beyond the map.
+    #[must_use]
+    pub fn ceil(mut self) -> Self {
+        self.windows.layout.rounding = Rounding::Ceil;
+        self
+    }
+
+    fn padding_counts(&self) -> bool {
+        self.windows.layout.padding != Padding::Same
+    }
+}
+
+impl<F: Scalar> Layer<F> for AvgPool {
+    fn describe(&self) -> String {
+        self.windows.to_string()
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
+        let windows = self.windows.over(input)?;
+        Ok(Shape::of(&[windows.out_height, windows.out_width, windows.channels]))
+    }
+
+    fn build(&mut self, _input: &[usize], _place: &Place) {}
+
+    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
+        let windows = self.windows.over_batch(&x.shape());
+        t.y.resize(&[x.batch(), windows.out_height, windows.out_width, windows.channels]);
+        mean_forward(x.data(), &windows, self.padding_counts(), t.y.data_mut());
+    }
+
+    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, _ctx: &Context) {
+        if let Some(dx) = dx {
+            let windows = self.windows.over_batch(&x.shape());
+            dx.resize(&x.shape());
+            mean_backward(t.dy.data(), &windows, self.padding_counts(), dx.data_mut());
+        }
+    }
+
+    fn commit(&mut self, _t: &Trace<F>) {}
+    fn visit<'a>(&'a self, _f: &mut dyn FnMut(Slot<'a, F>)) {}
+    fn visit_mut(&mut self, _f: &mut dyn FnMut(SlotMut<'_, F>)) {}
+
+    fn cost(&self, _input: &[usize]) -> Cost {
+        Cost::default()
+    }
+
+    fn children(&self) -> Children<'_, F> {
+        Children::None
+    }
+}

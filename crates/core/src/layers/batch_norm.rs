@@ -1,0 +1,241 @@
+//! Batch normalization.
+
+use crate::cost::Cost;
+use crate::error::ShapeError;
+use crate::init::Init;
+use crate::kernels::normalize::{gradient_sums, input_gradient, mean_and_variance, normalize};
+use crate::layer::{Children, Context, Fan, Layer, Mode, Place};
+use crate::layers::Activation;
+use crate::param::{Buffer, Param, Slot, SlotMut};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::trace::Trace;
+
+/// Brings every feature, or every channel, to mean 0 and variance 1 over the batch, then scales and shifts it
+/// by learned numbers (Ioffe and Szegedy 2015, algorithm 1), then applies an activation.
+///
+/// # Shapes
+/// x `[n, features]` or `[n, height, width, channels]`, y the same; weight γ, bias β, running mean and
+/// running variance one number for each of the last axis. Below, i runs over all m other positions: the
+/// samples, or the samples and their places.
+///
+/// # Forward
+/// x̂ = (x - μ) / sqrt(σ² + ε), y = activation(γ x̂ + β), where
+/// * in training μ = Σ_i x_i / m and σ² = Σ_i (x_i - μ)² / m are the batch's. Once a step the running ones
+///   follow: r ← (1 - momentum) r + momentum · new, the variance with m - 1 in place of m;
+/// * in evaluation, and in training where the running statistics are frozen
+///   ([`Model::freeze`](crate::Model::freeze)), μ and σ² are the running ones.
+///
+/// ε = 1e-5 and momentum = 0.1, as in PyTorch, until told otherwise.
+///
+/// # Backward
+/// With dz = dL/d(γ x̂ + β): dL/dγ = Σ_i dz_i x̂_i, dL/dβ = Σ_i dz_i, and
+/// * with the batch's statistics, which every x_i takes part in,
+///   dL/dx_i = γ / sqrt(σ² + ε) · (dz_i - dL/dβ / m - x̂_i dL/dγ / m) (`docs/derivations/batch_norm.md`);
+/// * with running ones, which are constants, dL/dx_i = γ / sqrt(σ² + ε) · dz_i.
+///
+/// Which of the two depends on how forward ran, which the trace remembers.
+///
+/// ```
+/// use backstitch_core::{Activation, Model, Sequential, layers::{Padding, batch_norm, conv2d}};
+/// let net = Sequential::new()
+///     .push(conv2d(64, 3, Activation::Linear).padding(Padding::Same).without_bias())
+///     .push(batch_norm().activation(Activation::Relu));
+/// let model: Model = Model::new(net, &[32, 32, 3], 0)?;
+/// assert_eq!(model.parameter_count(), 3 * 3 * 3 * 64 + 2 * 64);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct BatchNorm<F: Scalar = f32> {
+    epsilon: f64,
+    momentum: f64,
+    activation: Activation,
+    weight: Param<F>,
+    bias: Param<F>,
+    running_mean: Buffer<F>,
+    running_variance: Buffer<F>,
+}
+
+/// Batch normalization of the last axis.
+pub fn batch_norm<F: Scalar>() -> BatchNorm<F> {
+    BatchNorm {
+        epsilon: 1e-5,
+        momentum: 0.1,
+        activation: Activation::Linear,
+        weight: Param::default(),
+        bias: Param::default(),
+        running_mean: Buffer::default(),
+        running_variance: Buffer::default(),
+    }
+}
+
+/// What `trace.saved` holds, one number for each channel: mean, 1 / sqrt(variance + ε), variance; and, four for
+/// each, intermediate results.
+const MEAN: usize = 0;
+const VARIANCE: usize = 2;
+const WORK: usize = 3;
+
+impl<F: Scalar> BatchNorm<F> {
+    /// Adds `epsilon` to the variance, a finite number above 0.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Lets the running statistics take up this share of each step's, in [0, 1].
+    #[must_use]
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Applies an activation to the result.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    fn name(&self) -> String {
+        match self.activation {
+            Activation::Linear => "BatchNorm".to_owned(),
+            activation => format!("BatchNorm, {activation}"),
+        }
+    }
+
+    fn uses_batch(&self, mode: Mode) -> bool {
+        mode == Mode::Train && !self.running_mean.frozen
+    }
+}
+
+impl<F: Scalar> Layer<F> for BatchNorm<F> {
+    fn describe(&self) -> String {
+        self.name()
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
+        let error = |expected: &str, got: String| ShapeError::new(self.name(), expected, got);
+        self.activation.check().map_err(|(expected, got)| error(expected, got))?;
+        if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
+            return Err(error("a finite epsilon above 0", self.epsilon.to_string()));
+        }
+        if !(0.0..=1.0).contains(&self.momentum) {
+            return Err(error("a momentum in [0, 1]", self.momentum.to_string()));
+        }
+        Ok(Shape::of(input))
+    }
+
+    fn build(&mut self, input: &[usize], place: &Place) {
+        let channels = input[input.len() - 1];
+        let fan = Fan { inputs: 1, outputs: 1 };
+        self.weight = place.param("weight", &[channels], Init::One, fan);
+        self.bias = place.param("bias", &[channels], Init::Zero, fan);
+        self.running_mean = place.buffer("running_mean", &[channels], F::zero());
+        self.running_variance = place.buffer("running_var", &[channels], F::one());
+    }
+
+    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, ctx: &Context) {
+        let channels = self.weight.value().data().len();
+        t.y.resize(&x.shape());
+        t.saved.resize_with(4, Tensor::default);
+        t.saved.iter_mut().for_each(|tensor| tensor.resize(&[channels]));
+        t.saved[WORK].resize(&[4, channels]);
+        let [mean, scale, variance, factor] = &mut t.saved[..] else { unreachable!("made above") };
+        let batch = self.uses_batch(ctx.mode);
+        t.index.clear();
+        t.index.push(batch.into());
+        if batch {
+            mean_and_variance(x.data(), mean.data_mut(), variance.data_mut());
+        } else {
+            mean.copy_from(&self.running_mean.value);
+            variance.copy_from(&self.running_variance.value);
+        }
+        let epsilon = F::from_f64(self.epsilon);
+        for (scale, &variance) in scale.data_mut().iter_mut().zip(variance.data()) {
+            *scale = F::one() / (variance + epsilon).sqrt();
+        }
+        let factor = &mut factor.data_mut()[..channels];
+        for ((factor, &scale), &weight) in factor.iter_mut().zip(scale.data()).zip(self.weight.value().data())
+        {
+            *factor = scale * weight;
+        }
+        let columns = [mean.data(), factor, self.bias.value().data()];
+        normalize(x.data(), columns, t.y.data_mut(), |rows| self.activation.apply(rows, channels));
+    }
+
+    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
+        let channels = self.weight.value().data().len();
+        let (y, dz) = t.y_and_scratch_dy();
+        self.activation.differentiate(y.data(), dz.data_mut(), channels);
+        let batch = t.index[0] == 1;
+        let (dz, saved) = t.scratch_dy_and_saved();
+        let [mean, scale, _, work] = saved else { unreachable!("made by forward") };
+        let (mean, scale) = (mean.data(), scale.data());
+        let (sums, rest) = work.data_mut().split_at_mut(2 * channels);
+        let learns = ctx.param_grads && (self.weight.trainable || self.bias.trainable);
+        if learns || batch {
+            gradient_sums(x.data(), dz.data(), mean, scale, sums);
+        }
+        let (plain, weighted) = sums.split_at_mut(channels);
+        for (param, sum) in [(&mut self.bias, &*plain), (&mut self.weight, &*weighted)] {
+            if ctx.param_grads && param.trainable {
+                let grad = param.grad_to_add().data_mut();
+                grad.iter_mut().zip(sum).for_each(|(grad, &sum)| *grad += sum);
+            }
+        }
+        let Some(dx) = dx else { return };
+        dx.resize(&x.shape());
+        // dx = dz · factor - (x - mean) · slope - offset, the last two only with the batch's statistics.
+        let share = if batch { F::from_f64(channels as f64 / x.data().len() as f64) } else { F::zero() };
+        let (factor, _) = rest.split_at_mut(channels);
+        for (i, &weight) in self.weight.value().data().iter().enumerate() {
+            factor[i] = weight * scale[i];
+            weighted[i] = if batch { factor[i] * scale[i] * share * weighted[i] } else { F::zero() };
+            plain[i] = if batch { factor[i] * share * plain[i] } else { F::zero() };
+        }
+        input_gradient(x.data(), dz.data(), [mean, factor, weighted, plain], dx.data_mut());
+    }
+
+    fn commit(&mut self, t: &Trace<F>) {
+        if t.index.first() != Some(&1) {
+            return;
+        }
+        let positions = (t.y.data().len() / self.weight.value().data().len()) as f64;
+        let unbiased = F::from_f64(positions / (positions - 1.0));
+        let momentum = F::from_f64(self.momentum);
+        let follow = |running: &mut Tensor<F>, new: &Tensor<F>, factor: F| {
+            for (running, &new) in running.data_mut().iter_mut().zip(new.data()) {
+                *running = (F::one() - momentum) * *running + momentum * (factor * new);
+            }
+        };
+        follow(&mut self.running_mean.value, &t.saved[MEAN], F::one());
+        follow(&mut self.running_variance.value, &t.saved[VARIANCE], unbiased);
+    }
+
+    fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {
+        f(Slot::Param(&self.weight));
+        f(Slot::Param(&self.bias));
+        f(Slot::Buffer(&self.running_mean));
+        f(Slot::Buffer(&self.running_variance));
+    }
+
+    fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>)) {
+        f(SlotMut::Param(&mut self.weight));
+        f(SlotMut::Param(&mut self.bias));
+        f(SlotMut::Buffer(&mut self.running_mean));
+        f(SlotMut::Buffer(&mut self.running_variance));
+    }
+
+    fn cost(&self, input: &[usize]) -> Cost {
+        let (channels, positions) =
+            (input[input.len() - 1], input[..input.len() - 1].iter().product::<usize>());
+        let least_samples = if positions == 1 && self.uses_batch(Mode::Train) { 2 } else { 1 };
+        Cost { multiply_adds: (positions * channels) as u64, least_samples, ..Cost::default() }
+    }
+
+    fn children(&self) -> Children<'_, F> {
+        Children::None
+    }
+}

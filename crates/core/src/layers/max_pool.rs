@@ -1,0 +1,108 @@
+//! Max pooling.
+
+use crate::cost::Cost;
+use crate::error::ShapeError;
+use crate::kernels::pool::{max_backward, max_forward};
+use crate::kernels::window::{Padding, Pair, Rounding};
+use crate::layer::{Children, Context, Layer, Place};
+use crate::layers::pooling::PoolWindows;
+use crate::param::{Slot, SlotMut};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::trace::Trace;
+
+/// The largest number of every window, channel by channel.
+///
+/// # Shapes
+/// x `[n, height, width, channels]`, y `[n, out height, out width, channels]`, with
+/// out = floor((in + padding before and after - window) / stride) + 1, or rounded up
+/// ([`ceil`](Self::ceil)). The padding never wins.
+///
+/// # Forward
+/// y\[n, i, j, c\] = max over the window of x\[n, ·, ·, c\].
+///
+/// # Backward
+/// dL/dy goes to the number that was the largest (the first of equals), and is 0 for the others; a number
+/// that is the largest of several overlapping windows gets the sum.
+///
+/// ```
+/// use backstitch_core::{Model, Sequential, layers::max_pool};
+/// let net = Sequential::new().push(max_pool(3).stride(2).padding(1));
+/// let model: Model = Model::new(net, &[32, 32, 64], 0)?;
+/// assert_eq!(model.output_shape().to_string(), "[16, 16, 64]");
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct MaxPool {
+    windows: PoolWindows,
+}
+
+/// The largest number of every window of a size: `2`, or `[2, 3]` for height and width.
+pub fn max_pool(window: impl Into<Pair>) -> MaxPool {
+    MaxPool { windows: PoolWindows::new("MaxPool", window.into()) }
+}
+
+impl MaxPool {
+    /// Moves the windows so far each time, and not by their own size.
+    #[must_use]
+    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
+        self.windows.layout.stride = stride.into();
+        self
+    }
+
+    /// Puts a border around the map, of at most half the window.
+    #[must_use]
+    pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
+        self.windows.layout.padding = padding.into();
+        self
+    }
+
+    /// Rounds the number of windows up: a last one may reach beyond the map.
+    #[must_use]
+    pub fn ceil(mut self) -> Self {
+        self.windows.layout.rounding = Rounding::Ceil;
+        self
+    }
+}
+
+impl<F: Scalar> Layer<F> for MaxPool {
+    fn describe(&self) -> String {
+        self.windows.to_string()
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
+        let windows = self.windows.over(input)?;
+        Ok(Shape::of(&[windows.out_height, windows.out_width, windows.channels]))
+    }
+
+    fn build(&mut self, _input: &[usize], _place: &Place) {}
+
+    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
+        let windows = self.windows.over_batch(&x.shape());
+        t.y.resize(&[x.batch(), windows.out_height, windows.out_width, windows.channels]);
+        t.index.resize(t.y.data().len(), 0);
+        max_forward(x.data(), &windows, t.y.data_mut(), &mut t.index);
+    }
+
+    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, _ctx: &Context) {
+        if let Some(dx) = dx {
+            let windows = self.windows.over_batch(&x.shape());
+            dx.resize(&x.shape());
+            max_backward(t.dy.data(), &windows, &t.index, dx.data_mut());
+        }
+    }
+
+    fn commit(&mut self, _t: &Trace<F>) {}
+    fn visit<'a>(&'a self, _f: &mut dyn FnMut(Slot<'a, F>)) {}
+    fn visit_mut(&mut self, _f: &mut dyn FnMut(SlotMut<'_, F>)) {}
+
+    fn cost(&self, input: &[usize]) -> Cost {
+        let windows = self.windows.over(input).expect("checked when the model was built");
+        Cost { indices: windows.positions() * windows.channels, ..Cost::default() }
+    }
+
+    fn children(&self) -> Children<'_, F> {
+        Children::None
+    }
+}

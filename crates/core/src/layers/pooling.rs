@@ -1,0 +1,59 @@
+//! What max pooling and average pooling have in common: how their windows lie.
+
+use std::fmt;
+
+use crate::error::ShapeError;
+use crate::kernels::window::{Layout, Padding, Pair, Rounding, Windows};
+
+/// The windows of a pooling, side by side until told otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PoolWindows {
+    kind: &'static str,
+    pub(super) layout: Layout,
+}
+
+impl PoolWindows {
+    pub(super) fn new(kind: &'static str, window: Pair) -> Self {
+        let layout = Layout {
+            kernel: window,
+            stride: window,
+            dilation: 1.into(),
+            padding: Padding::Valid,
+            rounding: Rounding::Floor,
+        };
+        Self { kind, layout }
+    }
+
+    /// The windows over a map, or what is wrong.
+    pub(super) fn over(&self, input: &[usize]) -> Result<Windows, ShapeError> {
+        let misfit = |expected: &str, got: String| ShapeError::new(self.to_string(), expected, got);
+        if let Padding::Explicit(pair) = self.layout.padding
+            && (2 * pair.height > self.layout.kernel.height || 2 * pair.width > self.layout.kernel.width)
+        {
+            return Err(misfit("a padding of at most half the window", pair.to_string()));
+        }
+        self.layout.over(input).map_err(|error| misfit(&error.expected, error.got))
+    }
+
+    /// The windows over the maps of a batch, which were checked when the model was built.
+    pub(super) fn over_batch(&self, batch: &[usize]) -> Windows {
+        self.layout.over(&batch[1..]).expect("checked when the model was built")
+    }
+}
+
+impl fmt::Display for PoolWindows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Layout { kernel, stride, padding, rounding, .. } = self.layout;
+        write!(f, "{} {kernel}", self.kind)?;
+        if stride != kernel {
+            write!(f, ", stride {stride}")?;
+        }
+        if padding != Padding::Valid {
+            write!(f, ", padding {padding}")?;
+        }
+        if rounding == Rounding::Ceil {
+            f.write_str(", rounding up")?;
+        }
+        Ok(())
+    }
+}
