@@ -3,13 +3,13 @@
 //! `cargo bench --bench training -- [--json] [--threads N] [--seconds N] [WORKLOAD ...]`
 //!
 //! A step is: forward, mean softmax cross-entropy, backward, optimizer update, on random inputs in
-//! [0, 1) and random labels in f32. The figure is the median step of some seconds.
+//! [0, 1) and random labels in f32; in the workloads with `infer` in their name, forward alone. The figure is the median step of some seconds.
 
 use std::time::{Duration, Instant};
 
 use backstitch::core::kernels::keep_awake;
 use backstitch::core::rng::{Purpose, stream};
-use backstitch::core::train;
+use backstitch::core::{train, zoo};
 use backstitch::prelude::*;
 use clap::Parser;
 use rand::Rng;
@@ -33,25 +33,55 @@ struct Options {
     workloads: Vec<String>,
 }
 
-/// A model, the samples of a step, and how it is trained.
+/// What is timed.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Sgd,
+    Adam,
+    Inference,
+}
+
+/// A model, the samples of a step, and what is done with them.
 struct Workload {
     name: &'static str,
     batch: usize,
-    build: fn() -> Result<Model, backstitch::core::Error>,
+    input: &'static [usize],
+    net: fn() -> Sequential,
+    kind: Kind,
 }
 
-const WORKLOADS: [Workload; 2] = [
-    Workload { name: "mlp_b32", batch: 32, build: mlp },
-    Workload { name: "mlp_b1024", batch: 1024, build: mlp },
+const fn workload(
+    name: &'static str,
+    batch: usize,
+    input: &'static [usize],
+    net: fn() -> Sequential,
+    kind: Kind,
+) -> Workload {
+    Workload { name, batch, input, net, kind }
+}
+
+const GREY: &[usize] = &[28, 28, 1];
+const COLOUR: &[usize] = &[64, 64, 3];
+
+const WORKLOADS: [Workload; 10] = [
+    workload("mlp_b32", 32, &[784], mlp, Kind::Sgd),
+    workload("mlp_b1024", 1024, &[784], mlp, Kind::Sgd),
+    workload("cnn2_b64", 64, GREY, zoo::model2, Kind::Adam),
+    workload("cnn4_b64", 64, GREY, zoo::model4, Kind::Adam),
+    workload("trad_b1024", 1024, GREY, || zoo::traditional_cnn(Activation::Relu), Kind::Adam),
+    workload("lenet64_b64", 64, COLOUR, || zoo::lenet5(101), Kind::Adam),
+    workload("resnet18_b32", 32, COLOUR, || zoo::resnet18(101), Kind::Adam),
+    workload("vgg16_infer_b32", 32, &[32, 32, 3], zoo::vgg16_features, Kind::Inference),
+    workload("cnn2_infer_b1", 1, GREY, zoo::model2, Kind::Inference),
+    workload("resnet18_infer_b1", 1, COLOUR, || zoo::resnet18(101), Kind::Inference),
 ];
 
-fn mlp() -> Result<Model, backstitch::core::Error> {
-    let net = Sequential::new()
+fn mlp() -> Sequential {
+    Sequential::new()
         .push(dense(256, Activation::Relu))
         .push(dense(128, Activation::Relu))
         .push(dense(64, Activation::Relu))
-        .push(dense(10, Activation::Linear));
-    Model::new(net, &[784], 0)
+        .push(dense(10, Activation::Linear))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -71,22 +101,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The median time of a step.
+/// The median time of a step, after three.
 fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core::Error> {
-    let mut model = (workload.build)()?;
-    let mut optimizer = Sgd::new(0.01)?;
+    let mut model: Model = Model::new((workload.net)(), workload.input, 0)?;
+    let mut optimizer: Box<dyn Optimizer<f32>> = match workload.kind {
+        Kind::Adam => Box::new(Adam::new(1e-3)?),
+        _ => Box::new(Sgd::new(0.01)?),
+    };
     let mut rng = stream(1, Purpose::GradientCheck, 0, 0);
     let mut x = Tensor::zeros(&model.input_shape().batched(workload.batch));
     x.data_mut().iter_mut().for_each(|v| *v = rng.random_range(0.0..1.0));
     let classes = model.output_shape()[0];
     let labels: Vec<usize> = (0..workload.batch).map(|_| rng.random_range(0..classes)).collect();
-    let mut trace = Trace::new(Keep::ForBackward);
+    let inference = workload.kind == Kind::Inference;
+    let mut trace = Trace::new(if inference { Keep::Last } else { Keep::ForBackward });
+    let rules = train::Rules::default();
     let mut times = Vec::new();
     let start = Instant::now();
     while start.elapsed().as_secs_f64() < seconds || times.len() < 8 {
-        let ctx = Context::train(0, times.len() as u64);
         let begin = Instant::now();
-        train::step(&mut model, &mut optimizer, &x, Targets::Classes(&labels), &mut trace, &ctx)?;
+        if inference {
+            model.forward(&x, &mut trace, &Context::evaluate())?;
+        } else {
+            let ctx = Context::train(0, times.len() as u64);
+            let targets = Targets::Classes(&labels);
+            train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut trace, &ctx)?;
+        }
         times.push(begin.elapsed());
     }
     let mut times = times.split_off(3);

@@ -29,7 +29,7 @@ pub mod prelude {
         Padding, activation, avg_pool, batch_norm, concat, conv2d, dense, dropout, flatten, global_avg_pool,
         max_pool, residual,
     };
-    pub use backstitch_core::optim::{Optimizer, Sgd};
+    pub use backstitch_core::optim::{Adagrad, Adam, Optimizer, RmsProp, Schedule, Sgd};
     pub use backstitch_core::train::{Callback, CallbackError, EpochEnd, Flow, StepEnd};
     pub use backstitch_core::{
         Activation, Children, Context, Dataset, EpochRecord, History, Init, Keep, Layer, Mode, Model, Scalar,

@@ -49,10 +49,12 @@ fn count(warm_up: usize, batches: &[usize]) -> usize {
     let mut trace = Trace::new(Keep::ForBackward);
     let inputs: Vec<(Tensor, Vec<usize>)> =
         batches.iter().map(|&n| (Tensor::zeros(&[n, 784]), (0..n).map(|i| i % 10).collect())).collect();
+    let rules = train::Rules::default();
     let mut step = |i: u64| {
         for (x, labels) in &inputs {
             let ctx = Context::train(0, i);
-            train::step(&mut model, &mut optimizer, x, Targets::Classes(labels), &mut trace, &ctx).unwrap();
+            train::step(&mut model, &mut optimizer, x, Targets::Classes(labels), &rules, &mut trace, &ctx)
+                .unwrap();
         }
     };
     (0..warm_up).for_each(|i| step(i as u64));

@@ -114,7 +114,7 @@ fn one_hot_rows_and_classes_are_the_same_loss() {
     let classes = [3, 1, 2, 3, 0, 1, 2];
     let one_hot = Array2::from_shape_fn((7, 4), |(i, j)| if classes[i] == j { 1.0 } else { 0.0 });
     let (mut a, mut b) = (Tensor::default(), Tensor::default());
-    let loss = backstitch::core::CrossEntropy;
+    let loss = backstitch::core::CrossEntropy::new();
     let from_classes = loss.loss(&logits, Targets::Classes(&classes), Some(&mut a));
     let from_rows = loss.loss(&logits, Targets::Rows(one_hot.view()), Some(&mut b));
     assert!((from_classes - from_rows).abs() < 1e-15);
@@ -127,7 +127,8 @@ fn large_logits_are_no_trouble() {
     let logits =
         Tensor::from_array(&ndarray::array![[1e4_f32, -1e4, 0.0], [-1e4, 1e4, 3e38]].into_dyn()).unwrap();
     let mut gradient = Tensor::default();
-    let loss = backstitch::core::CrossEntropy.loss(&logits, Targets::Classes(&[1, 2]), Some(&mut gradient));
+    let loss =
+        backstitch::core::CrossEntropy::new().loss(&logits, Targets::Classes(&[1, 2]), Some(&mut gradient));
     assert_eq!(loss, 1e4);
     assert_eq!(gradient.data(), [0.5, -0.5, 0.0, 0.0, 0.0, 0.0]);
 }

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 
-use backstitch::core::train;
+use backstitch::core::train::{self, Rules};
 use backstitch::prelude::*;
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::NpzReader;
@@ -73,7 +73,7 @@ fn dense_nets_agree_in_forward_loss_gradients_and_three_steps() {
         model.forward(&x, &mut trace, &ctx).unwrap();
         assert_close(&format!("{name} logits"), &trace.y, &fixture.array(&format!("{name}/logits")));
         let Trace { y, dy, .. } = &mut trace;
-        let loss = backstitch::core::CrossEntropy.loss(y, Targets::Classes(&labels), Some(dy));
+        let loss = backstitch::core::CrossEntropy::new().loss(y, Targets::Classes(&labels), Some(dy));
         assert!((loss as f32 / losses[0] - 1.0).abs() < TOLERANCE, "{name} loss {loss} {}", losses[0]);
         let mut dx = Tensor::default();
         model.backward(&x, &mut trace, Some(&mut dx), &ctx).unwrap();
@@ -93,7 +93,9 @@ fn dense_nets_agree_in_forward_loss_gradients_and_three_steps() {
         for (step, &expected) in losses.iter().enumerate() {
             let ctx = Context::train(0, step as u64);
             let targets = Targets::Classes(&labels);
-            let loss = train::step(&mut model, &mut optimizer, &x, targets, &mut trace, &ctx).unwrap();
+            let loss =
+                train::step(&mut model, &mut optimizer, &x, targets, &Rules::default(), &mut trace, &ctx);
+            let loss = loss.unwrap().data;
             assert!(
                 (loss as f32 / expected - 1.0).abs() < TOLERANCE,
                 "{name} step {step}: {loss} {expected}"

@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, Ix2};
 
+use crate::data::Dataset;
 use crate::error::Error;
 use crate::init::Init;
 use crate::kernels::elementwise::softmax_rows;
@@ -10,7 +11,7 @@ use crate::loss::Targets;
 use crate::metrics::largest;
 use crate::model::Model;
 use crate::optim::Sgd;
-use crate::train::{Callback, Dataset, History, Trainer};
+use crate::train::{Callback, History, Trainer};
 
 /// What a [`MlpClassifier`] is made of. The default is the assignment's network.
 #[derive(Debug, Clone, PartialEq)]

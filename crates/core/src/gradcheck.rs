@@ -160,7 +160,7 @@ pub fn check_model(
     ctx: &Context,
 ) -> Result<Passed, GradientError> {
     targets.check(model.output_shape().elements())?;
-    check(model, &Tensor::from_array(inputs)?, ctx, |y, dy| CrossEntropy.loss(y, targets, dy))
+    check(model, &Tensor::from_array(inputs)?, ctx, |y, dy| CrossEntropy::new().loss(y, targets, dy))
 }
 
 /// Checks a gradient against a function of a few numbers: for a derivative of your own.

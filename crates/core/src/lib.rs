@@ -4,8 +4,11 @@
 //! [`trace`], [`layer`], [`layers::Dense`], [`layers::Sequential`], [`loss`], [`optim::Sgd`],
 //! [`train`].
 
+pub mod augment;
 pub mod classifier;
 pub mod cost;
+mod data;
+pub mod early_stopping;
 mod error;
 pub mod gradcheck;
 mod init;
@@ -17,6 +20,7 @@ pub mod metrics;
 mod model;
 pub mod optim;
 pub mod param;
+pub mod penalty;
 pub mod rng;
 mod scalar;
 mod scratch;
@@ -26,8 +30,10 @@ mod summary;
 mod tensor;
 pub mod trace;
 pub mod train;
+pub mod zoo;
 
 pub use classifier::MlpClassifier;
+pub use data::Dataset;
 pub use error::{Error, ShapeError};
 pub use init::Init;
 pub use layer::{Children, Context, Layer, Mode};
@@ -40,4 +46,4 @@ pub use shape::{MAX_AXES, Shape};
 pub use summary::{Summary, SummaryLine};
 pub use tensor::Tensor;
 pub use trace::{Keep, Trace};
-pub use train::{Dataset, EpochRecord, History, Trainer};
+pub use train::{EpochRecord, History, Trainer};

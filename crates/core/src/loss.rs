@@ -85,14 +85,34 @@ impl<F: Scalar> Targets<'_, F> {
 /// use backstitch_core::{Tensor, loss::{CrossEntropy, Targets}};
 /// use ndarray::array;
 /// let logits = Tensor::from_array(&array![[1000.0_f64, 0.0], [0.0, 0.0]].into_dyn())?;
-/// let loss = CrossEntropy.loss(&logits, Targets::Classes(&[0, 1]), None);
+/// let loss = CrossEntropy::new().loss(&logits, Targets::Classes(&[0, 1]), None);
 /// assert!((loss - 2.0_f64.ln() / 2.0).abs() < 1e-12);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
-pub struct CrossEntropy;
+pub struct CrossEntropy {
+    smoothing: f64,
+}
 
 impl CrossEntropy {
+    /// The loss without label smoothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves so much of every target's probability to all K classes alike: t' = (1 - α) t + α / K (Szegedy et al.
+    /// 2016, section 7), as in PyTorch.
+    ///
+    /// # Errors
+    /// If it is not in [0, 1).
+    pub fn label_smoothing(smoothing: f64) -> Result<Self, Error> {
+        if (0.0..1.0).contains(&smoothing) {
+            Ok(Self { smoothing })
+        } else {
+            Err(Error::argument("label_smoothing", "a number in [0, 1)", smoothing))
+        }
+    }
+
     /// The mean loss over a batch of logits `[n, classes]`; overwrites `gradient` with dL/dlogits
     /// where it is wanted. Targets must have passed [`Targets::check`].
     ///
@@ -129,16 +149,18 @@ impl CrossEntropy {
         width: usize,
     ) -> f64 {
         let scale = F::one() / F::from_f64(logits.batch() as f64);
+        let kept = F::from_f64(1.0 - self.smoothing);
+        let spread = F::from_f64(self.smoothing / width as f64);
         let mut sum = 0.0;
         for (i, (row, logits)) in
             gradient.chunks_exact_mut(width).zip(logits.data().chunks_exact(width)).enumerate()
         {
             sum += self.one(logits, targets, i, row);
             match targets {
-                Targets::Classes(classes) => row[classes[i]] -= F::one(),
-                Targets::Rows(rows) => row.iter_mut().zip(rows.row(i)).for_each(|(p, &t)| *p -= t),
+                Targets::Classes(classes) => row[classes[i]] -= kept,
+                Targets::Rows(rows) => row.iter_mut().zip(rows.row(i)).for_each(|(p, &t)| *p -= kept * t),
             }
-            row.iter_mut().for_each(|d| *d *= scale);
+            row.iter_mut().for_each(|d| *d = (*d - spread) * scale);
         }
         sum / logits.batch() as f64
     }
@@ -163,6 +185,10 @@ impl CrossEntropy {
                 if t == F::zero() { sum } else { sum + t * z }
             }),
         };
-        (log_sum - expected).as_f64()
+        if self.smoothing == 0.0 {
+            return (log_sum - expected).as_f64();
+        }
+        let mean = logits.iter().fold(F::zero(), |sum, &z| sum + z).as_f64() / logits.len() as f64;
+        log_sum.as_f64() - (1.0 - self.smoothing) * expected.as_f64() - self.smoothing * mean
     }
 }

@@ -81,7 +81,7 @@ impl<F: Scalar> Model<F> {
     }
 
     /// Whether a training pass over a single sample makes sense, or which layer cannot do it.
-    fn check_one_sample(&self) -> Result<(), Error> {
+    pub(crate) fn check_one_sample(&self) -> Result<(), Error> {
         let mut result = Ok(());
         walk(&self.net, "", self.input, &mut |path, layer, input| {
             let inside = matches!(layer.children(), Children::None);

@@ -19,6 +19,8 @@ pub enum Purpose {
     Split = 3,
     /// What a layer drops. Counters: the layer, the step and the part of its input.
     Dropout = 6,
+    /// How a map is moved. Counters: the epoch, the sample.
+    Augment = 7,
     /// Drawn pictures. Counters: the set, the picture.
     Sample = 5,
     /// Random directions of a gradient check. Counters: what the check likes.

@@ -1,116 +1,26 @@
 //! The training loop.
 
-use ndarray::{ArrayViewD, CowArray, IxDyn};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use crate::augment::Augment;
+use crate::data::{Batch, Dataset};
+use crate::early_stopping::{Best, EarlyStopping};
 use crate::error::Error;
 use crate::kernels::keep_awake;
 use crate::layer::{Context, Layer};
 use crate::loss::{CrossEntropy, Targets};
 use crate::metrics::count_correct;
 use crate::model::Model;
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, Schedule, clip_gradients};
+use crate::penalty::Penalty;
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
 use crate::trace::{Keep, Trace};
 
 /// Samples evaluated at once.
 const EVALUATION_BATCH: usize = 256;
-
-/// Inputs with what their outputs should be.
-#[derive(Debug)]
-pub struct Dataset<'a, F: Scalar = f32> {
-    inputs: CowArray<'a, F, IxDyn>,
-    targets: Targets<'a, F>,
-}
-
-impl<'a, F: Scalar> Dataset<'a, F> {
-    /// Pairs inputs `[n, ...]` with n targets. Inputs in another order than row by row are copied.
-    ///
-    /// # Errors
-    /// If there are no samples, or not as many targets as inputs.
-    pub fn new(inputs: ArrayViewD<'a, F>, targets: Targets<'a, F>) -> Result<Self, Error> {
-        let samples = inputs.shape().first().copied().unwrap_or(0);
-        if samples == 0 {
-            return Err(Error::argument("inputs", "at least one sample", format!("{:?}", inputs.shape())));
-        }
-        if samples != targets.len() {
-            return Err(Error::argument("targets", format!("{samples}, one a sample"), targets.len()));
-        }
-        let inputs = if inputs.is_standard_layout() {
-            inputs.into()
-        } else {
-            inputs.as_standard_layout().into_owned().into()
-        };
-        Ok(Self { inputs, targets })
-    }
-
-    /// The number of samples.
-    pub fn len(&self) -> usize {
-        self.targets.len()
-    }
-
-    /// Never: a data set has at least one sample.
-    pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
-    }
-
-    fn check(&self, model: &Model<F>) -> Result<(), Error> {
-        let expected = model.input_shape().batched(self.len());
-        if self.inputs.shape() != &*expected {
-            return Err(Error::argument(
-                "inputs",
-                expected.to_string(),
-                format!("{:?}", self.inputs.shape()),
-            ));
-        }
-        match *model.output_shape() {
-            [classes] => self.targets.check(classes),
-            _ => Err(Error::argument("model output", "[classes]", model.output_shape())),
-        }
-    }
-}
-
-/// A few samples copied side by side, in memory that is used again for the next ones.
-#[derive(Debug, Default)]
-struct Batch<F: Scalar> {
-    inputs: Tensor<F>,
-    classes: Vec<usize>,
-    rows: Tensor<F>,
-}
-
-impl<F: Scalar> Batch<F> {
-    fn gather(&mut self, data: &Dataset<'_, F>, samples: impl ExactSizeIterator<Item = usize>) {
-        let sample_shape = Shape::of(&data.inputs.shape()[1..]);
-        let width = sample_shape.elements();
-        let all = data.inputs.as_slice().expect("made row by row");
-        self.inputs.resize(&sample_shape.batched(samples.len()));
-        self.classes.clear();
-        if let Targets::Rows(rows) = data.targets {
-            self.rows.resize(&[samples.len(), rows.ncols()]);
-        }
-        for (i, sample) in samples.enumerate() {
-            self.inputs.data_mut()[i * width..][..width].copy_from_slice(&all[sample * width..][..width]);
-            match data.targets {
-                Targets::Classes(classes) => self.classes.push(classes[sample]),
-                Targets::Rows(rows) => {
-                    let to = &mut self.rows.data_mut()[i * rows.ncols()..][..rows.ncols()];
-                    to.iter_mut().zip(rows.row(sample)).for_each(|(to, &from)| *to = from);
-                }
-            }
-        }
-    }
-
-    fn targets(&self, of: &Dataset<'_, F>) -> Targets<'_, F> {
-        match of.targets {
-            Targets::Classes(_) => Targets::Classes(&self.classes),
-            Targets::Rows(_) => Targets::Rows(self.rows.rows()),
-        }
-    }
-}
 
 /// What one epoch came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,6 +29,8 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Mean loss over the training samples, each taken just before the step that learned from it.
     pub train_loss: f64,
+    /// Mean of the penalty on the weights ([`Penalty`]), which is not part of the loss.
+    pub penalty: f64,
     /// Share of the training samples that were right at that moment.
     pub train_accuracy: f64,
     /// Loss on the validation samples after the epoch.
@@ -132,6 +44,8 @@ pub struct EpochRecord {
 pub struct History {
     /// In order.
     pub epochs: Vec<EpochRecord>,
+    /// The epoch whose weights the model was given at the end, with early stopping.
+    pub restored: Option<usize>,
 }
 
 /// Whether training goes on.
@@ -208,6 +122,30 @@ pub struct Trainer {
     batch_size: usize,
     seed: u64,
     history: History,
+    schedule: Schedule,
+    rules: Rules,
+    early_stopping: Option<EarlyStopping>,
+    augment: Augment,
+}
+
+/// How a step learns, beside the optimizer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules {
+    /// The loss of the data.
+    pub loss: CrossEntropy,
+    /// The penalty on the weights.
+    pub penalty: Penalty,
+    /// The largest norm of all gradients together, longer ones are shortened to it.
+    pub clip_norm: Option<f64>,
+}
+
+/// What a step was learned from, before the update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepLoss {
+    /// Mean loss of the batch.
+    pub data: f64,
+    /// Penalty on the weights.
+    pub penalty: f64,
 }
 
 impl Trainer {
@@ -220,7 +158,65 @@ impl Trainer {
         if batch_size == 0 {
             return Err(Error::argument("batch_size", "at least 1", 0));
         }
-        Ok(Self { epochs, batch_size, seed, history: History::default() })
+        Ok(Self {
+            epochs,
+            batch_size,
+            seed,
+            history: History::default(),
+            schedule: Schedule::constant(),
+            rules: Rules::default(),
+            early_stopping: None,
+            augment: Augment::new(),
+        })
+    }
+
+    /// Changes the optimizer's learning rate in the course of training.
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Adds a penalty on the weights to what is minimized; the history reports it apart.
+    #[must_use]
+    pub fn penalty(mut self, penalty: Penalty) -> Self {
+        self.rules.penalty = penalty;
+        self
+    }
+
+    /// Shortens the gradient of a step to this norm where it is longer.
+    ///
+    /// # Errors
+    /// If the norm is not above 0 and finite.
+    pub fn clip_norm(mut self, norm: f64) -> Result<Self, Error> {
+        if !(norm > 0.0 && norm.is_finite()) {
+            return Err(Error::argument("clip_norm", "a finite number above 0", norm));
+        }
+        self.rules.clip_norm = Some(norm);
+        Ok(self)
+    }
+
+    /// Smooths the targets of the training loss; validation losses are without smoothing.
+    ///
+    /// # Errors
+    /// If the smoothing is not in [0, 1).
+    pub fn label_smoothing(mut self, smoothing: f64) -> Result<Self, Error> {
+        self.rules.loss = CrossEntropy::label_smoothing(smoothing)?;
+        Ok(self)
+    }
+
+    /// Ends training when the validation loss no longer falls, and gives back the best weights.
+    #[must_use]
+    pub fn early_stopping(mut self, early_stopping: EarlyStopping) -> Self {
+        self.early_stopping = Some(early_stopping);
+        self
+    }
+
+    /// Transforms the maps of every batch.
+    #[must_use]
+    pub fn augment(mut self, augment: Augment) -> Self {
+        self.augment = augment;
+        self
     }
 
     /// Goes on after the epochs of a history, as if training had never stopped: the model and the
@@ -252,7 +248,19 @@ impl Trainer {
             let expected = format!("at most {}, the number of samples", data.len());
             return Err(Error::argument("batch_size", expected, self.batch_size));
         }
-        keep_awake(|| self.run(model, optimizer, data, validation, callbacks))
+        self.augment.check(&model.input_shape())?;
+        if self.early_stopping.is_some() && validation.is_none() {
+            return Err(Error::argument("validation", "samples to stop early by", "none"));
+        }
+        // What is learned from in the first and in the last step, and so with as few samples as ever.
+        let last = data.len() % self.batch_size;
+        if self.batch_size == 1 || last == 1 {
+            model.check_one_sample()?;
+        }
+        let rate = optimizer.learning_rate();
+        let result = keep_awake(|| self.run(model, optimizer, data, validation, callbacks));
+        optimizer.set_learning_rate(rate);
+        result
     }
 
     fn run<F: Scalar>(
@@ -266,20 +274,26 @@ impl Trainer {
         let mut history = self.history.clone();
         let mut trace = Trace::new(Keep::ForBackward);
         let mut batch = Batch::default();
+        let mut best = Best::default();
+        let rate = optimizer.learning_rate();
         for epoch in history.epochs.len() + 1..=self.epochs {
-            let trained = self.epoch(epoch, model, optimizer, data, callbacks, &mut trace, &mut batch)?;
-            let Some((train_loss, train_accuracy)) = trained else { break };
-            let judged = validation.map(|data| evaluate(model, data)).transpose()?;
+            let steps = data.len().div_ceil(self.batch_size);
+            let factor = |step| self.schedule.factor(step, epoch, &history);
+            let rate = |i: usize| rate * factor(((epoch - 1) * steps + i) as u64);
+            let trained =
+                self.epoch(epoch, &rate, model, optimizer, data, callbacks, &mut trace, &mut batch)?;
+            let Some((loss, train_accuracy)) = trained else { break };
+            let judged = validation.map(|data| evaluate_with(model, data, &self.augment)).transpose()?;
             let record = EpochRecord {
                 epoch,
-                train_loss,
+                train_loss: loss.data,
+                penalty: loss.penalty,
                 train_accuracy,
                 validation_loss: judged.map(|(loss, _)| loss),
                 validation_accuracy: judged.map(|(_, accuracy)| accuracy),
             };
             if let Some(value) = record.validation_loss.filter(|loss| !loss.is_finite()) {
-                let step = data.len().div_ceil(self.batch_size);
-                return Err(Error::Diverged { what: "validation loss", epoch, step, value });
+                return Err(Error::Diverged { what: "validation loss", epoch, step: steps, value });
             }
             history.epochs.push(record.clone());
             let at = EpochEnd { record: &record, history: &history, model, optimizer };
@@ -288,10 +302,15 @@ impl Trainer {
                 let wish = callback.epoch(&at).map_err(|source| Error::Callback { epoch, source })?;
                 flow = if wish == Flow::Stop { wish } else { flow };
             }
+            if let Some(early_stopping) = self.early_stopping {
+                best.look(model, &history);
+                flow = if early_stopping.is_over(&history) { Flow::Stop } else { flow };
+            }
             if flow == Flow::Stop {
                 break;
             }
         }
+        history.restored = best.restore(model);
         Ok(history)
     }
 
@@ -300,26 +319,31 @@ impl Trainer {
     fn epoch<F: Scalar>(
         &self,
         epoch: usize,
+        rate: &dyn Fn(usize) -> f64,
         model: &mut Model<F>,
         optimizer: &mut dyn Optimizer<F>,
         data: &Dataset<'_, F>,
         callbacks: &mut [&mut dyn Callback<F>],
         trace: &mut Trace<F>,
         batch: &mut Batch<F>,
-    ) -> Result<Option<(f64, f64)>, Error> {
+    ) -> Result<Option<(StepLoss, f64)>, Error> {
         let mut order: Vec<usize> = (0..data.len()).collect();
         order.shuffle(&mut stream(self.seed, Purpose::Shuffle, epoch as u64, 0));
         let steps = data.len().div_ceil(self.batch_size);
-        let (mut loss_sum, mut correct) = (0.0, 0);
+        let (mut loss_sum, mut penalty_sum, mut correct) = (0.0, 0.0, 0);
         for (i, samples) in order.chunks(self.batch_size).enumerate() {
             batch.gather(data, samples.iter().copied());
+            self.augment.train(&mut batch.inputs, samples, self.seed, epoch, &mut batch.scratch);
             let targets = batch.targets(data);
             let ctx = Context::train(self.seed, ((epoch - 1) * steps + i) as u64);
-            let loss = step(model, optimizer, &batch.inputs, targets, trace, &ctx)?;
+            optimizer.set_learning_rate(rate(i));
+            let StepLoss { data: loss, penalty } =
+                step(model, optimizer, &batch.inputs, targets, &self.rules, trace, &ctx)?;
             if !loss.is_finite() {
                 return Err(Error::Diverged { what: "training loss", epoch, step: i + 1, value: loss });
             }
             loss_sum += loss * samples.len() as f64;
+            penalty_sum += penalty * samples.len() as f64;
             correct += count_correct(&trace.y, targets);
             let at = StepEnd { epoch, step: i + 1, steps, loss };
             // Every callback hears of the step, also after one of them has said stop.
@@ -328,12 +352,14 @@ impl Trainer {
                 return Ok(None);
             }
         }
-        Ok(Some((loss_sum / data.len() as f64, correct as f64 / data.len() as f64)))
+        let count = data.len() as f64;
+        let loss = StepLoss { data: loss_sum / count, penalty: penalty_sum / count };
+        Ok(Some((loss, correct as f64 / count)))
     }
 }
 
-/// One training step: forward, loss, backward, commit, optimizer. Returns the loss of the batch
-/// before the update; where it is not finite, nothing has been changed. The outputs are in
+/// One training step: forward, loss, backward, penalty, clipping, commit, optimizer. Returns the loss of the
+/// batch before the update; where it is not finite, nothing has been changed. The outputs are in
 /// `trace.y`. After the first step at a batch size no memory is allocated.
 ///
 /// # Errors
@@ -343,15 +369,20 @@ pub fn step<F: Scalar>(
     optimizer: &mut dyn Optimizer<F>,
     x: &Tensor<F>,
     targets: Targets<'_, F>,
+    rules: &Rules,
     trace: &mut Trace<F>,
     ctx: &Context,
-) -> Result<f64, Error> {
+) -> Result<StepLoss, Error> {
     model.forward(x, trace, ctx)?;
     let Trace { y, dy, .. } = trace;
-    let loss = CrossEntropy.loss(y, targets, Some(dy));
-    if loss.is_finite() {
+    let loss = StepLoss { data: rules.loss.loss(y, targets, Some(dy)), penalty: rules.penalty.value(model) };
+    if loss.data.is_finite() {
         model.clear_grads();
         model.backward(x, trace, None, ctx)?;
+        rules.penalty.add_gradients(model);
+        if let Some(norm) = rules.clip_norm {
+            clip_gradients(model, norm);
+        }
         model.commit(trace);
         optimizer.step(model);
     }
@@ -363,15 +394,24 @@ pub fn step<F: Scalar>(
 /// # Errors
 /// If data and model do not fit.
 pub fn evaluate<F: Scalar>(model: &Model<F>, data: &Dataset<'_, F>) -> Result<(f64, f64), Error> {
+    evaluate_with(model, data, &Augment::new())
+}
+
+fn evaluate_with<F: Scalar>(
+    model: &Model<F>,
+    data: &Dataset<'_, F>,
+    augment: &Augment,
+) -> Result<(f64, f64), Error> {
     data.check(model)?;
     let mut trace = Trace::new(Keep::Last);
     let mut batch = Batch::default();
     let (mut loss, mut correct) = (0.0, 0);
     for from in (0..data.len()).step_by(EVALUATION_BATCH) {
         batch.gather(data, from..data.len().min(from + EVALUATION_BATCH));
+        augment.evaluate(&mut batch.inputs);
         model.net().forward(&batch.inputs, &mut trace, &Context::evaluate());
         let targets = batch.targets(data);
-        loss += CrossEntropy.loss(&trace.y, targets, None) * targets.len() as f64;
+        loss += CrossEntropy::new().loss(&trace.y, targets, None) * targets.len() as f64;
         correct += count_correct(&trace.y, targets);
     }
     Ok((loss / data.len() as f64, correct as f64 / data.len() as f64))

@@ -8,7 +8,7 @@ use backstitch_core::History;
 use crate::atomic;
 use crate::error::Error;
 
-/// Writes a line an epoch of each named run: run, epoch, losses and accuracies, empty where there
+/// Writes a line an epoch of each named run: run, epoch, losses, penalty and accuracies, empty where there
 /// was no validation.
 ///
 /// # Errors
@@ -20,6 +20,7 @@ pub fn write_csv(path: &Path, runs: &[(&str, &History)]) -> Result<(), Error> {
             "run",
             "epoch",
             "train_loss",
+            "penalty",
             "train_accuracy",
             "validation_loss",
             "validation_accuracy",
@@ -45,14 +46,15 @@ mod tests {
         let record = EpochRecord {
             epoch: 1,
             train_loss: 0.5,
+            penalty: 0.0,
             train_accuracy: 0.75,
             validation_loss: None,
             validation_accuracy: Some(0.5),
         };
-        let history = History { epochs: vec![record] };
+        let history = History { epochs: vec![record], restored: None };
         write_csv(&path, &[("relu", &history), ("tanh", &history)]).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
-        let head = "run,epoch,train_loss,train_accuracy,validation_loss,validation_accuracy";
-        assert_eq!(text, format!("{head}\nrelu,1,0.5,0.75,,0.5\ntanh,1,0.5,0.75,,0.5\n"));
+        let head = "run,epoch,train_loss,penalty,train_accuracy,validation_loss,validation_accuracy";
+        assert_eq!(text, format!("{head}\nrelu,1,0.5,0.0,0.75,,0.5\ntanh,1,0.5,0.0,0.75,,0.5\n"));
     }
 }

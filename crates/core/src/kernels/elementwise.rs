@@ -91,6 +91,31 @@ pub fn update_two_with<F: Scalar>(
     );
 }
 
+/// `f(x, y, z, w)` over four slices of one length, the first three to change.
+pub fn update_three_with<F: Scalar>(
+    x: &mut [F],
+    y: &mut [F],
+    z: &mut [F],
+    w: &[F],
+    f: impl Fn(&mut F, &mut F, &mut F, F) + Sync + Copy,
+) {
+    if x.len() > CHUNK {
+        let middle = x.len() / 2;
+        let ((x0, x1), (y0, y1)) = (x.split_at_mut(middle), y.split_at_mut(middle));
+        let ((z0, z1), (w0, w1)) = (z.split_at_mut(middle), w.split_at(middle));
+        rayon::join(|| update_three_with(x0, y0, z0, w0, f), || update_three_with(x1, y1, z1, w1, f));
+        return;
+    }
+    vectorised(
+        #[inline(always)]
+        || {
+            for (((x, y), z), &w) in x.iter_mut().zip(y).zip(z).zip(w) {
+                f(x, y, z, w);
+            }
+        },
+    );
+}
+
 /// `row = f(row + bias)` for each row of `rows`, elementwise: the end of a dense layer.
 pub fn add_bias_and<F: Scalar>(rows: &mut [F], bias: &[F], f: impl Fn(F) -> F + Sync) {
     let width = bias.len();

@@ -1,0 +1,194 @@
+//! Data augmentation: what is done to the maps of a batch before they are learned from.
+
+use rand::Rng;
+
+use crate::error::Error;
+use crate::rng::{Purpose, stream};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// A transform of maps `[n, height, width, channels]`: a random crop of the map with zeros around it and a random
+/// mirror image, in training only; then each channel minus a mean, divided by a deviation, always.
+///
+/// What is drawn depends on the seed, the epoch and the sample alone. (Krizhevsky, Sutskever and Hinton 2012,
+/// section 4.1; He et al. 2016, section 4.2.)
+///
+/// ```
+/// use backstitch_core::augment::Augment;
+/// let augment = Augment::new().horizontal_flip().random_crop(4).normalize(&[0.29], &[0.35])?;
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Augment {
+    flip: bool,
+    crop: usize,
+    mean: Vec<f64>,
+    deviation: Vec<f64>,
+}
+
+impl Augment {
+    /// Leaves everything as it is.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Mirrors every other map, by chance, left to right.
+    #[must_use]
+    pub fn horizontal_flip(mut self) -> Self {
+        self.flip = true;
+        self
+    }
+
+    /// Moves each map by up to `padding` pixels, up or down and left or right; zeros move in.
+    #[must_use]
+    pub fn random_crop(mut self, padding: usize) -> Self {
+        self.crop = padding;
+        self
+    }
+
+    /// Subtracts a mean from every channel and divides by a deviation; in training after the rest.
+    ///
+    /// # Errors
+    /// If there are not as many means as deviations, a mean is not finite, or a deviation not above 0.
+    pub fn normalize(mut self, mean: &[f64], deviation: &[f64]) -> Result<Self, Error> {
+        if mean.len() != deviation.len() || mean.is_empty() {
+            let expected = format!("{}, one a mean, at least 1", mean.len());
+            return Err(Error::argument("deviations", expected, deviation.len()));
+        }
+        if let Some(mean) = mean.iter().find(|mean| !mean.is_finite()) {
+            return Err(Error::argument("mean", "a finite number", mean));
+        }
+        if let Some(deviation) = deviation.iter().find(|d| !(**d > 0.0 && d.is_finite())) {
+            return Err(Error::argument("deviation", "a finite number above 0", deviation));
+        }
+        (self.mean, self.deviation) = (mean.to_vec(), deviation.to_vec());
+        Ok(self)
+    }
+
+    /// Whether it can be applied to samples of this shape.
+    pub(crate) fn check(&self, sample: &[usize]) -> Result<(), Error> {
+        if *self == Self::default() {
+            return Ok(());
+        }
+        match sample {
+            [_, _, channels] if self.mean.is_empty() || self.mean.len() == *channels => Ok(()),
+            [_, _, channels] => Err(Error::argument(
+                "means of the normalization",
+                format!("{channels}, one a channel"),
+                self.mean.len(),
+            )),
+            _ => {
+                Err(Error::argument("samples to augment", "[height, width, channels]", format!("{sample:?}")))
+            }
+        }
+    }
+
+    /// Applies all of it to the maps of a training batch: of these samples, in this epoch.
+    pub(crate) fn train<F: Scalar>(
+        &self,
+        maps: &mut Tensor<F>,
+        samples: &[usize],
+        seed: u64,
+        epoch: usize,
+        scratch: &mut Vec<F>,
+    ) {
+        if self.flip || self.crop > 0 {
+            let [_, height, width, channels] = *maps.shape() else { unreachable!("checked before training") };
+            let size = height * width * channels;
+            for (map, &sample) in maps.data_mut().chunks_exact_mut(size).zip(samples) {
+                let mut rng = stream(seed, Purpose::Augment, epoch as u64, sample as u64);
+                let flip = self.flip && rng.random();
+                let mut shift = || rng.random_range(0..=2 * self.crop) as isize - self.crop as isize;
+                let (down, right) = (shift(), shift());
+                scratch.clear();
+                scratch.extend_from_slice(map);
+                move_map(scratch, map, [height, width, channels], flip, down, right);
+            }
+        }
+        self.evaluate(maps);
+    }
+
+    /// Applies what is done in evaluation too: the normalization. For maps to predict from, do the same.
+    pub fn evaluate<F: Scalar>(&self, maps: &mut Tensor<F>) {
+        if self.mean.is_empty() {
+            return;
+        }
+        for pixel in maps.data_mut().chunks_exact_mut(self.mean.len()) {
+            for ((x, &mean), &deviation) in pixel.iter_mut().zip(&self.mean).zip(&self.deviation) {
+                *x = (*x - F::from_f64(mean)) / F::from_f64(deviation);
+            }
+        }
+    }
+}
+
+/// `to[i, j] = from[i + down, j + right]`, mirrored first if asked, zero where that is outside.
+fn move_map<F: Scalar>(
+    from: &[F],
+    to: &mut [F],
+    [height, width, channels]: [usize; 3],
+    flip: bool,
+    down: isize,
+    right: isize,
+) {
+    for i in 0..height {
+        for j in 0..width {
+            let pixel = &mut to[(i * width + j) * channels..][..channels];
+            let line = i.checked_add_signed(down).filter(|&line| line < height);
+            let column = j.checked_add_signed(right).filter(|&column| column < width);
+            let (Some(line), Some(column)) = (line, column) else {
+                pixel.fill(F::zero());
+                continue;
+            };
+            let column = if flip { width - 1 - column } else { column };
+            pixel.copy_from_slice(&from[(line * width + column) * channels..][..channels]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn maps(count: usize) -> Tensor<f64> {
+        let mut maps = Tensor::zeros(&[count, 3, 4, 2]);
+        maps.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = (i % 24) as f64 + 1.0);
+        maps
+    }
+
+    #[test]
+    fn a_map_is_moved_and_mirrored_by_whole_pixels() {
+        let (from, mut to) = ([1, 2, 3, 4, 5, 6].map(f64::from), [0.0; 6]);
+        move_map(&from, &mut to, [2, 3, 1], false, 1, -1);
+        assert_eq!(to, [0.0, 4.0, 5.0, 0.0, 0.0, 0.0]);
+        move_map(&from, &mut to, [2, 3, 1], true, 0, 0);
+        assert_eq!(to, [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
+    }
+
+    #[test]
+    fn the_same_seed_epoch_and_sample_give_the_same_map() {
+        let augment = Augment::new().horizontal_flip().random_crop(1);
+        let after = |samples: &[usize], epoch| {
+            let mut batch = maps(samples.len());
+            augment.train(&mut batch, samples, 7, epoch, &mut Vec::new());
+            batch
+        };
+        let all: Vec<usize> = (0..40).collect();
+        let (batch, again, other) = (after(&all, 1), after(&all, 1), after(&all, 2));
+        assert!(batch == again && batch != other);
+        assert_eq!(after(&[13], 1).data(), &batch.data()[13 * 24..14 * 24]);
+        let unchanged = batch.data().chunks(24).filter(|map| *map == maps(1).data()).count();
+        assert!((1..12).contains(&unchanged), "{unchanged} of 40 unchanged");
+    }
+
+    #[test]
+    fn channels_are_normalized_each_by_its_own() {
+        let augment = Augment::new().normalize(&[1.0, 2.0], &[1.0, 2.0]).unwrap();
+        let mut batch = maps(1);
+        augment.evaluate(&mut batch);
+        assert_eq!(batch.data()[..4], [0.0, 0.0, 2.0, 1.0]);
+        assert!(augment.check(&[3, 4, 2]).is_ok() && augment.check(&[3, 4, 1]).is_err());
+        assert!(augment.check(&[784]).is_err());
+        assert!(Augment::new().normalize(&[0.0], &[0.0]).is_err());
+        assert!(Augment::new().normalize(&[0.0], &[]).is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! Early stopping.
+
+use crate::error::Error;
+use crate::model::Model;
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+use crate::train::History;
+
+/// Ends training when the validation loss has not fallen for a while, and gives the model the weights (and the
+/// running statistics) it had after its best epoch (Prechelt 1998). They are given back at the end of training in
+/// any case.
+///
+/// ```
+/// use backstitch_core::{Trainer, early_stopping::EarlyStopping};
+/// let trainer = Trainer::new(100, 32, 0)?.early_stopping(EarlyStopping::new(5)?);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EarlyStopping {
+    patience: usize,
+}
+
+impl EarlyStopping {
+    /// Ends training after so many epochs in a row without a new lowest validation loss.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn new(patience: usize) -> Result<Self, Error> {
+        if patience == 0 { Err(Error::argument("patience", "at least 1", 0)) } else { Ok(Self { patience }) }
+    }
+
+    /// The epoch with the lowest validation loss, the first of equals, counted from 1.
+    fn best_epoch(history: &History) -> Option<usize> {
+        let losses = history.epochs.iter().filter_map(|r| Some((r.epoch, r.validation_loss?)));
+        losses.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(epoch, _)| epoch)
+    }
+
+    /// Whether the best epoch is so long ago.
+    pub(crate) fn is_over(&self, history: &History) -> bool {
+        let last = history.epochs.last().map_or(0, |record| record.epoch);
+        Self::best_epoch(history).is_some_and(|best| last >= best + self.patience)
+    }
+}
+
+/// The parameters and buffers of a model after its best epoch.
+#[derive(Debug, Default)]
+pub(crate) struct Best<F: Scalar> {
+    values: Vec<Tensor<F>>,
+    epoch: Option<usize>,
+}
+
+impl<F: Scalar> Best<F> {
+    /// Remembers the model if its last epoch was the best so far.
+    pub(crate) fn look(&mut self, model: &Model<F>, history: &History) {
+        let last = history.epochs.last().map(|record| record.epoch);
+        if last.is_none() || last != EarlyStopping::best_epoch(history) {
+            return;
+        }
+        self.epoch = last;
+        let mut i = 0;
+        model.visit(&mut |slot| {
+            self.values.resize_with(self.values.len().max(i + 1), Tensor::default);
+            self.values[i].copy_from(slot.value());
+            i += 1;
+        });
+    }
+
+    /// Gives the model what was remembered, and returns of which epoch it is.
+    pub(crate) fn restore(&self, model: &mut Model<F>) -> Option<usize> {
+        let mut values = self.values.iter();
+        model.visit_mut(&mut |mut slot| {
+            if let Some(value) = values.next() {
+                slot.value_mut().copy_from(value);
+            }
+        });
+        self.epoch
+    }
+}

@@ -1,0 +1,212 @@
+//! Schedules: the learning rate over the course of training.
+
+use crate::error::Error;
+use crate::optim::above_zero;
+use crate::train::History;
+
+/// How the learning rate changes: a factor of the optimizer's own rate, from the epoch or the step alone, or
+/// (on a plateau) from the history. Nothing is stored, so a resumed run goes on as if it had never stopped.
+///
+/// ```
+/// use backstitch_core::{History, optim::Schedule};
+/// let schedule = Schedule::cosine(100)?.warm_up(10);
+/// let at = |step| schedule.factor(step, 1, &History::default());
+/// assert_eq!(at(0), 0.1);
+/// assert_eq!(at(10), 1.0);
+/// assert!(at(99) < 0.01);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    shape: Shape,
+    warm_up: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Shape {
+    Constant,
+    Step { epochs: usize, factor: f64 },
+    Cosine { steps: u64 },
+    OneCycle { steps: u64, rise: f64, start: f64, end: f64 },
+    Plateau { patience: usize, factor: f64 },
+}
+
+impl Schedule {
+    fn of(shape: Shape) -> Self {
+        Self { shape, warm_up: 0 }
+    }
+
+    /// The optimizer's own rate throughout.
+    pub fn constant() -> Self {
+        Self::of(Shape::Constant)
+    }
+
+    /// Times `factor` after every `epochs` epochs.
+    ///
+    /// # Errors
+    /// If `epochs` is 0, or the factor not above 0 and finite.
+    pub fn step(epochs: usize, factor: f64) -> Result<Self, Error> {
+        if epochs == 0 {
+            return Err(Error::argument("epochs", "at least 1", 0));
+        }
+        Ok(Self::of(Shape::Step { epochs, factor: above_zero("factor", factor)? }))
+    }
+
+    /// Half a cosine from 1 to 0 over so many steps (Loshchilov and Hutter 2017, equation 5, without restarts).
+    ///
+    /// # Errors
+    /// If there are no steps.
+    pub fn cosine(steps: u64) -> Result<Self, Error> {
+        at_least_one(steps)?;
+        Ok(Self::of(Shape::Cosine { steps }))
+    }
+
+    /// Up from 1/25 to 1 over the first 30 per cent of so many steps, and down to almost 0, both along a cosine
+    /// (Smith and Topin 2018, with PyTorch's numbers: the optimizer's rate is the highest).
+    ///
+    /// # Errors
+    /// If there are no steps.
+    pub fn one_cycle(steps: u64) -> Result<Self, Error> {
+        at_least_one(steps)?;
+        Ok(Self::of(Shape::OneCycle { steps, rise: 0.3, start: 1.0 / 25.0, end: 1.0 / 25e4 }))
+    }
+
+    /// Times `factor` whenever the validation loss (the training loss, where there is no validation) has not
+    /// fallen below its lowest for more than `patience` epochs, as PyTorch's with threshold 0.
+    ///
+    /// # Errors
+    /// If the factor is not in (0, 1).
+    pub fn on_plateau(patience: usize, factor: f64) -> Result<Self, Error> {
+        if factor > 0.0 && factor < 1.0 {
+            Ok(Self::of(Shape::Plateau { patience, factor }))
+        } else {
+            Err(Error::argument("factor", "a number above 0 and below 1", factor))
+        }
+    }
+
+    /// Rises evenly to the schedule's rate over the first `steps` steps.
+    #[must_use]
+    pub fn warm_up(mut self, steps: u64) -> Self {
+        self.warm_up = steps;
+        self
+    }
+
+    /// What the optimizer's own rate is multiplied by at a step, counted from 0, of an epoch, counted from 1,
+    /// with the history of the epochs before.
+    pub fn factor(&self, step: u64, epoch: usize, history: &History) -> f64 {
+        let warm = if step < self.warm_up { (step + 1) as f64 / self.warm_up as f64 } else { 1.0 };
+        warm * match self.shape {
+            Shape::Constant => 1.0,
+            Shape::Step { epochs, factor } => factor.powi(((epoch - 1) / epochs) as i32),
+            Shape::Cosine { steps } => between(1.0, 0.0, step as f64 / steps as f64),
+            Shape::OneCycle { steps, rise, start, end } => {
+                let last = (steps - 1) as f64;
+                let top = (rise * steps as f64 - 1.0).max(0.0);
+                let step = step as f64;
+                if step < top {
+                    between(start, 1.0, step / top)
+                } else {
+                    between(1.0, end, (step - top) / (last - top).max(1.0))
+                }
+            }
+            Shape::Plateau { patience, factor } => factor.powi(reductions(history, patience)),
+        }
+    }
+}
+
+fn at_least_one(steps: u64) -> Result<(), Error> {
+    if steps == 0 { Err(Error::argument("steps", "at least 1", 0)) } else { Ok(()) }
+}
+
+/// Along half a cosine, `from` at 0 and `to` at 1 and beyond.
+fn between(from: f64, to: f64, share: f64) -> f64 {
+    to + (from - to) * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos()) / 2.0
+}
+
+/// How often the loss has stayed above its lowest for more than `patience` epochs.
+fn reductions(history: &History, patience: usize) -> i32 {
+    let (mut lowest, mut waited, mut count) = (f64::INFINITY, 0, 0);
+    for record in &history.epochs {
+        let loss = record.validation_loss.unwrap_or(record.train_loss);
+        if loss < lowest {
+            (lowest, waited) = (loss, 0);
+        } else {
+            waited += 1;
+        }
+        if waited > patience {
+            (waited, count) = (0, count + 1);
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::EpochRecord;
+
+    fn history(losses: &[f64]) -> History {
+        let record = |(i, &loss)| EpochRecord {
+            epoch: i + 1,
+            train_loss: loss,
+            penalty: 0.0,
+            train_accuracy: 0.5,
+            validation_loss: Some(loss),
+            validation_accuracy: None,
+        };
+        History { epochs: losses.iter().enumerate().map(record).collect(), restored: None }
+    }
+
+    #[test]
+    fn each_schedule_has_its_shape() {
+        let none = History::default();
+        let step = Schedule::step(3, 0.5).unwrap();
+        assert_eq!([1, 3, 4, 7].map(|epoch| step.factor(0, epoch, &none)), [1.0, 1.0, 0.5, 0.25]);
+        let cosine = Schedule::cosine(10).unwrap();
+        assert_eq!(cosine.factor(0, 1, &none), 1.0);
+        assert!((cosine.factor(5, 1, &none) - 0.5).abs() < 1e-12);
+        assert!(cosine.factor(10, 1, &none).abs() < 1e-12 && cosine.factor(20, 1, &none).abs() < 1e-12);
+        let warm = Schedule::constant().warm_up(4);
+        assert_eq!([0, 1, 3, 4].map(|at| warm.factor(at, 1, &none)), [0.25, 0.5, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn one_cycle_is_that_of_pytorch() {
+        // torch.optim.lr_scheduler.OneCycleLR(SGD([p], lr=1), max_lr=1, total_steps=10), PyTorch 2.15.
+        let expected = [
+            0.04,
+            0.52,
+            1.0,
+            0.950484632,
+            0.811745654,
+            0.611262022,
+            0.388741978,
+            0.188258346,
+            0.049519368,
+            4e-6,
+        ];
+        let schedule = Schedule::one_cycle(10).unwrap();
+        for (step, expected) in expected.into_iter().enumerate() {
+            let factor = schedule.factor(step as u64, 1, &History::default());
+            assert!((factor - expected).abs() < 1e-8, "step {step}: {factor} {expected}");
+        }
+    }
+
+    #[test]
+    fn the_rate_falls_where_the_loss_does_not() {
+        let plateau = Schedule::on_plateau(2, 0.1).unwrap();
+        let at = |losses: &[f64]| plateau.factor(0, 1, &history(losses));
+        assert_eq!(at(&[3.0, 2.0, 2.5, 2.5]), 1.0);
+        assert_eq!(at(&[3.0, 2.0, 2.5, 2.5, 2.1]), 0.1);
+        assert_eq!(at(&[3.0, 2.0, 2.5, 2.5, 2.1, 1.9, 1.8]), 0.1);
+        assert!((at(&[1.0; 7]) - 0.01).abs() < 1e-15);
+    }
+
+    #[test]
+    fn impossible_schedules_are_refused() {
+        assert!(Schedule::step(0, 0.5).is_err());
+        assert!(Schedule::step(3, 0.0).is_err());
+        assert!(Schedule::cosine(0).is_err());
+        assert!(Schedule::on_plateau(2, 1.0).is_err());
+    }
+}
