@@ -12,7 +12,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::kernels::elementwise::{add_rows, update_with};
-use crate::kernels::gemm::{self, Matrix};
+use crate::kernels::gemm::{self, Matrix, Tap, WindowRows};
 use crate::kernels::im2col::{SHORT, Strips, col2im, im2col, run_length, strip_length, with_strips};
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
@@ -28,9 +28,10 @@ enum Algorithm {
     /// So few windows that the kernel is most of what is read: all of them are copied, and the product is
     /// cut along the kernel.
     FewWindows,
-    /// Short runs are copied: im2col, some rows of output at a time.
-    Copied,
-    /// Long runs are read where they lie.
+    /// Windows are read where they lie, some rows of output at a time; but for the weight gradient, which reads across
+    /// them, short runs are copied: im2col.
+    ShortRuns,
+    /// Windows are read where they lie.
     InPlace,
 }
 
@@ -54,7 +55,7 @@ fn choose(windows: &Windows, maps: usize) -> Algorithm {
     } else if maps * windows.positions() < FEW {
         Algorithm::FewWindows
     } else if run_length(windows) < LONG_RUN {
-        Algorithm::Copied
+        Algorithm::ShortRuns
     } else {
         Algorithm::InPlace
     }
@@ -82,11 +83,11 @@ pub fn forward<F: Scalar>(
             gemm::multiply(columns, weights, Accumulate::Overwrite, y);
             finish(y);
         }),
-        algorithm => {
+        Algorithm::ShortRuns | Algorithm::InPlace => {
             let rows = maps * windows.out_height;
             let piece = piece_of(rows, windows, filters);
-            get_ready::<F>(windows, piece, algorithm);
-            let call = Forward { x, windows, weights, algorithm, finish: &finish };
+            get_ready::<F>(windows, piece, 0);
+            let call = Forward { x, windows, weights, finish: &finish };
             forward_rows(&call, 0..rows, piece, y);
         }
     }
@@ -99,9 +100,7 @@ fn piece_of(rows: usize, windows: &Windows, filters: usize) -> usize {
     if work > SPLIT_ABOVE { at_a_time.min(rows.div_ceil(2)) } else { at_a_time }
 }
 
-fn get_ready<F: Scalar>(windows: &Windows, rows: usize, algorithm: Algorithm) {
-    let columns =
-        if algorithm == Algorithm::Copied { rows * windows.out_width * windows.window() + SHORT } else { 0 };
+fn get_ready<F: Scalar>(windows: &Windows, rows: usize, columns: usize) {
     ready::<F>(&[(Purpose::Strips, strip_length(windows, rows)), (Purpose::Columns, columns)]);
     tile::get_ready::<F>();
 }
@@ -110,7 +109,6 @@ struct Forward<'a, F, Finish> {
     x: &'a [F],
     windows: &'a Windows,
     weights: Matrix<'a, F>,
-    algorithm: Algorithm,
     finish: &'a Finish,
 }
 
@@ -129,26 +127,17 @@ fn forward_rows<F: Scalar, Finish: Fn(&mut [F]) + Sync>(
         );
         return;
     }
-    let Forward { x, windows, weights, algorithm, finish } = call;
+    let Forward { x, windows, weights, finish } = call;
     with_strips(x, windows, rows, |strips| {
-        if *algorithm == Algorithm::Copied {
-            with_columns(strips, windows, |columns| {
-                tile::multiply(columns, *weights, Accumulate::Overwrite, y);
-            });
-            return;
-        }
-        for tap in strips.taps(windows) {
-            let part = Matrix::at_places(&strips.data[tap.shift..], strips.places, tap.run);
-            let how = if tap.from == 0 { Accumulate::Overwrite } else { Accumulate::Add };
-            tile::multiply(part, weights.rows(tap.from, tap.from + tap.run), how, y);
-        }
+        let rows = Matrix::of_windows(strips.data, strips.rows);
+        tile::multiply(rows, *weights, Accumulate::Overwrite, y);
     });
     finish(y);
 }
 
 /// The windows of some strips side by side.
 fn with_columns<F: Scalar>(strips: Strips<'_, F>, windows: &Windows, work: impl FnOnce(Matrix<'_, F>)) {
-    let (rows, width) = (strips.places.len(), windows.window());
+    let (rows, width) = (strips.rows.places.len(), windows.window());
     let mut scratch = Scratch::take(Purpose::Columns);
     let columns = scratch.first(rows * width + SHORT);
     im2col(strips, windows, columns);
@@ -172,10 +161,10 @@ pub fn weight_gradient<F: Scalar>(x: &[F], windows: &Windows, dz: &[F], how: Acc
         Algorithm::FewWindows => {
             with_all_columns(x, windows, maps, |columns| gemm::multiply(columns.t(), dz, how, gradient));
         }
-        Algorithm::Copied => summed_weight_gradient(x, windows, dz, how, gradient),
+        Algorithm::ShortRuns => summed_weight_gradient(x, windows, dz, how, gradient),
         Algorithm::InPlace => {
             let rows = AT_A_TIME.div_ceil(windows.out_width);
-            get_ready::<F>(windows, rows, Algorithm::InPlace);
+            get_ready::<F>(windows, rows, 0);
             // Every piece copies the padding anew: with many filters that is little beside the product.
             let pieces = (filters / 16).next_power_of_two().clamp(2, 16);
             let piece = windows.window().div_ceil(pieces).max(16);
@@ -206,13 +195,13 @@ impl<F: Scalar> WeightGradient<'_, F> {
             let dz = dz.rows(from * windows.out_width, to * windows.out_width);
             let how = if from == 0 { how } else { Accumulate::Add };
             with_strips(x, windows, from..to, |strips| {
-                for tap in strips.taps(windows) {
+                for tap in strips.rows.taps {
                     let (begin, end) = (tap.from.max(first), (tap.from + tap.run).min(last));
                     if begin < end {
-                        let data = &strips.data[tap.shift + begin - tap.from..];
                         let part = &mut part[(begin - first) * filters..(end - first) * filters];
-                        let columns = Matrix::at_places(data, strips.places, end - begin);
-                        tile::multiply(columns.t(), dz, how, part);
+                        let tap = Tap { shift: tap.shift + begin - tap.from, from: 0, run: end - begin };
+                        let rows = WindowRows { taps: &[tap], ..strips.rows };
+                        tile::multiply(Matrix::of_windows(strips.data, rows).t(), dz, how, part);
                     }
                 }
             });
@@ -230,7 +219,7 @@ fn summed_weight_gradient<F: Scalar>(
 ) {
     let all = dz.rows / windows.out_width;
     let at_a_time = AT_A_TIME.div_ceil(windows.out_width);
-    get_ready::<F>(windows, at_a_time, Algorithm::Copied);
+    get_ready::<F>(windows, at_a_time, at_a_time * windows.out_width * windows.window() + SHORT);
     let mut scratch = Scratch::take(Purpose::Shared);
     let sums = scratch.first(SUMS * gradient.len());
     sums.par_chunks_mut(gradient.len()).enumerate().for_each(|(i, sum)| {

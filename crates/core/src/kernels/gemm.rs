@@ -21,8 +21,26 @@ pub struct Matrix<'a, F> {
     /// Distance between neighbours in a column (row-major), or in a row (transposed).
     pub(super) stride: usize,
     pub(super) transposed: bool,
-    /// Where each row begins (column, where transposed), if they are not evenly spaced.
-    places: Option<&'a [usize]>,
+    /// Where its rows are (columns, where transposed), if they are not evenly spaced.
+    windows: Option<WindowRows<'a>>,
+}
+
+/// The rows of a matrix that lie anywhere, and in parts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WindowRows<'a> {
+    /// Where each row begins.
+    pub(super) places: &'a [usize],
+    /// The parts of every row.
+    pub(super) taps: &'a [Tap],
+}
+
+/// A part of every row that lies side by side: `run` numbers, `shift` after the row's beginning, which are those
+/// from `from` on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tap {
+    pub(super) shift: usize,
+    pub(super) from: usize,
+    pub(super) run: usize,
 }
 
 impl<'a, F: Scalar> Matrix<'a, F> {
@@ -33,23 +51,38 @@ impl<'a, F: Scalar> Matrix<'a, F> {
     /// caller's input.
     pub fn new(data: &'a [F], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix over other data");
-        Self { data, rows, columns, stride: columns, transposed: false, places: None }
+        Self { data, rows, columns, stride: columns, transposed: false, windows: None }
     }
 
-    /// The matrix whose rows begin at these places of `data`, and may overlap.
-    pub(super) fn at_places(data: &'a [F], places: &'a [usize], columns: usize) -> Self {
-        Self { data, rows: places.len(), columns, stride: 0, transposed: false, places: Some(places) }
+    /// The matrix whose rows begin at these places of `data`, lie there in parts, and may overlap.
+    pub(super) fn of_windows(data: &'a [F], windows: WindowRows<'a>) -> Self {
+        let columns = windows.taps.iter().map(|tap| tap.run).sum();
+        let rows = windows.places.len();
+        Self { data, rows, columns, stride: 0, transposed: false, windows: Some(windows) }
     }
 
-    /// The places of its rows (columns, where transposed), if they are not evenly spaced.
-    pub(super) fn places(&self) -> Option<&'a [usize]> {
-        self.places
+    /// Where its rows are (columns, where transposed), if they are not evenly spaced.
+    pub(super) fn windows(&self) -> Option<WindowRows<'a>> {
+        self.windows
     }
 
-    /// Where row `i` begins (column, where transposed).
+    /// Where row `i` begins (column, where transposed); of windows, which must be in one part.
     #[inline(always)]
     pub(super) fn place(&self, i: usize) -> usize {
-        self.places.map_or(i * self.stride, |places| places[i])
+        self.windows.map_or(i * self.stride, |windows| windows.places[i] + windows.taps[0].shift)
+    }
+
+    /// The last column of a block of at most `depth` columns from `from` on: windows are not cut within a part.
+    pub(super) fn block_end(&self, from: usize, depth: usize) -> usize {
+        let end = (from + depth).min(self.columns);
+        match self.windows {
+            Some(WindowRows { taps, .. }) if !self.transposed => {
+                let first = taps[0].from;
+                let ends = taps.iter().map(|tap| tap.from + tap.run - first);
+                ends.take_while(|&tap_end| tap_end <= end).last().unwrap_or(end)
+            }
+            _ => end,
+        }
     }
 
     /// The transpose, without moving anything.
@@ -61,8 +94,16 @@ impl<'a, F: Scalar> Matrix<'a, F> {
     /// The rows from `from` up to `to`.
     pub(crate) fn rows(self, from: usize, to: usize) -> Self {
         let rows = to - from;
-        match self.places {
-            Some(places) if !self.transposed => Self { places: Some(&places[from..to]), rows, ..self },
+        match self.windows {
+            Some(WindowRows { places, taps }) if !self.transposed => {
+                Self { windows: Some(WindowRows { places: &places[from..to], taps }), rows, ..self }
+            }
+            // The columns of windows, from the beginning of one part to that of another.
+            Some(WindowRows { places, taps }) if taps.len() > 1 => {
+                let part = |column| taps.partition_point(|tap| tap.from < taps[0].from + column);
+                let taps = &taps[part(from)..part(to)];
+                Self { windows: Some(WindowRows { places, taps }), rows, ..self }
+            }
             _ => {
                 let start = if self.transposed { from } else { from * self.stride };
                 Self { data: &self.data[start.min(self.data.len())..], rows, ..self }
@@ -78,7 +119,7 @@ impl<'a, F: Scalar> Matrix<'a, F> {
     /// One element.
     pub fn at(&self, row: usize, column: usize) -> F {
         let (outer, inner) = if self.transposed { (column, row) } else { (row, column) };
-        self.data[self.place(outer) + inner]
+        self.data[outer * self.stride + inner]
     }
 }
 

@@ -9,6 +9,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::kernels::elementwise::vectorised;
+use crate::kernels::gemm::{Tap, WindowRows};
+use crate::kernels::tile::DEPTH;
 use crate::kernels::window::Windows;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch};
@@ -16,26 +18,18 @@ use crate::scratch::{Purpose, Scratch};
 /// Numbers that are copied at once where runs are shorter: what is too much is overwritten by the next.
 pub(super) const SHORT: usize = 16;
 
-thread_local!(static PLACES: Cell<Vec<usize>> = const { Cell::new(Vec::new()) });
+thread_local! {
+    static PLACES: Cell<Vec<usize>> = const { Cell::new(Vec::new()) };
+    static TAPS: Cell<Vec<Tap>> = const { Cell::new(Vec::new()) };
+}
 
 /// The windows of some rows of output, in maps that have their padding around them.
 #[derive(Clone, Copy)]
 pub(super) struct Strips<'a, F> {
     /// The maps.
     pub(super) data: &'a [F],
-    /// Where each window begins.
-    pub(super) places: &'a [usize],
-    /// Numbers in a row of the maps.
-    row: usize,
-}
-
-/// A part of every window that lies side by side: `run` numbers, `shift` after the window's beginning,
-/// which meet the kernel's weights from row `from` on.
-#[derive(Clone, Copy)]
-pub(super) struct Tap {
-    pub(super) shift: usize,
-    pub(super) from: usize,
-    pub(super) run: usize,
+    /// Where each window lies: its parts in the order of the kernel's weights.
+    pub(super) rows: WindowRows<'a>,
 }
 
 /// Numbers of a window that lie side by side.
@@ -43,18 +37,18 @@ pub(super) fn run_length(windows: &Windows) -> usize {
     if windows.dilation.width == 1 { windows.kernel.width * windows.channels } else { windows.channels }
 }
 
-impl<F> Strips<'_, F> {
-    /// The parts of a window, in the order of the kernel's weights.
-    pub(super) fn taps(&self, windows: &Windows) -> impl Iterator<Item = Tap> + use<F> {
-        let Windows { kernel, dilation, channels, .. } = *windows;
-        let run = run_length(windows);
-        let across = kernel.width * channels / run;
-        let row = self.row;
-        (0..kernel.height * across).map(move |i| Tap {
-            shift: i / across * dilation.height * row + i % across * dilation.width * channels,
-            from: i * run,
-            run,
-        })
+/// Lists the parts of a window, in maps with rows of `row` numbers; none longer than a product takes at a time.
+fn list_taps(windows: &Windows, row: usize, taps: &mut Vec<Tap>) {
+    let Windows { kernel, dilation, channels, .. } = *windows;
+    let run = run_length(windows);
+    let across = kernel.width * channels / run;
+    taps.clear();
+    for i in 0..kernel.height * across {
+        let shift = i / across * dilation.height * row + i % across * dilation.width * channels;
+        for begin in (0..run).step_by(DEPTH) {
+            let part = (run - begin).min(DEPTH);
+            taps.push(Tap { shift: shift + begin, from: i * run + begin, run: part });
+        }
     }
 }
 
@@ -77,7 +71,7 @@ pub(super) fn with_strips<F: Scalar, R>(
     rows: Range<usize>,
     work: impl FnOnce(Strips<'_, F>) -> R,
 ) -> R {
-    let mut places = PLACES.take();
+    let (mut places, mut taps) = (PLACES.take(), TAPS.take());
     places.clear();
     let mut scratch = Scratch::take(Purpose::Strips);
     let result = if windows.all_inside() {
@@ -87,14 +81,17 @@ pub(super) fn with_strips<F: Scalar, R>(
             let begin = map * windows.map() + row_of_output * windows.stride.height * row;
             push_row(&mut places, begin, windows);
         }
-        work(Strips { data: x, places: &places, row })
+        list_taps(windows, row, &mut taps);
+        work(Strips { data: x, rows: WindowRows { places: &places, taps: &taps } })
     } else {
         let row = windows.covered().width * windows.channels;
         let buffer = scratch.first(strip_length(windows, rows.len()));
         copy_strips(x, windows, rows, buffer, &mut places);
-        work(Strips { data: buffer, places: &places, row })
+        list_taps(windows, row, &mut taps);
+        work(Strips { data: buffer, rows: WindowRows { places: &places, taps: &taps } })
     };
     PLACES.set(places);
+    TAPS.set(taps);
     result
 }
 
@@ -151,8 +148,8 @@ pub(super) fn im2col<F: Scalar>(strips: Strips<'_, F>, windows: &Windows, column
     vectorised(
         #[inline(always)]
         || {
-            for (i, &place) in strips.places.iter().enumerate() {
-                for tap in strips.taps(windows) {
+            for (i, &place) in strips.rows.places.iter().enumerate() {
+                for tap in strips.rows.taps {
                     let to = &mut columns[i * width + tap.from..];
                     let from = &strips.data[place + tap.shift..];
                     if short && from.len() >= SHORT {

@@ -1,6 +1,6 @@
 //! The factors of a matrix product, copied into the order in which its tiles read them.
 
-use crate::kernels::gemm::Matrix;
+use crate::kernels::gemm::{Matrix, WindowRows};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
@@ -127,8 +127,8 @@ impl<'a, F: Scalar> RightBlock<'a, F> {
 pub(super) enum Left<'a, F> {
     /// Each row is contiguous.
     Rows(&'a [F], usize),
-    /// Each row is contiguous, and they begin anywhere.
-    Places(&'a [F], &'a [usize]),
+    /// Rows lie anywhere, in parts that are contiguous.
+    Windows(&'a [F], WindowRows<'a>),
     /// Each column is contiguous.
     Columns(&'a [F], usize),
 }
@@ -139,7 +139,9 @@ impl<F> Left<'_, F> {
     pub(super) fn below(self, rows: usize) -> Self {
         match self {
             Self::Rows(data, stride) => Self::Rows(&data[rows * stride..], stride),
-            Self::Places(data, places) => Self::Places(data, &places[rows..]),
+            Self::Windows(data, WindowRows { places, taps }) => {
+                Self::Windows(data, WindowRows { places: &places[rows..], taps })
+            }
             Self::Columns(data, stride) => Self::Columns(&data[rows..], stride),
         }
     }
@@ -171,27 +173,33 @@ pub(super) fn copy_left<'a, F: Scalar, const ROWS: usize>(
     a: Matrix<'a, F>,
     scratch: &'a mut Scratch<F>,
 ) -> LeftBlock<'a, F> {
-    match (a.transposed, a.places(), a.columns > COPY_LEFT_ABOVE) {
+    match (a.transposed, a.windows(), a.columns > COPY_LEFT_ABOVE) {
         (true, None, true) | (true, Some(_), _) => {
             let buffer = scratch.first(a.rows.next_multiple_of(ROWS) * a.columns);
             copy_columns::<F, ROWS>(a, buffer);
             LeftBlock::Tiles(buffer, a.columns, ROWS)
         }
         (true, None, false) => LeftBlock::Whole(Left::Columns(a.data, a.stride)),
-        (false, Some(places), _) => LeftBlock::Whole(Left::Places(a.data, places)),
+        (false, Some(windows), _) => LeftBlock::Whole(Left::Windows(a.data, windows)),
         (false, None, _) => LeftBlock::Whole(Left::Rows(a.data, a.stride)),
     }
 }
 
+/// Columns that are copied together, to every tile: so many rows of them stay in the first-level cache.
+const COLUMNS_IN_CACHE: usize = 16;
+
 fn copy_columns<F: Scalar, const ROWS: usize>(a: Matrix<'_, F>, buffer: &mut [F]) {
-    for (i, tile) in buffer.chunks_exact_mut(ROWS * a.columns).enumerate() {
-        let rows = ROWS.min(a.rows - i * ROWS);
-        for (k, column) in tile.chunks_exact_mut(ROWS).enumerate() {
-            let from = &a.data[a.place(k) + i * ROWS..][..rows];
-            if rows == ROWS {
-                column.copy_from_slice(&from[..ROWS]);
-            } else {
-                column[..rows].copy_from_slice(from);
+    for first in (0..a.columns).step_by(COLUMNS_IN_CACHE) {
+        let last = (first + COLUMNS_IN_CACHE).min(a.columns);
+        for (i, tile) in buffer.chunks_exact_mut(ROWS * a.columns).enumerate() {
+            let rows = ROWS.min(a.rows - i * ROWS);
+            for (k, column) in (first..last).zip(tile[first * ROWS..].chunks_exact_mut(ROWS)) {
+                let from = &a.data[a.place(k) + i * ROWS..][..rows];
+                if rows == ROWS {
+                    column.copy_from_slice(&from[..ROWS]);
+                } else {
+                    column[..rows].copy_from_slice(from);
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ use std::hint::black_box;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::kernels::gemm::Matrix;
+use crate::kernels::gemm::{Matrix, WindowRows};
 use crate::kernels::pack::{Left, LeftBlock, PanelSize, Right, copy_left, copy_right, panels};
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
@@ -30,7 +30,7 @@ const MOST_VECTORS: usize = 3;
 /// worked through at a time.
 const MOST_ROWS: usize = 8;
 const COLUMNS: usize = 24 * MOST_LANES;
-const DEPTH: usize = 512;
+pub(super) const DEPTH: usize = 512;
 const ROWS_AT_A_TIME: usize = 128;
 /// Steps for which the place of every row is looked up once.
 const STEPS: usize = 16;
@@ -79,8 +79,11 @@ impl<F: Scalar> Product<'_, F> {
         let width = vectors.div_ceil(b.columns.div_ceil(COLUMNS)) * lanes;
         for left_edge in (0..b.columns).step_by(width) {
             let columns = left_edge..(left_edge + width).min(b.columns);
-            for from in (0..a.columns).step_by(DEPTH) {
-                let to = (from + DEPTH).min(a.columns);
+            let mut next = 0;
+            while next < a.columns {
+                let from = next;
+                let to = a.block_end(from, DEPTH);
+                next = to;
                 let how = if from == 0 { how } else { Accumulate::Add };
                 let b = b.columns(columns.start, columns.end).rows(from, to);
                 let part = Part { from: left_edge, width: b.columns, stride: self.b.columns, how };
@@ -217,10 +220,7 @@ fn tile<S: Simd, F: Scalar, const R: usize, const V: usize>(
             let rows = std::array::from_fn(|r| &data[r * stride..][..depth]);
             sums_of_rows::<S, F, R, V>(simd, rows, right)
         }
-        Left::Places(data, places) => {
-            let rows = std::array::from_fn(|r| &data[places[r]..][..depth]);
-            sums_of_rows::<S, F, R, V>(simd, rows, right)
-        }
+        Left::Windows(data, windows) => sums_of_windows::<S, F, R, V>(simd, data, windows, right),
         Left::Columns(data, stride) => sums_of_columns::<S, F, R, V>(simd, depth, data, stride, right),
     };
     for (row, sums) in c.chunks_mut(part.stride).zip(&sums) {
@@ -261,6 +261,27 @@ fn sums_of_rows<S: Simd, F: Scalar, const R: usize, const V: usize>(
     }
     for k in 0..chunks[0].1.len() {
         step(simd, &mut sums, right, whole * STEPS + k, |r| chunks[r].1[k]);
+    }
+    std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
+}
+
+/// The sums of a tile whose rows lie anywhere, in parts: they stay in registers from one part to the next.
+#[inline(always)]
+fn sums_of_windows<S: Simd, F: Scalar, const R: usize, const V: usize>(
+    simd: S,
+    data: &[F],
+    windows: WindowRows<'_>,
+    right: Right<'_, F>,
+) -> Sums<F::Vector<S>, R, V> {
+    let mut sums = [[F::splat(simd, F::zero()); V]; R];
+    let places: [usize; R] = std::array::from_fn(|r| windows.places[r]);
+    let mut right = right;
+    for tap in windows.taps {
+        let rows: [&[F]; R] = std::array::from_fn(|r| &data[places[r] + tap.shift..][..tap.run]);
+        for k in 0..tap.run {
+            step(simd, &mut sums, right, k, |r| rows[r][k]);
+        }
+        right.data = &right.data[(tap.run * right.stride).min(right.data.len())..];
     }
     std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
 }
