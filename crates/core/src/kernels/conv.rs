@@ -41,6 +41,8 @@ const LONG_RUN: usize = 40;
 const FEW: usize = 96;
 /// Windows that are worked off at a time.
 const AT_A_TIME: usize = 512;
+/// The same for weight gradients, which read across them: so many stay in the first-level cache.
+const ACROSS_AT_A_TIME: usize = 256;
 /// Below this many multiply-adds one thread is faster than two.
 const SPLIT_ABOVE: usize = 512 * 1024;
 /// Pieces of a weight gradient that is a sum over windows.
@@ -163,7 +165,7 @@ pub fn weight_gradient<F: Scalar>(x: &[F], windows: &Windows, dz: &[F], how: Acc
         }
         Algorithm::ShortRuns => summed_weight_gradient(x, windows, dz, how, gradient),
         Algorithm::InPlace => {
-            let rows = AT_A_TIME.div_ceil(windows.out_width);
+            let rows = ACROSS_AT_A_TIME.div_ceil(windows.out_width);
             get_ready::<F>(windows, rows, 0);
             // Every piece copies the padding anew: with many filters that is little beside the product.
             let pieces = (filters / 16).next_power_of_two().clamp(2, 16);

@@ -129,6 +129,8 @@ pub(super) enum Left<'a, F> {
     Rows(&'a [F], usize),
     /// Rows lie anywhere, in parts that are contiguous.
     Windows(&'a [F], WindowRows<'a>),
+    /// Each column is contiguous, and they begin anywhere.
+    WindowColumns(&'a [F], &'a [usize]),
     /// Each column is contiguous.
     Columns(&'a [F], usize),
 }
@@ -142,6 +144,7 @@ impl<F> Left<'_, F> {
             Self::Windows(data, WindowRows { places, taps }) => {
                 Self::Windows(data, WindowRows { places: &places[rows..], taps })
             }
+            Self::WindowColumns(data, places) => Self::WindowColumns(&data[rows..], places),
             Self::Columns(data, stride) => Self::Columns(&data[rows..], stride),
         }
     }
@@ -174,10 +177,13 @@ pub(super) fn copy_left<'a, F: Scalar, const ROWS: usize>(
     scratch: &'a mut Scratch<F>,
 ) -> LeftBlock<'a, F> {
     match (a.transposed, a.windows(), a.columns > COPY_LEFT_ABOVE) {
-        (true, None, true) | (true, Some(_), _) => {
+        (true, None, true) => {
             let buffer = scratch.first(a.rows.next_multiple_of(ROWS) * a.columns);
             copy_columns::<F, ROWS>(a, buffer);
             LeftBlock::Tiles(buffer, a.columns, ROWS)
+        }
+        (true, Some(windows), _) => {
+            LeftBlock::Whole(Left::WindowColumns(&a.data[windows.taps[0].shift..], windows.places))
         }
         (true, None, false) => LeftBlock::Whole(Left::Columns(a.data, a.stride)),
         (false, Some(windows), _) => LeftBlock::Whole(Left::Windows(a.data, windows)),

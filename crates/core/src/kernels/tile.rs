@@ -32,8 +32,6 @@ const MOST_ROWS: usize = 8;
 const COLUMNS: usize = 24 * MOST_LANES;
 pub(super) const DEPTH: usize = 512;
 const ROWS_AT_A_TIME: usize = 128;
-/// Steps for which the place of every row is looked up once.
-const STEPS: usize = 16;
 
 /// `c = a b` or `c += a b`, with `c` row-major.
 pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
@@ -216,10 +214,8 @@ fn tile<S: Simd, F: Scalar, const R: usize, const V: usize>(
 ) {
     let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
     let sums = match left {
-        Left::Rows(data, stride) => {
-            let rows = std::array::from_fn(|r| &data[r * stride..][..depth]);
-            sums_of_rows::<S, F, R, V>(simd, rows, right)
-        }
+        Left::Rows(data, stride) => sums_of_rows::<S, F, R, V>(simd, depth, data, stride, right),
+        Left::WindowColumns(data, places) => sums_of_window_columns::<S, F, R, V>(simd, data, places, right),
         Left::Windows(data, windows) => sums_of_windows::<S, F, R, V>(simd, data, windows, right),
         Left::Columns(data, stride) => sums_of_columns::<S, F, R, V>(simd, depth, data, stride, right),
     };
@@ -244,23 +240,19 @@ type Sums<V, const R: usize, const N: usize> = [[V; N]; R];
 #[inline(always)]
 fn sums_of_rows<S: Simd, F: Scalar, const R: usize, const V: usize>(
     simd: S,
-    rows: [&[F]; R],
+    depth: usize,
+    data: &[F],
+    stride: usize,
     right: Right<'_, F>,
 ) -> Sums<F::Vector<S>, R, V> {
     let mut sums = [[F::splat(simd, F::zero()); V]; R];
-    let chunks = rows.map(|row| row.as_chunks::<STEPS>());
-    let whole = chunks[0].0.len();
-    for i in 0..whole {
-        // Unknown to be evenly spaced, the rows get a pointer each; otherwise the compiler adds the
-        // distance up from row to row, needs all of them before the first product, and runs out of
-        // registers.
-        let a: [&[F; STEPS]; R] = black_box(std::array::from_fn(|r| &chunks[r].0[i]));
-        for k in 0..STEPS {
-            step(simd, &mut sums, right, i * STEPS + k, |r| a[r][k]);
-        }
-    }
-    for k in 0..chunks[0].1.len() {
-        step(simd, &mut sums, right, whole * STEPS + k, |r| chunks[r].1[k]);
+    // Unknown to be evenly spaced, the rows get a pointer each; otherwise the compiler adds the
+    // distance up from row to row, needs all of them before the first product, and runs out of
+    // registers.
+    let places: [usize; R] = black_box(std::array::from_fn(|r| r * stride));
+    let rows: [&[F]; R] = std::array::from_fn(|r| &data[places[r]..][..depth]);
+    for k in 0..depth {
+        step(simd, &mut sums, right, k, |r| rows[r][k]);
     }
     std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
 }
@@ -298,6 +290,22 @@ fn sums_of_columns<S: Simd, F: Scalar, const R: usize, const V: usize>(
     let mut sums = [[F::splat(simd, F::zero()); V]; R];
     for k in 0..depth {
         let column = &data[k * stride..][..R];
+        step(simd, &mut sums, right, k, |r| column[r]);
+    }
+    std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
+}
+
+/// The sums of a tile whose columns lie anywhere.
+#[inline(always)]
+fn sums_of_window_columns<S: Simd, F: Scalar, const R: usize, const V: usize>(
+    simd: S,
+    data: &[F],
+    places: &[usize],
+    right: Right<'_, F>,
+) -> Sums<F::Vector<S>, R, V> {
+    let mut sums = [[F::splat(simd, F::zero()); V]; R];
+    for (k, &place) in places.iter().enumerate() {
+        let column = &data[place..][..R];
         step(simd, &mut sums, right, k, |r| column[r]);
     }
     std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
