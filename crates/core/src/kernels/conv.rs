@@ -303,7 +303,7 @@ fn turn<F: Scalar>(kernel: &[F], windows: &Windows, filters: usize, turned: &mut
     let channels = windows.channels;
     let tap = channels * filters;
     let taps = turned.par_chunks_mut(tap).zip(kernel.par_chunks(tap).rev());
-    taps.for_each(|(to, from)| gemm::transpose(from, filters, to, channels));
+    taps.for_each(|(to, from)| gemm::transpose(from, filters, Accumulate::Overwrite, to, channels));
 }
 
 /// `sums[j] += sum over rows of rows[i, j]`, in pieces of rows that the threads share.

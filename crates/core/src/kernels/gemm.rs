@@ -4,6 +4,8 @@
 //! summed in the same order wherever it falls: so the result has the same bits on any number of
 //! threads.
 
+use rayon::prelude::*;
+
 use crate::kernels::elementwise::update_with;
 use crate::kernels::tile;
 use crate::param::Accumulate;
@@ -129,6 +131,8 @@ const SPLIT_ABOVE: usize = 512 * 1024;
 const PIECE: usize = 32 * 1024 * 1024;
 /// More pieces than any machine this is meant for has cores.
 const MOST_PIECES: usize = 32;
+/// Rows of a piece, where there are enough for more than two.
+const ROWS_A_PIECE: usize = 128;
 /// With fewer rows than this in the result, the factor `b` is most of what is read.
 const FEW_ROWS: usize = 96;
 
@@ -149,12 +153,15 @@ pub fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, 
     } else if work > SPLIT_ABOVE && a.rows < FEW_ROWS && !a.transposed {
         multiply_halves(a, b, how, c);
     } else {
-        multiply_rows(a, b, how, c, pieces(work));
+        multiply_rows(a, b, how, c, pieces(work, a.rows));
     }
 }
 
-fn pieces(work: usize) -> usize {
-    if work > SPLIT_ABOVE { (work / PIECE).next_power_of_two().clamp(2, MOST_PIECES) } else { 1 }
+/// Pieces of a product with so many rows: each copies the right factor for itself, and must have enough rows to
+/// be worth it.
+fn pieces(work: usize, rows: usize) -> usize {
+    let most = (rows / ROWS_A_PIECE).next_power_of_two().min(MOST_PIECES);
+    if work > SPLIT_ABOVE { (work / PIECE).next_power_of_two().min(most).max(2) } else { 1 }
 }
 
 /// The product in pieces of its rows, every split in two halves of which rayon may take the second
@@ -192,30 +199,28 @@ fn multiply_turned<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulat
     let (rows, columns) = (a.rows, b.columns);
     let mut scratch = Scratch::take(Purpose::Turned);
     let turned = scratch.first(c.len());
-    multiply_rows(b.t(), a.t(), Accumulate::Overwrite, turned, pieces(rows * a.columns * columns));
-    for (i, row) in c.chunks_exact_mut(columns.max(1)).enumerate() {
-        for (to, from) in row.iter_mut().zip(turned.chunks_exact(rows)) {
-            *to = if how == Accumulate::Add { *to + from[i] } else { from[i] };
-        }
-    }
+    multiply_rows(b.t(), a.t(), Accumulate::Overwrite, turned, pieces(rows * a.columns * columns, columns));
+    transpose(turned, rows, how, c, columns);
 }
 
-/// Numbers of a row that are moved at a time: those of as many rows stay in the first-level cache.
+/// Rows and columns that are moved at a time: so many of both stay in the first-level cache.
 const BLOCK: usize = 16;
 
-/// The transpose: `to[j, i] = from[i, j]`, with rows of `columns` and of `rows` numbers.
-pub(super) fn transpose<F: Scalar>(from: &[F], columns: usize, to: &mut [F], rows: usize) {
-    for left in (0..columns).step_by(BLOCK) {
-        let right = (left + BLOCK).min(columns);
-        for top in (0..rows).step_by(BLOCK) {
-            let bottom = (top + BLOCK).min(rows);
-            for j in left..right {
-                for i in top..bottom {
-                    to[j * rows + i] = from[i * columns + j];
+/// The transpose: `to[i, j] = from[j, i]` or `to[i, j] += from[j, i]`, where rows of `from` have `stride` numbers
+/// and rows of `to` have `columns`.
+pub(super) fn transpose<F: Scalar>(from: &[F], stride: usize, how: Accumulate, to: &mut [F], columns: usize) {
+    let blocks = to.par_chunks_mut(BLOCK * columns.max(1)).enumerate();
+    blocks.with_min_len(4).for_each(|(block, to)| {
+        for left in (0..columns).step_by(BLOCK) {
+            for (i, row) in to.chunks_exact_mut(columns).enumerate() {
+                let right = (left + BLOCK).min(columns);
+                for (j, to) in (left..right).zip(&mut row[left..right]) {
+                    let from = from[j * stride + block * BLOCK + i];
+                    *to = if how == Accumulate::Add { *to + from } else { from };
                 }
             }
         }
-    }
+    });
 }
 
 #[cfg(test)]
