@@ -1,12 +1,16 @@
 //! Forward values, gradients and optimizer steps agree with PyTorch's, stored in fixtures/pytorch
 //! by the scripts beside them.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 
 use backstitch::core::train::{self, Rules};
 use backstitch::prelude::*;
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::NpzReader;
+
+#[path = "common/pytorch_cases.rs"]
+mod cases;
 
 /// The largest relative difference that passes.
 const TOLERANCE: f32 = 1e-4;
@@ -21,6 +25,20 @@ impl Fixture {
 
     fn array(&mut self, name: &str) -> ArrayD<f32> {
         self.0.by_name::<OwnedRepr<f32>, IxDyn>(&format!("{name}.npy")).unwrap()
+    }
+
+    /// The arrays whose names begin so, by the rest of their names.
+    fn under(&mut self, prefix: &str) -> BTreeMap<String, Tensor> {
+        let names = self.0.names().unwrap();
+        let rest = |name: &String| Some(name.strip_prefix(prefix)?.trim_end_matches(".npy").to_owned());
+        let found: Vec<String> = names.iter().filter_map(rest).collect();
+        found
+            .into_iter()
+            .map(|name| {
+                let value = self.array(&format!("{prefix}{name}"));
+                (name, Tensor::from_array(&value).unwrap())
+            })
+            .collect()
     }
 
     fn labels(&mut self, name: &str) -> Vec<usize> {
@@ -121,4 +139,85 @@ fn softmax_as_a_layer_agrees() {
     let mut dx = Tensor::default();
     model.backward(&x, &mut trace, Some(&mut dx), &Context::evaluate()).unwrap();
     assert_close("softmax dx", &dx, &fixture.array("softmax/dx"));
+}
+
+/// One pass of a case in one regime: outputs, input gradient, every parameter gradient.
+fn check_pass(name: &str, regime: &str, ctx: &Context, model: &mut Model, fixture: &mut Fixture) -> Trace {
+    let what = format!("{name}, {regime}");
+    let x = Tensor::from_array(&fixture.array(&format!("{name}/x"))).unwrap();
+    let mut trace = Trace::new(Keep::ForBackward);
+    let mut dx = Tensor::default();
+    model.clear_grads();
+    model.forward(&x, &mut trace, ctx).unwrap();
+    assert_close(&format!("{what}: y"), &trace.y, &fixture.array(&format!("{name}/{regime}/y")));
+    trace.dy.copy_from(&Tensor::from_array(&fixture.array(&format!("{name}/dy"))).unwrap());
+    model.backward(&x, &mut trace, Some(&mut dx), ctx).unwrap();
+    assert_close(&format!("{what}: dx"), &dx, &fixture.array(&format!("{name}/{regime}/dx")));
+    let mut compared = 0;
+    model.visit(&mut |slot| {
+        if let backstitch::core::Slot::Param(param) = slot {
+            let expected = fixture.array(&format!("{name}/{regime}/gradient/{}", param.name()));
+            assert_close(&format!("{what}: gradient of {}", param.name()), param.grad().unwrap(), &expected);
+            compared += 1;
+        }
+    });
+    assert_eq!(compared, fixture.under(&format!("{name}/{regime}/gradient/")).len(), "{what}");
+    trace
+}
+
+#[test]
+fn every_layer_and_block_agrees_in_every_regime() {
+    let mut fixture = Fixture::open("layers.npz");
+    let mut stored: Vec<String> =
+        fixture.0.names().unwrap().iter().filter_map(|n| Some(n.split_once('/')?.0.to_owned())).collect();
+    stored.sort();
+    stored.dedup();
+    let all = cases::all();
+    let mut known: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+    known.sort_unstable();
+    assert_eq!(known, stored, "every stored case is compared");
+    for (name, net) in all {
+        let input = fixture.array(&format!("{name}/x")).shape()[1..].to_vec();
+        let mut model: Model = Model::new(net, &input, 0).unwrap();
+        model.load_state(&fixture.under(&format!("{name}/state/"))).unwrap();
+        let training = Context::train(0, 0);
+        let after = fixture.under(&format!("{name}/after/"));
+        if !after.is_empty() {
+            let evaluation = Context { mode: Mode::Evaluate, ..training };
+            check_pass(name, "evaluation", &evaluation, &mut model, &mut fixture);
+            // Training with frozen statistics computes what evaluation does.
+            model.freeze("*running*").unwrap();
+            check_pass(name, "evaluation", &training, &mut model, &mut fixture);
+            model.unfreeze("*running*").unwrap();
+        }
+        let trace = check_pass(name, "training", &training, &mut model, &mut fixture);
+        model.commit(&trace);
+        let state = model.state();
+        for (buffer, expected) in after {
+            assert_close(&format!("{name}: {buffer} after a step"), state[&*buffer], &expected.to_array());
+        }
+    }
+}
+
+#[test]
+fn five_steps_of_every_optimizer_agree() {
+    let mut fixture = Fixture::open("optimizers.npz");
+    let x = Tensor::from_array(&fixture.array("x")).unwrap();
+    let labels = fixture.labels("labels");
+    for (name, mut optimizer, rules) in cases::optimizers() {
+        let net = Sequential::new().push(dense(5, Activation::Tanh)).push(dense(3, Activation::Linear));
+        let mut model: Model = Model::new(net, &[6], 0).unwrap();
+        model.load_state(&fixture.under("start/")).unwrap();
+        let mut trace = Trace::new(Keep::ForBackward);
+        for (i, &expected) in fixture.array(&format!("{name}/losses")).iter().enumerate() {
+            let (ctx, targets) = (Context::train(0, i as u64), Targets::Classes(&labels));
+            let loss = train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut trace, &ctx);
+            let loss = loss.unwrap().data as f32;
+            assert!((loss / expected - 1.0).abs() < TOLERANCE, "{name}, step {i}: {loss} {expected}");
+        }
+        let expected = fixture.under(&format!("{name}/"));
+        for (parameter, value) in model.state() {
+            assert_close(&format!("{name}: {parameter}"), value, &expected[parameter].to_array());
+        }
+    }
 }

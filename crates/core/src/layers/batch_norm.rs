@@ -146,6 +146,7 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         let batch = self.uses_batch(ctx.mode);
         t.index.clear();
         t.index.push(batch.into());
+        t.index.push(u32::try_from(x.data().len() / channels).unwrap_or(u32::MAX));
         if batch {
             mean_and_variance(x.data(), mean.data_mut(), variance.data_mut());
         } else {
@@ -199,10 +200,9 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
     }
 
     fn commit(&mut self, t: &Trace<F>) {
-        if t.index.first() != Some(&1) {
-            return;
-        }
-        let positions = (t.y.data().len() / self.weight.value().data().len()) as f64;
+        // The regime and the number of positions, which forward noted: y may be with the container by now.
+        let &[1, positions] = &t.index[..] else { return };
+        let positions = f64::from(positions);
         let unbiased = F::from_f64(positions / (positions - 1.0));
         let momentum = F::from_f64(self.momentum);
         let follow = |running: &mut Tensor<F>, new: &Tensor<F>, factor: F| {

@@ -1,0 +1,91 @@
+//! The models and optimizers of fixtures/pytorch/layers.py.
+
+use backstitch::core::CrossEntropy;
+use backstitch::core::train::Rules;
+use backstitch::prelude::*;
+
+fn one(layer: impl Layer<f32> + 'static) -> Sequential {
+    Sequential::new().push(layer)
+}
+
+fn conv(filters: usize, kernel: impl Into<Pair>) -> backstitch::core::layers::Conv2d {
+    conv2d(filters, kernel, Activation::Linear)
+}
+
+/// Every stored case, by its name.
+pub fn all() -> Vec<(&'static str, Sequential)> {
+    vec![
+        ("conv_3x3_same", one(conv(4, 3).padding(Padding::Same))),
+        ("conv_4x2_same_even", one(conv(3, [4, 2]).padding(Padding::Same))),
+        ("conv_5x3_stride_2x1", one(conv(3, [5, 3]).stride([2, 1]).padding([2, 1]))),
+        ("conv_3x3_dilation_2", one(conv(3, 3).dilation(2).padding(2))),
+        ("conv_1x1", one(conv(3, 1))),
+        ("conv_1x1_stride_2", one(conv(3, 1).stride(2).without_bias())),
+        ("conv_7x7_stride_2", one(conv(4, 7).stride(2).padding(3).without_bias())),
+        ("conv_3x3_many_channels", one(conv(20, 3).padding(1))),
+        ("conv_3x3_same_stride_2", one(conv(4, 3).stride(2).padding(Padding::Same))),
+        ("max_pool_2", one(max_pool(2))),
+        ("max_pool_3_stride_2_padding_1", one(max_pool(3).stride(2).padding(1))),
+        ("max_pool_3_stride_2_ceil", one(max_pool(3).stride(2).ceil())),
+        ("max_pool_2_stride_1", one(max_pool(2).stride(1))),
+        ("avg_pool_2", one(avg_pool(2))),
+        ("avg_pool_3_stride_2_padding_1", one(avg_pool(3).stride(2).padding(1))),
+        ("avg_pool_3_stride_2_padding_1_ceil", one(avg_pool(3).stride(2).padding(1).ceil())),
+        ("global_avg_pool", one(global_avg_pool())),
+        ("leaky_relu", one(activation(Activation::LeakyRelu(0.2)))),
+        ("flatten", one(flatten())),
+        ("batch_norm_features", one(batch_norm())),
+        ("batch_norm_maps", one(batch_norm())),
+        ("residual_identity", one(identity())),
+        ("residual_projection", one(projection())),
+        ("inception", one(inception())),
+    ]
+}
+
+fn identity() -> impl Layer<f32> {
+    let main = Sequential::new().push(conv(3, 3).padding(1).without_bias()).push(batch_norm());
+    residual(main, Sequential::new(), Activation::Relu)
+}
+
+fn projection() -> impl Layer<f32> {
+    let main = Sequential::new()
+        .push(conv(4, 3).stride(2).padding(1).without_bias())
+        .push(batch_norm().activation(Activation::Relu))
+        .push(conv(4, 3).padding(1).without_bias())
+        .push(batch_norm());
+    let shortcut = Sequential::new().push(conv(4, 1).stride(2).without_bias()).push(batch_norm());
+    residual(main, shortcut, Activation::Relu)
+}
+
+fn inception() -> impl Layer<f32> {
+    let conv = |filters, kernel: usize| conv2d(filters, kernel, Activation::Relu).padding(Padding::Same);
+    concat([
+        Sequential::new().push(conv(2, 1)),
+        Sequential::new().push(conv(3, 1)).push(conv(4, 3)),
+        Sequential::new().push(conv(2, 1)).push(conv(3, 5)),
+        Sequential::new().push(max_pool(3).stride(1).padding(1)).push(conv(2, 1)),
+    ])
+}
+
+/// Every optimizer of the script, with the rules of its steps.
+pub fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer<f32>>, Rules)> {
+    let plain = Rules::default();
+    let smooth = Rules { loss: CrossEntropy::label_smoothing(0.2).unwrap(), ..plain };
+    let clipped = Rules { clip_norm: Some(0.1), ..plain };
+    let sgd = |rate| Sgd::new(rate).unwrap();
+    let adam = || Adam::new(0.01).unwrap();
+    let rms = || RmsProp::new(0.01).unwrap();
+    let nesterov = sgd(0.1).momentum(0.9).unwrap().nesterov().weight_decay(0.01).unwrap();
+    let decayed = adam().betas(0.8, 0.95).unwrap().epsilon(1e-6).unwrap().weight_decay(0.1).unwrap();
+    vec![
+        ("sgd_nesterov", Box::new(nesterov), plain),
+        ("adam", Box::new(adam()), plain),
+        ("adam_weight_decay", Box::new(decayed), plain),
+        ("adamw", Box::new(Adam::adamw(0.01, 0.1).unwrap()), plain),
+        ("rmsprop", Box::new(rms().weight_decay(0.01).unwrap()), plain),
+        ("rmsprop_alpha", Box::new(rms().alpha(0.9).unwrap().epsilon(1e-6).unwrap()), plain),
+        ("adagrad", Box::new(Adagrad::new(0.1).unwrap().weight_decay(0.01).unwrap()), plain),
+        ("clipped", Box::new(sgd(0.5)), clipped),
+        ("smoothed", Box::new(sgd(0.5)), smooth),
+    ]
+}
