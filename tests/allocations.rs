@@ -33,28 +33,53 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Allocations during 20 steps that follow so many at the same batch sizes.
-fn allocations_after(warm_up: usize, threads: usize, batches: &[usize]) -> usize {
+fn allocations_after(warm_up: usize, threads: usize, net: &Net, batches: &[usize]) -> usize {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| keep_awake(|| count(warm_up, batches)))
+    pool.install(|| keep_awake(|| count(warm_up, net, batches)))
 }
 
-fn count(warm_up: usize, batches: &[usize]) -> usize {
-    let net = Sequential::new()
+/// A network and the shape of its input.
+type Net = (fn() -> Sequential, &'static [usize]);
+
+fn dense_net() -> Sequential {
+    Sequential::new()
         .push(dense(256, Activation::Relu))
         .push(dense(128, Activation::Tanh))
         .push(dense(64, Activation::Sigmoid))
-        .push(dense(10, Activation::Linear));
-    let mut model = Model::new(net, &[784], 0).unwrap();
-    let mut optimizer = Sgd::new(0.01).unwrap().momentum(0.9).unwrap();
+        .push(dense(10, Activation::Linear))
+}
+
+/// Every kind of layer, and every algorithm of the convolution.
+fn convolutional_net() -> Sequential {
+    let main = Sequential::new().push(conv2d(24, 3, Activation::Linear).padding(1)).push(batch_norm());
+    let branch =
+        |kernel: usize| Sequential::new().push(conv2d(8, kernel, Activation::Relu).padding(Padding::Same));
+    Sequential::new()
+        .push(conv2d(24, 5, Activation::Relu).padding(Padding::Same))
+        .push(max_pool(2))
+        .push(residual(main, Sequential::new(), Activation::Relu))
+        .push(concat([branch(1), branch(3)]))
+        .push(conv2d(24, 3, Activation::Relu).stride(2))
+        .push(avg_pool(2))
+        .push(dropout(0.2))
+        .push(flatten())
+        .push(dense(10, Activation::Linear))
+}
+
+fn count(warm_up: usize, (net, input): &Net, batches: &[usize]) -> usize {
+    let mut model = Model::new(net(), input, 0).unwrap();
+    let mut optimizer = Adam::new(0.01).unwrap();
     let mut trace = Trace::new(Keep::ForBackward);
-    let inputs: Vec<(Tensor, Vec<usize>)> =
-        batches.iter().map(|&n| (Tensor::zeros(&[n, 784]), (0..n).map(|i| i % 10).collect())).collect();
-    let rules = train::Rules::default();
+    let batch = |&n: &usize| {
+        let x: Tensor = Tensor::zeros(&model.input_shape().batched(n));
+        (x, (0..n).map(|i| i % 10).collect::<Vec<_>>())
+    };
+    let inputs: Vec<(Tensor, Vec<usize>)> = batches.iter().map(batch).collect();
+    let rules = train::Rules { clip_norm: Some(1.0), ..train::Rules::default() };
     let mut step = |i: u64| {
         for (x, labels) in &inputs {
-            let ctx = Context::train(0, i);
-            train::step(&mut model, &mut optimizer, x, Targets::Classes(labels), &rules, &mut trace, &ctx)
-                .unwrap();
+            let (ctx, targets) = (Context::train(0, i), Targets::Classes(labels));
+            train::step(&mut model, &mut optimizer, x, targets, &rules, &mut trace, &ctx).unwrap();
         }
     };
     (0..warm_up).for_each(|i| step(i as u64));
@@ -66,10 +91,20 @@ fn count(warm_up: usize, batches: &[usize]) -> usize {
 // One test, so that nothing else allocates meanwhile.
 #[test]
 fn steps_allocate_nothing_after_the_first() {
-    assert!(allocations_after(0, 1, &[32]) > 0, "the counter counts");
-    for batches in [&[32][..], &[1024], &[32, 17, 32], &[1]] {
-        assert_eq!(allocations_after(1, 1, batches), 0, "{batches:?}, one thread");
+    let dense: Net = (dense_net, &[784]);
+    let convolutional: Net = (convolutional_net, &[20, 20, 3]);
+    assert!(allocations_after(0, 1, &dense, &[32]) > 0, "the counter counts");
+    for (net, batches) in [
+        (&dense, &[32][..]),
+        (&dense, &[1024]),
+        (&dense, &[32, 17, 32]),
+        (&dense, &[1]),
+        (&convolutional, &[16]),
+        (&convolutional, &[16, 5]),
+        (&convolutional, &[2]),
+    ] {
+        assert_eq!(allocations_after(1, 1, net, batches), 0, "{batches:?}, one thread");
         // A second thread takes its buffers when it first takes part in each kind of work.
-        assert_eq!(allocations_after(200, 2, batches), 0, "{batches:?}, two threads");
+        assert_eq!(allocations_after(100, 2, net, batches), 0, "{batches:?}, two threads");
     }
 }

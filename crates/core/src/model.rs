@@ -83,6 +83,9 @@ impl<F: Scalar> Model<F> {
     /// Whether a training pass over a single sample makes sense, or which layer cannot do it.
     pub(crate) fn check_one_sample(&self) -> Result<(), Error> {
         let mut result = Ok(());
+        if self.net.cost(&self.input).least_samples == 1 {
+            return result;
+        }
         walk(&self.net, "", self.input, &mut |path, layer, input| {
             let inside = matches!(layer.children(), Children::None);
             if inside && result.is_ok() && layer.cost(&input).least_samples > 1 {

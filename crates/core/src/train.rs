@@ -258,7 +258,7 @@ impl Trainer {
             model.check_one_sample()?;
         }
         let rate = optimizer.learning_rate();
-        let result = keep_awake(|| self.run(model, optimizer, data, validation, callbacks));
+        let result = self.run(model, optimizer, data, validation, callbacks);
         optimizer.set_learning_rate(rate);
         result
     }
@@ -280,8 +280,9 @@ impl Trainer {
             let steps = data.len().div_ceil(self.batch_size);
             let factor = |step| self.schedule.factor(step, epoch, &history);
             let rate = |i: usize| rate * factor(((epoch - 1) * steps + i) as u64);
-            let trained =
-                self.epoch(epoch, &rate, model, optimizer, data, callbacks, &mut trace, &mut batch)?;
+            let trained = keep_awake(|| {
+                self.epoch(epoch, &rate, model, optimizer, data, callbacks, &mut trace, &mut batch)
+            })?;
             let Some((loss, train_accuracy)) = trained else { break };
             let judged = validation.map(|data| evaluate_with(model, data, &self.augment)).transpose()?;
             let record = EpochRecord {
@@ -319,7 +320,7 @@ impl Trainer {
     fn epoch<F: Scalar>(
         &self,
         epoch: usize,
-        rate: &dyn Fn(usize) -> f64,
+        rate: &(dyn Fn(usize) -> f64 + Sync),
         model: &mut Model<F>,
         optimizer: &mut dyn Optimizer<F>,
         data: &Dataset<'_, F>,

@@ -1,0 +1,268 @@
+//! Whole models: the same bits on any number of threads, after saving and loading, and in what they hold.
+
+use backstitch::core::early_stopping::EarlyStopping;
+use backstitch::core::penalty::Penalty;
+use backstitch::core::rng::{Purpose, stream};
+use backstitch::core::{augment::Augment, train, zoo};
+use backstitch::io::safetensors;
+use backstitch::prelude::*;
+use ndarray::{Array, ArrayD};
+use rand::Rng;
+
+#[path = "common/rows.rs"]
+mod rows;
+
+fn random(shape: &[usize], seed: u64) -> Tensor {
+    let mut rng = stream(seed, Purpose::GradientCheck, 0, 0);
+    let mut tensor = Tensor::zeros(shape);
+    tensor.data_mut().iter_mut().for_each(|v| *v = rng.random_range(0.0..1.0));
+    tensor
+}
+
+fn state(model: &Model) -> Vec<(String, Vec<u32>)> {
+    let bits = |t: &Tensor| t.data().iter().map(|v| v.to_bits()).collect();
+    model.state().into_iter().map(|(name, value)| (name.to_owned(), bits(value))).collect()
+}
+
+/// Trains for some steps on random maps with so many threads.
+fn trained(net: fn() -> Sequential, input: &[usize], steps: u64, threads: usize) -> Vec<(String, Vec<u32>)> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let mut model: Model = Model::new(net(), input, 3).unwrap();
+        let mut optimizer = Adam::new(1e-3).unwrap();
+        let mut trace = Trace::new(Keep::ForBackward);
+        let (x, labels) =
+            (random(&model.input_shape().batched(33), 4), (0..33).map(|i| i % 10).collect::<Vec<_>>());
+        for step in 0..steps {
+            let (ctx, targets) = (Context::train(7, step), Targets::Classes(&labels));
+            let rules = train::Rules::default();
+            train::step(&mut model, &mut optimizer, &x, targets, &rules, &mut trace, &ctx).unwrap();
+        }
+        state(&model)
+    })
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    fn small() -> Sequential {
+        let main = Sequential::new().push(conv2d(24, 3, Activation::Linear).padding(1)).push(batch_norm());
+        Sequential::new()
+            .push(conv2d(24, 5, Activation::Relu).stride(2))
+            .push(dropout(0.3))
+            .push(residual(main, Sequential::new(), Activation::Relu))
+            .push(avg_pool(2))
+            .push(flatten())
+            .push(dense(10, Activation::Linear))
+    }
+    for (net, input, steps) in [
+        (zoo::model2 as fn() -> Sequential, &[28, 28, 1][..], 20),
+        (small as fn() -> Sequential, &[20, 18, 3], 5),
+    ] {
+        let once = trained(net, input, steps, 1);
+        for threads in [2, 3] {
+            assert!(trained(net, input, steps, threads) == once, "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_saved_model_evaluates_to_the_same_bits() {
+    let net = || {
+        Sequential::new()
+            .push(conv2d(6, 3, Activation::Linear).padding(1).without_bias())
+            .push(batch_norm().activation(Activation::Relu))
+            .push(flatten())
+            .push(dense(10, Activation::Linear))
+    };
+    let mut model: Model = Model::new(net(), &[8, 8, 2], 1).unwrap();
+    let x = random(&[16, 8, 8, 2], 2);
+    let labels: Vec<usize> = (0..16).map(|i| i % 10).collect();
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    Trainer::new(3, 5, 0)
+        .unwrap()
+        .fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut [])
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    safetensors::save(&path, &model).unwrap();
+    let mut loaded: Model = Model::new(net(), &[8, 8, 2], 99).unwrap();
+    safetensors::load(&path, &mut loaded).unwrap();
+    assert_eq!(state(&model), state(&loaded));
+    assert_eq!(model.predict(&x.view()).unwrap(), loaded.predict(&x.view()).unwrap());
+    assert!(state(&model).iter().any(|(name, _)| name == "batchnorm1.running_var"));
+}
+
+#[test]
+fn the_summary_s_bytes_are_those_of_the_trace() {
+    for row in rows::all() {
+        let mut model = row.model(1);
+        let batch = 64;
+        let mut x = Tensor::zeros(&model.input_shape().batched(batch));
+        x.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = ((i * 7) % 13) as f64);
+        let mut trace = Trace::new(Keep::ForBackward);
+        let ctx = Context::train(0, 0);
+        model.forward(&x, &mut trace, &ctx).unwrap();
+        trace.dy.resize(&trace.y.shape());
+        model.backward(&x, &mut trace, None, &ctx).unwrap();
+        let summary = model.summary();
+        let (said, held) = (batch * summary.training_bytes_per_sample, trace.bytes());
+        // Batch normalization keeps a few numbers a channel, whatever the batch; nobody asked for dx here, so that a
+        // block may not have needed all it may need.
+        let name = &row.name;
+        assert!(held <= said + 2048 && held * 10 >= said * 5, "{name}: said {said}, held {held}");
+    }
+}
+
+fn noisy(count: usize) -> (ArrayD<f32>, Vec<usize>) {
+    let labels: Vec<usize> = (0..count).map(|i| i % 3).collect();
+    let x = random(&[count, 6, 6, 1], 8);
+    let shifted = Array::from_shape_fn((count, 6, 6, 1), |(n, i, j, _)| {
+        x.data()[(n * 6 + i) * 6 + j] + if labels[n] * 2 == i { 0.4 } else { 0.0 }
+    });
+    (shifted.into_dyn(), labels)
+}
+
+fn small_model(seed: u64) -> Model {
+    let net = Sequential::new()
+        .push(flatten())
+        .push(dense(32, Activation::Relu))
+        .push(dense(3, Activation::Linear));
+    Model::new(net, &[6, 6, 1], seed).unwrap()
+}
+
+#[test]
+fn early_stopping_gives_back_the_best_weights() {
+    let (x, labels) = noisy(60);
+    let (more, more_labels) = noisy(90);
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let held_out = more.slice(ndarray::s![60.., .., .., ..]).into_dyn();
+    let validation = Dataset::new(held_out, Targets::Classes(&more_labels[60..])).unwrap();
+    let mut model = small_model(1);
+    let trainer = Trainer::new(200, 10, 1).unwrap().early_stopping(EarlyStopping::new(4).unwrap());
+    let mut sgd = Sgd::new(0.3).unwrap();
+    let history = trainer.fit(&mut model, &mut sgd, &data, Some(&validation), &mut []).unwrap();
+    let best = history.restored.unwrap();
+    assert_eq!(history.epochs.len(), best + 4, "stopped four epochs after the best");
+    let losses: Vec<f64> = history.epochs.iter().map(|r| r.validation_loss.unwrap()).collect();
+    assert!(losses.iter().all(|&loss| loss >= losses[best - 1]));
+    let (loss, _) = train::evaluate(&model, &validation).unwrap();
+    assert_eq!(loss, losses[best - 1], "the weights of the best epoch");
+    let error = trainer.fit(&mut model, &mut sgd, &data, None, &mut []).unwrap_err().to_string();
+    assert_eq!(error, "validation: expected samples to stop early by, got none");
+}
+
+#[test]
+fn penalties_are_reported_apart_and_shrink_weights() {
+    let (x, labels) = noisy(60);
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let norm = |model: &Model| model.state()["dense1.weight"].data().iter().map(|w| w.abs()).sum::<f32>();
+    let run = |penalty: Penalty| {
+        let mut model = small_model(1);
+        let trainer = Trainer::new(20, 10, 1).unwrap().penalty(penalty);
+        let history = trainer.fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut []).unwrap();
+        (history.epochs[19].penalty, norm(&model))
+    };
+    let (none, plain) = run(Penalty::default());
+    assert_eq!(none, 0.0);
+    for penalty in [Penalty::new(0.003, 0.0).unwrap(), Penalty::new(0.0, 0.02).unwrap()] {
+        let (reported, shrunk) = run(penalty);
+        assert!(reported > 0.0 && shrunk < 0.8 * plain, "{penalty:?}: {reported}, {shrunk} of {plain}");
+    }
+}
+
+#[test]
+fn the_derivative_of_a_penalty_is_right() {
+    let penalty = Penalty::new(0.3, 0.2).unwrap();
+    let mut model: Model<f64> =
+        Model::new(Sequential::new().push(dense(2, Activation::Linear)), &[3], 5).unwrap();
+    let weights = model.state()["dense1.weight"].data().to_vec();
+    model.visit_mut(&mut |slot| {
+        if let backstitch::core::SlotMut::Param(param) = slot {
+            param.grad_to_add();
+        }
+    });
+    penalty.add_gradients(&mut model);
+    let mut gradient = Vec::new();
+    model.visit(&mut |slot| {
+        if let backstitch::core::Slot::Param(param) = slot {
+            gradient.extend(param.grad().unwrap().data());
+        }
+    });
+    let (of_weights, of_bias) = gradient.split_at(6);
+    let value = |w: &[f64]| w.iter().map(|w| 0.3 * w.abs() + 0.2 * w * w).sum();
+    backstitch::core::gradcheck::check_function(value, &weights, of_weights).unwrap();
+    assert_eq!(of_bias, [0.0, 0.0]);
+    assert!((penalty.value(&model) - value(&weights)).abs() < 1e-12);
+}
+
+#[test]
+fn augmented_training_is_seeded_and_normalizes_validation_too() {
+    let (x, labels) = noisy(60);
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let run = |seed: u64, augment: &Augment| {
+        let mut model = small_model(1);
+        let trainer = Trainer::new(3, 10, seed).unwrap().augment(augment.clone());
+        let mut sgd = Sgd::new(0.1).unwrap();
+        let history = trainer.fit(&mut model, &mut sgd, &data, Some(&data), &mut []).unwrap();
+        (state(&model), history)
+    };
+    let augment = Augment::new().horizontal_flip().random_crop(1).normalize(&[0.5], &[0.3]).unwrap();
+    let (once, history) = run(1, &augment);
+    assert!(once == run(1, &augment).0 && once != run(2, &augment).0 && once != run(1, &Augment::new()).0);
+    // Normalized as in training, a model does not see what it has never seen.
+    let last = history.epochs.last().unwrap();
+    assert!(last.validation_loss.unwrap() < 1.5 * last.train_loss);
+    let mut rows: Model = Model::new(Sequential::new().push(dense(3, Activation::Linear)), &[36], 0).unwrap();
+    let flat = x.to_shape((60, 36)).unwrap().to_owned().into_dyn();
+    let flat = Dataset::new(flat.view(), Targets::Classes(&labels)).unwrap();
+    let trainer = Trainer::new(1, 10, 0).unwrap().augment(augment);
+    let error = trainer.fit(&mut rows, &mut Sgd::new(0.1).unwrap(), &flat, None, &mut []).unwrap_err();
+    assert_eq!(error.to_string(), "samples to augment: expected [height, width, channels], got [36]");
+}
+
+#[test]
+fn a_schedule_sets_the_rate_of_every_step_and_gives_the_optimizer_s_own_back() {
+    let (x, labels) = noisy(60);
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let mut model = small_model(1);
+    let mut sgd = Sgd::new(0.1).unwrap();
+    let trainer =
+        Trainer::new(4, 10, 1).unwrap().schedule(Schedule::cosine(24).unwrap()).clip_norm(1.0).unwrap();
+    trainer.fit(&mut model, &mut sgd, &data, None, &mut []).unwrap();
+    assert_eq!(Optimizer::<f32>::learning_rate(&sgd), 0.1);
+    // A rate of almost nothing changes nothing: so the schedule is what sets it.
+    let before = state(&model);
+    let frozen = Trainer::new(1, 10, 1).unwrap().schedule(Schedule::step(1, 1e-30).unwrap());
+    let frozen = frozen.after(History { epochs: vec![record(1)], restored: None });
+    let longer = Trainer::new(2, 10, 1).unwrap().schedule(Schedule::step(1, 1e-30).unwrap());
+    let longer = longer.after(History { epochs: vec![record(1)], restored: None });
+    frozen.fit(&mut model, &mut sgd, &data, None, &mut []).unwrap();
+    longer.fit(&mut model, &mut sgd, &data, None, &mut []).unwrap();
+    assert_eq!(state(&model), before);
+}
+
+fn record(epoch: usize) -> EpochRecord {
+    EpochRecord {
+        epoch,
+        train_loss: 1.0,
+        penalty: 0.0,
+        train_accuracy: 0.5,
+        validation_loss: None,
+        validation_accuracy: None,
+    }
+}
+
+#[test]
+fn batch_norm_over_features_refuses_a_last_batch_of_one() {
+    let x = random(&[11, 4], 1);
+    let labels = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1];
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let net = Sequential::new().push(dense(3, Activation::Linear)).push(batch_norm());
+    let mut model: Model = Model::new(net, &[4], 1).unwrap();
+    let error =
+        Trainer::new(1, 5, 1).unwrap().fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut []);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "batchnorm1 (BatchNorm): expected more than one value for each channel in training, got one sample of [3]"
+    );
+}
