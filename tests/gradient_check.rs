@@ -5,7 +5,7 @@ use backstitch::core::cost::Cost;
 use backstitch::core::gradcheck::{GradientError, TOLERANCE, check_layer, check_model, check_outputs};
 use backstitch::core::layer::Place;
 use backstitch::core::rng::{Purpose, stream};
-use backstitch::core::{ShapeError, Slot, SlotMut};
+use backstitch::core::{ShapeError, Slot, SlotMut, zoo};
 use backstitch::prelude::*;
 use ndarray::{Array2, ArrayD};
 use rand::Rng;
@@ -247,5 +247,67 @@ fn gradients_of_a_layer_used_twice_add_up() {
     let (once, twice) = grads.split_at(grads.len() / 2);
     for (once, twice) in once.iter().zip(twice) {
         assert!((once * 2.0 - twice).iter().all(|d| d.abs() < 1e-12));
+    }
+}
+
+/// All parameters of a model, one after the other.
+fn parameters(model: &mut Model<f64>, mut f: impl FnMut(usize, &mut f64, f64)) {
+    let mut i = 0;
+    model.visit_mut(&mut |slot| {
+        if let SlotMut::Param(param) = slot {
+            let grad = param.grad().map(Tensor::to_array);
+            for (j, value) in param.value_mut().data_mut().iter_mut().enumerate() {
+                f(i, value, grad.as_ref().map_or(0.0, |grad| grad.as_slice().unwrap()[j]));
+                i += 1;
+            }
+        }
+    });
+}
+
+/// The architectures of the assignments are too large to move every parameter by itself: all of them are moved at once, each
+/// by a random amount, and the change of the loss is compared with the sum of its derivatives times the amounts. Within
+/// 1e-4, for some of a hundred thousand ReLUs pass their kink on the way.
+#[test]
+fn every_architecture_along_a_random_direction() {
+    const STEP: f64 = 1e-7;
+    let relu = Activation::Relu;
+    let nets: [(&str, Sequential<f64>, &[usize]); 10] = [
+        ("model 1", zoo::model1(), &[28, 28, 1]),
+        ("model 2", zoo::model2(), &[28, 28, 1]),
+        ("model 4", zoo::model4(), &[28, 28, 1]),
+        ("dense ann", zoo::dense_ann(10), &[28, 28, 1]),
+        ("traditional cnn", zoo::traditional_cnn(relu), &[28, 28, 1]),
+        ("resnet", zoo::resnet(), &[28, 28, 1]),
+        ("inception", zoo::inception(), &[28, 28, 1]),
+        ("lenet on fashion", zoo::lenet_fashion(10), &[28, 28, 1]),
+        ("lenet5", zoo::lenet5(10), &[64, 64, 3]),
+        ("resnet18", zoo::resnet18(10), &[33, 40, 3]),
+    ];
+    let loss = backstitch::core::CrossEntropy::new();
+    for (name, net, input) in nets {
+        let mut model: Model<f64> = Model::new(net, input, 1).unwrap();
+        let x = Tensor::from_array(&random(&model.input_shape().batched(2), 3)).unwrap();
+        let (ctx, targets) = (context(Regime::Training), Targets::Classes(&[3, 7]));
+        let mut trace = Trace::new(Keep::ForBackward);
+        model.forward(&x, &mut trace, &ctx).unwrap();
+        let Trace { y, dy, .. } = &mut trace;
+        loss.loss(y, targets, Some(dy));
+        model.backward(&x, &mut trace, None, &ctx).unwrap();
+        let mut count = 0;
+        parameters(&mut model, |_, _, _| count += 1);
+        let direction = random(&[count], 4);
+        let direction = direction.as_slice().unwrap();
+        let mut by_hand = 0.0;
+        parameters(&mut model, |i, _, grad| by_hand += grad * direction[i]);
+        let mut at = |step: f64| {
+            parameters(&mut model, |i, value, _| *value += step * direction[i]);
+            model.forward(&x, &mut trace, &ctx).unwrap();
+            loss.loss(&trace.y, targets, None)
+        };
+        let ahead = at(STEP);
+        let behind = at(-2.0 * STEP);
+        let numeric = (ahead - behind) / (2.0 * STEP);
+        let error = (by_hand - numeric).abs() / numeric.abs().max(1.0);
+        assert!(error < 1e-4, "{name}: by hand {by_hand}, by differences {numeric}");
     }
 }
