@@ -3,9 +3,7 @@
 //! A convolution is a matrix product: the windows, one a row, times the kernel, one filter a column
 //! (K. Chellapilla, S. Puri and P. Simard, "High performance convolutional neural networks for document
 //! processing", 2006, section 3.1). The matrix of windows is never whole in memory: it is worked off some
-//! rows of output at a time, and where its rows are long it is read where it lies (see [`im2col`]).
-//!
-//! [`im2col`]: super::im2col
+//! rows of output at a time, and where its rows are long it is read where it lies (see `im2col.rs`).
 
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! Python pickles of lists of NumPy arrays: what `pickle.dump([w1, w2, ...], file)` writes.
 //!
-//! [`write`] makes files that `pickle.load` turns into a list of arrays with nothing but NumPy
+//! [`write()`] makes files that `pickle.load` turns into a list of arrays with nothing but NumPy
 //! installed. [`read`] takes such a list back, from here or from Python (protocols 3 to 5), and
 //! nothing else: it runs no code, and any other content is an error.
 
