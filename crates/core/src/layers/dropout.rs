@@ -150,4 +150,13 @@ mod tests {
         model.forward(&x, &mut trace, &Context::evaluate()).unwrap();
         assert_eq!(trace.y, x);
     }
+
+    #[test]
+    fn a_rate_outside_its_range_is_refused() {
+        for (rate, shown) in [(1.0, "1"), (-0.1, "-0.1"), (f64::NAN, "NaN")] {
+            let net: Sequential = Sequential::new().named("drop", dropout(rate));
+            let message = Model::new(net, &[4], 0).unwrap_err().to_string();
+            assert_eq!(message, format!("drop (Dropout {shown}): expected a rate in [0, 1), got {shown}"));
+        }
+    }
 }

@@ -57,3 +57,29 @@ impl fmt::Display for PoolWindows {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_do_not_fit_are_refused_with_the_layer_named() {
+        let message = |change: fn(&mut Layout), input: &[usize]| {
+            let mut windows = PoolWindows::new("MaxPool", 4.into());
+            change(&mut windows.layout);
+            windows.over(input).unwrap_err().within("pool2").to_string()
+        };
+        assert_eq!(
+            message(|_| {}, &[3, 9, 8]),
+            "pool2 (MaxPool 4x4): expected a padded map of at least 4x4, got [3, 9, 8]"
+        );
+        assert_eq!(
+            message(|layout| layout.padding = 3.into(), &[9, 9, 8]),
+            "pool2 (MaxPool 4x4, padding 3x3): expected a padding of at most half the window, got 3x3"
+        );
+        assert_eq!(
+            message(|layout| layout.stride = 0.into(), &[9, 9, 8]),
+            "pool2 (MaxPool 4x4, stride 0x0): expected a stride of at least 1x1, got 0x0"
+        );
+    }
+}
