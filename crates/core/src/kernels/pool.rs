@@ -6,23 +6,21 @@ use crate::kernels::elementwise::vectorised;
 use crate::kernels::window::Windows;
 use crate::scalar::Scalar;
 
-/// The taps of window (`row`, `column`) that lie in the map: which tap, and where in the map its channels
-/// begin.
+/// Calls `f(tap, place)` for the taps of window (`row`, `column`) that lie in the map: which tap, and where in the map its
+/// channels begin. Poolings have no dilation, so these are a rectangle of the window.
 #[inline(always)]
-fn taps(windows: &Windows, row: usize, column: usize) -> impl Iterator<Item = (usize, usize)> + use<'_> {
-    let width = windows.kernel.width;
-    (0..windows.kernel.height).filter_map(move |u| Some((u, windows.row(row, u)?))).flat_map(
-        #[inline(always)]
-        move |(u, line)| {
-            (0..width).filter_map(
-                #[inline(always)]
-                move |v| {
-                    let column = windows.column(column, v)?;
-                    Some((u * width + v, (line * windows.width + column) * windows.channels))
-                },
-            )
-        },
-    )
+fn for_each_tap(windows: &Windows, row: usize, column: usize, mut f: impl FnMut(usize, usize)) {
+    let Windows { height, width, channels, kernel, stride, before, .. } = *windows;
+    let along = |begin: usize, before: usize, kernel: usize, length: usize| {
+        before.saturating_sub(begin)..kernel.min((length + before).saturating_sub(begin))
+    };
+    let (top, left) = (row * stride.height, column * stride.width);
+    for u in along(top, before.height, kernel.height, height) {
+        let line = (top + u - before.height) * width;
+        for v in along(left, before.width, kernel.width, width) {
+            f(u * kernel.width + v, (line + left + v - before.width) * channels);
+        }
+    }
 }
 
 /// Rows of output one thread works off at a time.
@@ -45,9 +43,14 @@ pub fn max_forward<F: Scalar>(x: &[F], windows: &Windows, y: &mut [F], winners: 
                     let at = i * chunk + position / windows.out_width;
                     let map = &x[at / windows.out_height * windows.map()..][..windows.map()];
                     best.fill(F::neg_infinity());
-                    for (tap, place) in taps(windows, at % windows.out_height, position % windows.out_width) {
-                        largest(&map[place..][..channels], tap as u32, best, winner);
-                    }
+                    for_each_tap(
+                        windows,
+                        at % windows.out_height,
+                        position % windows.out_width,
+                        |tap, place| {
+                            largest(&map[place..][..channels], tap as u32, best, winner);
+                        },
+                    );
                 }
             },
         );
@@ -76,14 +79,13 @@ pub fn max_backward<F: Scalar>(dy: &[F], windows: &Windows, winners: &[u32], dx:
                 let windows_of_map =
                     dy.chunks_exact(windows.channels).zip(winners.chunks_exact(windows.channels));
                 for (position, (dy, winners)) in windows_of_map.enumerate() {
-                    for (tap, place) in
-                        taps(windows, position / windows.out_width, position % windows.out_width)
-                    {
+                    let (row, column) = (position / windows.out_width, position % windows.out_width);
+                    for_each_tap(windows, row, column, |tap, place| {
                         let to = &mut dx[place..][..windows.channels];
                         for ((dx, &dy), &winner) in to.iter_mut().zip(dy).zip(winners) {
                             *dx += if winner == tap as u32 { dy } else { F::zero() };
                         }
-                    }
+                    });
                 }
             },
         );
@@ -94,7 +96,9 @@ pub fn max_backward<F: Scalar>(dy: &[F], windows: &Windows, winners: &[u32], dx:
 /// in the padding.
 fn divisor(windows: &Windows, with_padding: bool, row: usize, column: usize) -> usize {
     if !with_padding {
-        return taps(windows, row, column).count();
+        let mut count = 0;
+        for_each_tap(windows, row, column, |_, _| count += 1);
+        return count;
     }
     let along = |begin: usize, kernel: usize, padded: usize| kernel.min(padded - begin);
     let height = windows.height + windows.before.height + windows.after.height;
@@ -114,10 +118,10 @@ pub fn mean_forward<F: Scalar>(x: &[F], windows: &Windows, with_padding: bool, y
                 for (position, sum) in y.chunks_exact_mut(channels).enumerate() {
                     let (row, column) = (position / windows.out_width, position % windows.out_width);
                     sum.fill(F::zero());
-                    for (_, place) in taps(windows, row, column) {
+                    for_each_tap(windows, row, column, |_, place| {
                         let from = &map[place..][..channels];
                         sum.iter_mut().zip(from).for_each(|(sum, &x)| *sum += x);
-                    }
+                    });
                     let count = F::from_f64(divisor(windows, with_padding, row, column) as f64);
                     sum.iter_mut().for_each(|sum| *sum /= count);
                 }
@@ -138,10 +142,10 @@ pub fn mean_backward<F: Scalar>(dy: &[F], windows: &Windows, with_padding: bool,
                 for (position, dy) in dy.chunks_exact(channels).enumerate() {
                     let (row, column) = (position / windows.out_width, position % windows.out_width);
                     let share = F::one() / F::from_f64(divisor(windows, with_padding, row, column) as f64);
-                    for (_, place) in taps(windows, row, column) {
+                    for_each_tap(windows, row, column, |_, place| {
                         let to = &mut dx[place..][..channels];
                         to.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += share * dy);
-                    }
+                    });
                 }
             },
         );

@@ -12,8 +12,7 @@ use crate::train::History;
 /// let schedule = Schedule::cosine(100)?.warm_up(10);
 /// let at = |step| schedule.factor(step, 1, &History::default());
 /// assert_eq!(at(0), 0.1);
-/// assert_eq!(at(10), 1.0);
-/// assert!(at(99) < 0.01);
+/// assert!(at(9) > 0.97 && at(99) < 0.01);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
