@@ -1,5 +1,6 @@
 //! What happens during training: progress, checkpoints, Ctrl-C.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,7 +60,8 @@ impl Callback<f32> for ShowProgress {
         let (name, epochs, took) = (&self.name, self.epochs, took.as_secs_f64());
         let line =
             format!("{name}: epoch {epoch}/{epochs}, training loss {train_loss:.4}{validation}, {took:.2} s");
-        self.bar.suspend(|| println!("{line}"));
+        // Where nobody reads on (a closed pipe), training stops with an error and keeps its checkpoint.
+        self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
         if *epoch == self.epochs {
             self.bar.finish_and_clear();
         }

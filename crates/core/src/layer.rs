@@ -197,6 +197,27 @@ pub struct Child<F: Scalar> {
     pub layer: Box<dyn Layer<F>>,
 }
 
+/// [`Layer::commit`] of a container: of all its layers.
+pub(crate) fn commit_all<F: Scalar>(children: &mut [Child<F>], t: &Trace<F>) {
+    for (child, trace) in children.iter_mut().zip(&t.children) {
+        child.layer.commit(trace);
+    }
+}
+
+/// [`Layer::visit`] of a container: of all its layers.
+pub(crate) fn visit_all<'a, F: Scalar>(children: &'a [Child<F>], f: &mut dyn FnMut(Slot<'a, F>)) {
+    for child in children {
+        child.layer.visit(f);
+    }
+}
+
+/// [`Layer::visit_mut`] of a container: of all its layers.
+pub(crate) fn visit_all_mut<F: Scalar>(children: &mut [Child<F>], f: &mut dyn FnMut(SlotMut<'_, F>)) {
+    for child in children {
+        child.layer.visit_mut(f);
+    }
+}
+
 /// Whether any parameter of the layer is trainable.
 pub(crate) fn has_trainable<F: Scalar>(layer: &dyn Layer<F>) -> bool {
     let mut found = false;

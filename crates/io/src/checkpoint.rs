@@ -16,7 +16,7 @@ use crate::atomic;
 use crate::error::Error;
 
 const MAGIC: [u8; 12] = *b"backstitch\r\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The state of a training run between two epochs.
 ///

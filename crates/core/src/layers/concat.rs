@@ -3,7 +3,7 @@
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::kernels::elementwise::update_with;
-use crate::layer::{Child, Children, Context, Layer, Place};
+use crate::layer::{Child, Children, Context, Layer, Place, commit_all, visit_all, visit_all_mut};
 use crate::layers::Sequential;
 use crate::layers::activation::last_axis;
 use crate::param::{Slot, SlotMut};
@@ -126,21 +126,15 @@ impl<F: Scalar> Layer<F> for Concat<F> {
     }
 
     fn commit(&mut self, t: &Trace<F>) {
-        for (child, trace) in self.branches.iter_mut().zip(&t.children) {
-            child.layer.commit(trace);
-        }
+        commit_all(&mut self.branches, t);
     }
 
     fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {
-        for child in &self.branches {
-            child.layer.visit(f);
-        }
+        visit_all(&self.branches, f);
     }
 
     fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>)) {
-        for child in &mut self.branches {
-            child.layer.visit_mut(f);
-        }
+        visit_all_mut(&mut self.branches, f);
     }
 
     fn cost(&self, input: &[usize]) -> Cost {

@@ -2,7 +2,9 @@
 
 use crate::cost::Cost;
 use crate::error::ShapeError;
-use crate::layer::{Child, Children, Context, Layer, Place, has_trainable};
+use crate::layer::{
+    Child, Children, Context, Layer, Place, commit_all, has_trainable, visit_all, visit_all_mut,
+};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -169,21 +171,15 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
     }
 
     fn commit(&mut self, t: &Trace<F>) {
-        for (child, trace) in self.children.iter_mut().zip(&t.children) {
-            child.layer.commit(trace);
-        }
+        commit_all(&mut self.children, t);
     }
 
     fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {
-        for child in &self.children {
-            child.layer.visit(f);
-        }
+        visit_all(&self.children, f);
     }
 
     fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>)) {
-        for child in &mut self.children {
-            child.layer.visit_mut(f);
-        }
+        visit_all_mut(&mut self.children, f);
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
