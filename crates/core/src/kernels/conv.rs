@@ -10,8 +10,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::kernels::elementwise::{add_rows, update_with};
-use crate::kernels::gemm::{self, Matrix, Tap, WindowRows};
-use crate::kernels::im2col::{SHORT, Strips, col2im, im2col, run_length, strip_length, with_strips};
+use crate::kernels::gemm::{self, Matrix};
+use crate::kernels::im2col::{Strips, col2im, im2col, strip_length, with_strips};
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
 use crate::param::Accumulate;
@@ -26,15 +26,10 @@ enum Algorithm {
     /// So few windows that the kernel is most of what is read: all of them are copied, and the product is
     /// cut along the kernel.
     FewWindows,
-    /// Windows are read where they lie, some rows of output at a time; but for the weight gradient, which reads across
-    /// them, short runs are copied: im2col.
-    ShortRuns,
-    /// Windows are read where they lie.
+    /// Windows are read where they lie, some rows of output at a time.
     InPlace,
 }
 
-/// Runs shorter than this are copied.
-const LONG_RUN: usize = 40;
 /// Fewer windows than this are few.
 const FEW: usize = 96;
 /// Windows that are worked off at a time.
@@ -43,7 +38,7 @@ const AT_A_TIME: usize = 512;
 const ACROSS_AT_A_TIME: usize = 256;
 /// Below this many multiply-adds one thread is faster than two.
 const SPLIT_ABOVE: usize = 512 * 1024;
-/// Pieces of a weight gradient that is a sum over windows.
+/// Pieces of a sum over rows.
 const SUMS: usize = 8;
 /// Numbers in the columns of an input gradient that are held at a time.
 const MOST_COLUMNS: usize = 1 << 20;
@@ -54,8 +49,6 @@ fn choose(windows: &Windows, maps: usize) -> Algorithm {
         Algorithm::Pointwise
     } else if maps * windows.positions() < FEW {
         Algorithm::FewWindows
-    } else if run_length(windows) < LONG_RUN {
-        Algorithm::ShortRuns
     } else {
         Algorithm::InPlace
     }
@@ -83,10 +76,10 @@ pub fn forward<F: Scalar>(
             gemm::multiply(columns, weights, Accumulate::Overwrite, y);
             finish(y);
         }),
-        Algorithm::ShortRuns | Algorithm::InPlace => {
+        Algorithm::InPlace => {
             let rows = maps * windows.out_height;
             let piece = piece_of(rows, windows, filters);
-            get_ready::<F>(windows, piece, 0);
+            get_ready::<F>(windows, piece);
             let call = Forward { x, windows, weights, finish: &finish };
             forward_rows(&call, 0..rows, piece, y);
         }
@@ -100,8 +93,8 @@ fn piece_of(rows: usize, windows: &Windows, filters: usize) -> usize {
     if work > SPLIT_ABOVE { at_a_time.min(rows.div_ceil(2)) } else { at_a_time }
 }
 
-fn get_ready<F: Scalar>(windows: &Windows, rows: usize, columns: usize) {
-    ready::<F>(&[(Purpose::Strips, strip_length(windows, rows)), (Purpose::Columns, columns)]);
+fn get_ready<F: Scalar>(windows: &Windows, rows: usize) {
+    ready::<F>(&[(Purpose::Strips, strip_length(windows, rows))]);
     tile::get_ready::<F>();
 }
 
@@ -139,9 +132,9 @@ fn forward_rows<F: Scalar, Finish: Fn(&mut [F]) + Sync>(
 fn with_columns<F: Scalar>(strips: Strips<'_, F>, windows: &Windows, work: impl FnOnce(Matrix<'_, F>)) {
     let (rows, width) = (strips.rows.places.len(), windows.window());
     let mut scratch = Scratch::take(Purpose::Columns);
-    let columns = scratch.first(rows * width + SHORT);
+    let columns = scratch.first(rows * width);
     im2col(strips, windows, columns);
-    work(Matrix::new(&columns[..rows * width], rows, width));
+    work(Matrix::new(columns, rows, width));
 }
 
 /// All windows side by side.
@@ -161,11 +154,10 @@ pub fn weight_gradient<F: Scalar>(x: &[F], windows: &Windows, dz: &[F], how: Acc
         Algorithm::FewWindows => {
             with_all_columns(x, windows, maps, |columns| gemm::multiply(columns.t(), dz, how, gradient));
         }
-        Algorithm::ShortRuns => summed_weight_gradient(x, windows, dz, how, gradient),
         Algorithm::InPlace => {
             let rows = ACROSS_AT_A_TIME.div_ceil(windows.out_width);
-            get_ready::<F>(windows, rows, 0);
-            // Every piece copies the padding anew: with many filters that is little beside the product.
+            get_ready::<F>(windows, rows);
+            // Every piece copies maps and padding anew: with many filters that is little beside the product.
             let pieces = (filters / 16).next_power_of_two().clamp(2, 16);
             let piece = windows.window().div_ceil(pieces).max(16);
             let call = WeightGradient { x, windows, dz, how, at_a_time: rows };
@@ -195,50 +187,11 @@ impl<F: Scalar> WeightGradient<'_, F> {
             let dz = dz.rows(from * windows.out_width, to * windows.out_width);
             let how = if from == 0 { how } else { Accumulate::Add };
             with_strips(x, windows, from..to, |strips| {
-                for tap in strips.rows.taps {
-                    let (begin, end) = (tap.from.max(first), (tap.from + tap.run).min(last));
-                    if begin < end {
-                        let part = &mut part[(begin - first) * filters..(end - first) * filters];
-                        let tap = Tap { shift: tap.shift + begin - tap.from, from: 0, run: end - begin };
-                        let rows = WindowRows { taps: &[tap], ..strips.rows };
-                        tile::multiply(Matrix::of_windows(strips.data, rows).t(), dz, how, part);
-                    }
-                }
+                let windows = Matrix::of_windows(strips.data, strips.rows);
+                tile::multiply(windows.t().rows(first, last), dz, how, part);
             });
         }
     }
-}
-
-/// The weight gradient of a small kernel, as a sum over pieces of the windows.
-fn summed_weight_gradient<F: Scalar>(
-    x: &[F],
-    windows: &Windows,
-    dz: Matrix<'_, F>,
-    how: Accumulate,
-    gradient: &mut [F],
-) {
-    let all = dz.rows / windows.out_width;
-    let at_a_time = AT_A_TIME.div_ceil(windows.out_width);
-    get_ready::<F>(windows, at_a_time, at_a_time * windows.out_width * windows.window() + SHORT);
-    let mut scratch = Scratch::take(Purpose::Shared);
-    let sums = scratch.first(SUMS * gradient.len());
-    sums.par_chunks_mut(gradient.len()).enumerate().for_each(|(i, sum)| {
-        sum.fill(F::zero());
-        let (first, last) = (all * i / SUMS, all * (i + 1) / SUMS);
-        for from in (first..last).step_by(at_a_time) {
-            let to = (from + at_a_time).min(last);
-            let dz = dz.rows(from * windows.out_width, to * windows.out_width);
-            with_strips(x, windows, from..to, |strips| {
-                with_columns(strips, windows, |columns| {
-                    tile::multiply(columns.t(), dz, Accumulate::Add, sum);
-                });
-            });
-        }
-    });
-    if how == Accumulate::Overwrite {
-        gradient.fill(F::zero());
-    }
-    add_rows(sums, gradient);
 }
 
 /// Overwrites `dx` with the gradient with respect to the input.

@@ -34,6 +34,25 @@ pub(super) struct WindowRows<'a> {
     pub(super) places: &'a [usize],
     /// The parts of every row.
     pub(super) taps: &'a [Tap],
+    /// The first column, where a transposed matrix was cut.
+    pub(super) first: usize,
+}
+
+/// Rows that begin so many numbers apart fall into so few sets of the first-level cache that they push each other out.
+const FAR_APART: usize = 64;
+
+impl WindowRows<'_> {
+    /// Whether reading across the rows, one number of each, is slow.
+    pub(super) fn are_far_apart(&self) -> bool {
+        matches!(self.places, [first, second, ..] if second - first >= FAR_APART)
+    }
+
+    /// How far after a row's beginning its column `i` lies.
+    pub(super) fn shift(&self, i: usize) -> usize {
+        let column = self.first + i;
+        let tap = self.taps[self.taps.partition_point(|tap| tap.from <= column) - 1];
+        tap.shift + column - tap.from
+    }
 }
 
 /// A part of every row that lies side by side: `run` numbers, `shift` after the row's beginning, which are those
@@ -68,12 +87,6 @@ impl<'a, F: Scalar> Matrix<'a, F> {
         self.windows
     }
 
-    /// Where row `i` begins (column, where transposed); of windows, which must be in one part.
-    #[inline(always)]
-    pub(super) fn place(&self, i: usize) -> usize {
-        self.windows.map_or(i * self.stride, |windows| windows.places[i] + windows.taps[0].shift)
-    }
-
     /// The last column of a block of at most `depth` columns from `from` on: windows are not cut within a part.
     pub(super) fn block_end(&self, from: usize, depth: usize) -> usize {
         let end = (from + depth).min(self.columns);
@@ -97,14 +110,13 @@ impl<'a, F: Scalar> Matrix<'a, F> {
     pub(crate) fn rows(self, from: usize, to: usize) -> Self {
         let rows = to - from;
         match self.windows {
-            Some(WindowRows { places, taps }) if !self.transposed => {
-                Self { windows: Some(WindowRows { places: &places[from..to], taps }), rows, ..self }
-            }
-            // The columns of windows, from the beginning of one part to that of another.
-            Some(WindowRows { places, taps }) if taps.len() > 1 => {
-                let part = |column| taps.partition_point(|tap| tap.from < taps[0].from + column);
-                let taps = &taps[part(from)..part(to)];
-                Self { windows: Some(WindowRows { places, taps }), rows, ..self }
+            Some(windows) if !self.transposed => Self {
+                windows: Some(WindowRows { places: &windows.places[from..to], ..windows }),
+                rows,
+                ..self
+            },
+            Some(windows) => {
+                Self { windows: Some(WindowRows { first: windows.first + from, ..windows }), rows, ..self }
             }
             _ => {
                 let start = if self.transposed { from } else { from * self.stride };

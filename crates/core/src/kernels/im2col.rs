@@ -8,15 +8,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::kernels::elementwise::vectorised;
 use crate::kernels::gemm::{Tap, WindowRows};
 use crate::kernels::tile::DEPTH;
 use crate::kernels::window::Windows;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch};
-
-/// Numbers that are copied at once where runs are shorter: what is too much is overwritten by the next.
-pub(super) const SHORT: usize = 16;
 
 thread_local! {
     static PLACES: Cell<Vec<usize>> = const { Cell::new(Vec::new()) };
@@ -61,7 +57,7 @@ pub(super) fn strip_length(windows: &Windows, rows: usize) -> usize {
     // Whole maps, and at each end a part of one.
     let maps = rows.div_ceil(windows.out_height) + 1;
     let lines = (rows * windows.stride.height + maps * covered.height).min(maps * covered.height);
-    lines * covered.width * windows.channels + SHORT
+    lines * covered.width * windows.channels
 }
 
 /// Lays out the windows of the rows of output `rows`, counted through all maps of `x`.
@@ -82,13 +78,13 @@ pub(super) fn with_strips<F: Scalar, R>(
             push_row(&mut places, begin, windows);
         }
         list_taps(windows, row, &mut taps);
-        work(Strips { data: x, rows: WindowRows { places: &places, taps: &taps } })
+        work(Strips { data: x, rows: WindowRows { places: &places, taps: &taps, first: 0 } })
     } else {
         let row = windows.covered().width * windows.channels;
         let buffer = scratch.first(strip_length(windows, rows.len()));
         copy_strips(x, windows, rows, buffer, &mut places);
         list_taps(windows, row, &mut taps);
-        work(Strips { data: buffer, rows: WindowRows { places: &places, taps: &taps } })
+        work(Strips { data: buffer, rows: WindowRows { places: &places, taps: &taps, first: 0 } })
     };
     PLACES.set(places);
     TAPS.set(taps);
@@ -138,29 +134,16 @@ fn copy_strips<F: Scalar>(
         }
         at += last - first;
     }
-    buffer[filled..][..SHORT].fill(F::zero());
 }
 
-/// Copies every window into a row of `columns`, which has room for [`SHORT`] numbers more.
+/// Copies every window into a row of `columns`.
 pub(super) fn im2col<F: Scalar>(strips: Strips<'_, F>, windows: &Windows, columns: &mut [F]) {
-    let width = windows.window();
-    let short = run_length(windows) <= SHORT;
-    vectorised(
-        #[inline(always)]
-        || {
-            for (i, &place) in strips.rows.places.iter().enumerate() {
-                for tap in strips.rows.taps {
-                    let to = &mut columns[i * width + tap.from..];
-                    let from = &strips.data[place + tap.shift..];
-                    if short && from.len() >= SHORT {
-                        to[..SHORT].copy_from_slice(&from[..SHORT]);
-                    } else {
-                        to[..tap.run].copy_from_slice(&from[..tap.run]);
-                    }
-                }
-            }
-        },
-    );
+    for (row, &place) in columns.chunks_exact_mut(windows.window()).zip(strips.rows.places) {
+        for tap in strips.rows.taps {
+            let from = &strips.data[place + tap.shift..][..tap.run];
+            row[tap.from..tap.from + tap.run].copy_from_slice(from);
+        }
+    }
 }
 
 /// The opposite of im2col: adds every row of `columns`, a window each, to the numbers of the maps `dx`

@@ -130,7 +130,7 @@ pub(super) enum Left<'a, F> {
     /// Rows lie anywhere, in parts that are contiguous.
     Windows(&'a [F], WindowRows<'a>),
     /// Each column is contiguous, and they begin anywhere.
-    WindowColumns(&'a [F], &'a [usize]),
+    WindowColumns(&'a [F], WindowRows<'a>),
     /// Each column is contiguous.
     Columns(&'a [F], usize),
 }
@@ -141,10 +141,12 @@ impl<F> Left<'_, F> {
     pub(super) fn below(self, rows: usize) -> Self {
         match self {
             Self::Rows(data, stride) => Self::Rows(&data[rows * stride..], stride),
-            Self::Windows(data, WindowRows { places, taps }) => {
-                Self::Windows(data, WindowRows { places: &places[rows..], taps })
+            Self::Windows(data, windows) => {
+                Self::Windows(data, WindowRows { places: &windows.places[rows..], ..windows })
             }
-            Self::WindowColumns(data, places) => Self::WindowColumns(&data[rows..], places),
+            Self::WindowColumns(data, windows) => {
+                Self::WindowColumns(data, WindowRows { first: windows.first + rows, ..windows })
+            }
             Self::Columns(data, stride) => Self::Columns(&data[rows..], stride),
         }
     }
@@ -182,11 +184,18 @@ pub(super) fn copy_left<'a, F: Scalar, const ROWS: usize>(
             copy_columns::<F, ROWS>(a, buffer);
             LeftBlock::Tiles(buffer, a.columns, ROWS)
         }
-        (true, Some(windows), _) => {
-            LeftBlock::Whole(Left::WindowColumns(&a.data[windows.taps[0].shift..], windows.places))
+        (true, Some(windows), _) if windows.are_far_apart() => {
+            let buffer = scratch.first(a.rows.next_multiple_of(ROWS) * a.columns);
+            copy_windows::<F, ROWS>(a.data, windows, a.rows, buffer);
+            LeftBlock::Tiles(buffer, a.columns, ROWS)
         }
+        (true, Some(windows), _) => LeftBlock::Whole(Left::WindowColumns(a.data, windows)),
         (true, None, false) => LeftBlock::Whole(Left::Columns(a.data, a.stride)),
-        (false, Some(windows), _) => LeftBlock::Whole(Left::Windows(a.data, windows)),
+        (false, Some(windows), _) => {
+            let tap_at = |column| windows.taps.partition_point(|tap| tap.from < column);
+            let taps = &windows.taps[tap_at(windows.first)..tap_at(windows.first + a.columns)];
+            LeftBlock::Whole(Left::Windows(a.data, WindowRows { taps, ..windows }))
+        }
         (false, None, _) => LeftBlock::Whole(Left::Rows(a.data, a.stride)),
     }
 }
@@ -200,11 +209,35 @@ fn copy_columns<F: Scalar, const ROWS: usize>(a: Matrix<'_, F>, buffer: &mut [F]
         for (i, tile) in buffer.chunks_exact_mut(ROWS * a.columns).enumerate() {
             let rows = ROWS.min(a.rows - i * ROWS);
             for (k, column) in (first..last).zip(tile[first * ROWS..].chunks_exact_mut(ROWS)) {
-                let from = &a.data[a.place(k) + i * ROWS..][..rows];
+                let from = &a.data[k * a.stride + i * ROWS..][..rows];
                 if rows == ROWS {
                     column.copy_from_slice(&from[..ROWS]);
                 } else {
                     column[..rows].copy_from_slice(from);
+                }
+            }
+        }
+    }
+}
+
+/// As [`copy_columns`], where the columns are windows.
+fn copy_windows<F: Scalar, const ROWS: usize>(
+    data: &[F],
+    windows: WindowRows<'_>,
+    rows: usize,
+    buffer: &mut [F],
+) {
+    let depth = windows.places.len();
+    for (block, places) in windows.places.chunks(COLUMNS_IN_CACHE).enumerate() {
+        for (i, tile) in buffer.chunks_exact_mut(ROWS * depth).enumerate() {
+            let shifts: [usize; ROWS] = std::array::from_fn(|r| windows.shift((i * ROWS + r).min(rows - 1)));
+            let side_by_side = shifts[ROWS - 1] == shifts[0] + ROWS - 1;
+            let columns = tile[block * COLUMNS_IN_CACHE * ROWS..].chunks_exact_mut(ROWS);
+            for (&place, column) in places.iter().zip(columns) {
+                if side_by_side {
+                    column.copy_from_slice(&data[place + shifts[0]..][..ROWS]);
+                } else {
+                    column.iter_mut().zip(shifts).for_each(|(to, shift)| *to = data[place + shift]);
                 }
             }
         }

@@ -215,7 +215,9 @@ fn tile<S: Simd, F: Scalar, const R: usize, const V: usize>(
     let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
     let sums = match left {
         Left::Rows(data, stride) => sums_of_rows::<S, F, R, V>(simd, depth, data, stride, right),
-        Left::WindowColumns(data, places) => sums_of_window_columns::<S, F, R, V>(simd, data, places, right),
+        Left::WindowColumns(data, windows) => {
+            sums_of_window_columns::<S, F, R, V>(simd, data, windows, right)
+        }
         Left::Windows(data, windows) => sums_of_windows::<S, F, R, V>(simd, data, windows, right),
         Left::Columns(data, stride) => sums_of_columns::<S, F, R, V>(simd, depth, data, stride, right),
     };
@@ -295,18 +297,21 @@ fn sums_of_columns<S: Simd, F: Scalar, const R: usize, const V: usize>(
     std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
 }
 
-/// The sums of a tile whose columns lie anywhere.
+/// The sums of a tile whose columns are windows: each row is one number of them.
 #[inline(always)]
 fn sums_of_window_columns<S: Simd, F: Scalar, const R: usize, const V: usize>(
     simd: S,
     data: &[F],
-    places: &[usize],
+    windows: WindowRows<'_>,
     right: Right<'_, F>,
 ) -> Sums<F::Vector<S>, R, V> {
     let mut sums = [[F::splat(simd, F::zero()); V]; R];
-    for (k, &place) in places.iter().enumerate() {
-        let column = &data[place..][..R];
-        step(simd, &mut sums, right, k, |r| column[r]);
+    let shifts: [usize; R] = std::array::from_fn(|r| windows.shift(r));
+    // One length for all, so that one check of a place does for all.
+    let length = data.len() - shifts.iter().copied().max().unwrap_or(0);
+    let rows: [&[F]; R] = std::array::from_fn(|r| &data[shifts[r]..][..length]);
+    for (k, &place) in windows.places.iter().enumerate() {
+        step(simd, &mut sums, right, k, |r| rows[r][place]);
     }
     std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
 }
