@@ -34,8 +34,18 @@ static ALLOCATOR: Counting = Counting;
 
 /// Allocations during 20 steps that follow so many at the same batch sizes.
 fn allocations_after(warm_up: usize, threads: usize, net: &Net, batches: &[usize]) -> usize {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| keep_awake(|| count(warm_up, net, batches)))
+    let mut workers = Vec::new();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    let pool = pool.spawn_handler(|worker| {
+        workers.push(std::thread::spawn(|| worker.run()));
+        Ok(())
+    });
+    let pool = pool.build().unwrap();
+    let allocations = pool.install(|| keep_awake(|| count(warm_up, net, batches)));
+    // A thread that ends hands over what it kept, for which it allocates: not while the next ones are counted.
+    drop(pool);
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    allocations
 }
 
 /// A network and the shape of its input.
