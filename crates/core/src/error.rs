@@ -127,3 +127,30 @@ pub(crate) fn by_name<T: Copy>(argument: &str, allowed: &[(&str, T)], name: &str
         Error::argument(argument, format!("one of {}", names.join(", ")), name)
     })
 }
+
+/// A finite number above 0.
+pub(crate) fn above_zero(name: &str, value: f64) -> Result<f64, Error> {
+    if value > 0.0 && value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Error::argument(name, "a finite number above 0", value))
+    }
+}
+
+/// A finite number, 0 or above.
+pub(crate) fn not_negative(name: &str, value: f64) -> Result<f64, Error> {
+    if value >= 0.0 && value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Error::argument(name, "a finite number, 0 or above", value))
+    }
+}
+
+/// A number in [0, 1).
+pub(crate) fn below_one(name: &str, value: f64) -> Result<f64, Error> {
+    if (0.0..1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Error::argument(name, "a number in [0, 1)", value))
+    }
+}

@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView2;
 
-use crate::error::Error;
+use crate::error::{Error, below_one};
 use crate::kernels::elementwise::{softmax, vectorised};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -106,11 +106,7 @@ impl CrossEntropy {
     /// # Errors
     /// If it is not in [0, 1).
     pub fn label_smoothing(smoothing: f64) -> Result<Self, Error> {
-        if (0.0..1.0).contains(&smoothing) {
-            Ok(Self { smoothing })
-        } else {
-            Err(Error::argument("label_smoothing", "a number in [0, 1)", smoothing))
-        }
+        Ok(Self { smoothing: below_one("label_smoothing", smoothing)? })
     }
 
     /// The mean loss over a batch of logits `[n, classes]`; overwrites `gradient` with dL/dlogits

@@ -1,6 +1,6 @@
 //! Penalties on large weights, reported apart from the loss of the data.
 
-use crate::error::Error;
+use crate::error::{Error, not_negative};
 use crate::kernels::elementwise::update_with;
 use crate::model::Model;
 use crate::param::{Slot, SlotMut};
@@ -28,12 +28,7 @@ impl Penalty {
     /// # Errors
     /// If one is negative or not finite.
     pub fn new(l1: f64, l2: f64) -> Result<Self, Error> {
-        for (name, factor) in [("l1", l1), ("l2", l2)] {
-            if !(factor >= 0.0 && factor.is_finite()) {
-                return Err(Error::argument(name, "a finite number, 0 or above", factor));
-            }
-        }
-        Ok(Self { l1, l2 })
+        Ok(Self { l1: not_negative("l1", l1)?, l2: not_negative("l2", l2)? })
     }
 
     fn is_none(self) -> bool {

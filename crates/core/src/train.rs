@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::augment::Augment;
 use crate::data::{Batch, Dataset};
 use crate::early_stopping::{Best, EarlyStopping};
-use crate::error::Error;
+use crate::error::{Error, above_zero};
 use crate::kernels::keep_awake;
 use crate::layer::{Context, Layer};
 use crate::loss::{CrossEntropy, Targets};
@@ -189,10 +189,7 @@ impl Trainer {
     /// # Errors
     /// If the norm is not above 0 and finite.
     pub fn clip_norm(mut self, norm: f64) -> Result<Self, Error> {
-        if !(norm > 0.0 && norm.is_finite()) {
-            return Err(Error::argument("clip_norm", "a finite number above 0", norm));
-        }
-        self.rules.clip_norm = Some(norm);
+        self.rules.clip_norm = Some(above_zero("clip_norm", norm)?);
         Ok(self)
     }
 

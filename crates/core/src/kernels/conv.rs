@@ -3,15 +3,15 @@
 //! A convolution is a matrix product: the windows, one a row, times the kernel, one filter a column
 //! (K. Chellapilla, S. Puri and P. Simard, "High performance convolutional neural networks for document
 //! processing", 2006, section 3.1). The matrix of windows is never whole in memory: it is worked off some
-//! rows of output at a time, and where its rows are long it is read where it lies (see `im2col.rs`).
+//! rows of output at a time, and read where it lies (see `im2col.rs`).
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::kernels::elementwise::{add_rows, update_with};
-use crate::kernels::gemm::{self, Matrix};
-use crate::kernels::im2col::{Strips, col2im, im2col, strip_length, with_strips};
+use crate::kernels::gemm::{self, Matrix, SPLIT_ABOVE};
+use crate::kernels::im2col::{col2im, im2col, strip_length, with_strips};
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
 use crate::param::Accumulate;
@@ -36,8 +36,6 @@ const FEW: usize = 96;
 const AT_A_TIME: usize = 512;
 /// The same for weight gradients, which read across them: so many stay in the first-level cache.
 const ACROSS_AT_A_TIME: usize = 256;
-/// Below this many multiply-adds one thread is faster than two.
-const SPLIT_ABOVE: usize = 512 * 1024;
 /// Pieces of a sum over rows.
 const SUMS: usize = 8;
 /// Numbers in the columns of an input gradient that are held at a time.
@@ -89,7 +87,7 @@ pub fn forward<F: Scalar>(
 /// Rows of output in a piece: by shape alone, so that a result never depends on the threads.
 fn piece_of(rows: usize, windows: &Windows, filters: usize) -> usize {
     let work = rows * windows.out_width * windows.window() * filters;
-    let at_a_time = AT_A_TIME.div_ceil(windows.out_width).max(1);
+    let at_a_time = AT_A_TIME.div_ceil(windows.out_width);
     if work > SPLIT_ABOVE { at_a_time.min(rows.div_ceil(2)) } else { at_a_time }
 }
 
@@ -128,18 +126,13 @@ fn forward_rows<F: Scalar, Finish: Fn(&mut [F]) + Sync>(
     finish(y);
 }
 
-/// The windows of some strips side by side.
-fn with_columns<F: Scalar>(strips: Strips<'_, F>, windows: &Windows, work: impl FnOnce(Matrix<'_, F>)) {
-    let (rows, width) = (strips.rows.places.len(), windows.window());
-    let mut scratch = Scratch::take(Purpose::Columns);
-    let columns = scratch.first(rows * width);
-    im2col(strips, windows, columns);
-    work(Matrix::new(columns, rows, width));
-}
-
 /// All windows side by side.
 fn with_all_columns<F: Scalar>(x: &[F], windows: &Windows, maps: usize, work: impl FnOnce(Matrix<'_, F>)) {
-    with_strips(x, windows, 0..maps * windows.out_height, |strips| with_columns(strips, windows, work));
+    let (rows, width) = (maps * windows.positions(), windows.window());
+    let mut scratch = Scratch::take(Purpose::Columns);
+    let columns = scratch.first(rows * width);
+    with_strips(x, windows, 0..maps * windows.out_height, |strips| im2col(strips, windows, columns));
+    work(Matrix::new(columns, rows, width));
 }
 
 /// Overwrites or adds to the gradient with respect to the kernel: the windows, transposed, times `dz`.

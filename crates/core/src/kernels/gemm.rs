@@ -138,7 +138,7 @@ impl<'a, F: Scalar> Matrix<'a, F> {
 }
 
 /// Below this many multiply-adds one thread is faster than two.
-const SPLIT_ABOVE: usize = 512 * 1024;
+pub(super) const SPLIT_ABOVE: usize = 512 * 1024;
 /// Multiply-adds in a piece, where there are enough for more than two.
 const PIECE: usize = 32 * 1024 * 1024;
 /// More pieces than any machine this is meant for has cores.

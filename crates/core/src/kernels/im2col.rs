@@ -29,7 +29,7 @@ pub(super) struct Strips<'a, F> {
 }
 
 /// Numbers of a window that lie side by side.
-pub(super) fn run_length(windows: &Windows) -> usize {
+fn run_length(windows: &Windows) -> usize {
     if windows.dilation.width == 1 { windows.kernel.width * windows.channels } else { windows.channels }
 }
 
@@ -70,22 +70,22 @@ pub(super) fn with_strips<F: Scalar, R>(
     let (mut places, mut taps) = (PLACES.take(), TAPS.take());
     places.clear();
     let mut scratch = Scratch::take(Purpose::Strips);
-    let result = if windows.all_inside() {
+    let (data, row) = if windows.all_inside() {
         let row = windows.width * windows.channels;
         for at in rows {
             let (map, row_of_output) = (at / windows.out_height, at % windows.out_height);
             let begin = map * windows.map() + row_of_output * windows.stride.height * row;
             push_row(&mut places, begin, windows);
         }
-        list_taps(windows, row, &mut taps);
-        work(Strips { data: x, rows: WindowRows { places: &places, taps: &taps, first: 0 } })
+        (x, row)
     } else {
         let row = windows.covered().width * windows.channels;
         let buffer = scratch.first(strip_length(windows, rows.len()));
         copy_strips(x, windows, rows, buffer, &mut places);
-        list_taps(windows, row, &mut taps);
-        work(Strips { data: buffer, rows: WindowRows { places: &places, taps: &taps, first: 0 } })
+        (&*buffer, row)
     };
+    list_taps(windows, row, &mut taps);
+    let result = work(Strips { data, rows: WindowRows { places: &places, taps: &taps, first: 0 } });
     PLACES.set(places);
     TAPS.set(taps);
     result
@@ -114,9 +114,8 @@ fn copy_strips<F: Scalar>(
     while at < rows.end {
         let (map, first) = (at / out_height, at % out_height);
         let last = (first + rows.end - at).min(out_height);
-        for (i, row_of_output) in (first..last).enumerate() {
+        for i in 0..last - first {
             push_row(places, filled + i * stride.height * row, windows);
-            debug_assert!(row_of_output < out_height);
         }
         let top = first * stride.height;
         for line in top..(last - 1) * stride.height + span {
@@ -149,14 +148,13 @@ pub(super) fn im2col<F: Scalar>(strips: Strips<'_, F>, windows: &Windows, column
 /// The opposite of im2col: adds every row of `columns`, a window each, to the numbers of the maps `dx`
 /// it was taken from. Numbers that lie in several windows get the sum over all of them.
 pub(super) fn col2im<F: Scalar>(columns: &[F], windows: &Windows, dx: &mut [F]) {
-    let Windows { kernel, channels, out_height, out_width, width, .. } = *windows;
+    let Windows { kernel, channels, out_width, width, .. } = *windows;
     let window = windows.window();
     let maps = dx.par_chunks_mut(windows.map()).zip(columns.par_chunks(windows.positions() * window));
     maps.for_each(|(dx, columns)| {
         dx.fill(F::zero());
         for (position, row) in columns.chunks_exact(window).enumerate() {
             let (y, x) = (position / out_width, position % out_width);
-            debug_assert!(y < out_height);
             for (tap, from) in row.chunks_exact(channels).enumerate() {
                 let (tap_y, tap_x) = (tap / kernel.width, tap % kernel.width);
                 if let (Some(line), Some(column)) = (windows.row(y, tap_y), windows.column(x, tap_x)) {

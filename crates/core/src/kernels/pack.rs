@@ -129,7 +129,7 @@ pub(super) enum Left<'a, F> {
     Rows(&'a [F], usize),
     /// Rows lie anywhere, in parts that are contiguous.
     Windows(&'a [F], WindowRows<'a>),
-    /// Each column is contiguous, and they begin anywhere.
+    /// Columns are windows, which begin anywhere: a row is one number of each.
     WindowColumns(&'a [F], WindowRows<'a>),
     /// Each column is contiguous.
     Columns(&'a [F], usize),

@@ -1,10 +1,10 @@
 //! Adagrad.
 
-use crate::error::Error;
+use crate::error::{Error, above_zero, not_negative};
 use crate::kernels::elementwise::update_two_with;
 use crate::model::Model;
 use crate::optim::slots::Slots;
-use crate::optim::{Optimizer, OptimizerState, above_zero, not_negative};
+use crate::optim::{Optimizer, OptimizerState};
 use crate::scalar::Scalar;
 
 /// Adagrad: each gradient divided by the size of all there were (Duchi, Hazan and Singer 2011, section 1.1), as

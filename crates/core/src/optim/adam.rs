@@ -1,10 +1,10 @@
 //! Adam and AdamW.
 
-use crate::error::Error;
+use crate::error::{Error, above_zero, below_one, not_negative};
 use crate::kernels::elementwise::update_three_with;
 use crate::model::Model;
 use crate::optim::slots::Slots;
-use crate::optim::{Optimizer, OptimizerState, above_zero, below_one, not_negative};
+use crate::optim::{Optimizer, OptimizerState};
 use crate::scalar::Scalar;
 
 /// Adam: steps of a size that adapts to each parameter (Kingma and Ba 2015, algorithm 1), as in PyTorch.

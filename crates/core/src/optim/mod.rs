@@ -93,30 +93,3 @@ fn sum_of_squares<F: Scalar>(values: &[F]) -> f64 {
     let piece = |values: &[F]| values.iter().fold(F::zero(), |sum, &v| sum + v * v).as_f64();
     values.chunks(256).map(piece).sum()
 }
-
-/// A finite number above 0.
-fn above_zero(name: &str, value: f64) -> Result<f64, Error> {
-    if value > 0.0 && value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::argument(name, "a finite number above 0", value))
-    }
-}
-
-/// A finite number, 0 or above.
-fn not_negative(name: &str, value: f64) -> Result<f64, Error> {
-    if value >= 0.0 && value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::argument(name, "a finite number, 0 or above", value))
-    }
-}
-
-/// A number in [0, 1).
-fn below_one(name: &str, value: f64) -> Result<f64, Error> {
-    if (0.0..1.0).contains(&value) {
-        Ok(value)
-    } else {
-        Err(Error::argument(name, "a number in [0, 1)", value))
-    }
-}

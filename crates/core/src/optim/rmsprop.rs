@@ -1,10 +1,10 @@
 //! RMSprop.
 
-use crate::error::Error;
+use crate::error::{Error, above_zero, below_one, not_negative};
 use crate::kernels::elementwise::update_two_with;
 use crate::model::Model;
 use crate::optim::slots::Slots;
-use crate::optim::{Optimizer, OptimizerState, above_zero, below_one, not_negative};
+use crate::optim::{Optimizer, OptimizerState};
 use crate::scalar::Scalar;
 
 /// RMSprop: each gradient divided by a running mean of its size (Hinton 2012, lecture 6e), as in PyTorch.

@@ -1,7 +1,6 @@
 //! Schedules: the learning rate over the course of training.
 
-use crate::error::Error;
-use crate::optim::above_zero;
+use crate::error::{Error, above_zero};
 use crate::train::History;
 
 /// How the learning rate changes: a factor of the optimizer's own rate, from the epoch or the step alone, or

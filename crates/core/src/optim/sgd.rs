@@ -1,10 +1,10 @@
 //! Stochastic gradient descent.
 
-use crate::error::Error;
+use crate::error::{Error, above_zero, below_one, not_negative};
 use crate::kernels::elementwise::{update_two_with, update_with};
 use crate::model::Model;
 use crate::optim::slots::Slots;
-use crate::optim::{Optimizer, OptimizerState, above_zero, below_one, not_negative};
+use crate::optim::{Optimizer, OptimizerState};
 use crate::param::SlotMut;
 use crate::scalar::Scalar;
 
