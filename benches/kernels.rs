@@ -6,7 +6,7 @@
 
 use std::hint::black_box;
 
-use backstitch::core::kernels::conv;
+use backstitch::core::kernels::conv::{self, Algorithm};
 use backstitch::core::kernels::window::{Layout, Padding, Rounding, Windows};
 use backstitch::core::param::Accumulate;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -14,13 +14,17 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Maps, their size and channels; filters, kernel.
-const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 6] = [
+const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 10] = [
     (64, 14, 128, 256, 3),
     (64, 7, 256, 256, 3),
     (32, 16, 64, 64, 3),
     (32, 2, 512, 512, 3),
     (64, 28, 1, 64, 7),
     (64, 14, 64, 128, 5),
+    (64, 15, 32, 64, 5),
+    (32, 8, 128, 128, 3),
+    (32, 4, 256, 256, 3),
+    (1, 16, 64, 64, 3),
 ];
 
 fn windows(size: usize, channels: usize, kernel: usize) -> Windows {
@@ -44,15 +48,21 @@ fn convolutions(criterion: &mut Criterion) {
         let name = format!("{maps}x{size}x{size}x{channels}, {filters} of {kernel}x{kernel}");
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements((2 * dz.len() * windows.window()) as u64));
-        group.bench_function("forward", |bencher| {
-            bencher.iter(|| conv::forward(&x, &windows, &weights, &mut y, |_| {}));
-        });
-        group.bench_function("weight gradient", |bencher| {
-            bencher.iter(|| conv::weight_gradient(&x, &windows, &dz, Accumulate::Overwrite, &mut gradient));
-        });
-        group.bench_function("input gradient", |bencher| {
-            bencher.iter(|| conv::input_gradient(&dz, &windows, &weights, &mut dx));
-        });
+        for algorithm in [Algorithm::Im2col, Algorithm::Winograd] {
+            if algorithm == Algorithm::Winograd && !conv::can_use_winograd(&windows) {
+                continue;
+            }
+            group.bench_function(format!("forward, {algorithm:?}"), |bencher| {
+                bencher.iter(|| conv::forward(&x, &windows, algorithm, &weights, &mut y, |_| {}));
+            });
+            group.bench_function(format!("weight gradient, {algorithm:?}"), |bencher| {
+                let how = Accumulate::Overwrite;
+                bencher.iter(|| conv::weight_gradient(&x, &windows, algorithm, &dz, how, &mut gradient));
+            });
+            group.bench_function(format!("input gradient, {algorithm:?}"), |bencher| {
+                bencher.iter(|| conv::input_gradient(&dz, &windows, algorithm, &weights, &mut dx));
+            });
+        }
     }
 }
 

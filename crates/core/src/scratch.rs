@@ -21,12 +21,18 @@ pub(crate) enum Purpose {
     Strips,
     /// Windows, one a row.
     Columns,
+    /// Tiles of maps in Winograd's form.
+    Tiles,
+    /// Products of those with filters, or tiles of a gradient in that form.
+    Products,
+    /// A kernel, or its gradient, in that form.
+    Kernel,
     /// A kernel turned round, or partial sums: what several threads read or write.
     Shared,
 }
 
 /// How many purposes there are.
-pub(crate) const PURPOSES: usize = 7;
+pub(crate) const PURPOSES: usize = 10;
 
 /// One buffer for each [`Purpose`].
 pub type Buffers<F> = [std::cell::Cell<Vec<F>>; PURPOSES];

@@ -5,22 +5,37 @@
 //! processing", 2006, section 3.1). The matrix of windows is never whole in memory: it is worked off some
 //! rows of output at a time, and read where it lies (see `im2col.rs`).
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use crate::kernels::elementwise::{add_rows, update_with};
 use crate::kernels::gemm::{self, Matrix, SPLIT_ABOVE};
 use crate::kernels::im2col::{col2im, im2col, strip_length, with_strips};
+use crate::kernels::parts::in_parts;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
+use crate::kernels::winograd;
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
 
+/// Which algorithm computes a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    /// Whichever of the others measurements show to be faster for the shapes.
+    #[default]
+    Fastest,
+    /// A product of windows and kernel. The reference.
+    Im2col,
+    /// Winograd's, with fewer multiplications: for kernels 3x3 and 5x5, stride 1, no dilation. In `f32` its sums are
+    /// exact to 1e-5 of the largest output.
+    Winograd,
+}
+
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Algorithm {
+enum Way {
+    /// In tiles, with fewer multiplications (`winograd.rs`).
+    Tiles,
     /// The map itself is the matrix of windows: 1x1, stride 1, no padding.
     Pointwise,
     /// So few windows that the kernel is most of what is read: all of them are copied, and the product is
@@ -41,15 +56,42 @@ const SUMS: usize = 8;
 /// Numbers in the columns of an input gradient that are held at a time.
 const MOST_COLUMNS: usize = 1 << 20;
 
-fn choose(windows: &Windows, maps: usize) -> Algorithm {
+fn choose(windows: &Windows, maps: usize, filters: usize, algorithm: Algorithm) -> Way {
     let one = Pair::from(1);
-    if windows.kernel == one && windows.stride == one && windows.all_inside() {
-        Algorithm::Pointwise
+    let tiles = match algorithm {
+        Algorithm::Im2col => false,
+        Algorithm::Winograd => winograd::fits(windows),
+        Algorithm::Fastest => winograd::fits(windows) && tiles_are_faster(windows, maps, filters),
+    };
+    if tiles && maps > 0 {
+        Way::Tiles
+    } else if windows.kernel == one && windows.stride == one && windows.all_inside() {
+        Way::Pointwise
     } else if maps * windows.positions() < FEW {
-        Algorithm::FewWindows
+        Way::FewWindows
     } else {
-        Algorithm::InPlace
+        Way::InPlace
     }
+}
+
+/// What one number of a tile, and one of a kernel in tile form, take to make, in multiply-adds.
+const A_NUMBER_OF_A_TILE: usize = 16;
+const A_NUMBER_OF_A_KERNEL: usize = 24;
+
+/// Whether fewer multiplications are worth making tiles of maps and kernel for.
+fn tiles_are_faster(windows: &Windows, maps: usize, filters: usize) -> bool {
+    let side = winograd::outputs(windows);
+    let tiles = maps * windows.out_height.div_ceil(side) * windows.out_width.div_ceil(side);
+    let channels = windows.channels;
+    let products = winograd::PLACES * tiles * channels * filters;
+    let transforms = winograd::PLACES
+        * (tiles * (channels + filters) * A_NUMBER_OF_A_TILE + channels * filters * A_NUMBER_OF_A_KERNEL);
+    products + transforms < maps * windows.positions() * windows.window() * filters
+}
+
+/// Whether [`Algorithm::Winograd`] can compute this.
+pub fn can_use_winograd(windows: &Windows) -> bool {
+    winograd::fits(windows)
 }
 
 /// y = windows of x times the kernel, `[kernel height, kernel width, channels, filters]`; `finish` is
@@ -57,6 +99,7 @@ fn choose(windows: &Windows, maps: usize) -> Algorithm {
 pub fn forward<F: Scalar>(
     x: &[F],
     windows: &Windows,
+    algorithm: Algorithm,
     kernel: &[F],
     y: &mut [F],
     finish: impl Fn(&mut [F]) + Sync,
@@ -64,22 +107,28 @@ pub fn forward<F: Scalar>(
     let maps = x.len() / windows.map();
     let filters = kernel.len() / windows.window();
     let weights = Matrix::new(kernel, windows.window(), filters);
-    match choose(windows, maps) {
-        Algorithm::Pointwise => {
+    match choose(windows, maps, filters, algorithm) {
+        Way::Tiles => winograd::forward(x, windows, kernel, y, &finish),
+        Way::Pointwise => {
             let rows = Matrix::new(x, maps * windows.positions(), windows.channels);
             gemm::multiply(rows, weights, Accumulate::Overwrite, y);
             finish(y);
         }
-        Algorithm::FewWindows => with_all_columns(x, windows, maps, |columns| {
+        Way::FewWindows => with_all_columns(x, windows, maps, |columns| {
             gemm::multiply(columns, weights, Accumulate::Overwrite, y);
             finish(y);
         }),
-        Algorithm::InPlace => {
+        Way::InPlace => {
             let rows = maps * windows.out_height;
             let piece = piece_of(rows, windows, filters);
             get_ready::<F>(windows, piece);
-            let call = Forward { x, windows, weights, finish: &finish };
-            forward_rows(&call, 0..rows, piece, y);
+            in_parts(0..rows, piece, &|row| row * windows.out_width * filters, y, &|rows, y: &mut [F]| {
+                with_strips(x, windows, rows, |strips| {
+                    let rows = Matrix::of_windows(strips.data, strips.rows);
+                    tile::multiply(rows, weights, Accumulate::Overwrite, y);
+                });
+                finish(y);
+            });
         }
     }
 }
@@ -96,36 +145,6 @@ fn get_ready<F: Scalar>(windows: &Windows, rows: usize) {
     tile::get_ready::<F>();
 }
 
-struct Forward<'a, F, Finish> {
-    x: &'a [F],
-    windows: &'a Windows,
-    weights: Matrix<'a, F>,
-    finish: &'a Finish,
-}
-
-fn forward_rows<F: Scalar, Finish: Fn(&mut [F]) + Sync>(
-    call: &Forward<'_, F, Finish>,
-    rows: Range<usize>,
-    piece: usize,
-    y: &mut [F],
-) {
-    if rows.len() > piece {
-        let middle = rows.start + rows.len() / 2;
-        let (upper, lower) = y.split_at_mut(rows.len() / 2 * call.windows.out_width * call.weights.columns);
-        rayon::join(
-            || forward_rows(call, rows.start..middle, piece, upper),
-            || forward_rows(call, middle..rows.end, piece, lower),
-        );
-        return;
-    }
-    let Forward { x, windows, weights, finish } = call;
-    with_strips(x, windows, rows, |strips| {
-        let rows = Matrix::of_windows(strips.data, strips.rows);
-        tile::multiply(rows, *weights, Accumulate::Overwrite, y);
-    });
-    finish(y);
-}
-
 /// All windows side by side.
 fn with_all_columns<F: Scalar>(x: &[F], windows: &Windows, maps: usize, work: impl FnOnce(Matrix<'_, F>)) {
     let (rows, width) = (maps * windows.positions(), windows.window());
@@ -136,18 +155,29 @@ fn with_all_columns<F: Scalar>(x: &[F], windows: &Windows, maps: usize, work: im
 }
 
 /// Overwrites or adds to the gradient with respect to the kernel: the windows, transposed, times `dz`.
-pub fn weight_gradient<F: Scalar>(x: &[F], windows: &Windows, dz: &[F], how: Accumulate, gradient: &mut [F]) {
+pub fn weight_gradient<F: Scalar>(
+    x: &[F],
+    windows: &Windows,
+    algorithm: Algorithm,
+    dz: &[F],
+    how: Accumulate,
+    gradient: &mut [F],
+) {
     let maps = x.len() / windows.map();
     let filters = gradient.len() / windows.window();
+    let way = choose(windows, maps, filters, algorithm);
+    if way == Way::Tiles {
+        return winograd::weight_gradient(x, windows, dz, how, gradient);
+    }
     let dz = Matrix::new(dz, maps * windows.positions(), filters);
-    match choose(windows, maps) {
-        Algorithm::Pointwise => {
+    match way {
+        Way::Pointwise => {
             gemm::multiply(Matrix::new(x, dz.rows, windows.channels).t(), dz, how, gradient);
         }
-        Algorithm::FewWindows => {
+        Way::FewWindows => {
             with_all_columns(x, windows, maps, |columns| gemm::multiply(columns.t(), dz, how, gradient));
         }
-        Algorithm::InPlace => {
+        Way::InPlace | Way::Tiles => {
             let rows = ACROSS_AT_A_TIME.div_ceil(windows.out_width);
             get_ready::<F>(windows, rows);
             // Every piece copies maps and padding anew: with many filters that is little beside the product.
@@ -192,21 +222,28 @@ impl<F: Scalar> WeightGradient<'_, F> {
 /// With stride 1 that is itself a convolution: of `dz`, padded, with the kernel turned by half a circle and
 /// its channels and filters exchanged. Else each window's gradient, `dz` times the transposed kernel, is
 /// added where the window lies.
-pub fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], dx: &mut [F]) {
+pub fn input_gradient<F: Scalar>(
+    dz: &[F],
+    windows: &Windows,
+    algorithm: Algorithm,
+    kernel: &[F],
+    dx: &mut [F],
+) {
     let maps = dx.len() / windows.map();
     let filters = kernel.len() / windows.window();
     let weights = Matrix::new(kernel, windows.window(), filters);
     let dz_rows = Matrix::new(dz, maps * windows.positions(), filters);
-    let algorithm = choose(windows, maps);
-    if algorithm == Algorithm::Pointwise {
+    let way = choose(windows, maps, filters, algorithm);
+    if way == Way::Pointwise {
         gemm::multiply(dz_rows, weights.t(), Accumulate::Overwrite, dx);
         return;
     }
-    if let Some(turned) = turned(windows, filters).filter(|_| dz_rows.rows > 2 * filters) {
+    let worth_turning = way == Way::Tiles || dz_rows.rows > 2 * filters;
+    if let Some(turned) = turned(windows, filters).filter(|_| worth_turning) {
         let mut scratch = Scratch::take(Purpose::Shared);
         let turned_kernel = scratch.first(kernel.len());
         turn(kernel, windows, filters, turned_kernel);
-        forward(dz, &turned, turned_kernel, dx, |_| {});
+        forward(dz, &turned, algorithm, turned_kernel, dx, |_| {});
         return;
     }
     let rows = windows.positions();
@@ -292,20 +329,33 @@ mod tests {
     /// The forward product against the plain loops; both gradients as its adjoints: for any y' they
     /// satisfy <y', conv(x, K)> = <dx, x> = <dK, K>, and each linearly, so random directions tell.
     fn check(layout: Layout, maps: usize, input: [usize; 3], filters: usize, seed: u64) {
+        for algorithm in [Algorithm::Fastest, Algorithm::Im2col, Algorithm::Winograd] {
+            check_with(algorithm, layout, maps, input, filters, seed);
+        }
+    }
+
+    fn check_with(
+        algorithm: Algorithm,
+        layout: Layout,
+        maps: usize,
+        input: [usize; 3],
+        filters: usize,
+        seed: u64,
+    ) {
         let Ok(windows) = layout.over(&input) else { return };
         let x = random(maps * windows.map(), seed);
         let kernel = random(windows.window() * filters, seed + 1);
         let (expected, _) = naive::convolve(&x, &windows, &kernel, filters);
         let mut y = vec![f64::NAN; expected.len()];
-        forward(&x, &windows, &kernel, &mut y, |_| {});
+        forward(&x, &windows, algorithm, &kernel, &mut y, |_| {});
         let close = |a: f64, b: f64| (a - b).abs() < 1e-9 * (1.0 + windows.window() as f64);
-        let what = format!("{layout:?} over {maps} of {input:?}, {filters} filters, seed {seed}");
+        let what = format!("{algorithm:?}, {layout:?} over {maps} of {input:?}, {filters} filters, seed {seed}");
         assert!(y.iter().zip(&expected).all(|(&a, &b)| close(a, b)), "forward, {what}");
 
         let dz = random(y.len(), seed + 2);
         let (mut dx, mut dk) = (vec![f64::NAN; x.len()], vec![f64::NAN; kernel.len()]);
-        input_gradient(&dz, &windows, &kernel, &mut dx);
-        weight_gradient(&x, &windows, &dz, Accumulate::Overwrite, &mut dk);
+        input_gradient(&dz, &windows, algorithm, &kernel, &mut dx);
+        weight_gradient(&x, &windows, algorithm, &dz, Accumulate::Overwrite, &mut dk);
         let (x2, k2) = (random(x.len(), seed + 3), random(kernel.len(), seed + 4));
         let size = 1e-10 * (dz.len() * windows.window()) as f64;
         let of_x2 = naive::convolve(&x2, &windows, &kernel, filters).0;
@@ -313,7 +363,7 @@ mod tests {
         let of_k2 = naive::convolve(&x, &windows, &k2, filters).0;
         assert!((dot(&dk, &k2) - dot(&dz, &of_k2)).abs() < size, "weight gradient, {what}");
         let once = dk.clone();
-        weight_gradient(&x, &windows, &dz, Accumulate::Add, &mut dk);
+        weight_gradient(&x, &windows, algorithm, &dz, Accumulate::Add, &mut dk);
         assert!(dk.iter().zip(&once).all(|(&two, &one)| close(two, 2.0 * one)), "added, {what}");
     }
 

@@ -9,8 +9,10 @@ pub mod lanes;
 pub mod naive;
 pub mod normalize;
 mod pack;
+mod parts;
 pub mod pool;
 mod tile;
 pub mod window;
+mod winograd;
 
 pub use awake::keep_awake;

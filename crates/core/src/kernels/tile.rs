@@ -23,7 +23,7 @@ use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
 
 /// Most lanes of a vector: 64 bytes of `f32`.
-const MOST_LANES: usize = 16;
+pub(super) const MOST_LANES: usize = 16;
 /// Most vectors side by side in a tile.
 const MOST_VECTORS: usize = 3;
 /// Columns of the right factor, steps along the inner dimension, and rows of the left factor that are

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
-use crate::kernels::conv;
+use crate::kernels::conv::{self, Algorithm};
 use crate::kernels::window::{Layout, Padding, Pair, Rounding, Windows};
 use crate::layer::{Children, Context, Fan, Layer, Place};
 use crate::layers::Activation;
@@ -52,6 +52,7 @@ use crate::trace::Trace;
 pub struct Conv2d<F: Scalar = f32> {
     filters: usize,
     layout: Layout,
+    algorithm: Algorithm,
     activation: Activation,
     init: Init,
     with_bias: bool,
@@ -71,6 +72,7 @@ pub fn conv2d<F: Scalar>(filters: usize, kernel: impl Into<Pair>, activation: Ac
             padding: Padding::Valid,
             rounding: Rounding::Floor,
         },
+        algorithm: Algorithm::Fastest,
         activation,
         init: Init::default(),
         with_bias: true,
@@ -98,6 +100,13 @@ impl<F: Scalar> Conv2d<F> {
     #[must_use]
     pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
         self.layout.dilation = dilation.into();
+        self
+    }
+
+    /// Computes with this algorithm, whatever the shapes. [`Algorithm::Winograd`] is refused where it cannot be.
+    #[must_use]
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
         self
     }
 
@@ -137,7 +146,12 @@ impl<F: Scalar> Conv2d<F> {
             return Err(misfit("at least 1 filter", "0".to_owned()));
         }
         self.activation.check().map_err(|(expected, got)| misfit(expected, got))?;
-        self.layout.over(input).map_err(|error| misfit(&error.expected, error.got))
+        let windows = self.layout.over(input).map_err(|error| misfit(&error.expected, error.got))?;
+        if self.algorithm == Algorithm::Winograd && !conv::can_use_winograd(&windows) {
+            let expected = "a kernel of 3x3 or 5x5, stride 1, no dilation for Winograd's algorithm";
+            return Err(misfit(expected, format!("stride {}, dilation {}", windows.stride, windows.dilation)));
+        }
+        Ok(windows)
     }
 
     /// The windows over the maps of a batch, which were checked when the model was built.
@@ -174,7 +188,7 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
             true => activation.apply_with_bias(rows, bias),
             false => activation.apply(rows, self.filters),
         };
-        conv::forward(x.data(), &windows, self.kernel.value().data(), t.y.data_mut(), finish);
+        conv::forward(x.data(), &windows, self.algorithm, self.kernel.value().data(), t.y.data_mut(), finish);
     }
 
     fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
@@ -186,11 +200,12 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
         }
         if ctx.param_grads && self.kernel.trainable {
             let (_, gradient, how) = self.kernel.accumulate();
-            conv::weight_gradient(x.data(), &windows, dz.data(), how, gradient.data_mut());
+            conv::weight_gradient(x.data(), &windows, self.algorithm, dz.data(), how, gradient.data_mut());
         }
         if let Some(dx) = dx {
             dx.resize(&x.shape());
-            conv::input_gradient(dz.data(), &windows, self.kernel.value().data(), dx.data_mut());
+            let kernel = self.kernel.value().data();
+            conv::input_gradient(dz.data(), &windows, self.algorithm, kernel, dx.data_mut());
         }
     }
 

@@ -1,0 +1,557 @@
+//! Convolutions of 3x3 and 5x5 with fewer multiplications than they have multiply-adds (S. Winograd, "Arithmetic
+//! complexity of computations", 1980; A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", 2016).
+//!
+//! Along one axis, m outputs of a kernel of r numbers take m r multiplications in plain form, but they are the middle
+//! of a product of polynomials, which m + r - 1 of its values determine. With the values at 0, 1, -1, 2, -2 and at
+//! infinity, m + r - 1 = 6: a tile of 6x6 inputs gives 4x4 outputs of a 3x3 kernel or 2x2 of a 5x5 one, with 36
+//! multiplications for 144 and for 100. With d a tile of the input and g a kernel, both of one channel,
+//!
+//! y = A' \[(G g G') · (B' d B)\] A,
+//!
+//! · being the product number by number. The j-th of the first five rows of A is (1, p, p², ...) at the point p = p_j, as
+//! many as there are outputs; that of G is the same, as many as the kernel has, divided by the product of p - q over the other
+//! points q; the last row of each, for infinity, is (0, ..., 0, 1). B' is below.
+//!
+//! The sum over channels moves inside: for each of the 36 places in a tile, the products of all tiles, channels and filters
+//! are one matrix product, M = V U with V = B' d B and U = G g G'. The adjoint of those three steps is the derivative: with
+//! Z = A dy A', the kernel's gradient is G' \[sum over tiles of V' Z\] G. The input's gradient, for stride 1, is the
+//! convolution of dy with the turned kernel (`conv.rs`), by the same steps.
+//!
+//! The price is precision: with points up to 2, sums are some ten times less exact than those of the plain form,
+//! 1e-5 of the largest output in `f32`.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::kernels::gemm::Matrix;
+use crate::kernels::parts::in_parts;
+use crate::kernels::tile;
+use crate::kernels::window::{Pair, Windows};
+use crate::param::Accumulate;
+use crate::scalar::Scalar;
+use crate::scratch::{Purpose, Scratch, ready};
+
+/// Numbers along a side of an input tile, and points at which polynomials are evaluated.
+const SIDE: usize = 6;
+/// Places in an input tile.
+pub(super) const PLACES: usize = SIDE * SIDE;
+const POINTS: [f64; SIDE - 1] = [0.0, 1.0, -1.0, 2.0, -2.0];
+/// One over the product of a point's differences to the others.
+const SCALES: [f64; SIDE - 1] = [1.0 / 4.0, -1.0 / 6.0, -1.0 / 6.0, 1.0 / 24.0, 1.0 / 24.0];
+/// B'.
+const INPUT: [[f64; SIDE]; SIDE] = [
+    [4.0, 0.0, -5.0, 0.0, 1.0, 0.0],
+    [0.0, -4.0, -4.0, 1.0, 1.0, 0.0],
+    [0.0, 4.0, -4.0, -1.0, 1.0, 0.0],
+    [0.0, -2.0, -1.0, 2.0, 1.0, 0.0],
+    [0.0, 2.0, -1.0, -2.0, 1.0, 0.0],
+    [0.0, 4.0, 0.0, -5.0, 0.0, 1.0],
+];
+
+/// The powers of the points from 0 to N - 1, scaled, and the row for infinity: A, and G.
+const fn powers<const N: usize>(scales: [f64; SIDE - 1]) -> [[f64; N]; SIDE] {
+    let mut rows = [[0.0; N]; SIDE];
+    let mut j = 0;
+    while j < SIDE - 1 {
+        let (mut i, mut power) = (0, scales[j]);
+        while i < N {
+            rows[j][i] = power;
+            power *= POINTS[j];
+            i += 1;
+        }
+        j += 1;
+    }
+    rows[SIDE - 1][N - 1] = 1.0;
+    rows
+}
+
+/// The matrices for M outputs along a side, or for a kernel of M numbers.
+struct Powers<const M: usize>;
+
+impl<const M: usize> Powers<M> {
+    const A: [[f64; M]; SIDE] = powers([1.0; SIDE - 1]);
+    const G: [[f64; M]; SIDE] = powers(SCALES);
+}
+
+/// An N by K matrix. Those that are known to the compiler cost no multiplication by zero.
+trait Coefficients<const N: usize, const K: usize>: Copy {
+    fn at(&self, i: usize, k: usize) -> f64;
+}
+
+/// B'.
+#[derive(Clone, Copy)]
+struct Input;
+/// A'.
+#[derive(Clone, Copy)]
+struct Output;
+/// A.
+#[derive(Clone, Copy)]
+struct OutputAdjoint;
+/// G.
+#[derive(Clone, Copy)]
+struct Kernel;
+/// G'.
+#[derive(Clone, Copy)]
+struct KernelAdjoint;
+/// A single row of one of these.
+#[derive(Clone, Copy)]
+struct Row<const K: usize>([f64; K]);
+
+impl Coefficients<SIDE, SIDE> for Input {
+    #[inline(always)]
+    fn at(&self, i: usize, k: usize) -> f64 {
+        INPUT[i][k]
+    }
+}
+impl<const M: usize> Coefficients<M, SIDE> for Output {
+    #[inline(always)]
+    fn at(&self, i: usize, k: usize) -> f64 {
+        Powers::<M>::A[k][i]
+    }
+}
+impl<const M: usize> Coefficients<SIDE, M> for OutputAdjoint {
+    #[inline(always)]
+    fn at(&self, i: usize, k: usize) -> f64 {
+        Powers::<M>::A[i][k]
+    }
+}
+impl<const R: usize> Coefficients<SIDE, R> for Kernel {
+    #[inline(always)]
+    fn at(&self, i: usize, k: usize) -> f64 {
+        Powers::<R>::G[i][k]
+    }
+}
+impl<const R: usize> Coefficients<R, SIDE> for KernelAdjoint {
+    #[inline(always)]
+    fn at(&self, i: usize, k: usize) -> f64 {
+        Powers::<R>::G[k][i]
+    }
+}
+impl<const K: usize> Coefficients<1, K> for Row<K> {
+    #[inline(always)]
+    fn at(&self, _i: usize, k: usize) -> f64 {
+        self.0[k]
+    }
+}
+
+/// Left · tile · Right' for many tiles K by K, each of `length` channels side by side.
+struct Transform<'a, F, Left, Right, From, To, const L: usize, const R: usize, const K: usize> {
+    left: Left,
+    right: Right,
+    tiles: usize,
+    length: usize,
+    /// For a tile, the channels at a place of it; none stands for zeros.
+    from: From,
+    /// For a tile, where the channels of a place of its result go; none where they are not wanted.
+    to: To,
+    how: Accumulate,
+    out: &'a mut [F],
+}
+
+impl<'x, F, Left, Right, From, FromPlace, To, ToPlace, const L: usize, const R: usize, const K: usize> WithSimd
+    for Transform<'_, F, Left, Right, From, To, L, R, K>
+where
+    F: Scalar,
+    Left: Coefficients<L, K>,
+    Right: Coefficients<R, K>,
+    From: Fn(usize) -> FromPlace,
+    FromPlace: Fn(usize, usize) -> Option<&'x [F]>,
+    To: Fn(usize) -> ToPlace,
+    ToPlace: Fn(usize, usize) -> Option<usize>,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { left, right, tiles, length, from, to, how, out } = self;
+        let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
+        let zero = F::splat(simd, F::zero());
+        for tile in 0..tiles {
+            let (mut sources, mut places) = ([[None; K]; K], [[None; R]; L]);
+            let (from, to) = (from(tile), to(tile));
+            for i in 0..K {
+                for j in 0..K {
+                    sources[i][j] = from(i, j);
+                }
+            }
+            for i in 0..L {
+                for j in 0..R {
+                    places[i][j] = to(i, j);
+                }
+            }
+            for first in (0..length).step_by(lanes) {
+                let count = lanes.min(length - first);
+                // Columns first, then rows. Plain loops: what a closure of the standard library wraps may be
+                // compiled without the vectors.
+                let mut half = [[zero; K]; L];
+                for j in 0..K {
+                    let mut column = [zero; K];
+                    for i in 0..K {
+                        column[i] = load::<S, F>(simd, sources[i][j], first, count);
+                    }
+                    for i in 0..L {
+                        half[i][j] = row_times::<S, F, _, L, K>(simd, left, i, &column);
+                    }
+                }
+                for i in 0..L {
+                    for j in 0..R {
+                        let value = row_times::<S, F, _, R, K>(simd, right, j, &half[i]);
+                        if let Some(at) = places[i][j] {
+                            store::<S, F>(simd, &mut out[at + first..][..count], value, how);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Row `i` of a matrix times a vector, each number of which is one of many channels.
+#[inline(always)]
+fn row_times<S: Simd, F: Scalar, C: Coefficients<N, K>, const N: usize, const K: usize>(
+    simd: S,
+    matrix: C,
+    i: usize,
+    v: &[F::Vector<S>; K],
+) -> F::Vector<S> {
+    let mut sum = F::splat(simd, F::zero());
+    for k in 0..K {
+        if matrix.at(i, k) != 0.0 {
+            sum = F::fused(simd, F::splat(simd, F::from_f64(matrix.at(i, k))), v[k], sum);
+        }
+    }
+    sum
+}
+
+#[inline(always)]
+fn load<S: Simd, F: Scalar>(simd: S, from: Option<&[F]>, first: usize, count: usize) -> F::Vector<S> {
+    let Some(from) = from else { return F::splat(simd, F::zero()) };
+    let from = &from[first..][..count];
+    if let Some(&vector) = F::vectors::<S>(from).first() {
+        return vector;
+    }
+    let mut padded = [F::zero(); tile::MOST_LANES];
+    padded[..count].copy_from_slice(from);
+    F::vectors::<S>(&padded)[0]
+}
+
+#[inline(always)]
+fn store<S: Simd, F: Scalar>(simd: S, to: &mut [F], value: F::Vector<S>, how: Accumulate) {
+    let new = |old| if how == Accumulate::Add { F::sum(simd, old, value) } else { value };
+    if let Some(to) = F::vectors_mut::<S>(to).first_mut() {
+        *to = new(*to);
+        return;
+    }
+    let mut padded = [F::zero(); tile::MOST_LANES];
+    padded[..to.len()].copy_from_slice(to);
+    let vector = &mut F::vectors_mut::<S>(&mut padded)[0];
+    *vector = new(*vector);
+    to.copy_from_slice(&padded[..to.len()]);
+}
+
+/// Whether a convolution can be done so.
+pub(super) fn fits(windows: &Windows) -> bool {
+    let square = [3, 5].map(Pair::from).contains(&windows.kernel);
+    square && windows.stride == Pair::from(1) && windows.dilation == Pair::from(1)
+}
+
+/// Outputs along a side of a tile.
+pub(super) fn outputs(windows: &Windows) -> usize {
+    SIDE + 1 - windows.kernel.height
+}
+
+/// The tiles of a batch of maps, of M by M outputs each.
+#[derive(Clone, Copy)]
+struct Tiles<'a, const M: usize> {
+    windows: &'a Windows,
+    down: usize,
+    across: usize,
+    /// Rows of tiles, of all maps.
+    rows: usize,
+}
+
+/// Tiles that are worked off at a time.
+const AT_A_TIME: usize = 48;
+/// Filters whose products with all tiles at a time stay in the cache: a whole number of tiles of a matrix product.
+const FILTERS: usize = 48;
+/// The same number of filters in every processor's vectors.
+const GRAIN: usize = 16;
+
+impl<'a, const M: usize> Tiles<'a, M> {
+    fn new(windows: &'a Windows, maps: usize) -> Self {
+        let (down, across) = (windows.out_height.div_ceil(M), windows.out_width.div_ceil(M));
+        Self { windows, down, across, rows: maps * down }
+    }
+
+    /// Rows of tiles in a piece, by shape alone.
+    fn rows_at_a_time(&self) -> usize {
+        AT_A_TIME.div_ceil(self.across).min(self.rows.div_ceil(2))
+    }
+
+    /// Map, and first row and column of output, of tile `tile`, counted from the first of tile row `row`.
+    #[inline(always)]
+    fn corner(&self, row: usize, tile: usize) -> (usize, usize, usize) {
+        let row = row + tile / self.across;
+        (row / self.down, row % self.down * M, tile % self.across * M)
+    }
+
+    /// The channels at the places of an input tile.
+    #[inline(always)]
+    fn input<'x, F>(
+        &self,
+        x: &'x [F],
+        row: usize,
+        tile: usize,
+    ) -> impl Fn(usize, usize) -> Option<&'x [F]> + use<'x, F, M> {
+        let Windows { height, width, channels, before, .. } = *self.windows;
+        let (map, first_row, first_column) = self.corner(row, tile);
+        move |i, j| {
+            let row = (first_row + i).wrapping_sub(before.height);
+            let column = (first_column + j).wrapping_sub(before.width);
+            let inside = row < height && column < width;
+            inside.then(|| &x[((map * height + row) * width + column) * channels..][..channels])
+        }
+    }
+
+    /// Which output is at a place of a tile.
+    #[inline(always)]
+    fn output(&self, row: usize, tile: usize) -> impl Fn(usize, usize) -> Option<usize> + use<M> {
+        let Windows { out_height, out_width, .. } = *self.windows;
+        let (map, first_row, first_column) = self.corner(row, tile);
+        move |i, j| {
+            let (row, column) = (first_row + i, first_column + j);
+            let inside = row < out_height && column < out_width;
+            inside.then(|| (map * out_height + row) * out_width + column)
+        }
+    }
+
+    /// The number of outputs before tile row `row`.
+    fn outputs_before(&self, row: usize) -> usize {
+        let Windows { out_height, out_width, .. } = *self.windows;
+        (row / self.down * out_height + row % self.down * M) * out_width
+    }
+}
+
+/// The first filter of panel `i` of `panels(filters)` even ones.
+fn panel_edge(filters: usize, i: usize) -> usize {
+    ((filters.div_ceil(GRAIN) * i).div_ceil(panels(filters)) * GRAIN).min(filters)
+}
+
+fn panels(filters: usize) -> usize {
+    filters.div_ceil(FILTERS)
+}
+
+/// As `conv::forward`.
+pub(super) fn forward<F: Scalar>(
+    x: &[F],
+    windows: &Windows,
+    kernel: &[F],
+    y: &mut [F],
+    finish: &(impl Fn(&mut [F]) + Sync),
+) {
+    match windows.kernel.height {
+        3 => forward_with::<F, 4, 3>(x, windows, kernel, y, finish),
+        _ => forward_with::<F, 2, 5>(x, windows, kernel, y, finish),
+    }
+}
+
+fn forward_with<F: Scalar, const M: usize, const R: usize>(
+    x: &[F],
+    windows: &Windows,
+    kernel: &[F],
+    y: &mut [F],
+    finish: &(impl Fn(&mut [F]) + Sync),
+) {
+    let filters = kernel.len() / windows.window();
+    let tiles = Tiles::<M>::new(windows, x.len() / windows.map());
+    let piece = tiles.rows_at_a_time();
+    let most = piece * tiles.across * PLACES;
+    ready::<F>(&[(Purpose::Tiles, most * windows.channels), (Purpose::Products, most * FILTERS)]);
+    tile::get_ready::<F>();
+    let mut scratch = Scratch::take(Purpose::Kernel);
+    let transformed = scratch.first(PLACES * windows.channels * filters);
+    transform_kernel::<F, R>(kernel, windows.channels, filters, transformed);
+    let transformed = &*transformed;
+    in_parts(0..tiles.rows, piece, &|row| tiles.outputs_before(row) * filters, y, &|rows, y: &mut [F]| {
+        forward_rows(x, tiles, rows, transformed, y);
+        finish(y);
+    });
+}
+
+/// U, by panels of filters: in each, for each place of a tile, channels by filters.
+fn transform_kernel<F: Scalar, const R: usize>(kernel: &[F], channels: usize, filters: usize, u: &mut [F]) {
+    let edge = |panel: usize| panel_edge(filters, panel) * PLACES * channels;
+    in_parts(0..panels(filters), 1, &edge, u, &|panel, u: &mut [F]| {
+        let (first, length) = (panel_edge(filters, panel.start), u.len() / (PLACES * channels));
+        Arch::new().dispatch(Transform::<_, _, _, _, _, SIDE, SIDE, R> {
+            left: Kernel,
+            right: Kernel,
+            tiles: channels,
+            length,
+            from: |c: usize| {
+                move |i: usize, j: usize| {
+                    Some(&kernel[((i * R + j) * channels + c) * filters + first..][..length])
+                }
+            },
+            to: |c: usize| move |i: usize, j: usize| Some(((i * SIDE + j) * channels + c) * length),
+            how: Accumulate::Overwrite,
+            out: u,
+        });
+    });
+}
+
+/// The outputs of some rows of tiles.
+fn forward_rows<F: Scalar, const M: usize>(x: &[F], tiles: Tiles<'_, M>, rows: Range<usize>, u: &[F], y: &mut [F]) {
+    let channels = tiles.windows.channels;
+    let filters = u.len() / (PLACES * channels);
+    let count = rows.len() * tiles.across;
+    let mut scratch = Scratch::take(Purpose::Tiles);
+    let v = scratch.first(PLACES * count * channels);
+    Arch::new().dispatch(Transform::<_, _, _, _, _, SIDE, SIDE, SIDE> {
+        left: Input,
+        right: Input,
+        tiles: count,
+        length: channels,
+        from: |tile: usize| tiles.input(x, rows.start, tile),
+        to: |tile: usize| move |i: usize, j: usize| Some(((i * SIDE + j) * count + tile) * channels),
+        how: Accumulate::Overwrite,
+        out: v,
+    });
+    let before = tiles.outputs_before(rows.start);
+    let mut scratch = Scratch::take(Purpose::Products);
+    for panel in 0..panels(filters) {
+        let (first, last) = (panel_edge(filters, panel), panel_edge(filters, panel + 1));
+        let width = last - first;
+        let products = scratch.first(PLACES * count * width);
+        let u = &u[PLACES * channels * first..][..PLACES * channels * width];
+        let places = v.chunks_exact(count * channels).zip(u.chunks_exact(channels * width));
+        for ((v, u), product) in places.zip(products.chunks_exact_mut(count * width)) {
+            let (v, u) = (Matrix::new(v, count, channels), Matrix::new(u, channels, width));
+            tile::multiply(v, u, Accumulate::Overwrite, product);
+        }
+        let products = &*products;
+        Arch::new().dispatch(Transform::<_, _, _, _, _, M, M, SIDE> {
+            left: Output,
+            right: Output,
+            tiles: count,
+            length: width,
+            from: |tile: usize| {
+                move |i: usize, j: usize| {
+                    Some(&products[((i * SIDE + j) * count + tile) * width..][..width])
+                }
+            },
+            to: |tile: usize| {
+                let output = tiles.output(rows.start, tile);
+                move |i: usize, j: usize| Some((output(i, j)? - before) * filters + first)
+            },
+            how: Accumulate::Overwrite,
+            out: y,
+        });
+    }
+}
+
+/// As `conv::weight_gradient`.
+pub(super) fn weight_gradient<F: Scalar>(
+    x: &[F],
+    windows: &Windows,
+    dz: &[F],
+    how: Accumulate,
+    gradient: &mut [F],
+) {
+    match windows.kernel.height {
+        3 => weight_gradient_with::<F, 4, 3>(x, windows, dz, how, gradient),
+        _ => weight_gradient_with::<F, 2, 5>(x, windows, dz, how, gradient),
+    }
+}
+
+/// The places of a tile are shared out by rows of them: a row of V or Z takes no other row.
+fn weight_gradient_with<F: Scalar, const M: usize, const R: usize>(
+    x: &[F],
+    windows: &Windows,
+    dz: &[F],
+    how: Accumulate,
+    gradient: &mut [F],
+) {
+    let channels = windows.channels;
+    let filters = gradient.len() / windows.window();
+    let tiles = Tiles::<M>::new(windows, x.len() / windows.map());
+    let at_a_time = ACROSS_AT_A_TIME.div_ceil(tiles.across).min(tiles.rows);
+    let most = SIDE * at_a_time * tiles.across;
+    ready::<F>(&[(Purpose::Tiles, most * channels), (Purpose::Products, most * filters)]);
+    tile::get_ready::<F>();
+    let mut scratch = Scratch::take(Purpose::Kernel);
+    let sums = scratch.first(PLACES * channels * filters);
+    let row = SIDE * channels * filters;
+    in_parts(0..SIDE, 1, &|i| i * row, sums, &|i, sums: &mut [F]| {
+        for from in (0..tiles.rows).step_by(at_a_time) {
+            let rows = from..(from + at_a_time).min(tiles.rows);
+            add_products::<F, M>(x, dz, tiles, rows, i.start, sums);
+        }
+    });
+    let sums = &*sums;
+    let row = R * channels * filters;
+    in_parts(0..R, 1, &|i| i * row, gradient, &|i, gradient: &mut [F]| {
+        Arch::new().dispatch(Transform::<_, _, _, _, _, 1, R, SIDE> {
+            left: Row(std::array::from_fn(|k| Powers::<R>::G[k][i.start])),
+            right: KernelAdjoint,
+            tiles: channels,
+            length: filters,
+            from: |c: usize| {
+                move |i: usize, j: usize| Some(&sums[((i * SIDE + j) * channels + c) * filters..][..filters])
+            },
+            to: |c: usize| move |_: usize, j: usize| Some((j * channels + c) * filters),
+            how,
+            out: gradient,
+        });
+    });
+}
+
+/// Tiles whose products are summed at a time.
+const ACROSS_AT_A_TIME: usize = 96;
+
+/// Adds V' Z of some rows of tiles, for row `i` of the places in a tile; the first rows overwrite.
+fn add_products<F: Scalar, const M: usize>(
+    x: &[F],
+    dz: &[F],
+    tiles: Tiles<'_, M>,
+    rows: Range<usize>,
+    i: usize,
+    sums: &mut [F],
+) {
+    let channels = tiles.windows.channels;
+    let filters = sums.len() / (SIDE * channels);
+    let count = rows.len() * tiles.across;
+    let (mut v_scratch, mut z_scratch) = (Scratch::take(Purpose::Tiles), Scratch::take(Purpose::Products));
+    let v = v_scratch.first(SIDE * count * channels);
+    Arch::new().dispatch(Transform::<_, _, _, _, _, 1, SIDE, SIDE> {
+        left: Row(INPUT[i]),
+        right: Input,
+        tiles: count,
+        length: channels,
+        from: |tile: usize| tiles.input(x, rows.start, tile),
+        to: |tile: usize| move |_: usize, j: usize| Some((j * count + tile) * channels),
+        how: Accumulate::Overwrite,
+        out: v,
+    });
+    let z = z_scratch.first(SIDE * count * filters);
+    Arch::new().dispatch(Transform::<_, _, _, _, _, 1, SIDE, M> {
+        left: Row(Powers::<M>::A[i]),
+        right: OutputAdjoint,
+        tiles: count,
+        length: filters,
+        from: |tile: usize| {
+            let output = tiles.output(rows.start, tile);
+            move |i: usize, j: usize| Some(&dz[output(i, j)? * filters..][..filters])
+        },
+        to: |tile: usize| move |_: usize, j: usize| Some((j * count + tile) * filters),
+        how: Accumulate::Overwrite,
+        out: z,
+    });
+    let how = if rows.start == 0 { Accumulate::Overwrite } else { Accumulate::Add };
+    let places = v.chunks_exact(count * channels).zip(z.chunks_exact(count * filters));
+    for ((v, z), sum) in places.zip(sums.chunks_exact_mut(channels * filters)) {
+        let (v, z) = (Matrix::new(v, count, channels), Matrix::new(z, count, filters));
+        tile::multiply(v.t(), z, how, sum);
+    }
+}
