@@ -7,7 +7,6 @@
 
 use rayon::prelude::*;
 
-use crate::kernels::elementwise::{add_rows, update_with};
 use crate::kernels::gemm::{self, Matrix, SPLIT_ABOVE};
 use crate::kernels::im2col::{col2im, im2col, strip_length, with_strips};
 use crate::kernels::parts::in_parts;
@@ -33,7 +32,7 @@ pub enum Algorithm {
 
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// In tiles, with fewer multiplications (`winograd.rs`).
     Tiles,
     /// The map itself is the matrix of windows: 1x1, stride 1, no padding.
@@ -50,13 +49,11 @@ const FEW: usize = 96;
 /// Windows that are worked off at a time.
 const AT_A_TIME: usize = 512;
 /// The same for weight gradients, which read across them: so many stay in the first-level cache.
-const ACROSS_AT_A_TIME: usize = 256;
-/// Pieces of a sum over rows.
-const SUMS: usize = 8;
+pub(super) const ACROSS_AT_A_TIME: usize = 256;
 /// Numbers in the columns of an input gradient that are held at a time.
 const MOST_COLUMNS: usize = 1 << 20;
 
-fn choose(windows: &Windows, maps: usize, filters: usize, algorithm: Algorithm) -> Way {
+pub(super) fn choose(windows: &Windows, maps: usize, filters: usize, algorithm: Algorithm) -> Way {
     let one = Pair::from(1);
     let tiles = match algorithm {
         Algorithm::Im2col => false,
@@ -140,7 +137,7 @@ fn piece_of(rows: usize, windows: &Windows, filters: usize) -> usize {
     if work > SPLIT_ABOVE { at_a_time.min(rows.div_ceil(2)) } else { at_a_time }
 }
 
-fn get_ready<F: Scalar>(windows: &Windows, rows: usize) {
+pub(super) fn get_ready<F: Scalar>(windows: &Windows, rows: usize) {
     ready::<F>(&[(Purpose::Strips, strip_length(windows, rows))]);
     tile::get_ready::<F>();
 }
@@ -285,26 +282,6 @@ fn turn<F: Scalar>(kernel: &[F], windows: &Windows, filters: usize, turned: &mut
     let tap = channels * filters;
     let taps = turned.par_chunks_mut(tap).zip(kernel.par_chunks(tap).rev());
     taps.for_each(|(to, from)| gemm::transpose(from, filters, Accumulate::Overwrite, to, channels));
-}
-
-/// `sums[j] += sum over rows of rows[i, j]`, in pieces of rows that the threads share.
-pub fn add_many_rows<F: Scalar>(rows: &[F], sums: &mut [F]) {
-    let width = sums.len();
-    if rows.len() < 64 * 1024 {
-        return add_rows(rows, sums);
-    }
-    let mut scratch = Scratch::take(Purpose::Shared);
-    let partial = scratch.first(SUMS * width);
-    let piece = (rows.len() / width).div_ceil(SUMS) * width;
-    let pieces = partial.par_chunks_mut(width).zip(rows.par_chunks(piece));
-    let count = rows.len().div_ceil(piece);
-    pieces.for_each(|(sum, rows)| {
-        sum.fill(F::zero());
-        add_rows(rows, sum);
-    });
-    for sum in partial.chunks_exact(width).take(count) {
-        update_with(sums, sum, |total, part| *total += part);
-    }
 }
 
 #[cfg(test)]

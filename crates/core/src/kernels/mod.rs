@@ -2,6 +2,7 @@
 
 mod awake;
 pub mod conv;
+pub mod conv_backward;
 pub mod elementwise;
 pub mod gemm;
 mod im2col;

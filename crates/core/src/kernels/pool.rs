@@ -71,8 +71,11 @@ fn largest<F: Scalar>(from: &[F], tap: u32, best: &mut [F], winner: &mut [u32]) 
 pub fn max_backward<F: Scalar>(dy: &[F], windows: &Windows, winners: &[u32], dx: &mut [F]) {
     let of_map = windows.positions() * windows.channels;
     let maps = dx.par_chunks_mut(windows.map()).zip(dy.par_chunks(of_map)).zip(winners.par_chunks(of_map));
+    let once = windows.cover_once();
     maps.for_each(|((dx, dy), winners)| {
-        dx.fill(F::zero());
+        if !once {
+            dx.fill(F::zero());
+        }
         vectorised(
             #[inline(always)]
             || {
@@ -83,7 +86,8 @@ pub fn max_backward<F: Scalar>(dy: &[F], windows: &Windows, winners: &[u32], dx:
                     for_each_tap(windows, row, column, |tap, place| {
                         let to = &mut dx[place..][..windows.channels];
                         for ((dx, &dy), &winner) in to.iter_mut().zip(dy).zip(winners) {
-                            *dx += if winner == tap as u32 { dy } else { F::zero() };
+                            let share = if winner == tap as u32 { dy } else { F::zero() };
+                            *dx = if once { share } else { *dx + share };
                         }
                     });
                 }

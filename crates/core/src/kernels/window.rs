@@ -227,6 +227,12 @@ impl Windows {
         self.before == Pair::from(0) && covered.height <= self.height && covered.width <= self.width
     }
 
+    /// Whether every number of the map lies in exactly one window.
+    pub(super) fn cover_once(&self) -> bool {
+        let all = Pair { height: self.height, width: self.width };
+        self.stride == self.kernel && self.all_inside() && self.covered() == all
+    }
+
     /// The row of the map that tap `tap` of window `position` falls on, if it is one.
     pub(super) fn row(&self, position: usize, tap: usize) -> Option<usize> {
         let row =

@@ -1,11 +1,13 @@
 //! Two-dimensional convolution.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
 use crate::kernels::conv::{self, Algorithm};
+use crate::kernels::conv_backward::{ParameterGradients, parameter_gradients};
 use crate::kernels::window::{Layout, Padding, Pair, Rounding, Windows};
 use crate::layer::{Children, Context, Fan, Layer, Place};
 use crate::layers::Activation;
@@ -194,18 +196,24 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
     fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
         let windows = self.windows_of(x);
         let (y, dz) = t.y_and_scratch_dy();
-        self.activation.differentiate(y.data(), dz.data_mut(), self.filters);
-        if ctx.param_grads && self.with_bias && self.bias.trainable {
-            conv::add_many_rows(dz.data(), self.bias.grad_to_add().data_mut());
-        }
-        if ctx.param_grads && self.kernel.trainable {
-            let (_, gradient, how) = self.kernel.accumulate();
-            conv::weight_gradient(x.data(), &windows, self.algorithm, dz.data(), how, gradient.data_mut());
-        }
+        let (y, activation, filters) = (y.data(), self.activation, self.filters);
+        let differentiate =
+            |at: Range<usize>, dy: &mut [F]| activation.differentiate(&y[at], dy, filters);
+        let with_bias = ctx.param_grads && self.with_bias && self.bias.trainable;
+        let with_kernel = ctx.param_grads && self.kernel.trainable;
+        let gradients = ParameterGradients {
+            bias: with_bias.then(|| self.bias.grad_to_add().data_mut()),
+            kernel: with_kernel.then(|| {
+                let (_, gradient, how) = self.kernel.accumulate();
+                (how, gradient.data_mut())
+            }),
+        };
+        let (algorithm, dz) = (self.algorithm, dz.data_mut());
+        parameter_gradients(x.data(), &windows, algorithm, filters, dz, differentiate, gradients);
         if let Some(dx) = dx {
             dx.resize(&x.shape());
             let kernel = self.kernel.value().data();
-            conv::input_gradient(dz.data(), &windows, self.algorithm, kernel, dx.data_mut());
+            conv::input_gradient(dz, &windows, algorithm, kernel, dx.data_mut());
         }
     }
 
