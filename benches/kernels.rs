@@ -14,12 +14,13 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Maps, their size and channels; filters, kernel.
-const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 10] = [
+const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 11] = [
     (64, 14, 128, 256, 3),
     (64, 7, 256, 256, 3),
     (32, 16, 64, 64, 3),
     (32, 2, 512, 512, 3),
     (64, 28, 1, 64, 7),
+    (64, 60, 3, 32, 5),
     (64, 14, 64, 128, 5),
     (64, 15, 32, 64, 5),
     (32, 8, 128, 128, 3),

@@ -26,7 +26,7 @@ pub use backstitch_plot as plot;
 pub mod prelude {
     pub use backstitch_core::classifier::{MlpClassifier, MlpParameters};
     pub use backstitch_core::layers::{
-        Padding, Pair, activation, avg_pool, batch_norm, concat, conv2d, dense, dropout, flatten,
+        Algorithm, Padding, Pair, activation, avg_pool, batch_norm, concat, conv2d, dense, dropout, flatten,
         global_avg_pool, max_pool, residual,
     };
     pub use backstitch_core::optim::{Adagrad, Adam, Optimizer, RmsProp, Schedule, Sgd};

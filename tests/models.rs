@@ -50,6 +50,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
             .push(conv2d(24, 5, Activation::Relu).stride(2))
             .push(dropout(0.3))
             .push(residual(main, Sequential::new(), Activation::Relu))
+            .push(conv2d(40, 3, Activation::Relu).algorithm(Algorithm::Winograd))
             .push(avg_pool(2))
             .push(flatten())
             .push(dense(10, Activation::Linear))

@@ -60,6 +60,12 @@ fn convolutions() -> Vec<Row> {
     vec![
         row("conv2d 1x1", &[4, 3, 5], move || conv2d(2, 1, linear)),
         row("conv2d 1x1, stride 2", &[5, 4, 3], move || conv2d(2, 1, linear).stride(2)),
+        row("conv2d 3x3, same, Winograd", &[5, 6, 2], move || {
+            conv2d(3, 3, linear).padding(Padding::Same).algorithm(Algorithm::Winograd)
+        }),
+        row("conv2d 5x5, valid, Winograd", &[8, 7, 2], move || {
+            conv2d(3, 5, linear).algorithm(Algorithm::Winograd)
+        }),
         row("conv2d 3x3, same", &[5, 6, 2], move || conv2d(3, 3, linear).padding(Padding::Same)),
         row("conv2d 3x3, same, stride 2", &[5, 6, 2], move || {
             conv2d(3, 3, linear).padding(Padding::Same).stride(2)

@@ -73,7 +73,7 @@ pub(super) fn choose(windows: &Windows, maps: usize, filters: usize, algorithm: 
 
 /// What one number of a tile, and one of a kernel in tile form, take to make, in multiply-adds.
 const A_NUMBER_OF_A_TILE: usize = 16;
-const A_NUMBER_OF_A_KERNEL: usize = 24;
+const A_NUMBER_OF_A_KERNEL: usize = 48;
 
 /// Whether fewer multiplications are worth making tiles of maps and kernel for.
 fn tiles_are_faster(windows: &Windows, maps: usize, filters: usize) -> bool {
@@ -326,7 +326,8 @@ mod tests {
         let mut y = vec![f64::NAN; expected.len()];
         forward(&x, &windows, algorithm, &kernel, &mut y, |_| {});
         let close = |a: f64, b: f64| (a - b).abs() < 1e-9 * (1.0 + windows.window() as f64);
-        let what = format!("{algorithm:?}, {layout:?} over {maps} of {input:?}, {filters} filters, seed {seed}");
+        let what =
+            format!("{algorithm:?}, {layout:?} over {maps} of {input:?}, {filters} filters, seed {seed}");
         assert!(y.iter().zip(&expected).all(|(&a, &b)| close(a, b)), "forward, {what}");
 
         let dz = random(y.len(), seed + 2);
@@ -368,6 +369,63 @@ mod tests {
                 rounding: Rounding::Floor,
             };
             check(layout, maps, [height, width, channels], filters, seed);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn tiles_agree_with_the_plain_loops(
+            (maps, height, width, channels) in (1_usize..4, 3_usize..16, 3_usize..16, 1_usize..20),
+            (filters, kernel) in (1_usize..70, prop_oneof![Just(3_usize), Just(5)]),
+            padding in padding(),
+            seed in 0_u64..1000,
+        ) {
+            let layout = Layout {
+                kernel: kernel.into(), stride: 1.into(), dilation: 1.into(), padding, rounding: Rounding::Floor,
+            };
+            check_with(Algorithm::Winograd, layout, maps, [height, width, channels], filters, seed);
+        }
+    }
+
+    #[test]
+    fn tiles_in_f32_are_exact_to_a_ten_thousandth_of_the_largest_output() {
+        for (kernel, maps, size, channels, filters) in [
+            (3, 2, 14, 128, 64),
+            (3, 4, 7, 256, 32),
+            (3, 1, 33, 3, 16),
+            (5, 2, 14, 64, 48),
+            (5, 1, 9, 200, 17),
+        ] {
+            let layout = Layout {
+                kernel: kernel.into(),
+                stride: 1.into(),
+                dilation: 1.into(),
+                padding: Padding::Same,
+                rounding: Rounding::Floor,
+            };
+            let windows = layout.over(&[size, size, channels]).unwrap();
+            let [x, weights, dz] =
+                [maps * windows.map(), windows.window() * filters, maps * windows.positions() * filters]
+                    .map(|count| random(count, count as u64).iter().map(|&v| v as f32).collect::<Vec<_>>());
+            let all = |algorithm| {
+                let (mut y, mut dx) = (vec![0.0; dz.len()], vec![0.0; x.len()]);
+                let mut gradient = vec![0.0; weights.len()];
+                forward(&x, &windows, algorithm, &weights, &mut y, |_| {});
+                input_gradient(&dz, &windows, algorithm, &weights, &mut dx);
+                weight_gradient(&x, &windows, algorithm, &dz, Accumulate::Overwrite, &mut gradient);
+                [y, dx, gradient]
+            };
+            let results = all(Algorithm::Winograd).into_iter().zip(all(Algorithm::Im2col));
+            for ((tiles, plain), what) in results.zip(["y", "dx", "dK"]) {
+                let largest = plain.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+                let differences = tiles.iter().zip(&plain).map(|(a, b)| (a - b).abs());
+                let worst = differences.fold(0.0_f32, f32::max) / largest;
+                assert!(
+                    worst < 1e-4,
+                    "{what} of {maps} maps {size}x{size}x{channels}, {kernel}x{kernel}: {worst}"
+                );
+            }
         }
     }
 

@@ -12,6 +12,7 @@ pub mod normalize;
 mod pack;
 mod parts;
 pub mod pool;
+mod stream;
 mod tile;
 pub mod window;
 mod winograd;

@@ -18,6 +18,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::kernels::gemm::{Matrix, WindowRows};
 use crate::kernels::pack::{Left, LeftBlock, PanelSize, Right, copy_left, copy_right, panels};
+use crate::kernels::stream;
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
@@ -38,6 +39,7 @@ pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accum
     match (c.is_empty(), a.columns, how) {
         (true, ..) | (_, 0, Accumulate::Add) => {}
         (_, 0, Accumulate::Overwrite) => c.fill(F::zero()),
+        _ if stream::fits(&a, &b) => stream::multiply(a, b, how, c),
         _ => Arch::new().dispatch(Product { a, b, how, c }),
     }
 }

@@ -135,13 +135,17 @@ impl<const K: usize> Coefficients<1, K> for Row<K> {
     }
 }
 
+/// The place of zeros, and of what is not wanted.
+const NOWHERE: usize = usize::MAX;
+
 /// Left · tile · Right' for many tiles K by K, each of `length` channels side by side.
 struct Transform<'a, F, Left, Right, From, To, const L: usize, const R: usize, const K: usize> {
     left: Left,
     right: Right,
     tiles: usize,
     length: usize,
-    /// For a tile, the channels at a place of it; none stands for zeros.
+    data: &'a [F],
+    /// For a tile, where in `data` the channels of a place of it are; none stands for zeros.
     from: From,
     /// For a tile, where the channels of a place of its result go; none where they are not wanted.
     to: To,
@@ -149,14 +153,14 @@ struct Transform<'a, F, Left, Right, From, To, const L: usize, const R: usize, c
     out: &'a mut [F],
 }
 
-impl<'x, F, Left, Right, From, FromPlace, To, ToPlace, const L: usize, const R: usize, const K: usize> WithSimd
+impl<F, Left, Right, From, FromPlace, To, ToPlace, const L: usize, const R: usize, const K: usize> WithSimd
     for Transform<'_, F, Left, Right, From, To, L, R, K>
 where
     F: Scalar,
     Left: Coefficients<L, K>,
     Right: Coefficients<R, K>,
     From: Fn(usize) -> FromPlace,
-    FromPlace: Fn(usize, usize) -> Option<&'x [F]>,
+    FromPlace: Fn(usize, usize) -> Option<usize>,
     To: Fn(usize) -> ToPlace,
     ToPlace: Fn(usize, usize) -> Option<usize>,
 {
@@ -164,20 +168,20 @@ where
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, right, tiles, length, from, to, how, out } = self;
+        let Self { left, right, tiles, length, data, from, to, how, out } = self;
         let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
         let zero = F::splat(simd, F::zero());
         for tile in 0..tiles {
-            let (mut sources, mut places) = ([[None; K]; K], [[None; R]; L]);
+            let (mut sources, mut places) = ([[NOWHERE; K]; K], [[NOWHERE; R]; L]);
             let (from, to) = (from(tile), to(tile));
             for i in 0..K {
                 for j in 0..K {
-                    sources[i][j] = from(i, j);
+                    sources[i][j] = from(i, j).unwrap_or(NOWHERE);
                 }
             }
             for i in 0..L {
                 for j in 0..R {
-                    places[i][j] = to(i, j);
+                    places[i][j] = to(i, j).unwrap_or(NOWHERE);
                 }
             }
             for first in (0..length).step_by(lanes) {
@@ -188,7 +192,9 @@ where
                 for j in 0..K {
                     let mut column = [zero; K];
                     for i in 0..K {
-                        column[i] = load::<S, F>(simd, sources[i][j], first, count);
+                        if sources[i][j] != NOWHERE {
+                            column[i] = load::<S, F>(&data[sources[i][j] + first..][..count]);
+                        }
                     }
                     for i in 0..L {
                         half[i][j] = row_times::<S, F, _, L, K>(simd, left, i, &column);
@@ -197,8 +203,8 @@ where
                 for i in 0..L {
                     for j in 0..R {
                         let value = row_times::<S, F, _, R, K>(simd, right, j, &half[i]);
-                        if let Some(at) = places[i][j] {
-                            store::<S, F>(simd, &mut out[at + first..][..count], value, how);
+                        if places[i][j] != NOWHERE {
+                            store::<S, F>(simd, &mut out[places[i][j] + first..][..count], value, how);
                         }
                     }
                 }
@@ -225,14 +231,12 @@ fn row_times<S: Simd, F: Scalar, C: Coefficients<N, K>, const N: usize, const K:
 }
 
 #[inline(always)]
-fn load<S: Simd, F: Scalar>(simd: S, from: Option<&[F]>, first: usize, count: usize) -> F::Vector<S> {
-    let Some(from) = from else { return F::splat(simd, F::zero()) };
-    let from = &from[first..][..count];
+fn load<S: Simd, F: Scalar>(from: &[F]) -> F::Vector<S> {
     if let Some(&vector) = F::vectors::<S>(from).first() {
         return vector;
     }
     let mut padded = [F::zero(); tile::MOST_LANES];
-    padded[..count].copy_from_slice(from);
+    padded[..from.len()].copy_from_slice(from);
     F::vectors::<S>(&padded)[0]
 }
 
@@ -296,21 +300,16 @@ impl<'a, const M: usize> Tiles<'a, M> {
         (row / self.down, row % self.down * M, tile % self.across * M)
     }
 
-    /// The channels at the places of an input tile.
+    /// Where the channels at the places of an input tile begin.
     #[inline(always)]
-    fn input<'x, F>(
-        &self,
-        x: &'x [F],
-        row: usize,
-        tile: usize,
-    ) -> impl Fn(usize, usize) -> Option<&'x [F]> + use<'x, F, M> {
+    fn input(&self, row: usize, tile: usize) -> impl Fn(usize, usize) -> Option<usize> + use<M> {
         let Windows { height, width, channels, before, .. } = *self.windows;
         let (map, first_row, first_column) = self.corner(row, tile);
         move |i, j| {
             let row = (first_row + i).wrapping_sub(before.height);
             let column = (first_column + j).wrapping_sub(before.width);
             let inside = row < height && column < width;
-            inside.then(|| &x[((map * height + row) * width + column) * channels..][..channels])
+            inside.then(|| ((map * height + row) * width + column) * channels)
         }
     }
 
@@ -389,11 +388,8 @@ fn transform_kernel<F: Scalar, const R: usize>(kernel: &[F], channels: usize, fi
             right: Kernel,
             tiles: channels,
             length,
-            from: |c: usize| {
-                move |i: usize, j: usize| {
-                    Some(&kernel[((i * R + j) * channels + c) * filters + first..][..length])
-                }
-            },
+            data: kernel,
+            from: |c: usize| move |i: usize, j: usize| Some(((i * R + j) * channels + c) * filters + first),
             to: |c: usize| move |i: usize, j: usize| Some(((i * SIDE + j) * channels + c) * length),
             how: Accumulate::Overwrite,
             out: u,
@@ -402,7 +398,13 @@ fn transform_kernel<F: Scalar, const R: usize>(kernel: &[F], channels: usize, fi
 }
 
 /// The outputs of some rows of tiles.
-fn forward_rows<F: Scalar, const M: usize>(x: &[F], tiles: Tiles<'_, M>, rows: Range<usize>, u: &[F], y: &mut [F]) {
+fn forward_rows<F: Scalar, const M: usize>(
+    x: &[F],
+    tiles: Tiles<'_, M>,
+    rows: Range<usize>,
+    u: &[F],
+    y: &mut [F],
+) {
     let channels = tiles.windows.channels;
     let filters = u.len() / (PLACES * channels);
     let count = rows.len() * tiles.across;
@@ -413,7 +415,8 @@ fn forward_rows<F: Scalar, const M: usize>(x: &[F], tiles: Tiles<'_, M>, rows: R
         right: Input,
         tiles: count,
         length: channels,
-        from: |tile: usize| tiles.input(x, rows.start, tile),
+        data: x,
+        from: |tile: usize| tiles.input(rows.start, tile),
         to: |tile: usize| move |i: usize, j: usize| Some(((i * SIDE + j) * count + tile) * channels),
         how: Accumulate::Overwrite,
         out: v,
@@ -436,11 +439,8 @@ fn forward_rows<F: Scalar, const M: usize>(x: &[F], tiles: Tiles<'_, M>, rows: R
             right: Output,
             tiles: count,
             length: width,
-            from: |tile: usize| {
-                move |i: usize, j: usize| {
-                    Some(&products[((i * SIDE + j) * count + tile) * width..][..width])
-                }
-            },
+            data: products,
+            from: |tile: usize| move |i: usize, j: usize| Some(((i * SIDE + j) * count + tile) * width),
             to: |tile: usize| {
                 let output = tiles.output(rows.start, tile);
                 move |i: usize, j: usize| Some((output(i, j)? - before) * filters + first)
@@ -497,9 +497,8 @@ fn weight_gradient_with<F: Scalar, const M: usize, const R: usize>(
             right: KernelAdjoint,
             tiles: channels,
             length: filters,
-            from: |c: usize| {
-                move |i: usize, j: usize| Some(&sums[((i * SIDE + j) * channels + c) * filters..][..filters])
-            },
+            data: sums,
+            from: |c: usize| move |i: usize, j: usize| Some(((i * SIDE + j) * channels + c) * filters),
             to: |c: usize| move |_: usize, j: usize| Some((j * channels + c) * filters),
             how,
             out: gradient,
@@ -529,7 +528,8 @@ fn add_products<F: Scalar, const M: usize>(
         right: Input,
         tiles: count,
         length: channels,
-        from: |tile: usize| tiles.input(x, rows.start, tile),
+        data: x,
+        from: |tile: usize| tiles.input(rows.start, tile),
         to: |tile: usize| move |_: usize, j: usize| Some((j * count + tile) * channels),
         how: Accumulate::Overwrite,
         out: v,
@@ -540,9 +540,10 @@ fn add_products<F: Scalar, const M: usize>(
         right: OutputAdjoint,
         tiles: count,
         length: filters,
+        data: dz,
         from: |tile: usize| {
             let output = tiles.output(rows.start, tile);
-            move |i: usize, j: usize| Some(&dz[output(i, j)? * filters..][..filters])
+            move |i: usize, j: usize| Some(output(i, j)? * filters)
         },
         to: |tile: usize| move |_: usize, j: usize| Some((j * count + tile) * filters),
         how: Accumulate::Overwrite,

@@ -151,7 +151,10 @@ impl<F: Scalar> Conv2d<F> {
         let windows = self.layout.over(input).map_err(|error| misfit(&error.expected, error.got))?;
         if self.algorithm == Algorithm::Winograd && !conv::can_use_winograd(&windows) {
             let expected = "a kernel of 3x3 or 5x5, stride 1, no dilation for Winograd's algorithm";
-            return Err(misfit(expected, format!("stride {}, dilation {}", windows.stride, windows.dilation)));
+            return Err(misfit(
+                expected,
+                format!("stride {}, dilation {}", windows.stride, windows.dilation),
+            ));
         }
         Ok(windows)
     }
@@ -197,8 +200,7 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
         let windows = self.windows_of(x);
         let (y, dz) = t.y_and_scratch_dy();
         let (y, activation, filters) = (y.data(), self.activation, self.filters);
-        let differentiate =
-            |at: Range<usize>, dy: &mut [F]| activation.differentiate(&y[at], dy, filters);
+        let differentiate = |at: Range<usize>, dy: &mut [F]| activation.differentiate(&y[at], dy, filters);
         let with_bias = ctx.param_grads && self.with_bias && self.bias.trainable;
         let with_kernel = ctx.param_grads && self.kernel.trainable;
         let gradients = ParameterGradients {

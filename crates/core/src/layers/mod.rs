@@ -28,4 +28,5 @@ pub use max_pool::{MaxPool, max_pool};
 pub use residual::{Residual, residual};
 pub use sequential::Sequential;
 
+pub use crate::kernels::conv::Algorithm;
 pub use crate::kernels::window::{Padding, Pair};
