@@ -37,6 +37,68 @@ pub fn hold_out(samples: usize, shares: &[f64], seed: u64) -> Result<Vec<Vec<usi
     Ok(parts)
 }
 
+/// One of k ways to part the samples: the numbers of those to train with, and of those to judge by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fold {
+    /// To train with.
+    pub train: Vec<usize>,
+    /// To judge by.
+    pub validation: Vec<usize>,
+}
+
+/// k-fold cross-validation, stratified: every sample is for judging in exactly one fold, and every fold
+/// judges by nearly the same number of each class.
+///
+/// ```
+/// let folds = backstitch_core::split::k_fold(&[0, 0, 0, 1, 1, 1], 3, 0)?;
+/// assert!(folds.iter().all(|fold| fold.train.len() == 4 && fold.validation.len() == 2));
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+///
+/// # Errors
+/// If k is below 2 or larger than the number of samples, or a class that there is has fewer samples than k: a fold
+/// could not judge by it.
+pub fn k_fold(labels: &[usize], k: usize, seed: u64) -> Result<Vec<Fold>, Error> {
+    if k < 2 || k > labels.len() {
+        let expected = format!("from 2 to {}, the number of samples", labels.len());
+        return Err(Error::argument("folds", expected, k));
+    }
+    let classes = labels.iter().max().map_or(0, |class| class + 1);
+    let mut fold_of = vec![0; labels.len()];
+    let mut dealt = 0;
+    for class in 0..classes {
+        let mut samples: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class).collect();
+        if !samples.is_empty() && samples.len() < k {
+            let expected = format!("at least {k} samples of class {class}, one a fold");
+            return Err(Error::argument("labels", expected, samples.len()));
+        }
+        samples.shuffle(&mut stream(seed, Purpose::Split, 1 + class as u64, 0));
+        // Dealt on from where the class before ended, so that folds are equally large.
+        for sample in samples {
+            fold_of[sample] = dealt % k;
+            dealt += 1;
+        }
+    }
+    let part = |keep: &dyn Fn(usize) -> bool| (0..labels.len()).filter(|&i| keep(fold_of[i])).collect();
+    let fold = |i| Fold { train: part(&|fold| fold != i), validation: part(&|fold| fold == i) };
+    Ok((0..k).map(fold).collect())
+}
+
+/// Checks that a part of the samples has every class.
+///
+/// # Errors
+/// If one is missing, with its number and the part's name.
+pub fn check_every_class(name: &str, labels: &[usize], classes: usize) -> Result<(), Error> {
+    match (0..classes).find(|class| !labels.contains(class)) {
+        Some(class) => Err(Error::argument(
+            name,
+            format!("samples of all {classes} classes"),
+            format!("none of class {class}"),
+        )),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +120,37 @@ mod tests {
         assert!(hold_out(10, &[1.5, -0.5], 0).is_err());
         assert!(hold_out(10, &[f64::NAN, 0.5], 0).is_err());
         assert!(hold_out(5, &[0.8, 0.1, 0.1], 0).is_err());
+    }
+
+    #[test]
+    fn folds_judge_by_every_sample_once_and_by_every_class() {
+        let labels: Vec<usize> =
+            (0..53).map(|i| usize::from(i % 5 == 0) + usize::from(i % 10 == 0)).collect();
+        let folds = k_fold(&labels, 4, 3).unwrap();
+        let mut judged: Vec<usize> = folds.iter().flat_map(|fold| fold.validation.clone()).collect();
+        judged.sort_unstable();
+        assert_eq!(judged, (0..53).collect::<Vec<_>>());
+        for fold in &folds {
+            assert_eq!(fold.train.len() + fold.validation.len(), 53);
+            assert!((13..=14).contains(&fold.validation.len()));
+            assert!(fold.train.iter().all(|sample| !fold.validation.contains(sample)));
+        }
+        assert_eq!(folds, k_fold(&labels, 4, 3).unwrap());
+    }
+
+    #[test]
+    fn impossible_folds_are_refused() {
+        let message = |labels: &[usize], k| k_fold(labels, k, 0).unwrap_err().to_string();
+        assert_eq!(message(&[0, 1], 3), "folds: expected from 2 to 2, the number of samples, got 3");
+        assert_eq!(message(&[0, 1], 1), "folds: expected from 2 to 2, the number of samples, got 1");
+        assert_eq!(
+            message(&[0, 0, 0, 1], 2),
+            "labels: expected at least 2 samples of class 1, one a fold, got 1"
+        );
+        assert!(message(&[], 2).starts_with("folds"));
+        assert_eq!(
+            check_every_class("validation", &[0, 2], 3).unwrap_err().to_string(),
+            "validation: expected samples of all 3 classes, got none of class 1"
+        );
     }
 }

@@ -1,5 +1,11 @@
 //! How good predictions are.
 
+mod confusion;
+mod ranking;
+
+pub use confusion::{Average, ClassScores, ConfusionMatrix};
+pub use ranking::{log_loss, roc_auc, roc_auc_one_against_rest};
+
 use crate::loss::Targets;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;

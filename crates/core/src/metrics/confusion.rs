@@ -1,0 +1,185 @@
+//! The confusion matrix, and the scores that are computed from it.
+
+use ndarray::Array2;
+
+use crate::error::Error;
+
+/// How many samples of each class were taken for which: row the true class, column the predicted one.
+///
+/// ```
+/// use backstitch_core::metrics::{Average, ConfusionMatrix};
+/// let matrix = ConfusionMatrix::new(&[0, 0, 1, 2], &[0, 1, 1, 1], 3)?;
+/// assert_eq!(matrix.counts()[[0, 1]], 1);
+/// assert_eq!(matrix.accuracy(), 0.5);
+/// let scores = matrix.class_scores();
+/// assert_eq!(scores[1].recall, Some(1.0));
+/// // Nothing was taken for class 2: of what was, no share can be right.
+/// assert_eq!(scores[2].precision, None);
+/// assert_eq!(matrix.average(Average::Macro).recall, Some(0.5));
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfusionMatrix {
+    counts: Array2<u64>,
+}
+
+/// Scores of one class, or their average. `None` where a score is undefined.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassScores {
+    /// Of the samples taken for the class, the share that are of it. Undefined where none was.
+    pub precision: Option<f64>,
+    /// Of the samples of the class, the share that were taken for it. Undefined where there are none.
+    pub recall: Option<f64>,
+    /// The harmonic mean of precision and recall, 2 right / (taken for it + of it). Undefined where both are.
+    pub f1: Option<f64>,
+    /// Samples of the class.
+    pub support: u64,
+}
+
+/// How the scores of classes are averaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Average {
+    /// Every class counts the same.
+    Macro,
+    /// Every class counts by its samples.
+    Weighted,
+}
+
+impl ConfusionMatrix {
+    /// Counts labels against predictions.
+    ///
+    /// # Errors
+    /// If there are none, not as many of one as of the other, or one is no class.
+    pub fn new(labels: &[usize], predictions: &[usize], classes: usize) -> Result<Self, Error> {
+        check(labels, predictions.len(), classes)?;
+        if let Some(class) = predictions.iter().find(|&&class| class >= classes) {
+            return Err(Error::argument("predictions", format!("classes below {classes}"), class));
+        }
+        let mut counts = Array2::zeros((classes, classes));
+        for (&label, &prediction) in labels.iter().zip(predictions) {
+            counts[[label, prediction]] += 1;
+        }
+        Ok(Self { counts })
+    }
+
+    /// `[true class, predicted class]`.
+    pub fn counts(&self) -> &Array2<u64> {
+        &self.counts
+    }
+
+    /// The number of samples.
+    pub fn total(&self) -> u64 {
+        self.counts.sum()
+    }
+
+    /// The share of samples that are right.
+    pub fn accuracy(&self) -> f64 {
+        self.counts.diag().sum() as f64 / self.total() as f64
+    }
+
+    /// The mean recall of the classes that have samples: accuracy as if all were equally frequent.
+    pub fn balanced_accuracy(&self) -> f64 {
+        let recalls: Vec<f64> = self.class_scores().iter().filter_map(|scores| scores.recall).collect();
+        recalls.iter().sum::<f64>() / recalls.len() as f64
+    }
+
+    /// Precision, recall and F1 of every class, against all others.
+    pub fn class_scores(&self) -> Vec<ClassScores> {
+        let share = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
+        (0..self.counts.nrows())
+            .map(|class| {
+                let right = self.counts[[class, class]];
+                let (support, taken) = (self.counts.row(class).sum(), self.counts.column(class).sum());
+                ClassScores {
+                    precision: share(right, taken),
+                    recall: share(right, support),
+                    f1: share(2 * right, taken + support),
+                    support,
+                }
+            })
+            .collect()
+    }
+
+    /// The average over classes. An average of precision, recall or F1 is over the classes for which it is defined; it is
+    /// undefined only where it is for all. (scikit-learn counts undefined ones as `zero_division` says, 0 by default.)
+    pub fn average(&self, average: Average) -> ClassScores {
+        let scores = self.class_scores();
+        let mean = |score: fn(&ClassScores) -> Option<f64>| {
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for class in &scores {
+                let weight = if average == Average::Macro { 1.0 } else { class.support as f64 };
+                if let Some(score) = score(class) {
+                    sum += weight * score;
+                    weights += weight;
+                }
+            }
+            (weights > 0.0).then(|| sum / weights)
+        };
+        ClassScores {
+            precision: mean(|class| class.precision),
+            recall: mean(|class| class.recall),
+            f1: mean(|class| class.f1),
+            support: self.total(),
+        }
+    }
+
+    /// The pairs (true class, predicted class, samples) that were confused most often, at most so many.
+    pub fn most_confused(&self, pairs: usize) -> Vec<(usize, usize, u64)> {
+        let mut confused: Vec<_> = self
+            .counts
+            .indexed_iter()
+            .filter(|&((label, prediction), &count)| label != prediction && count > 0)
+            .map(|((label, prediction), &count)| (label, prediction, count))
+            .collect();
+        confused.sort_by_key(|&(label, prediction, count)| (std::cmp::Reverse(count), label, prediction));
+        confused.truncate(pairs);
+        confused
+    }
+}
+
+/// What labels and as many of something else must be.
+pub(super) fn check(labels: &[usize], others: usize, classes: usize) -> Result<(), Error> {
+    if labels.is_empty() {
+        return Err(Error::argument("labels", "at least one sample", 0));
+    }
+    if labels.len() != others {
+        return Err(Error::argument("predictions", format!("{}, one a label", labels.len()), others));
+    }
+    match labels.iter().find(|&&class| class >= classes) {
+        Some(class) => Err(Error::argument("labels", format!("classes below {classes}"), class)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_that_is_undefined_is_none_and_not_a_number() {
+        let matrix = ConfusionMatrix::new(&[0, 0, 1], &[0, 0, 0], 3).unwrap();
+        let scores = matrix.class_scores();
+        assert_eq!((scores[1].precision, scores[1].recall, scores[1].f1), (None, Some(0.0), Some(0.0)));
+        assert_eq!((scores[2].precision, scores[2].recall, scores[2].f1), (None, None, None));
+        assert_eq!(matrix.average(Average::Macro).precision, Some(2.0 / 3.0));
+        assert_eq!(matrix.balanced_accuracy(), 0.5);
+    }
+
+    #[test]
+    fn the_most_confused_pairs_come_first() {
+        let matrix = ConfusionMatrix::new(&[0, 0, 1, 1, 1, 2], &[1, 1, 2, 0, 1, 2], 3).unwrap();
+        assert_eq!(matrix.most_confused(2), [(0, 1, 2), (1, 0, 1)]);
+        assert_eq!(matrix.most_confused(9).len(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_refused() {
+        let message = |labels: &[usize], predictions: &[usize]| {
+            ConfusionMatrix::new(labels, predictions, 2).unwrap_err().to_string()
+        };
+        assert_eq!(message(&[], &[]), "labels: expected at least one sample, got 0");
+        assert_eq!(message(&[0, 1], &[0]), "predictions: expected 2, one a label, got 1");
+        assert_eq!(message(&[2], &[0]), "labels: expected classes below 2, got 2");
+        assert_eq!(message(&[0], &[2]), "predictions: expected classes below 2, got 2");
+    }
+}
