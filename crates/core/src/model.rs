@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
+use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
 use crate::error::{Error, ShapeError};
+use crate::kernels::elementwise::softmax_rows;
 use crate::layer::{Children, Context, Layer, Mode, Place, walk};
 use crate::layers::Sequential;
 use crate::param::{Slot, SlotMut};
@@ -143,6 +144,20 @@ impl<F: Scalar> Model<F> {
             outputs.slice_axis_mut(Axis(0), rows).assign(&trace.y.view());
         }
         Ok(outputs)
+    }
+
+    /// The probability of each class, `[n, classes]`, of a model that gives logits: the softmax of
+    /// [`predict`](Self::predict).
+    ///
+    /// # Errors
+    /// If `x` is not a batch of this model's inputs, or its outputs are not `[classes]`.
+    pub fn predict_proba(&self, x: &ArrayViewD<'_, F>) -> Result<Array2<F>, Error> {
+        let [classes] = *self.output else {
+            return Err(Error::argument("model output", "[classes]", self.output));
+        };
+        let mut rows = self.predict(x)?.into_raw_vec_and_offset().0;
+        softmax_rows(&mut rows, classes);
+        Ok(Array2::from_shape_vec((x.shape()[0], classes), rows).expect("as many as predicted"))
     }
 
     fn check_input(&self, shape: &[usize]) -> Result<(), Error> {

@@ -36,6 +36,12 @@ pub struct Summary {
     pub lines: Vec<SummaryLine>,
     /// Bytes of all parameters.
     pub parameter_bytes: usize,
+    /// Bytes of the input and of all outputs of one sample: what prediction takes where every map is kept.
+    pub all_bytes_per_sample: usize,
+    /// The most bytes of the input and the output of any one layer, for one sample: what prediction takes where a map
+    /// is given up once it has been read. (A block that adds or concatenates holds its input, or the other branches,
+    /// besides.)
+    pub live_bytes_per_sample: usize,
     /// Bytes that a training pass holds for each sample: activations and their gradients.
     pub training_bytes_per_sample: usize,
 }
@@ -44,15 +50,21 @@ impl<F: Scalar> Model<F> {
     /// The layers with their parameters, multiply-adds and memory.
     pub fn summary(&self) -> Summary {
         let mut lines = Vec::new();
+        let mut live = 0;
         walk(self.net(), "", self.input_shape(), &mut |path, layer, input| {
             if matches!(layer.children(), Children::None) {
-                lines.push(line(path, layer, &input));
+                let line = line(path, layer, &input);
+                live = live.max(input.elements() * size_of::<F>() + line.activation_bytes);
+                lines.push(line);
             }
         });
         let cost = self.net().cost(&self.input_shape());
         let numbers = cost.kept + 2 * self.output_shape().elements();
         Summary {
             input: self.input_shape(),
+            all_bytes_per_sample: self.input_shape().elements() * size_of::<F>()
+                + lines.iter().map(|line| line.activation_bytes).sum::<usize>(),
+            live_bytes_per_sample: live,
             lines,
             parameter_bytes: self.parameter_count() * size_of::<F>(),
             training_bytes_per_sample: numbers * size_of::<F>() + cost.indices * size_of::<u32>(),

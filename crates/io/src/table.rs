@@ -71,6 +71,79 @@ pub fn parse(bytes: impl Read, path: &Path, label_column: &str) -> Result<Table,
     Ok(Table { columns, features, labels })
 }
 
+/// Reads pictures of 28x28 from a CSV file in Kaggle's layout: a column of pixels for each place, row by row, and
+/// maybe a column `label` of classes or a column `id`; without labels the pictures are to be submitted. Gives rows of 784 numbers from 0
+/// to 1, and the labels.
+///
+/// # Errors
+/// As [`read`]; and if there are not 784 columns of pixels, or a pixel is not from 0 to 255: with its line.
+pub fn read_pictures(path: &Path) -> Result<(Array2<f32>, Option<Vec<usize>>), Error> {
+    parse_pictures(File::open(path).map_err(Error::io(path, "open"))?, path)
+}
+
+/// Pixels of a picture.
+const PIXELS: usize = 28 * 28;
+
+/// Reads pictures from bytes. The path is for messages.
+///
+/// # Errors
+/// As [`read_pictures`].
+pub fn parse_pictures(bytes: impl Read, path: &Path) -> Result<(Array2<f32>, Option<Vec<usize>>), Error> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
+    let unreadable = |error: csv::Error| Error::content(path, "CSV text", error);
+    let columns: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_owned).collect();
+    let label_at = columns.iter().position(|column| column == "label");
+    let id_at = columns.iter().position(|column| column == "id");
+    let is_pixel = |i: usize| Some(i) != label_at && Some(i) != id_at;
+    let pixels = (0..columns.len()).filter(|&i| is_pixel(i)).count();
+    if pixels != PIXELS {
+        return Err(Error::content(path, format!("{PIXELS} columns of pixels"), pixels));
+    }
+    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record).map_err(unreadable)? {
+        let line = record.position().map_or(0, csv::Position::line);
+        let wrong =
+            |expected: String, got: String| Error::Line { path: path.to_owned(), line, expected, got };
+        if record.len() != columns.len() {
+            return Err(wrong(format!("{} columns", columns.len()), record.len().to_string()));
+        }
+        for (i, field) in record.iter().enumerate().filter(|&(i, _)| is_pixel(i)) {
+            match field.parse::<f32>() {
+                Ok(value) if (0.0..=255.0).contains(&value) => values.push(value / 255.0),
+                _ => {
+                    let expected = format!("a number from 0 to 255 in column {}", columns[i]);
+                    return Err(wrong(expected, format!("{field:?}")));
+                }
+            }
+        }
+        if let Some(at) = label_at {
+            let class = record[at].parse();
+            labels
+                .push(class.map_err(|_| {
+                    wrong("a class, counted from 0".to_owned(), format!("{:?}", &record[at]))
+                })?);
+        }
+    }
+    let rows = values.len() / PIXELS;
+    if rows == 0 {
+        return Err(Error::content(path, "at least one row of data", "none"));
+    }
+    let values = Array2::from_shape_vec((rows, PIXELS), values).expect("every row was checked");
+    Ok((values, label_at.map(|_| labels)))
+}
+
+/// Writes a submission to Kaggle: `id,label`, a line a sample, counted from 0.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_submission(path: &Path, classes: &[usize]) -> Result<(), Error> {
+    crate::atomic::write(path, |to| {
+        writeln!(to, "id,label")?;
+        classes.iter().enumerate().try_for_each(|(id, class)| writeln!(to, "{id},{class}"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::array;
@@ -111,6 +184,30 @@ mod tests {
         );
         assert_eq!(error("id,a\n1,2\n"), "train.csv: expected a column named \"label\", got id, a ...");
         assert_eq!(error("label,a\n"), "train.csv: expected at least one row of data, got none");
+    }
+
+    #[test]
+    fn pictures_come_with_labels_or_without() {
+        let head: Vec<String> = (1..=784).map(|i| format!("pixel{i}")).collect();
+        let text = |first: &str, head_first: &str, pixel: &str| {
+            format!("{head_first}{}\n{first}{pixel}{}\n", head.join(","), ",0".repeat(783))
+        };
+        let read = |text: String| {
+            parse_pictures(text.as_bytes(), Path::new("test.csv")).map_err(|error| error.to_string())
+        };
+        let (rows, labels) = read(text("7,", "label,", "51")).unwrap();
+        assert_eq!((rows[[0, 0]], labels), (0.2, Some(vec![7])));
+        assert_eq!(read(text("", "", "51")).unwrap().1, None);
+        assert_eq!(read(text("4,", "id,", "51")).unwrap().1, None);
+        assert_eq!(
+            read(text("", "", "256")).unwrap_err(),
+            "test.csv, line 2: expected a number from 0 to 255 in column pixel1, got \"256\""
+        );
+        assert_eq!(read(text("", "", "1,1")).unwrap_err(), "test.csv, line 2: expected 784 columns, got 785");
+        assert_eq!(
+            read("a,b\n1,2\n".to_owned()).unwrap_err(),
+            "test.csv: expected 784 columns of pixels, got 2"
+        );
     }
 
     proptest! {

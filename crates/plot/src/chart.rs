@@ -1,16 +1,13 @@
 //! Line charts.
 
-use std::io::Cursor;
 use std::ops::Range;
-use std::sync::Once;
 
 use backstitch_core::History;
-use image::{ImageFormat, RgbImage};
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::{FontStyle, register_font};
 
 use crate::Error;
+use crate::canvas::{self, Drawn, Figure};
 
 /// Colours that also readers with a colour-vision deficiency tell apart (Okabe and Ito 2008).
 const COLOURS: [RGBColor; 7] = [
@@ -85,10 +82,8 @@ impl LineChart {
     /// # Errors
     /// If there is no finite point to draw.
     pub fn svg(&self) -> Result<String, Error> {
-        use_own_font();
-        let mut text = String::new();
-        self.draw(&SVGBackend::with_string(&mut text, SIZE).into_drawing_area())?;
-        Ok(text)
+        self.ranges()?;
+        canvas::svg(self)
     }
 
     /// The chart as the bytes of a PNG file.
@@ -96,21 +91,12 @@ impl LineChart {
     /// # Errors
     /// If there is no finite point to draw.
     pub fn png(&self) -> Result<Vec<u8>, Error> {
-        use_own_font();
-        let (width, height) = SIZE;
-        let mut pixels = vec![255; 3 * (width * height) as usize];
-        self.draw(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area())?;
-        let image = RgbImage::from_raw(width, height, pixels).expect("as many pixels as drawn on");
-        let mut bytes = Cursor::new(Vec::new());
-        image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| self.failed(error))?;
-        Ok(bytes.into_inner())
+        self.ranges()?;
+        canvas::png(self)
     }
 
-    fn failed(&self, error: impl ToString) -> Error {
-        Error::Draw { title: self.title.clone(), got: error.to_string() }
-    }
-
-    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), Error> {
+    /// What the axes reach over.
+    fn ranges(&self) -> Result<(Range<f64>, Range<f64>), Error> {
         let all = self.series.iter().flat_map(|series| finite(&series.points));
         let ranges = all.fold(None, |ranges, (x, y)| {
             let (x0, x1, y0, y1) = ranges.unwrap_or((x, x, y, y));
@@ -123,8 +109,7 @@ impl LineChart {
         let (x_room, y_room) = (if x1 > x0 { 0.0 } else { 0.5 }, room(y0, y1));
         // Losses and accuracies read best from zero, where that is not far below.
         let floor = if y0 >= 0.0 && y0 < 0.5 * y1 { 0.0 } else { y0 - y_room };
-        self.draw_in(area, (x0 - x_room)..(x1 + x_room), floor..(y1 + y_room))
-            .map_err(|error| self.failed(error))
+        Ok(((x0 - x_room)..(x1 + x_room), floor..(y1 + y_room)))
     }
 
     fn draw_in<B: DrawingBackend>(
@@ -132,7 +117,7 @@ impl LineChart {
         area: &DrawingArea<B, Shift>,
         x_range: Range<f64>,
         y_range: Range<f64>,
-    ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    ) -> Drawn<B> {
         let legend = self.emptiest_corner(&x_range, &y_range);
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
@@ -209,13 +194,22 @@ fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> + Clone + '
     points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite())
 }
 
-/// Plotters measures text with a font it must be given; DejaVu Sans comes with the program.
-fn use_own_font() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // An error means that the font is damaged; drawing then says so.
-        let _ = register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular());
-    });
+impl Figure for LineChart {
+    fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn size(&self) -> (u32, u32) {
+        SIZE
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
+        match self.ranges() {
+            Ok((x, y)) => self.draw_in(area, x, y),
+            // Found out before anything is drawn.
+            Err(_) => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

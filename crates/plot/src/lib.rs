@@ -2,10 +2,17 @@
 //!
 //! Everything is made in memory; saving is the caller's.
 
+mod canvas;
 mod chart;
+mod grid;
+mod matrix;
+mod picture;
 mod report;
 
 pub use chart::{LineChart, Series};
+pub use grid::{ColourBar, PictureGrid};
+pub use matrix::ConfusionChart;
+pub use picture::{ColourMap, Picture};
 pub use report::{Block, Report};
 
 use thiserror::Error;
@@ -26,6 +33,14 @@ pub enum Error {
         /// Title of the chart.
         title: String,
         /// What it said.
+        got: String,
+    },
+    /// Numbers that are no picture.
+    #[error("picture: expected {expected}, got {got}")]
+    Picture {
+        /// What would do.
+        expected: String,
+        /// What came.
         got: String,
     },
     /// The report could not be put together.

@@ -1,8 +1,9 @@
 //! Reports: one HTML file with everything in it.
 
 use askama::Template;
+use base64::Engine as _;
 
-use crate::{Error, LineChart};
+use crate::{ConfusionChart, Error, LineChart};
 
 /// A report that is built from top to bottom and turned into one self-contained HTML page.
 ///
@@ -41,7 +42,14 @@ pub enum Block {
         /// Rows of cells.
         rows: Vec<Vec<String>>,
     },
-    /// A picture with a caption.
+    /// A picture of pixels with a caption.
+    Image {
+        /// The bytes of a PNG file, in base64.
+        base64: String,
+        /// Below the picture.
+        caption: String,
+    },
+    /// A drawing with a caption.
     Figure {
         /// The picture, as SVG.
         svg: String,
@@ -81,6 +89,25 @@ impl Report {
     pub fn table(&mut self, caption: impl Into<String>, head: &[&str], rows: Vec<Vec<String>>) -> &mut Self {
         let head = head.iter().map(|&name| name.to_owned()).collect();
         self.block(Block::Table { caption: caption.into(), head, rows })
+    }
+
+    /// Adds a picture, the bytes of a PNG file. The caption is also what is read out to those who do not see it.
+    pub fn png(&mut self, png: &[u8], caption: impl Into<String>) -> &mut Self {
+        let base64 = base64::engine::general_purpose::STANDARD.encode(png);
+        self.block(Block::Image { base64, caption: caption.into() })
+    }
+
+    /// Adds a confusion matrix.
+    ///
+    /// # Errors
+    /// If it cannot be drawn.
+    pub fn confusion(
+        &mut self,
+        chart: &ConfusionChart,
+        caption: impl Into<String>,
+    ) -> Result<&mut Self, Error> {
+        let svg = chart.svg()?;
+        Ok(self.block(Block::Figure { svg, caption: caption.into() }))
     }
 
     /// Adds a chart.

@@ -234,14 +234,14 @@ impl Windows {
     }
 
     /// The row of the map that tap `tap` of window `position` falls on, if it is one.
-    pub(super) fn row(&self, position: usize, tap: usize) -> Option<usize> {
+    pub(crate) fn row(&self, position: usize, tap: usize) -> Option<usize> {
         let row =
             (position * self.stride.height + tap * self.dilation.height).checked_sub(self.before.height)?;
         (row < self.height).then_some(row)
     }
 
     /// As [`row`](Self::row), for columns.
-    pub(super) fn column(&self, position: usize, tap: usize) -> Option<usize> {
+    pub(crate) fn column(&self, position: usize, tap: usize) -> Option<usize> {
         let column =
             (position * self.stride.width + tap * self.dilation.width).checked_sub(self.before.width)?;
         (column < self.width).then_some(column)

@@ -142,7 +142,11 @@ impl<F: Scalar> Conv2d<F> {
         name
     }
 
-    fn windows(&self, input: &[usize]) -> Result<Windows, ShapeError> {
+    pub(super) fn filters(&self) -> usize {
+        self.filters
+    }
+
+    pub(super) fn windows(&self, input: &[usize]) -> Result<Windows, ShapeError> {
         let misfit = |expected: &str, got: String| ShapeError::new(self.name(), expected, got);
         if self.filters == 0 {
             return Err(misfit("at least 1 filter", "0".to_owned()));

@@ -6,6 +6,7 @@ mod avg_pool;
 mod batch_norm;
 mod concat;
 mod conv2d;
+mod conv2d_to_dense;
 mod dense;
 mod dropout;
 mod flatten;

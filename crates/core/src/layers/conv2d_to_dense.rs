@@ -1,0 +1,100 @@
+//! A convolution written out as the dense layer it is.
+
+use ndarray::{Array1, Array2};
+
+use crate::error::Error;
+use crate::layers::Conv2d;
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+impl<F: Scalar> Conv2d<F> {
+    /// The same linear function as a dense layer: a matrix W `[height * width * channels, out height * out width *
+    /// filters]` and a bias b `[out height * out width * filters]`, with z = x W + b for x and z read row by row. Most of W is zero, and
+    /// what is not are the kernel's numbers over and over: a convolution is a dense layer with these constraints (Y. LeCun 1989,
+    /// "Generalization and network design strategies", section 5).
+    ///
+    /// `weight` and `bias` are the layer's, as [`Model::state`](crate::Model::state) has them; a layer without bias takes zeros.
+    ///
+    /// ```
+    /// use backstitch_core::{Activation, Model, Sequential, layers::conv2d};
+    /// use ndarray::Array;
+    /// let conv = || conv2d(3, 5, Activation::Linear);
+    /// let model: Model<f64> = Model::new(Sequential::new().push(conv()), &[32, 32, 1], 0)?;
+    /// let state = model.state();
+    /// let (w, b) = conv().to_dense(state["conv2d1.weight"], state["conv2d1.bias"], &[32, 32, 1])?;
+    /// let x = Array::from_shape_fn((1, 32, 32, 1), |(_, i, j, _)| (i * j) as f64);
+    /// let y = model.predict(&x.view().into_dyn())?;
+    /// let dense = x.into_shape_with_order((1, 1024))?.dot(&w) + &b;
+    /// assert!(y.iter().zip(&dense).all(|(a, b)| (a - b).abs() < 1e-9));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the layer cannot take such an input, or weight and bias are another layer's.
+    pub fn to_dense(
+        &self,
+        weight: &Tensor<F>,
+        bias: &Tensor<F>,
+        input: &[usize],
+    ) -> Result<(Array2<F>, Array1<F>), Error> {
+        let windows = self.windows(input)?;
+        let filters = self.filters();
+        let expected = [windows.kernel.height, windows.kernel.width, windows.channels, filters];
+        if *weight.shape() != expected || bias.data().len() != filters {
+            let got = format!("weight {}, bias {}", weight.shape(), bias.shape());
+            return Err(Error::argument("weight", format!("weight {expected:?}, bias [{filters}]"), got));
+        }
+        let outputs = windows.positions() * filters;
+        let mut matrix = Array2::zeros((windows.map(), outputs));
+        for (row, column) in grid(windows.out_height, windows.out_width) {
+            let output = (row * windows.out_width + column) * filters;
+            for (tap, (u, v)) in grid(windows.kernel.height, windows.kernel.width).enumerate() {
+                let (Some(i), Some(j)) = (windows.row(row, u), windows.column(column, v)) else { continue };
+                for c in 0..windows.channels {
+                    let place = (i * windows.width + j) * windows.channels + c;
+                    for f in 0..filters {
+                        matrix[[place, output + f]] =
+                            weight.data()[(tap * windows.channels + c) * filters + f];
+                    }
+                }
+            }
+        }
+        Ok((matrix, Array1::from_shape_fn(outputs, |i| bias.data()[i % filters])))
+    }
+}
+
+fn grid(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rows).flat_map(move |row| (0..columns).map(move |column| (row, column)))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::Rng;
+
+    use crate::layers::{Activation, Padding, Sequential, conv2d};
+    use crate::model::Model;
+    use crate::rng::{Purpose, stream};
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn the_dense_layer_has_the_same_outputs_with_stride_and_padding() {
+        let conv = || conv2d(3, [3, 2], Activation::Linear).padding(Padding::Same).stride(2);
+        let mut model: Model<f64> = Model::new(Sequential::new().push(conv()), &[7, 6, 2], 1).unwrap();
+        let mut rng = stream(1, Purpose::GradientCheck, 0, 0);
+        model.visit_mut(&mut |mut slot| {
+            slot.value_mut().data_mut().iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0));
+        });
+        let x = ndarray::Array::from_shape_fn((1, 7, 6, 2), |_| rng.random_range(-1.0..1.0));
+        let state = model.state();
+        let (w, b) = conv().to_dense(state["conv2d1.weight"], state["conv2d1.bias"], &[7, 6, 2]).unwrap();
+        let y = model.predict(&x.view().into_dyn()).unwrap();
+        let dense = x.into_shape_with_order((1, 84)).unwrap().dot(&w) + &b;
+        assert!(y.iter().zip(&dense).all(|(a, b)| (a - b).abs() < 1e-12));
+        let wrong = Tensor::zeros(&[3, 3, 2, 3]);
+        let error = conv().to_dense(&wrong, state["conv2d1.bias"], &[7, 6, 2]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "weight: expected weight [3, 2, 2, 3], bias [3], got weight [3, 3, 2, 3], bias [3]"
+        );
+    }
+}
