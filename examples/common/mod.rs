@@ -1,7 +1,10 @@
 //! What every example shares: flags, data, progress, output. Not an example itself.
 #![allow(dead_code, reason = "no single example uses all of it")]
 
+pub mod architectures;
 pub mod callbacks;
+pub mod comparison;
+pub mod images;
 pub mod mlp;
 pub mod sklearn;
 
@@ -13,7 +16,7 @@ use std::time::Instant;
 
 use backstitch::io::atomic;
 use backstitch::io::fashion_mnist::{self, FashionMnist, Progress, Source};
-use backstitch::plot::{LineChart, Report};
+use backstitch::plot::{ConfusionChart, LineChart, Report};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -140,10 +143,19 @@ impl Run {
 
     /// Saves a chart as SVG and PNG under the name's stem.
     pub fn save_chart(&self, stem: &str, chart: &LineChart) -> Result<(), AnyError> {
-        let (svg, png) = (chart.svg()?, chart.png()?);
-        atomic::write(&self.out.join(format!("{stem}.svg")), |to| to.write_all(svg.as_bytes()))?;
-        atomic::write(&self.out.join(format!("{stem}.png")), |to| to.write_all(&png))?;
-        Ok(())
+        self.save(&format!("{stem}.svg"), chart.svg()?.as_bytes())?;
+        self.save(&format!("{stem}.png"), &chart.png()?)
+    }
+
+    /// Saves a confusion matrix as SVG and PNG under the name's stem.
+    pub fn save_confusion(&self, stem: &str, chart: &ConfusionChart) -> Result<(), AnyError> {
+        self.save(&format!("{stem}.svg"), chart.svg()?.as_bytes())?;
+        self.save(&format!("{stem}.png"), &chart.png()?)
+    }
+
+    /// Saves a file in the output folder.
+    pub fn save(&self, name: &str, bytes: &[u8]) -> Result<(), AnyError> {
+        Ok(atomic::write(&self.out.join(name), |to| to.write_all(bytes))?)
     }
 
     /// Writes report.html and summary.json, and says where.
@@ -182,7 +194,7 @@ fn processor() -> String {
 }
 
 /// The most memory this process has held, in MB, where the system tells.
-fn peak_memory() -> Option<u64> {
+pub fn peak_memory() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
     let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB");
     Some(kilobytes.parse::<u64>().ok()? / 1000)

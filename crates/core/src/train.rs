@@ -170,6 +170,11 @@ impl Trainer {
         })
     }
 
+    /// The number of epochs.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
     /// Changes the optimizer's learning rate in the course of training.
     #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {

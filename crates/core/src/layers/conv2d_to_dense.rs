@@ -21,7 +21,7 @@ impl<F: Scalar> Conv2d<F> {
     /// let conv = || conv2d(3, 5, Activation::Linear);
     /// let model: Model<f64> = Model::new(Sequential::new().push(conv()), &[32, 32, 1], 0)?;
     /// let state = model.state();
-    /// let (w, b) = conv().to_dense(state["conv2d1.weight"], state["conv2d1.bias"], &[32, 32, 1])?;
+    /// let (w, b) = conv().to_dense(state["conv1.weight"], state["conv1.bias"], &[32, 32, 1])?;
     /// let x = Array::from_shape_fn((1, 32, 32, 1), |(_, i, j, _)| (i * j) as f64);
     /// let y = model.predict(&x.view().into_dyn())?;
     /// let dense = x.into_shape_with_order((1, 1024))?.dot(&w) + &b;
@@ -86,12 +86,12 @@ mod tests {
         });
         let x = ndarray::Array::from_shape_fn((1, 7, 6, 2), |_| rng.random_range(-1.0..1.0));
         let state = model.state();
-        let (w, b) = conv().to_dense(state["conv2d1.weight"], state["conv2d1.bias"], &[7, 6, 2]).unwrap();
+        let (w, b) = conv().to_dense(state["conv1.weight"], state["conv1.bias"], &[7, 6, 2]).unwrap();
         let y = model.predict(&x.view().into_dyn()).unwrap();
         let dense = x.into_shape_with_order((1, 84)).unwrap().dot(&w) + &b;
         assert!(y.iter().zip(&dense).all(|(a, b)| (a - b).abs() < 1e-12));
         let wrong = Tensor::zeros(&[3, 3, 2, 3]);
-        let error = conv().to_dense(&wrong, state["conv2d1.bias"], &[7, 6, 2]).unwrap_err().to_string();
+        let error = conv().to_dense(&wrong, state["conv1.bias"], &[7, 6, 2]).unwrap_err().to_string();
         assert_eq!(
             error,
             "weight: expected weight [3, 2, 2, 3], bias [3], got weight [3, 3, 2, 3], bias [3]"
