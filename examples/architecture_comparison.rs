@@ -14,9 +14,9 @@ use backstitch::core::{optim::Optimizer, zoo};
 use backstitch::io::{history, table};
 use backstitch::prelude::*;
 use clap::{Parser, ValueEnum};
-use common::architectures::{Entry, TEXT_ACTIVATIONS, TEXT_ARCHITECTURES, TEXT_OPTIMIZERS, report};
+use common::architectures::{Entry, TEXT_ACTIVATIONS, TEXT_ARCHITECTURES, TEXT_OPTIMIZERS, TextRow, report};
 use common::callbacks::Interrupt;
-use common::images::{self, Maps};
+use common::images::{self, Maps, NewNet};
 use common::{AnyError, Flags, Run};
 use serde_json::Value;
 
@@ -40,45 +40,39 @@ enum Part {
     Optimizers,
 }
 
+impl Part {
+    /// The text's figures.
+    fn text(self) -> &'static [TextRow] {
+        match self {
+            Self::Architectures => &TEXT_ARCHITECTURES,
+            Self::Activations => &TEXT_ACTIVATIONS,
+            Self::Optimizers => &TEXT_OPTIMIZERS,
+        }
+    }
+}
+
 type NewOptimizer = fn() -> Result<Box<dyn Optimizer<f32>>, AnyError>;
 
-/// What is trained for which table; the traditional CNN with ReLU and Adam stands in all three.
-struct Job {
-    name: &'static str,
-    parts: &'static [Part],
-    net: fn() -> Sequential,
-    optimizer: NewOptimizer,
-}
+/// What is trained, for which tables, and with what; the traditional CNN with ReLU and Adam stands in all three.
+type Job = (&'static str, &'static [Part], NewNet, NewOptimizer);
 
 const ADAM: NewOptimizer = || Ok(Box::new(Adam::new(1e-3)?));
 const RMSPROP: NewOptimizer = || Ok(Box::new(RmsProp::new(1e-3)?));
 const SGD: NewOptimizer = || Ok(Box::new(Sgd::new(1e-2)?.momentum(0.9)?));
-const BATCH: usize = 128;
-
-const fn job(
-    name: &'static str,
-    parts: &'static [Part],
-    net: fn() -> Sequential,
-    optimizer: NewOptimizer,
-) -> Job {
-    Job { name, parts, net, optimizer }
-}
+const RELU_CNN: NewNet = || zoo::traditional_cnn(Activation::Relu);
+const ALL: [Part; 3] = [Part::Architectures, Part::Activations, Part::Optimizers];
 
 const JOBS: [Job; 8] = [
-    job("dense ANN", &[Part::Architectures], || zoo::dense_ann(10), ADAM),
-    job(
-        "traditional CNN",
-        &[Part::Architectures, Part::Activations, Part::Optimizers],
-        || zoo::traditional_cnn(Activation::Relu),
-        ADAM,
-    ),
-    job("ResNet", &[Part::Architectures], zoo::resnet, ADAM),
-    job("Inception", &[Part::Architectures], zoo::inception, ADAM),
-    job("sigmoid", &[Part::Activations], || zoo::traditional_cnn(Activation::Sigmoid), ADAM),
-    job("tanh", &[Part::Activations], || zoo::traditional_cnn(Activation::Tanh), ADAM),
-    job("RMSprop", &[Part::Optimizers], || zoo::traditional_cnn(Activation::Relu), RMSPROP),
-    job("SGD", &[Part::Optimizers], || zoo::traditional_cnn(Activation::Relu), SGD),
+    ("dense ANN", &[Part::Architectures], || zoo::dense_ann(10), ADAM),
+    ("traditional CNN", &ALL, RELU_CNN, ADAM),
+    ("ResNet", &[Part::Architectures], zoo::resnet, ADAM),
+    ("Inception", &[Part::Architectures], zoo::inception, ADAM),
+    ("sigmoid", &[Part::Activations], || zoo::traditional_cnn(Activation::Sigmoid), ADAM),
+    ("tanh", &[Part::Activations], || zoo::traditional_cnn(Activation::Tanh), ADAM),
+    ("RMSprop", &[Part::Optimizers], RELU_CNN, RMSPROP),
+    ("SGD", &[Part::Optimizers], RELU_CNN, SGD),
 ];
+const BATCH: usize = 128;
 
 fn main() -> ExitCode {
     common::exit(experiment(&Options::parse()))
@@ -96,14 +90,15 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let trainer =
         Trainer::new(run.epochs, BATCH, run.flags.seed)?.schedule(Schedule::one_cycle(steps as u64)?);
     let mut entries = Vec::new();
-    for job in JOBS.iter().filter(|job| job.parts.iter().any(|part| options.part.contains(part))) {
-        let (mut optimizer, with) = ((job.optimizer)()?, (&parts[0], Some(&parts[1])));
-        let net = (job.net)();
-        let trained =
-            images::train(job.name, net, &mut *optimizer, &trainer, with, &interrupt, run.flags.seed)?;
+    for (name, tables, net, optimizer) in JOBS {
+        if !tables.iter().any(|part| options.part.contains(part)) {
+            continue;
+        }
+        let (mut optimizer, with, seed) = (optimizer()?, (&parts[0], Some(&parts[1])), run.flags.seed);
+        let trained = images::train(name, net(), &mut *optimizer, &trainer, with, &interrupt, seed)?;
         let Some(trained) = trained else { return Ok(()) };
         let (validation, test) = (trained.score(&parts[1])?, trained.score(&parts[2])?);
-        println!("{}: test accuracy {:.4}", job.name, test.matrix.accuracy());
+        println!("{name}: test accuracy {:.4}", test.matrix.accuracy());
         entries.push(Entry { trained, validation, test });
     }
     let histories: Vec<_> = entries.iter().map(|e| (e.trained.name.as_str(), &e.trained.history)).collect();
@@ -116,13 +111,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         table::write_submission(&run.out.join("submission.csv"), &classes)?;
         println!("submission.csv: {} pictures by {}", classes.len(), best.trained.name);
     }
-    let text = [
-        (Part::Architectures, &TEXT_ARCHITECTURES[..]),
-        (Part::Activations, &TEXT_ACTIVATIONS[..]),
-        (Part::Optimizers, &TEXT_OPTIMIZERS[..]),
-    ];
-    let tables: Vec<_> =
-        text.iter().filter(|(part, _)| options.part.contains(part)).map(|(_, t)| *t).collect();
+    let tables: Vec<_> = options.part.iter().map(|part| part.text()).collect();
     let report = report(&run, BATCH, &tables, &entries)?;
     let runs: Vec<Value> = entries.iter().map(|entry| entry.trained.json(&entry.test)).collect();
     run.finish(&report, &runs)

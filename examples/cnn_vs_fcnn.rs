@@ -14,7 +14,7 @@ use backstitch::prelude::*;
 use clap::Parser;
 use common::callbacks::Interrupt;
 use common::comparison::{Entry, Tuned, report};
-use common::images::{self, Maps};
+use common::images::{self, Maps, NewNet};
 use common::{AnyError, Flags, Run};
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ struct Options {
 }
 
 /// The networks, in the order of their numbers, with what they are called in tables.
-const MODELS: [(&str, fn() -> Sequential); 4] = [
+const MODELS: [(&str, NewNet); 4] = [
     ("model 1 (dense)", zoo::model1),
     ("model 2 (convolutional)", zoo::model2),
     ("model 3 (dense)", zoo::model3),
@@ -87,7 +87,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
 /// Every learning rate's validation accuracy after a few epochs on a part of the data.
 fn tune(
     run: &Run,
-    net: fn() -> Sequential,
+    net: NewNet,
     [train, validation, _]: &[Maps; 3],
     interrupt: &Interrupt,
 ) -> Result<Vec<Tuned>, AnyError> {

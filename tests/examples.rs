@@ -1,28 +1,12 @@
 //! The examples, run for real on little data.
 
+#[path = "common/example.rs"]
+mod example;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
-/// An example's program, which `cargo test` builds beside the tests.
-fn example(name: &str) -> Command {
-    let tests = std::env::current_exe().unwrap();
-    let program: PathBuf = tests.parent().unwrap().parent().unwrap().join("examples").join(name);
-    let mut command = Command::new(program);
-    // No cache and no server: without BACKSTITCH_DATA, the drawn sample.
-    let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-cache");
-    command.env("XDG_CACHE_HOME", nowhere).env("BACKSTITCH_FASHION_MNIST_URL", "http://127.0.0.1:9");
-    command
-}
-
-fn run(command: &mut Command) -> (bool, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    (status.success(), String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
-}
-
-fn summary(folder: &Path) -> serde_json::Value {
-    serde_json::from_str(&fs::read_to_string(folder.join("summary.json")).unwrap()).unwrap()
-}
+use example::{example, run, summary};
 
 #[test]
 fn fashion_mlp_leaves_everything_it_promises() {

@@ -165,7 +165,7 @@ fn parameters_and_time(entries: &[Entry]) -> String {
         return String::new();
     };
     let ratio = |f: fn(&Entry) -> f64| f(most) / f(fewest);
-    let mut text = format!(
+    let text = format!(
         "Most parameters: {} with {}; fewest: {} with {}: {:.1} times. Training took {:.1} times as long, with {:.1} times the \
          multiply-adds.",
         most.name(),
@@ -180,8 +180,8 @@ fn parameters_and_time(entries: &[Entry]) -> String {
     let against = pairs.filter(|(a, b)| by(a) > by(b) && a.minutes() < b.minutes());
     match against.max_by(|x, y| (x.1.minutes() / x.0.minutes()).total_cmp(&(y.1.minutes() / y.0.minutes()))) {
         Some((a, b)) => {
-            text += &format!(
-                " More parameters do not mean longer training: {} has {:.2} times the parameters of {} and trains in {:.2} of its \
+            format!(
+                "{text} More parameters do not mean longer training: {} has {:.2} times the parameters of {} and trains in {:.2} of its \
              time. A weight of a convolution is used at every place of the map, one of a dense layer once.",
                 a.name(),
                 by(&a) as f64 / by(&b) as f64,
@@ -189,9 +189,10 @@ fn parameters_and_time(entries: &[Entry]) -> String {
                 a.minutes() / b.minutes(),
             )
         }
-        None => text += " In this run no model with more parameters trained faster than one with fewer.",
+        None => {
+            format!("{text} In this run no model with more parameters trained faster than one with fewer.")
+        }
     }
-    text
 }
 
 /// The convolutional models by depth.

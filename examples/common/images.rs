@@ -28,6 +28,9 @@ pub const CLASSES: [&str; 10] = [
     "Ankle boot",
 ];
 
+/// Makes a network, untrained.
+pub type NewNet = fn() -> Sequential;
+
 /// Pictures `[n, 28, 28, 1]` from 0 to 1, with their classes.
 pub struct Maps {
     pub x: ArrayD<f32>,
@@ -47,6 +50,12 @@ impl Maps {
         let count = count.min(self.labels.len());
         let x = self.x.slice_axis(Axis(0), Slice::from(..count)).to_owned();
         Self { x, labels: self.labels[..count].to_vec() }
+    }
+
+    /// Those with these numbers.
+    pub fn chosen(&self, indices: &[usize]) -> Self {
+        let labels = indices.iter().map(|&i| self.labels[i]).collect();
+        Self { x: self.x.select(Axis(0), indices), labels }
     }
 
     /// As the trainer takes them.

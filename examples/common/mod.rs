@@ -2,9 +2,12 @@
 #![allow(dead_code, reason = "no single example uses all of it")]
 
 pub mod architectures;
+pub mod arithmetic;
 pub mod callbacks;
 pub mod comparison;
+pub mod divergence;
 pub mod images;
+pub mod lenet;
 pub mod mlp;
 pub mod sklearn;
 
@@ -103,6 +106,12 @@ impl Run {
             println!("--quick: less data and fewer epochs than the full run");
         }
         Ok(data)
+    }
+
+    /// For examples that work on no data set.
+    pub fn no_data(&mut self) {
+        self.source = "none".to_owned();
+        self.parts(0, 0, 0);
     }
 
     /// Notes how many samples each part has, for the summary.

@@ -43,7 +43,7 @@ fn examples() -> Vec<String> {
     names.sort();
     names
         .iter()
-        .map(|name| format!("cargo run --release --example {name} -- --quick --out target/quick/{name}"))
+        .map(|name| format!("cargo run --example {name} -- --quick --out target/quick/{name}"))
         .collect()
 }
 

@@ -42,7 +42,7 @@ impl Picture {
     /// # Errors
     /// If there are none, or `high` is not above `low`.
     pub fn mapped(values: ArrayView2<'_, f32>, low: f32, high: f32, map: ColourMap) -> Result<Self, Error> {
-        if values.is_empty() || !(high > low) {
+        if values.is_empty() || high.is_nan() || low.is_nan() || high <= low {
             let got = format!("{:?} from {low} to {high}", values.shape());
             return Err(Error::Picture { expected: "numbers from one to a larger one".to_owned(), got });
         }

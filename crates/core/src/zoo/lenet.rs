@@ -1,6 +1,6 @@
 //! LeNet, in the two forms of the assignments.
 
-use crate::layers::{Activation, Sequential, avg_pool, conv2d, dense, flatten, max_pool};
+use crate::layers::{Activation, Sequential, avg_pool, conv2d, dense, dropout, flatten, max_pool};
 use crate::scalar::Scalar;
 
 /// LeNet-5 on 28x28x1 (LeCun et al. 1998, section II.B, with every map of the second convolution connected to all of
@@ -14,6 +14,22 @@ pub fn lenet_fashion<F: Scalar>(classes: usize) -> Sequential<F> {
         .push(flatten())
         .push(dense(120, Activation::Tanh))
         .push(dense(84, Activation::Tanh))
+        .push(dense(classes, Activation::Linear))
+}
+
+/// [`lenet_fashion`] with dropout of this rate before each of its dense layers.
+pub fn lenet_fashion_with_dropout<F: Scalar>(classes: usize, rate: f64) -> Sequential<F> {
+    Sequential::new()
+        .push(conv2d(6, 5, Activation::Tanh).padding(2))
+        .push(avg_pool(2))
+        .push(conv2d(16, 5, Activation::Tanh))
+        .push(avg_pool(2))
+        .push(flatten())
+        .push(dropout(rate))
+        .push(dense(120, Activation::Tanh))
+        .push(dropout(rate))
+        .push(dense(84, Activation::Tanh))
+        .push(dropout(rate))
         .push(dense(classes, Activation::Linear))
 }
 

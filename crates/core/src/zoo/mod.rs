@@ -9,7 +9,7 @@ mod vgg16;
 
 pub use architecture_comparison::{dense_ann, inception, resnet, traditional_cnn};
 pub use cnn_vs_fcnn::{model1, model2, model3, model4};
-pub use lenet::{lenet_fashion, lenet5};
+pub use lenet::{lenet_fashion, lenet_fashion_with_dropout, lenet5};
 pub use resnet18::resnet18;
 pub use vgg16::{vgg16, vgg16_features};
 
@@ -43,6 +43,7 @@ mod tests {
             // Printed: 325,426.
             ("inception", inception(), grey, 325_426),
             ("lenet on fashion", lenet_fashion(10), grey, 61_706),
+            ("lenet with dropout", lenet_fashion_with_dropout(10, 0.5), grey, 61_706),
             ("lenet5", lenet5(101), colour, 410_526),
             // torchvision.models.resnet18(num_classes=101), vgg16().features and vgg16().
             ("resnet18", resnet18(101), colour, 11_228_325),

@@ -1,0 +1,115 @@
+//! The second and the third part of `cnn_arithmetic`.
+
+use backstitch::core::Summary;
+use backstitch::core::kernels::naive;
+use backstitch::core::kernels::window::{Layout, Rounding};
+use backstitch::plot::{Block, Report};
+use backstitch::prelude::*;
+use serde_json::{Value, json};
+
+use super::AnyError;
+
+/// A network's table.
+pub fn summary(net: Sequential, input: &[usize]) -> Result<Summary, AnyError> {
+    Ok(Model::<f32>::new(net, input, 0)?.summary())
+}
+
+/// All trainable parameters.
+pub fn parameters(summary: &Summary) -> usize {
+    summary.lines.iter().map(|line| line.trainable).sum()
+}
+
+/// 200x300 in colour, three 3x3 convolutions with stride 2 and same padding.
+pub fn three_layers(report: &mut Report) -> Result<Value, AnyError> {
+    let conv = |filters| conv2d(filters, 3, Activation::Relu).stride(2).padding(Padding::Same);
+    let s = summary(Sequential::new().push(conv(100)).push(conv(200)).push(conv(400)), &[200, 300, 3])?;
+    report.heading("Three 3x3 convolutions with stride 2 on 200x300 in colour");
+    report.block(Block::Preformatted(s.to_string()));
+    let mb = |bytes: usize| format!("{:.1} MB", bytes as f64 / 1e6);
+    let training = 50 * s.training_bytes_per_sample;
+    let rows = [
+        ("one prediction, a map given up once it has been read", s.live_bytes_per_sample + s.parameter_bytes),
+        ("one prediction, all maps kept", s.all_bytes_per_sample + s.parameter_bytes),
+        (
+            "training on 50 pictures: maps and their gradients, parameters and theirs",
+            training + 2 * s.parameter_bytes,
+        ),
+    ];
+    let cells = rows.map(|(what, bytes)| vec![what.to_owned(), mb(bytes)]);
+    report.paragraph(format!("{} parameters: {} in f32.", parameters(&s), mb(s.parameter_bytes)));
+    report.table("Memory in f32, parameters included", &["", "bytes"], cells.to_vec());
+    let pool = summary(Sequential::new().push(max_pool(2)), &[100, 150, 100])?;
+    let strided = conv2d(100, 2, Activation::Linear).stride(2);
+    let strided = summary(Sequential::new().push(strided), &[100, 150, 100])?;
+    let row = |name: &str, s: &Summary| {
+        let line = &s.lines[0];
+        vec![
+            name.to_owned(),
+            line.output.to_string(),
+            line.trainable.to_string(),
+            line.multiply_adds.to_string(),
+        ]
+    };
+    let head = ["halving a map of 100x150x100", "output", "parameters", "multiply-adds"];
+    report.table(
+        "Why a max pooling: it has nothing to learn and nothing to multiply",
+        &head,
+        vec![row("max pooling 2x2", &pool), row("convolution 2x2, stride 2", &strided)],
+    );
+    Ok(
+        json!({ "name": "200x300, three 3x3 with stride 2", "parameters": parameters(&s), "bytes": rows.map(|r| r.1) }),
+    )
+}
+
+/// 28x28x192 to 32 maps by 5x5, with and without a 1x1 to 16 maps first.
+pub fn bottleneck(report: &mut Report) -> Result<Value, AnyError> {
+    let wide = || conv2d(32, 5, Activation::Linear).padding(Padding::Same);
+    let direct = summary(Sequential::new().push(wide()), &[28, 28, 192])?;
+    let narrow =
+        summary(Sequential::new().push(conv2d(16, 1, Activation::Linear)).push(wide()), &[28, 28, 192])?;
+    report.heading("A 1x1 convolution before a 5x5 one");
+    let mut cells = Vec::new();
+    for (name, s) in [("5x5 alone", &direct), ("1x1, then 5x5", &narrow)] {
+        for line in &s.lines {
+            let cell = [
+                line.layer.clone(),
+                line.output.to_string(),
+                line.trainable.to_string(),
+                line.multiply_adds.to_string(),
+            ];
+            cells.push([vec![name.to_owned()], cell.to_vec()].concat());
+        }
+    }
+    report.table("From shapes alone", &["network", "layer", "output", "parameters", "multiply-adds"], cells);
+    let counted = [counted(192, 5, 32)?, counted(192, 1, 16)?, counted(16, 5, 32)?];
+    let total = |s: &Summary| s.lines.iter().map(|line| line.multiply_adds).sum::<u64>();
+    let agree = counted[0] == total(&direct) && counted[1] + counted[2] == total(&narrow);
+    report.paragraph(format!(
+        "Multiplications counted in the plain loops over a padded map: {}, {} and {}: {} the table. {:.1} times fewer with the 1x1 first.",
+        counted[0], counted[1], counted[2], if agree { "as in" } else { "NOT as in" },
+        total(&direct) as f64 / total(&narrow) as f64,
+    ));
+    report.paragraph(format!(
+        "The assignment's key gives maps of 26x26 for same padding; same padding keeps the size: {}. It adds up \"12 million parameters\"; \
+         those are multiply-adds, the parameters are {} and {}.",
+        direct.lines[0].output, parameters(&direct), parameters(&narrow),
+    ));
+    Ok(
+        json!({ "name": "5x5 with and without 1x1", "multiply_adds": [total(&direct), total(&narrow)], "counted": counted }),
+    )
+}
+
+/// Multiplications of the plain loops, with the zeros of the padding in the map.
+fn counted(channels: usize, kernel: usize, filters: usize) -> Result<u64, AnyError> {
+    let layout = Layout {
+        kernel: kernel.into(),
+        stride: 1.into(),
+        dilation: 1.into(),
+        padding: Padding::Valid,
+        rounding: Rounding::Floor,
+    };
+    let side = 28 + kernel - 1;
+    let windows = layout.over(&[side, side, channels]).map_err(|misfit| misfit.expected)?;
+    let (x, weights) = (vec![1.0_f32; windows.map()], vec![1.0; windows.window() * filters]);
+    Ok(naive::convolve(&x, &windows, &weights, filters).1)
+}

@@ -1,0 +1,116 @@
+//! The report of `lenet_fashion`.
+
+use backstitch::plot::{ColourBar, ColourMap, ConfusionChart, LineChart, Picture, PictureGrid, Report};
+use backstitch::prelude::*;
+use ndarray::Array2;
+
+use super::images::{CLASSES, SCORE_HEAD, Score, Trained};
+use super::{AnyError, Run, four};
+
+/// Hyperparameters and their accuracy in every fold.
+pub struct Candidate {
+    pub dropout: f64,
+    pub rate: f64,
+    pub accuracies: Vec<f64>,
+}
+
+impl Candidate {
+    pub fn mean(&self) -> f64 {
+        self.accuracies.iter().sum::<f64>() / self.accuracies.len() as f64
+    }
+
+    /// Standard deviation over folds.
+    fn deviation(&self) -> f64 {
+        let squares = self.accuracies.iter().map(|a| (a - self.mean()).powi(2)).sum::<f64>();
+        (squares / (self.accuracies.len() - 1) as f64).sqrt()
+    }
+}
+
+pub fn report(
+    run: &Run,
+    plain: &Trained,
+    candidates: &[Candidate],
+    (chosen, samples): (&Trained, usize),
+    scores: &[Score; 2],
+) -> Result<Report, AnyError> {
+    let mut report = run.report("LeNet-5 on Fashion-MNIST");
+    report.heading("The network");
+    report.block(backstitch::plot::Block::Preformatted(plain.summary.to_string()));
+    report.heading("Learning curves");
+    let loss = LineChart::losses("LeNet without dropout: loss by epoch", &plain.history);
+    let accuracy = plain.accuracies("LeNet without dropout: accuracy by epoch".to_owned());
+    run.save_chart("loss", &loss)?;
+    run.save_chart("accuracy", &accuracy)?;
+    let at_end =
+        plain.last().map(|r| r.validation_loss.unwrap_or(f64::NAN) - r.train_loss).unwrap_or(f64::NAN);
+    report.chart(&loss, format!("At the end validation loss is {at_end:+.4} against training loss."))?;
+    report.chart(&accuracy, format!("Test accuracy {:.4}.", scores[0].matrix.accuracy()))?;
+    cross_validation(&mut report, candidates);
+    report.heading("The best, trained on all training pictures");
+    report.paragraph(format!(
+        "{samples} pictures, {} epochs, {:.1} minutes: test accuracy {:.4}, log loss {:.4}; without dropout, on the training part \
+         alone, it was {:.4} and {:.4}.",
+        chosen.history.epochs.len(), chosen.minutes, scores[1].matrix.accuracy(), scores[1].log_loss,
+        scores[0].matrix.accuracy(), scores[0].log_loss,
+    ));
+    let chart = ConfusionChart {
+        title: "Confusion matrix on the test part".to_owned(),
+        names: CLASSES.map(str::to_owned).to_vec(),
+        matrix: scores[1].matrix.clone(),
+    };
+    run.save_confusion("confusion", &chart)?;
+    report.confusion(&chart, scores[1].confused(&CLASSES, 4))?;
+    report.table("Every class on the test part", &SCORE_HEAD, scores[1].rows(&CLASSES));
+    let png = filters(&chosen.model)?.png()?;
+    run.save("filters.png", &png)?;
+    report.png(
+        &png,
+        "The six filters of the first convolution, 5x5: red adds to the response, blue takes from it.",
+    );
+    Ok(report)
+}
+
+fn cross_validation(report: &mut Report, candidates: &[Candidate]) {
+    report.heading("Cross-validation");
+    let rows = candidates.iter().map(|c| {
+        let folds = c.accuracies.iter().map(|a| four(*a)).collect::<Vec<_>>().join(", ");
+        vec![c.dropout.to_string(), c.rate.to_string(), four(c.mean()), four(c.deviation()), folds]
+    });
+    let head = ["dropout", "learning rate", "mean accuracy", "deviation", "folds"];
+    report.table("Validation accuracy by hyperparameters", &head, rows.collect());
+    let mut sorted: Vec<&Candidate> = candidates.iter().collect();
+    sorted.sort_by(|a, b| b.mean().total_cmp(&a.mean()));
+    if let [first, second, ..] = sorted.as_slice() {
+        let lead = first.mean() - second.mean();
+        let word = if lead > first.deviation() { "more" } else { "less" };
+        report.paragraph(format!(
+            "Best: dropout {}, learning rate {}. Its lead of {lead:.4} over the next (dropout {}, learning rate {}) is {word} than \
+             the deviation between its own folds, {:.4}.",
+            first.dropout, first.rate, second.dropout, second.rate, first.deviation(),
+        ));
+    }
+}
+
+/// The filters of the first convolution, on one scale.
+fn filters(model: &Model) -> Result<PictureGrid, AnyError> {
+    let state = model.state();
+    let weight = state["conv1.weight"];
+    let &[height, width, _, filters] = &*weight.shape() else { return Err("a kernel of four axes".into()) };
+    let most = weight.data().iter().fold(0.0_f32, |most, w| most.max(w.abs()));
+    let map = ColourMap::BlueRed;
+    let mut pictures = Vec::new();
+    for filter in 0..filters {
+        let values = Array2::from_shape_fn((height, width), |(i, j)| {
+            weight.data()[(i * width + j) * filters + filter]
+        });
+        pictures.push((format!("filter {}", filter + 1), Picture::mapped(values.view(), -most, most, map)?));
+    }
+    let bar = Some(ColourBar { map, low: -most, high: most });
+    Ok(PictureGrid {
+        title: "Filters of the first convolution".to_owned(),
+        columns: 6,
+        enlarge: 22,
+        bar,
+        pictures,
+    })
+}
