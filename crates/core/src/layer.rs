@@ -21,6 +21,19 @@ pub enum Mode {
     Evaluate,
 }
 
+/// What a ReLU lets back through. All but the first are for looking inside: what comes out is no gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReluRule {
+    /// The derivative: the gradient, where the output was above 0.
+    #[default]
+    Plain,
+    /// Guided backpropagation: where both the output was and the gradient is above 0 (J. Springenberg et al., "Striving for
+    /// simplicity", 2015, section 3.4).
+    Guided,
+    /// A deconvnet's: where the gradient is above 0 (M. Zeiler and R. Fergus 2014, section 2.1).
+    Deconvnet,
+}
+
 /// The circumstances of one pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
@@ -29,6 +42,8 @@ pub struct Context {
     /// Whether a backward pass adds to the gradients of parameters. Without it only gradients with
     /// respect to inputs and activations are computed, and the model stays as it is.
     pub param_grads: bool,
+    /// What a ReLU lets back through.
+    pub relu: ReluRule,
     /// The run's seed, for layers that draw random numbers.
     pub seed: u64,
     /// Steps taken since training began.
@@ -38,12 +53,12 @@ pub struct Context {
 impl Context {
     /// A pass that trains, at the given step of a run.
     pub fn train(seed: u64, step: u64) -> Self {
-        Self { mode: Mode::Train, param_grads: true, seed, step }
+        Self { mode: Mode::Train, param_grads: true, relu: ReluRule::Plain, seed, step }
     }
 
     /// A pass that leaves everything as it is: prediction, or gradients for looking inside.
     pub fn evaluate() -> Self {
-        Self { mode: Mode::Evaluate, param_grads: false, seed: 0, step: 0 }
+        Self { mode: Mode::Evaluate, param_grads: false, relu: ReluRule::Plain, seed: 0, step: 0 }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cost;
 mod data;
 pub mod early_stopping;
 mod error;
+pub mod explain;
 pub mod gradcheck;
 mod init;
 pub mod kernels;

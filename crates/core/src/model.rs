@@ -123,6 +123,18 @@ impl<F: Scalar> Model<F> {
         Ok(())
     }
 
+    /// As [`backward`](Self::backward), but from the output of the child at `position` on: from its `dy` in a trace that keeps everything.
+    pub(crate) fn backward_from(
+        &mut self,
+        position: usize,
+        x: &Tensor<F>,
+        trace: &mut Trace<F>,
+        dx: &mut Tensor<F>,
+        ctx: &Context,
+    ) {
+        self.net.backward_from(position, x, trace, dx, ctx);
+    }
+
     /// Folds what a training pass saw into running statistics, once a step.
     pub fn commit(&mut self, trace: &Trace<F>) {
         self.net.commit(trace);

@@ -23,6 +23,8 @@ pub enum Purpose {
     Augment = 7,
     /// Drawn pictures. Counters: the set, the picture.
     Sample = 5,
+    /// Noise on a picture to look inside with. Counters: the sample or step, and 0, or 1 for how far it is moved.
+    Noise = 8,
     /// Random directions of a gradient check. Counters: what the check likes.
     GradientCheck = 4,
 }

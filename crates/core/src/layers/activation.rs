@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::cost::Cost;
 use crate::error::{Error, ShapeError, by_name};
 use crate::kernels::elementwise::{add_bias_and, softmax_rows, update, update_with, vectorised};
-use crate::layer::{Children, Context, Layer, Place};
+use crate::layer::{Children, Context, Layer, Place, ReluRule};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -112,10 +112,16 @@ impl Activation {
         }
     }
 
-    /// Turns dL/dy into dL/dz in place, with rows of `width` numbers.
-    pub fn differentiate<F: Scalar>(self, y: &[F], dy: &mut [F], width: usize) {
-        let one = F::one();
+    /// Turns dL/dy into dL/dz in place, with rows of `width` numbers; a ReLU by the rule of the pass.
+    pub fn differentiate<F: Scalar>(self, y: &[F], dy: &mut [F], width: usize, relu: ReluRule) {
+        let (zero, one) = (F::zero(), F::one());
         match self {
+            Self::Relu if relu == ReluRule::Guided => {
+                update_with(dy, y, |d, y| *d = if y > zero && *d > zero { *d } else { zero });
+            }
+            Self::Relu if relu == ReluRule::Deconvnet => {
+                update_with(dy, y, |d, _| *d = if *d > zero { *d } else { zero });
+            }
             Self::Linear => {}
             // Multiplying by 0 would turn an infinite gradient into NaN.
             Self::Relu => update_with(dy, y, |d, y| *d = if y > F::zero() { *d } else { F::zero() }),
@@ -207,10 +213,10 @@ impl<F: Scalar> Layer<F> for ActivationLayer {
         self.activation.apply(t.y.data_mut(), last_axis(x));
     }
 
-    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, _ctx: &Context) {
+    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
         if let Some(dx) = dx {
             dx.copy_from(&t.dy);
-            self.activation.differentiate(t.y.data(), dx.data_mut(), last_axis(x));
+            self.activation.differentiate(t.y.data(), dx.data_mut(), last_axis(x), ctx.relu);
         }
     }
 
@@ -262,7 +268,7 @@ mod tests {
     #[test]
     fn relu_is_flat_at_zero() {
         let mut d = [1.0_f32, 1.0, f32::INFINITY];
-        Activation::Relu.differentiate(&[0.0, 2.0, 0.0], &mut d, 3);
+        Activation::Relu.differentiate(&[0.0, 2.0, 0.0], &mut d, 3, ReluRule::Plain);
         assert_eq!(d, [0.0, 1.0, 0.0]);
     }
 }

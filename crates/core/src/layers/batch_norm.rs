@@ -169,7 +169,7 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
     fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
         let channels = self.weight.value().data().len();
         let (y, dz) = t.y_and_scratch_dy();
-        self.activation.differentiate(y.data(), dz.data_mut(), channels);
+        self.activation.differentiate(y.data(), dz.data_mut(), channels, ctx.relu);
         let batch = t.index[0] == 1;
         let (dz, saved) = t.scratch_dy_and_saved();
         let [mean, scale, _, work] = saved else { unreachable!("made by forward") };

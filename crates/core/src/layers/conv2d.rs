@@ -204,7 +204,8 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
         let windows = self.windows_of(x);
         let (y, dz) = t.y_and_scratch_dy();
         let (y, activation, filters) = (y.data(), self.activation, self.filters);
-        let differentiate = |at: Range<usize>, dy: &mut [F]| activation.differentiate(&y[at], dy, filters);
+        let differentiate =
+            |at: Range<usize>, dy: &mut [F]| activation.differentiate(&y[at], dy, filters, ctx.relu);
         let with_bias = ctx.param_grads && self.with_bias && self.bias.trainable;
         let with_kernel = ctx.param_grads && self.kernel.trainable;
         let gradients = ParameterGradients {

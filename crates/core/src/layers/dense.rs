@@ -92,7 +92,7 @@ impl<F: Scalar> Layer<F> for Dense<F> {
     fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
         let (samples, inputs) = (x.batch(), self.weight.value().batch());
         let (y, dz) = t.y_and_scratch_dy();
-        self.activation.differentiate(y.data(), dz.data_mut(), self.units);
+        self.activation.differentiate(y.data(), dz.data_mut(), self.units, ctx.relu);
         let dz_matrix = Matrix::new(dz.data(), samples, self.units);
         if ctx.param_grads && self.bias.trainable {
             add_rows(dz.data(), self.bias.grad_to_add().data_mut());

@@ -98,7 +98,7 @@ impl<F: Scalar> Layer<F> for Residual<F> {
     fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
         let Trace { y, dy, children, spare: [dz, of_shortcut], .. } = t;
         dz.copy_from(dy);
-        self.activation.differentiate(y.data(), dz.data_mut(), last_axis(y));
+        self.activation.differentiate(y.data(), dz.data_mut(), last_axis(y), ctx.relu);
         for trace in &mut *children {
             trace.dy.copy_from(dz);
         }

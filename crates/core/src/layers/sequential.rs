@@ -63,6 +63,25 @@ impl<F: Scalar> Sequential<F> {
         paths
     }
 
+    /// The backward pass of the layers up to `last`, from the `dy` of that one, where the trace keeps everything.
+    pub(crate) fn backward_from(
+        &mut self,
+        last: usize,
+        x: &Tensor<F>,
+        t: &mut Trace<F>,
+        dx: &mut Tensor<F>,
+        ctx: &Context,
+    ) {
+        for i in (0..=last).rev() {
+            let (before, rest) = t.children.split_at_mut(i);
+            let layer = &mut self.children[i].layer;
+            match before.last_mut() {
+                None => layer.backward(x, &mut rest[0], Some(&mut *dx), ctx),
+                Some(Trace { y, dy, .. }) => layer.backward(y, &mut rest[0], Some(dy), ctx),
+            }
+        }
+    }
+
     /// The first layer whose input gradient nobody needs when the whole's is not wanted.
     fn first_to_learn(&self) -> usize {
         let position = self.children.iter().position(|child| has_trainable(child.layer.as_ref()));

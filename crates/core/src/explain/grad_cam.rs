@@ -1,0 +1,108 @@
+//! Grad-CAM: which places of a layer's maps speak for a class.
+
+use ndarray::{Array3, Array4, ArrayD, ArrayViewD, Axis, Zip, s};
+
+use crate::error::Error;
+use crate::explain::{Look, as_maps, check_maps, class_gradient, upsample};
+use crate::layer::ReluRule;
+use crate::model::Model;
+use crate::scalar::Scalar;
+
+/// How channels are weighed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cam {
+    /// By the mean gradient: R. Selvaraju et al., "Grad-CAM", 2017, section 3.
+    GradCam,
+    /// By positive gradients weighed place by place, so that several objects of a class show: A. Chattopadhay et al., "Grad-CAM++",
+    /// 2018, equation 19, with the derivatives of exp(logit) as there.
+    PlusPlus,
+}
+
+/// Maps of importance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CamMaps<F> {
+    /// As large as the layer's maps, `[n, height, width]`, none below 0.
+    pub coarse: Array3<F>,
+    /// The same, bilinearly enlarged to the size of the input.
+    pub maps: Array3<F>,
+    /// Whether a sample's map is zero everywhere: nothing in this layer speaks for the class.
+    pub empty: Vec<bool>,
+}
+
+/// The map of every sample, for one class each, at the layer with this path.
+///
+/// With A_k the layer's k-th map and S the logit of the class: a_k = mean over places of dS/dA_k, map = max(0, Σ_k a_k A_k).
+///
+/// ```
+/// use backstitch_core::{Model, explain::{Cam, grad_cam}, zoo};
+/// let mut model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
+/// let x = ndarray::Array::from_elem((2, 28, 28, 1), 0.5).into_dyn();
+/// let cam = grad_cam(&mut model, &x.view(), &[3, 7], "conv3", Cam::GradCam)?;
+/// assert_eq!(cam.coarse.dim(), (2, 7, 7));
+/// assert_eq!(cam.maps.dim(), (2, 28, 28));
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+///
+/// # Errors
+/// If `x` is not a batch of the model's inputs, there is not one class a sample, a class or a layer does not exist, or
+/// the layer's output is no map.
+pub fn grad_cam<F: Scalar>(
+    model: &mut Model<F>,
+    x: &ArrayViewD<'_, F>,
+    classes: &[usize],
+    layer: &str,
+    cam: Cam,
+) -> Result<CamMaps<F>, Error> {
+    let [height, width, _] = check_maps(model)?;
+    let look = Look::at(model, x, classes, ReluRule::Plain)?;
+    let (y, dy) = look.trace.get(model.net(), layer)?;
+    let (y, dy) = (as_maps(y, layer)?, as_maps(dy, layer)?);
+    let weights = match cam {
+        Cam::GradCam => dy,
+        Cam::PlusPlus => plus_plus(&y, &dy),
+    };
+    let places = F::from_f64((y.dim().1 * y.dim().2) as f64);
+    let mut coarse = Array3::zeros((y.dim().0, y.dim().1, y.dim().2));
+    for ((mut map, y), weights) in coarse.outer_iter_mut().zip(y.outer_iter()).zip(weights.outer_iter()) {
+        let sums = weights.sum_axis(Axis(0)).sum_axis(Axis(0));
+        let scale = if cam == Cam::GradCam { places } else { F::one() };
+        Zip::from(&mut map).and(y.lanes(Axis(2))).for_each(|map, y| {
+            let sum = y.iter().zip(&sums).fold(F::zero(), |sum, (&y, &weight)| sum + y * weight);
+            *map = (sum / scale).max(F::zero());
+        });
+    }
+    let empty = coarse.outer_iter().map(|map| map.iter().all(|&value| value == F::zero())).collect();
+    Ok(CamMaps { maps: upsample(coarse.view(), height, width), coarse, empty })
+}
+
+/// Σ over places of w g+, in each place: with g the gradient, w = g² / (2 g² + g³ Σ over places of A).
+fn plus_plus<F: Scalar>(y: &Array4<F>, dy: &Array4<F>) -> Array4<F> {
+    let mut weights = dy.clone();
+    for sample in 0..y.dim().0 {
+        for channel in 0..y.dim().3 {
+            let total = y.slice(s![sample, .., .., channel]).sum();
+            weights.slice_mut(s![sample, .., .., channel]).mapv_inplace(|g| {
+                let divisor = (g + g) * g + g * g * g * total;
+                let weight = if divisor == F::zero() { F::zero() } else { g * g / divisor };
+                weight * g.max(F::zero())
+            });
+        }
+    }
+    weights
+}
+
+/// Guided Grad-CAM: the gradient with respect to the input by guided backpropagation, times the map of
+/// [`grad_cam`]: fine as the one, and for the class as the other (Selvaraju et al. 2017, section 3.2). Shape of `x`.
+///
+/// # Errors
+/// As [`grad_cam`].
+pub fn guided_grad_cam<F: Scalar>(
+    model: &mut Model<F>,
+    x: &ArrayViewD<'_, F>,
+    classes: &[usize],
+    layer: &str,
+) -> Result<ArrayD<F>, Error> {
+    let maps = grad_cam(model, x, classes, layer, Cam::GradCam)?.maps;
+    let gradient = class_gradient(model, x, classes, ReluRule::Guided)?;
+    Ok(gradient * maps.insert_axis(Axis(3)).into_dyn())
+}

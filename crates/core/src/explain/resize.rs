@@ -1,0 +1,83 @@
+//! Maps enlarged and blurred.
+
+use ndarray::{Array1, Array3, ArrayView3, ArrayViewMut3, Axis};
+
+use crate::scalar::Scalar;
+
+/// Maps `[n, height, width]` in another size, bilinearly; the centres of pixels lie where those of PyTorch's
+/// `interpolate(..., align_corners=False)` do.
+pub fn upsample<F: Scalar>(maps: ArrayView3<'_, F>, height: usize, width: usize) -> Array3<F> {
+    let (n, from_height, from_width) = maps.dim();
+    let rows = places(from_height, height);
+    let columns = places(from_width, width);
+    Array3::from_shape_fn((n, height, width), |(sample, i, j)| {
+        let ((top, below, down), (left, right, across)) = (rows[i], columns[j]);
+        let (down, across) = (F::from_f64(down), F::from_f64(across));
+        let at = |row, column| maps[[sample, row, column]];
+        let upper = at(top, left) + (at(top, right) - at(top, left)) * across;
+        let lower = at(below, left) + (at(below, right) - at(below, left)) * across;
+        upper + (lower - upper) * down
+    })
+}
+
+/// For every pixel along a side: the two it lies between, and how far it is from the first to the second.
+fn places(from: usize, to: usize) -> Vec<(usize, usize, f64)> {
+    let place = |i: usize| {
+        let at = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
+        let first = (at as usize).min(from.saturating_sub(1));
+        let second = (first + 1).min(from.saturating_sub(1));
+        (first, second, at - first as f64)
+    };
+    (0..to).map(place).collect()
+}
+
+/// Blurs a picture `[height, width, channels]` with a Gaussian of this deviation in pixels; beyond the edge lies the edge's own colour. A
+/// deviation of 0 leaves it as it is.
+pub fn gaussian_blur<F: Scalar>(mut picture: ArrayViewMut3<'_, F>, deviation: f64) {
+    if deviation <= 0.0 {
+        return;
+    }
+    let reach = (3.0 * deviation).ceil() as isize;
+    let weights: Vec<f64> = (-reach..=reach).map(|i| (-0.5 * (i as f64 / deviation).powi(2)).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    // Along one axis, then along the other: the kernel is a product.
+    for axis in [Axis(0), Axis(1)] {
+        for mut lane in picture.lanes_mut(axis) {
+            let old: Array1<F> = lane.to_owned();
+            let last = old.len() as isize - 1;
+            for (i, value) in lane.iter_mut().enumerate() {
+                let at = |k: usize| old[(i as isize + k as isize - reach).clamp(0, last) as usize].as_f64();
+                let sum: f64 = weights.iter().enumerate().map(|(k, weight)| weight * at(k)).sum();
+                *value = F::from_f64(sum / total);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, array};
+
+    use super::*;
+
+    #[test]
+    fn enlarging_is_that_of_pytorch() {
+        // torch.nn.functional.interpolate(torch.tensor([[[[0., 4.], [8., 12.]]]]), size=(4, 3), mode="bilinear")
+        let small = array![[[0.0, 4.0], [8.0, 12.0]]];
+        let expected = array![[[0.0, 2.0, 4.0], [2.0, 4.0, 6.0], [6.0, 8.0, 10.0], [8.0, 10.0, 12.0]]];
+        let large: Array3<f64> = upsample(small.view(), 4, 3);
+        assert!(large.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{large}");
+        assert_eq!(upsample(small.view(), 2, 2), small);
+    }
+
+    #[test]
+    fn blurring_keeps_the_mean_and_flattens() {
+        let mut picture = Array3::<f64>::zeros((9, 9, 1));
+        picture[[4, 4, 0]] = 1.0;
+        gaussian_blur(picture.view_mut(), 1.0);
+        assert!((picture.sum() - 1.0).abs() < 1e-2 && picture[[4, 4, 0]] < 0.2 && picture[[4, 5, 0]] > 0.05);
+        let mut even = Array3::<f64>::from_elem((3, 4, 2), 0.7);
+        gaussian_blur(even.view_mut(), 2.0);
+        assert!(even.iter().all(|v| (v - 0.7).abs() < 1e-12));
+    }
+}
