@@ -110,15 +110,12 @@ fn pictures(count: usize, seed: u64) -> (ArrayD<f32>, Vec<usize>) {
     (x, labels)
 }
 
-fn trained() -> Model {
+/// A network that averages over places, as Grad-CAM's weights do, or one that knows where things are.
+fn trained(knows_places: bool) -> Model {
     let conv = |filters| conv2d(filters, 3, Activation::Relu).padding(Padding::Same);
-    let net = Sequential::new()
-        .push(conv(8))
-        .push(max_pool(2))
-        .push(conv(8))
-        .push(global_avg_pool())
-        .push(dense(2, Activation::Linear));
-    let mut model = Model::new(net, &[16, 16, 1], 1).unwrap();
+    let maps = Sequential::new().push(conv(8)).push(max_pool(2)).push(conv(8));
+    let rows = if knows_places { maps.push(flatten()) } else { maps.push(global_avg_pool()) };
+    let mut model = Model::new(rows.push(dense(2, Activation::Linear)), &[16, 16, 1], 1).unwrap();
     let (x, labels) = pictures(400, 1);
     let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
     let history = Trainer::new(30, 20, 0)
@@ -138,7 +135,7 @@ fn inside_and_outside(map: &Array2<f32>) -> (f32, f32) {
 
 #[test]
 fn every_method_points_at_a_planted_cue() {
-    let mut model = trained();
+    let mut model = trained(false);
     let (x, labels) = pictures(2, 9);
     assert_eq!(labels[1], 1);
     let x = x.slice_axis(Axis(0), (1..2).into()).to_owned().into_dyn();
@@ -166,6 +163,7 @@ fn every_method_points_at_a_planted_cue() {
         let factor = if name == "deconvnet" { 1.0 } else { 2.0 };
         assert!(inside > factor * outside && inside > 0.0, "{name}: {inside} inside, {outside} outside");
     }
+    let mut model = trained(true);
     let maximizer = Maximizer::new(60, 0.02).unwrap().decay(0.02).unwrap().range(0.0, 1.0).unwrap();
     let start = maximizer.noise(&model, 0.3, 0.05).unwrap();
     let wanted = maximizer.run(&mut model, &Goal::Class(1), start.view()).unwrap();
@@ -176,7 +174,7 @@ fn every_method_points_at_a_planted_cue() {
 
 #[test]
 fn a_filter_is_given_what_it_responds_to() {
-    let mut model = trained();
+    let mut model = trained(false);
     let maximizer = Maximizer::new(40, 0.05).unwrap().jitter(2).seed(5).range(0.0, 1.0).unwrap();
     let start = maximizer.noise(&model, 0.5, 0.1).unwrap();
     let goal = Goal::Filter { layer: "conv2".to_owned(), channel: 3 };
