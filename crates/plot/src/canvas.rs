@@ -1,9 +1,7 @@
 //! What every figure shares: a font, and a picture as SVG or PNG.
 
-use std::io::Cursor;
 use std::sync::Once;
 
-use image::{ImageFormat, RgbImage};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
@@ -47,10 +45,17 @@ pub(crate) fn png(figure: &impl Figure) -> Result<Vec<u8>, Error> {
         let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
         figure.draw(&area).map_err(|error| failed(figure, error))?;
     }
-    let image = RgbImage::from_raw(width, height, pixels).expect("as many pixels as drawn on");
-    let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| failed(figure, error))?;
-    Ok(bytes.into_inner())
+    encode(&pixels, width, height).map_err(|error| failed(figure, error))
+}
+
+fn encode(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(bytes)
 }
 
 /// Plotters measures text with a font it must be given; DejaVu Sans comes with the program.
