@@ -107,3 +107,22 @@ fn kl_cross_entropy_shows_the_identity() {
     }
     assert_eq!(summary["runs"][0]["entropy"], 0.0);
 }
+
+#[test]
+fn grad_cam_shows_where_and_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let (summary, report) = quick("grad_cam", &[], folder.path());
+    assert_eq!(summary["runs"].as_array().unwrap().len(), 2);
+    assert!(report.contains("Right predictions") && report.contains("reaches"), "{report}");
+    for file in ["right.png", "wrong.png", "neurons.png", "weights.safetensors"] {
+        assert!(folder.path().join(file).exists(), "{file}");
+    }
+    // Its own weights, loaded again, are the same network; another network's are refused with every name.
+    let weights = folder.path().join("weights.safetensors");
+    let (again, _) =
+        quick("grad_cam", &["--weights", weights.to_str().unwrap()], &folder.path().join("again"));
+    assert_eq!(again["runs"][0]["test_accuracy"], summary["runs"][0]["test_accuracy"]);
+    let flags = ["--quick", "--model", "cnn4", "--weights", weights.to_str().unwrap()];
+    let (ok, output) = run(example("grad_cam").args(flags).arg("--out").arg(folder.path()));
+    assert!(!ok && output.contains("state does not fit the model"), "{output}");
+}

@@ -9,6 +9,7 @@ pub mod divergence;
 pub mod images;
 pub mod lenet;
 pub mod mlp;
+pub mod seeing;
 pub mod sklearn;
 
 use std::error::Error;

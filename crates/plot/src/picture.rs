@@ -75,6 +75,22 @@ impl Picture {
         Ok(Self { width, height, pixels: pixels.collect() })
     }
 
+    /// This picture over another of the same size: so much of this one, the rest of the other.
+    ///
+    /// # Errors
+    /// If the sizes differ, or the share is not from 0 to 1.
+    pub fn over(&self, other: &Self, share: f64) -> Result<Self, Error> {
+        if (self.width, self.height) != (other.width, other.height) || !(0.0..=1.0).contains(&share) {
+            let expected = format!("{}x{} and a share from 0 to 1", self.height, self.width);
+            let got = format!("{}x{} and {share}", other.height, other.width);
+            return Err(Error::Picture { expected, got });
+        }
+        let mix = |a: u8, b: u8| (share * f64::from(a) + (1.0 - share) * f64::from(b)).round() as u8;
+        let pairs = self.pixels.iter().zip(&other.pixels);
+        let pixels = pairs.map(|(a, b)| [0, 1, 2].map(|c: usize| mix(a[c], b[c]))).collect();
+        Ok(Self { pixels, ..*self })
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> usize {
         self.width
@@ -112,6 +128,14 @@ mod tests {
             "{blue:?} {white:?} {red:?}"
         );
         assert_eq!(ColourMap::Viridis.colour(f64::NAN), ColourMap::Viridis.colour(-3.0));
+    }
+
+    #[test]
+    fn one_picture_lies_over_another() {
+        let [black, white] = [0.0, 1.0].map(|v| Picture::grey(array![[v, v]].view()).unwrap());
+        assert_eq!(white.over(&black, 0.25).unwrap().at(0, 1), [64; 3]);
+        let error = white.over(&Picture::grey(array![[0.0]].view()).unwrap(), 0.5).unwrap_err().to_string();
+        assert_eq!(error, "picture: expected 1x2 and a share from 0 to 1, got 1x1 and 0.5");
     }
 
     #[test]

@@ -1,0 +1,230 @@
+//! The pictures and figures of `grad_cam`.
+
+use backstitch::core::explain::{Cam, CamMaps, Goal, Maximizer, activations, grad_cam, upsample};
+use backstitch::core::metrics::largest;
+use backstitch::plot::{ColourBar, ColourMap, Picture, PictureGrid};
+use backstitch::prelude::*;
+use ndarray::{Array2, ArrayView2, Axis, s};
+use serde_json::Value;
+
+use super::AnyError;
+use super::images::{CLASSES, Maps};
+
+/// The convolutions that are looked at.
+#[derive(Clone, Copy)]
+pub struct Layers {
+    pub early: &'static str,
+    pub last: &'static str,
+}
+
+/// Some pictures with their maps for the predicted class.
+pub struct Seen {
+    layers: Layers,
+    pictures: Vec<Array2<f32>>,
+    labels: Vec<usize>,
+    probabilities: Array2<f32>,
+    maps: [CamMaps<f32>; 2],
+}
+
+/// How strongly a map covers the picture below it.
+const COVER: f64 = 0.55;
+
+pub fn look(model: &mut Model, chosen: &Maps, layers: Layers) -> Result<Seen, AnyError> {
+    let x = chosen.x.view();
+    let probabilities = model.predict_proba(&x)?;
+    let classes: Vec<usize> =
+        probabilities.rows().into_iter().map(|row| largest(row.iter().copied())).collect();
+    let maps = [
+        grad_cam(model, &x, &classes, layers.early, Cam::GradCam)?,
+        grad_cam(model, &x, &classes, layers.last, Cam::GradCam)?,
+    ];
+    let pictures = (0..classes.len()).map(|i| picture(&chosen.x, i)).collect();
+    Ok(Seen { layers, pictures, labels: chosen.labels.clone(), probabilities, maps })
+}
+
+fn picture(x: &ndarray::ArrayD<f32>, i: usize) -> Array2<f32> {
+    x.slice(s![i, .., .., 0]).to_owned().into_dimensionality().expect("a picture")
+}
+
+/// A map from 0 to its own largest number; all dark where it is empty.
+fn heat(map: ArrayView2<'_, f32>) -> Result<Picture, AnyError> {
+    let most = map.iter().fold(0.0_f32, |most, v| most.max(*v));
+    Ok(Picture::mapped(map, 0.0, if most > 0.0 { most } else { 1.0 }, ColourMap::Viridis)?)
+}
+
+/// The share of a map's sum that lies on the garment (pixels that are not black).
+fn on_garment(map: ArrayView2<'_, f32>, picture: &Array2<f32>) -> Option<f64> {
+    let sum = f64::from(map.sum());
+    let on: f64 =
+        map.iter().zip(picture).filter(|(_, pixel)| **pixel > 0.0).map(|(v, _)| f64::from(*v)).sum();
+    (sum > 0.0).then(|| on / sum)
+}
+
+/// The columns of [`Seen::rows`].
+pub const HEAD: [&str; 6] = [
+    "class",
+    "predicted",
+    "probability",
+    "of the true class",
+    "early map on the garment",
+    "last map on the garment",
+];
+
+impl Seen {
+    fn predicted(&self, i: usize) -> usize {
+        largest(self.probabilities.row(i).iter().copied())
+    }
+
+    /// A row a picture: itself, then map and overlay at both layers.
+    pub fn grid(&self, title: &str) -> Result<PictureGrid, AnyError> {
+        let mut pictures = Vec::new();
+        for (i, image) in self.pictures.iter().enumerate() {
+            let class = self.predicted(i);
+            let grey = Picture::grey(image.view())?;
+            let probability = self.probabilities[[i, class]];
+            let names = format!("{}\n{} {probability:.2}", CLASSES[self.labels[i]], CLASSES[class]);
+            pictures.push((names, grey.clone()));
+            for (layer, maps) in [self.layers.early, self.layers.last].iter().zip(&self.maps) {
+                let map = heat(maps.maps.index_axis(Axis(0), i))?;
+                let empty = if maps.empty[i] { "empty" } else { " " };
+                pictures.push((format!("{layer}\n{empty}"), map.clone()));
+                pictures.push((format!("{layer}, over\n "), map.over(&grey, COVER)?));
+            }
+        }
+        let bar = Some(ColourBar { map: ColourMap::Viridis, low: 0.0, high: 1.0 });
+        Ok(PictureGrid { title: title.to_owned(), columns: 5, enlarge: 4, bar, pictures })
+    }
+
+    pub fn caption(&self) -> String {
+        format!(
+            "Each row: the picture (true class; predicted class and its probability), Grad-CAM for the predicted class at {} and at {}, and \
+             over the picture. Every map from 0 to its own largest value.",
+            self.layers.early, self.layers.last
+        )
+    }
+
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let share = |layer: usize, i: usize| {
+            let share = on_garment(self.maps[layer].maps.index_axis(Axis(0), i), &self.pictures[i]);
+            share.map_or("empty map".to_owned(), |share| format!("{share:.2}"))
+        };
+        let row = |i: usize| {
+            let (label, class) = (self.labels[i], self.predicted(i));
+            let p = |class: usize| format!("{:.3}", self.probabilities[[i, class]]);
+            vec![
+                CLASSES[label].to_owned(),
+                CLASSES[class].to_owned(),
+                p(class),
+                p(label),
+                share(0, i),
+                share(1, i),
+            ]
+        };
+        (0..self.labels.len()).map(row).collect()
+    }
+
+    /// Mean share of the maps of a layer that lies on the garment, empty ones left out.
+    pub fn on_garment(&self, layer: usize) -> Option<f64> {
+        let maps = self.maps[layer].maps.outer_iter().zip(&self.pictures);
+        let shares: Vec<f64> = maps.filter_map(|(map, picture)| on_garment(map, picture)).collect();
+        (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+    }
+
+    /// Maps in which nothing speaks for the class.
+    pub fn empty(&self) -> usize {
+        self.maps.iter().flat_map(|maps| &maps.empty).filter(|empty| **empty).count()
+    }
+}
+
+/// Neurons (channels) of a layer.
+pub struct Neurons {
+    pub grid: PictureGrid,
+    layer: &'static str,
+    /// For every channel shown: its class of the strongest picture, and how many times the response grew.
+    found: Vec<(usize, usize, f32, f32)>,
+}
+
+/// Channels that are shown.
+const CHANNELS: usize = 4;
+/// Test pictures among which the strongest responses are searched.
+const SEARCHED: usize = 1_000;
+
+/// For the channels with the strongest responses: the picture each responds to most, and the picture it wants.
+pub fn neurons(
+    model: &mut Model,
+    test: &Maps,
+    layer: &'static str,
+    iterations: usize,
+    seed: u64,
+) -> Result<Neurons, AnyError> {
+    let few = test.first(SEARCHED);
+    let maps = activations(model, &few.x.view(), layer)?;
+    let means =
+        maps.mean_axis(Axis(1)).and_then(|m| m.mean_axis(Axis(1))).ok_or("maps that are not empty")?;
+    let mut order: Vec<usize> = (0..means.ncols()).collect();
+    let strongest = |channel: usize| largest(means.column(channel).iter().copied());
+    order.sort_by(|&a, &b| means[[strongest(b), b]].total_cmp(&means[[strongest(a), a]]));
+    let maximizer =
+        Maximizer::new(iterations, 0.03)?.decay(0.005)?.blur(0.5, 4)?.jitter(1).range(0.0, 1.0)?.seed(seed);
+    let start = maximizer.noise(model, 0.3, 0.1)?;
+    let (mut pictures, mut found) = (Vec::new(), Vec::new());
+    for &channel in order.iter().take(CHANNELS) {
+        let best = strongest(channel);
+        let goal = Goal::Filter { layer: layer.to_owned(), channel };
+        let wanted = maximizer.run(model, &goal, start.view())?;
+        let last = wanted.responses.last().copied().unwrap_or_default();
+        let title = format!(
+            "{layer}, channel {channel}\n{} {:.2}",
+            CLASSES[few.labels[best]],
+            means[[best, channel]]
+        );
+        pictures.push((title, Picture::grey(picture(&few.x, best).view())?));
+        let map = upsample(maps.slice(s![best..=best, .., .., channel]), 28, 28);
+        pictures.push(("its response\n ".to_owned(), heat(map.index_axis(Axis(0), 0))?));
+        pictures.push((
+            format!("what it wants\n{last:.2}"),
+            Picture::grey(wanted.picture.index_axis(Axis(2), 0))?,
+        ));
+        found.push((channel, few.labels[best], means[[best, channel]], last));
+    }
+    let title = format!("Neurons of {layer}");
+    Ok(Neurons { grid: PictureGrid { title, columns: 3, enlarge: 5, bar: None, pictures }, layer, found })
+}
+
+impl Neurons {
+    pub fn caption(&self) -> String {
+        format!(
+            "The {} channels of {} that respond most strongly to any of {SEARCHED} test pictures: that picture with the channel's mean, the channel's map, and a picture \
+             made by gradient ascent from noise (decay, blur, jitter) with the mean it reaches.",
+            self.found.len(),
+            self.layer
+        )
+    }
+
+    /// What the one view shows and the other does not, in this run's figures.
+    pub fn compared(&self, runs: &[Value]) -> String {
+        let share = |run: &Value| {
+            run["on_garment_last"]
+                .as_f64()
+                .map_or("no map".to_owned(), |share| format!("{:.0} per cent", 100.0 * share))
+        };
+        let list: Vec<String> = self
+            .found
+            .iter()
+            .map(|(channel, class, real, wanted)| {
+                format!(
+                    "channel {channel} reaches {real:.2} on a {} and {wanted:.2} on the picture it wants",
+                    CLASSES[*class]
+                )
+            })
+            .collect();
+        format!(
+            "Grad-CAM answers where, for one picture and one class: at the last convolution {} of the map lies on the garment for right predictions and {} for wrong ones. A \
+             single neuron answers what, for all pictures and no class: {}. A made picture can excite a neuron more than any garment does; \
+             it says what the neuron computes, not what the network used for a decision.",
+            runs.first().map_or("no map".to_owned(), share),
+            runs.get(1).map_or("no map".to_owned(), share),
+            list.join("; "),
+        )
+    }
+}

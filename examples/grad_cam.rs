@@ -1,0 +1,115 @@
+//! `cargo run --release --example grad_cam`: some 3 minutes on two cores.
+//! Test accuracy of the network it looks into, about: 0.90.
+//!
+//! Where does a convolutional network look? Trains model 2 or 4 of `cnn_vs_fcnn` (or loads its weights), then shows Grad-CAM at an early and
+//! at the last convolution for right and wrong predictions; and beside it what single neurons of the last one respond to and want.
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use backstitch::core::zoo;
+use backstitch::io::safetensors;
+use backstitch::prelude::*;
+use clap::{Parser, ValueEnum};
+use common::callbacks::Interrupt;
+use common::images::{self, CLASSES, Maps, NewNet, Score};
+use common::seeing::{self, Layers};
+use common::{AnyError, Flags, Run, four};
+use serde_json::json;
+
+/// Shows where a network looks.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    flags: Flags,
+    /// Which network
+    #[arg(long, default_value = "cnn2")]
+    model: Network,
+    /// Weights of an earlier run (its weights.safetensors), and no training
+    #[arg(long)]
+    weights: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Network {
+    Cnn2,
+    Cnn4,
+}
+
+impl Network {
+    /// How it is made, and its first and last convolution.
+    fn parts(self) -> (NewNet, Layers) {
+        match self {
+            Self::Cnn2 => (zoo::model2, Layers { early: "conv1", last: "conv3" }),
+            Self::Cnn4 => (zoo::model4, Layers { early: "conv1", last: "conv5" }),
+        }
+    }
+}
+
+/// Right and wrong predictions that are shown of each.
+const SHOWN: usize = 4;
+
+fn main() -> ExitCode {
+    common::exit(experiment(&Options::parse()))
+}
+
+fn experiment(options: &Options) -> Result<(), AnyError> {
+    let mut run = Run::start("grad_cam", &options.flags, (4, 1), 8 << 20)?;
+    let data = run.fashion_mnist()?;
+    let parts = images::parts(&mut run, &data, 0.1, 4_000)?;
+    let (net, layers) = options.model.parts();
+    let (interrupt, seed) = (Interrupt::install()?, run.flags.seed);
+    let mut model = match &options.weights {
+        Some(path) => {
+            let mut model = Model::new(net(), &[28, 28, 1], seed)?;
+            safetensors::load(path, &mut model)?;
+            model
+        }
+        None => {
+            let (trainer, with) = (Trainer::new(run.epochs, 64, seed)?, (&parts[0], Some(&parts[1])));
+            let trained =
+                images::train("network", net(), &mut Adam::new(1e-3)?, &trainer, with, &interrupt, seed)?;
+            let Some(trained) = trained else { return Ok(()) };
+            safetensors::save(&run.out.join("weights.safetensors"), &trained.model)?;
+            trained.model
+        }
+    };
+    let test = &parts[2];
+    let score = Score::of(&model, test)?;
+    let mut report = run.report("Where a convolutional network looks");
+    report.paragraph(format!("Test accuracy of the network: {}.", four(score.matrix.accuracy())));
+    let mut runs = Vec::new();
+    for (stem, title, right) in [("right", "Right predictions", true), ("wrong", "Wrong predictions", false)]
+    {
+        let chosen = choose(test, &score, right);
+        let seen = seeing::look(&mut model, &test.chosen(&chosen), layers)?;
+        report.heading(title);
+        let png = seen.grid(title)?.png()?;
+        run.save(&format!("{stem}.png"), &png)?;
+        report.png(&png, seen.caption());
+        report.table("Where the maps lie, and what was predicted", &seeing::HEAD, seen.rows());
+        runs.push(json!({ "name": title, "test_accuracy": score.matrix.accuracy(), "on_garment_early": seen.on_garment(0),
+            "on_garment_last": seen.on_garment(1), "empty": seen.empty() }));
+    }
+    report.heading("What single neurons respond to, and want");
+    let neurons =
+        seeing::neurons(&mut model, test, layers.last, if run.flags.quick { 40 } else { 200 }, seed)?;
+    let png = neurons.grid.png()?;
+    run.save("neurons.png", &png)?;
+    report.png(&png, neurons.caption());
+    report.paragraph(neurons.compared(&runs));
+    run.finish(&report, &runs)
+}
+
+/// Test pictures that were predicted right or wrong, the first of each class in turn, so that classes differ.
+fn choose(test: &Maps, score: &Score, right: bool) -> Vec<usize> {
+    let mut chosen = Vec::new();
+    for class in 0..CLASSES.len() {
+        let fits = |&i: &usize| test.labels[i] == class && (score.predictions[i] == class) == right;
+        chosen.extend((0..test.labels.len()).find(fits));
+    }
+    chosen.truncate(SHOWN);
+    chosen
+}
