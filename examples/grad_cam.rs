@@ -84,8 +84,12 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     for (stem, title, right) in [("right", "Right predictions", true), ("wrong", "Wrong predictions", false)]
     {
         let chosen = choose(test, &score, right);
-        let seen = seeing::look(&mut model, &test.chosen(&chosen), layers)?;
         report.heading(title);
+        if chosen.is_empty() {
+            report.paragraph("There are none in the test part.");
+            continue;
+        }
+        let seen = seeing::look(&mut model, &test.chosen(&chosen), layers)?;
         let png = seen.grid(title)?.png()?;
         run.save(&format!("{stem}.png"), &png)?;
         report.png(&png, seen.caption());

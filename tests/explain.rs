@@ -212,6 +212,10 @@ fn what_cannot_be_shown_is_said() {
     let goal = Goal::Filter { layer: "conv1".to_owned(), channel: 16 };
     let error = Maximizer::new(1, 0.1).unwrap().run(&mut model, &goal, Array3::zeros((28, 28, 1)).view());
     assert_eq!(error.unwrap_err().to_string(), "channel: expected from 0 to 15, a channel of conv1, got 16");
+    // No picture at all is no mistake: there is then nothing to show.
+    let none = ArrayD::zeros(IxDyn(&[0, 28, 28, 1]));
+    let cam = grad_cam(&mut model, &none.view(), &[], "conv3", Cam::GradCam).unwrap();
+    assert_eq!((cam.maps.dim(), cam.empty.len()), ((0, 28, 28), 0));
     assert_eq!(activations(&model, &x.view(), "conv2").unwrap().dim(), (1, 14, 14, 32));
 }
 

@@ -111,8 +111,9 @@ fn table(report: &mut Report, entries: &[Entry]) {
     ];
     report.table("Evaluation on the test part, and what training took", &head, rows.collect());
     report.paragraph(
-        "Measured: the most memory of the process while the model trained, above what it held before (evaluation \
-         works on larger batches than training). Computed: parameters, gradients, Adam's two averages, and activations with \
+        "Measured: the most memory of the process while the model trained, above what it held before: evaluation \
+         works on larger batches than training, and a later model may find room in what an earlier one gave back (with \
+         --model-number it is alone). Computed: parameters, gradients, Adam's two averages, and activations with \
          their gradients for a batch of 64, from shapes alone.",
     );
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use backstitch::core::metrics::{Average, ConfusionMatrix, largest, log_loss, roc_auc_one_against_rest};
 use backstitch::core::{Summary, split};
+pub use backstitch::io::fashion_mnist::CLASSES;
 use backstitch::io::fashion_mnist::FashionMnist;
 use backstitch::plot::{LineChart, Series};
 use backstitch::prelude::*;
@@ -13,20 +14,6 @@ use serde_json::{Value, json};
 
 use super::callbacks::{Interrupt, ShowProgress};
 use super::{AnyError, Run};
-
-/// The names of Fashion-MNIST's classes, in their order.
-pub const CLASSES: [&str; 10] = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-];
 
 /// Makes a network, untrained.
 pub type NewNet = fn() -> Sequential;

@@ -226,6 +226,9 @@ pub fn input_gradient<F: Scalar>(
     kernel: &[F],
     dx: &mut [F],
 ) {
+    if dx.is_empty() {
+        return;
+    }
     let maps = dx.len() / windows.map();
     let filters = kernel.len() / windows.window();
     let weights = Matrix::new(kernel, windows.window(), filters);
