@@ -2,6 +2,8 @@
 
 use backstitch::plot::{ConfusionChart, LineChart, Report};
 
+use clap::ValueEnum;
+
 use super::images::{CLASSES, SCORE_HEAD, Score, Trained, defined};
 use super::{AnyError, Run, four};
 
@@ -32,8 +34,27 @@ const fn row(name: &'static str, ours: &'static str, figures: [f64; 4]) -> TextR
     TextRow { name, ours, figures, size: None }
 }
 
+/// The text's three tables.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum Part {
+    Architectures,
+    Activations,
+    Optimizers,
+}
+
+impl Part {
+    /// The text's figures.
+    pub fn text(self) -> &'static [TextRow] {
+        match self {
+            Self::Architectures => &TEXT_ARCHITECTURES,
+            Self::Activations => &TEXT_ACTIVATIONS,
+            Self::Optimizers => &TEXT_OPTIMIZERS,
+        }
+    }
+}
+
 /// The text's comparison of architectures, after 400 epochs on a GPU with batches of 1024.
-pub const TEXT_ARCHITECTURES: [TextRow; 4] = [
+const TEXT_ARCHITECTURES: [TextRow; 4] = [
     TextRow {
         size: Some((0.47, 1_398_597, 5)),
         ..row("dense ANN", "dense ANN", [0.0411, 0.8803, 0.9852, 0.8619])
@@ -51,14 +72,14 @@ pub const TEXT_ARCHITECTURES: [TextRow; 4] = [
 ];
 
 /// The text's comparison of activations.
-pub const TEXT_ACTIVATIONS: [TextRow; 3] = [
+const TEXT_ACTIVATIONS: [TextRow; 3] = [
     row("sigmoid", "sigmoid", [0.2427, 0.2518, 0.905, 0.9013]),
     row("ReLU", "traditional CNN", [0.0327, 0.2995, 0.9891, 0.9137]),
     row("tanh", "tanh", [0.063, 0.2928, 0.978, 0.9023]),
 ];
 
 /// The text's comparison of optimizers.
-pub const TEXT_OPTIMIZERS: [TextRow; 3] = [
+const TEXT_OPTIMIZERS: [TextRow; 3] = [
     row("RMSprop", "RMSprop", [0.0231, 1.0896, 0.9932, 0.8625]),
     row("Adam", "traditional CNN", [0.0327, 0.2995, 0.9891, 0.9137]),
     row("SGD", "SGD", [0.2679, 0.2622, 0.8926, 0.8972]),

@@ -12,6 +12,7 @@ pub mod history;
 pub mod idx;
 pub mod npz;
 pub mod pickle;
+pub mod pytorch;
 pub mod safetensors;
 pub mod table;
 

@@ -5,12 +5,14 @@ mod architecture_comparison;
 mod cnn_vs_fcnn;
 mod lenet;
 mod resnet18;
+mod squeezenet;
 mod vgg16;
 
 pub use architecture_comparison::{dense_ann, inception, resnet, traditional_cnn};
 pub use cnn_vs_fcnn::{model1, model2, model3, model4};
 pub use lenet::{lenet_fashion, lenet_fashion_with_dropout, lenet5};
 pub use resnet18::resnet18;
+pub use squeezenet::{squeezenet, squeezenet_published_name};
 pub use vgg16::{vgg16, vgg16_features};
 
 #[cfg(test)]
@@ -47,6 +49,8 @@ mod tests {
             ("lenet5", lenet5(101), colour, 410_526),
             // torchvision.models.resnet18(num_classes=101), vgg16().features and vgg16().
             ("resnet18", resnet18(101), colour, 11_228_325),
+            // torchvision.models.squeezenet1_0().
+            ("squeezenet", squeezenet(1000), &[227, 227, 3], 1_248_424),
             ("vgg16 features", vgg16_features(), &[32, 32, 3], 14_714_688),
             ("vgg16", vgg16(1000), &[224, 224, 3], 138_357_544),
         ] {
