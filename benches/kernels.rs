@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use backstitch::core::kernels::conv::{self, Algorithm};
-use backstitch::core::kernels::window::{Layout, Padding, Rounding, Windows};
+use backstitch::core::kernels::window::{Layout, Padding, Windows};
 use backstitch::core::param::Accumulate;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulp::{Arch, Simd, WithSimd};
@@ -29,13 +29,7 @@ const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 11] = [
 ];
 
 fn windows(size: usize, channels: usize, kernel: usize) -> Windows {
-    let layout = Layout {
-        kernel: kernel.into(),
-        stride: 1.into(),
-        dilation: 1.into(),
-        padding: Padding::Same,
-        rounding: Rounding::Floor,
-    };
+    let layout = Layout { padding: Padding::Same, ..Layout::new(kernel) };
     layout.over(&[size, size, channels]).expect("a kernel that fits")
 }
 

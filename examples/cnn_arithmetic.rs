@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use backstitch::plot::{ColourBar, ColourMap, Picture, PictureGrid, Report};
 use backstitch::prelude::*;
 use clap::Parser;
-use common::arithmetic::{bottleneck, parameters, summary, three_layers};
+use common::arithmetic::{bottleneck, summary, three_layers};
 use common::{AnyError, Flags, Run};
 use ndarray::Array;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ fn one_layer(run: &Run, report: &mut Report) -> Result<Value, AnyError> {
     report.paragraph(format!(
         "Feature map: {} with the three filters. A padding of {padding} keeps 32x32. Parameters: {}.",
         plain.lines[0].output,
-        parameters(&plain),
+        plain.parameters(),
     ));
     let model: Model = Model::new(Sequential::new().push(conv()), &input, 0)?;
     let state = model.state();
@@ -60,7 +60,7 @@ fn one_layer(run: &Run, report: &mut Report) -> Result<Value, AnyError> {
         "As an ordinary network with the pixels as inputs it has {} by {} weights, of which {:.2} per cent are fixed at zero, and the rest \
          are {} numbers repeated: each output sees its own 5x5 pixels, and all outputs of a filter share their weights. The two give \
          the same outputs to {worst:.0e}.",
-        w.nrows(), w.ncols(), 100.0 * zeros, parameters(&plain) - 3,
+        w.nrows(), w.ncols(), 100.0 * zeros, plain.parameters() - 3,
     ));
     // Small enough that the pattern can be seen: one 3x3 filter on 8x8.
     let small = || conv2d(1, 3, Activation::Linear);
@@ -78,6 +78,6 @@ fn one_layer(run: &Run, report: &mut Report) -> Result<Value, AnyError> {
     report.png(&png, "The same nine weights in every row, moved along; white is zero.");
     Ok(
         json!({ "name": "32x32, three 5x5", "output": plain.lines[0].output.to_string(), "padding_same": padding,
-        "parameters": parameters(&plain), "dense_difference": worst }),
+        "parameters": plain.parameters(), "dense_difference": worst }),
     )
 }

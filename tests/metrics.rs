@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use backstitch::core::metrics::{Average, ConfusionMatrix, largest, log_loss, roc_auc_one_against_rest};
+use backstitch::core::metrics::{Average, ConfusionMatrix, likeliest, log_loss, roc_auc_one_against_rest};
 use ndarray::{Array1, Array2};
 use ndarray_npy::NpzReader;
 use serde_json::Value;
@@ -24,8 +24,7 @@ fn every_metric_is_that_of_scikit_learn() {
     let expected: Value =
         serde_json::from_str(&fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
 
-    let rows = probabilities.rows().into_iter();
-    let predictions: Vec<usize> = rows.map(|row| largest(row.iter().copied())).collect();
+    let predictions = likeliest(probabilities.view());
     let matrix = ConfusionMatrix::new(&labels, &predictions, 5).unwrap();
     let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
     assert_eq!(serde_json::json!(rows), expected["confusion"]);

@@ -2,7 +2,7 @@
 
 use backstitch::core::Summary;
 use backstitch::core::kernels::naive;
-use backstitch::core::kernels::window::{Layout, Rounding};
+use backstitch::core::kernels::window::Layout;
 use backstitch::plot::{Block, Report};
 use backstitch::prelude::*;
 use serde_json::{Value, json};
@@ -12,11 +12,6 @@ use super::AnyError;
 /// A network's table.
 pub fn summary(net: Sequential, input: &[usize]) -> Result<Summary, AnyError> {
     Ok(Model::<f32>::new(net, input, 0)?.summary())
-}
-
-/// All trainable parameters.
-pub fn parameters(summary: &Summary) -> usize {
-    summary.lines.iter().map(|line| line.trainable).sum()
 }
 
 /// 200x300 in colour, three 3x3 convolutions with stride 2 and same padding.
@@ -36,7 +31,7 @@ pub fn three_layers(report: &mut Report) -> Result<Value, AnyError> {
         ),
     ];
     let cells = rows.map(|(what, bytes)| vec![what.to_owned(), mb(bytes)]);
-    report.paragraph(format!("{} parameters: {} in f32.", parameters(&s), mb(s.parameter_bytes)));
+    report.paragraph(format!("{} parameters: {} in f32.", s.parameters(), mb(s.parameter_bytes)));
     report.table("Memory in f32, parameters included", &["", "bytes"], cells.to_vec());
     let pool = summary(Sequential::new().push(max_pool(2)), &[100, 150, 100])?;
     let strided = conv2d(100, 2, Activation::Linear).stride(2);
@@ -57,7 +52,7 @@ pub fn three_layers(report: &mut Report) -> Result<Value, AnyError> {
         vec![row("max pooling 2x2", &pool), row("convolution 2x2, stride 2", &strided)],
     );
     Ok(
-        json!({ "name": "200x300, three 3x3 with stride 2", "parameters": parameters(&s), "bytes": rows.map(|r| r.1) }),
+        json!({ "name": "200x300, three 3x3 with stride 2", "parameters": s.parameters(), "bytes": rows.map(|r| r.1) }),
     )
 }
 
@@ -82,34 +77,26 @@ pub fn bottleneck(report: &mut Report) -> Result<Value, AnyError> {
     }
     report.table("From shapes alone", &["network", "layer", "output", "parameters", "multiply-adds"], cells);
     let counted = [counted(192, 5, 32)?, counted(192, 1, 16)?, counted(16, 5, 32)?];
-    let total = |s: &Summary| s.lines.iter().map(|line| line.multiply_adds).sum::<u64>();
-    let agree = counted[0] == total(&direct) && counted[1] + counted[2] == total(&narrow);
+    let agree = counted[0] == direct.multiply_adds() && counted[1] + counted[2] == narrow.multiply_adds();
     report.paragraph(format!(
         "Multiplications counted in the plain loops over a padded map: {}, {} and {}: {} the table. {:.1} times fewer with the 1x1 first.",
         counted[0], counted[1], counted[2], if agree { "as in" } else { "NOT as in" },
-        total(&direct) as f64 / total(&narrow) as f64,
+        direct.multiply_adds() as f64 / narrow.multiply_adds() as f64,
     ));
     report.paragraph(format!(
         "The assignment's key gives maps of 26x26 for same padding; same padding keeps the size: {}. It adds up \"12 million parameters\"; \
          those are multiply-adds, the parameters are {} and {}.",
-        direct.lines[0].output, parameters(&direct), parameters(&narrow),
+        direct.lines[0].output, direct.parameters(), narrow.parameters(),
     ));
     Ok(
-        json!({ "name": "5x5 with and without 1x1", "multiply_adds": [total(&direct), total(&narrow)], "counted": counted }),
+        json!({ "name": "5x5 with and without 1x1", "multiply_adds": [direct.multiply_adds(), narrow.multiply_adds()], "counted": counted }),
     )
 }
 
 /// Multiplications of the plain loops, with the zeros of the padding in the map.
 fn counted(channels: usize, kernel: usize, filters: usize) -> Result<u64, AnyError> {
-    let layout = Layout {
-        kernel: kernel.into(),
-        stride: 1.into(),
-        dilation: 1.into(),
-        padding: Padding::Valid,
-        rounding: Rounding::Floor,
-    };
     let side = 28 + kernel - 1;
-    let windows = layout.over(&[side, side, channels]).map_err(|misfit| misfit.expected)?;
+    let windows = Layout::new(kernel).over(&[side, side, channels]).map_err(|misfit| misfit.expected)?;
     let (x, weights) = (vec![1.0_f32; windows.map()], vec![1.0; windows.window() * filters]);
     Ok(naive::convolve(&x, &windows, &weights, filters).1)
 }

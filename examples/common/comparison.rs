@@ -1,6 +1,6 @@
 //! The report of `cnn_vs_fcnn`: every answer from the figures of the run.
 
-use backstitch::plot::{LineChart, Report};
+use backstitch::plot::{LineChart, Report, Series};
 use serde_json::{Value, json};
 
 use super::images::{Score, Trained};
@@ -73,7 +73,11 @@ pub fn report(run: &Run, settings: &str, entries: &[Entry]) -> Result<Report, An
         series,
     };
     let lines = |value: fn(&backstitch::prelude::EpochRecord) -> Option<f64>| {
-        entries.iter().enumerate().map(|(i, e)| e.trained.line(e.name(), i, value)).collect()
+        entries
+            .iter()
+            .enumerate()
+            .map(|(i, e)| Series::by_epoch(e.name(), &e.trained.history, i, value))
+            .collect()
     };
     let accuracy =
         chart("Validation accuracy by epoch", "accuracy", lines(|record| record.validation_accuracy));

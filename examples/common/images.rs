@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use backstitch::core::metrics::{Average, ConfusionMatrix, largest, log_loss, roc_auc_one_against_rest};
+use backstitch::core::metrics::{Average, ConfusionMatrix, likeliest, log_loss, roc_auc_one_against_rest};
 use backstitch::core::{Summary, split};
 pub use backstitch::io::fashion_mnist::CLASSES;
 use backstitch::io::fashion_mnist::FashionMnist;
@@ -137,12 +137,12 @@ impl Trained {
 
     /// All parameters.
     pub fn parameters(&self) -> usize {
-        self.summary.lines.iter().map(|line| line.trainable + line.frozen).sum()
+        self.summary.parameters()
     }
 
     /// Multiply-adds of a forward pass over one sample.
     pub fn multiply_adds(&self) -> u64 {
-        self.summary.lines.iter().map(|line| line.multiply_adds).sum()
+        self.summary.multiply_adds()
     }
 
     /// How many layers have weights of kernels, and how many layers have weights at all.
@@ -152,18 +152,11 @@ impl Trained {
         (named("Conv2d"), named("Conv2d") + named("Dense"))
     }
 
-    /// One figure of every epoch, as a line of a chart.
-    pub fn line(&self, label: &str, colour: usize, value: impl Fn(&EpochRecord) -> Option<f64>) -> Series {
-        let epochs = self.history.epochs.iter();
-        let points = epochs.filter_map(|record| Some((record.epoch as f64, value(record)?))).collect();
-        Series { label: label.to_owned(), points, dashed: false, colour }
-    }
-
     /// Training and validation accuracy by epoch.
     pub fn accuracies(&self, title: String) -> LineChart {
         let series = vec![
-            self.line("training", 0, |record| Some(record.train_accuracy)),
-            self.line("validation", 1, |record| record.validation_accuracy),
+            Series::by_epoch("training", &self.history, 0, |record| Some(record.train_accuracy)),
+            Series::by_epoch("validation", &self.history, 1, |record| record.validation_accuracy),
         ];
         LineChart { title, x: "epoch".to_owned(), y: "accuracy".to_owned(), series }
     }
@@ -200,8 +193,7 @@ pub struct Score {
 impl Score {
     pub fn of(model: &Model, part: &Maps) -> Result<Self, AnyError> {
         let probabilities = model.predict_proba(&part.x.view())?;
-        let rows = probabilities.rows().into_iter();
-        let predictions: Vec<usize> = rows.map(|row| largest(row.iter().copied())).collect();
+        let predictions = likeliest(probabilities.view());
         Ok(Self {
             matrix: ConfusionMatrix::new(&part.labels, &predictions, probabilities.ncols())?,
             areas: roc_auc_one_against_rest(&part.labels, probabilities.view())?,

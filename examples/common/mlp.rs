@@ -76,9 +76,7 @@ impl Outcome {
 
     /// One figure of every epoch, as a line of a chart.
     pub fn line(&self, value: impl Fn(&EpochRecord) -> Option<f64>, colour: usize) -> Series {
-        let points =
-            self.history.epochs.iter().filter_map(|record| Some((record.epoch as f64, value(record)?)));
-        Series { label: self.name.to_owned(), points: points.collect(), dashed: false, colour }
+        Series::by_epoch(self.name, &self.history, colour, value)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The pictures and figures of `grad_cam`.
 
 use backstitch::core::explain::{Cam, CamMaps, Goal, Maximizer, activations, grad_cam, upsample};
-use backstitch::core::metrics::largest;
+use backstitch::core::metrics::{largest, likeliest};
 use backstitch::plot::{ColourBar, ColourMap, Picture, PictureGrid};
 use backstitch::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis, s};
@@ -32,8 +32,7 @@ const COVER: f64 = 0.55;
 pub fn look(model: &mut Model, chosen: &Maps, layers: Layers) -> Result<Seen, AnyError> {
     let x = chosen.x.view();
     let probabilities = model.predict_proba(&x)?;
-    let classes: Vec<usize> =
-        probabilities.rows().into_iter().map(|row| largest(row.iter().copied())).collect();
+    let classes = likeliest(probabilities.view());
     let maps = [
         grad_cam(model, &x, &classes, layers.early, Cam::GradCam)?,
         grad_cam(model, &x, &classes, layers.last, Cam::GradCam)?,

@@ -5,10 +5,9 @@ use ndarray::{Array2, ArrayView2, Ix2};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::init::Init;
-use crate::kernels::elementwise::softmax_rows;
 use crate::layers::{Activation, Sequential, dense};
 use crate::loss::Targets;
-use crate::metrics::largest;
+use crate::metrics::likeliest;
 use crate::model::Model;
 use crate::optim::Sgd;
 use crate::train::{Callback, History, Trainer};
@@ -165,11 +164,7 @@ impl MlpClassifier {
     /// # Errors
     /// If the inputs have another number of features.
     pub fn predict_proba(&self, inputs: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
-        let logits = self.model.predict(&inputs.into_dyn())?;
-        let mut rows = logits.into_dimensionality::<Ix2>().expect("[n, classes]");
-        let width = rows.ncols();
-        softmax_rows(rows.as_slice_mut().expect("made row by row"), width);
-        Ok(rows)
+        self.model.predict_proba(&inputs.into_dyn())
     }
 
     /// The likeliest class of every sample.
@@ -178,7 +173,8 @@ impl MlpClassifier {
     /// If the inputs have another number of features.
     pub fn predict(&self, inputs: ArrayView2<'_, f32>) -> Result<Vec<usize>, Error> {
         let logits = self.model.predict(&inputs.into_dyn())?;
-        Ok(logits.outer_iter().map(|row| largest(row.iter().copied())).collect())
+        let rows = logits.into_dimensionality::<Ix2>().expect("[n, classes]");
+        Ok(likeliest(rows.view()))
     }
 
     /// The share of samples whose likeliest class is their label.

@@ -58,6 +58,10 @@ impl<F: Scalar> Model<F> {
         &self.net
     }
 
+    pub(crate) fn net_mut(&mut self) -> &mut Sequential<F> {
+        &mut self.net
+    }
+
     /// Shape of one input sample.
     pub fn input_shape(&self) -> Shape {
         self.input
@@ -121,18 +125,6 @@ impl<F: Scalar> Model<F> {
         }
         self.net.backward(x, trace, dx, ctx);
         Ok(())
-    }
-
-    /// As [`backward`](Self::backward), but from the output of the child at `position` on: from its `dy` in a trace that keeps everything.
-    pub(crate) fn backward_from(
-        &mut self,
-        position: usize,
-        x: &Tensor<F>,
-        trace: &mut Trace<F>,
-        dx: &mut Tensor<F>,
-        ctx: &Context,
-    ) {
-        self.net.backward_from(position, x, trace, dx, ctx);
     }
 
     /// Folds what a training pass saw into running statistics, once a step.

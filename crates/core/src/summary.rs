@@ -92,6 +92,18 @@ fn line<F: Scalar>(path: &str, layer: &dyn Layer<F>, input: &[usize]) -> Summary
     }
 }
 
+impl Summary {
+    /// All parameters, trainable and frozen.
+    pub fn parameters(&self) -> usize {
+        self.lines.iter().map(|line| line.trainable + line.frozen).sum()
+    }
+
+    /// Multiply-adds of a forward pass over one sample.
+    pub fn multiply_adds(&self) -> u64 {
+        self.lines.iter().map(|line| line.multiply_adds).sum()
+    }
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows: Vec<[String; 6]> = self
@@ -123,17 +135,16 @@ impl fmt::Display for Summary {
         for row in &rows {
             line(row.each_ref().map(String::as_str))?;
         }
-        let (trainable, frozen) = self.lines.iter().fold((0, 0), |(t, z), l| (t + l.trainable, z + l.frozen));
-        let multiply_adds = self.lines.iter().map(|l| l.multiply_adds).sum();
+        let trainable: usize = self.lines.iter().map(|line| line.trainable).sum();
         writeln!(
             f,
             "input {}; parameters {} ({} trainable, {} frozen), {} bytes; {} multiply-adds a sample",
             self.input,
-            with_commas((trainable + frozen) as u64),
+            with_commas(self.parameters() as u64),
             with_commas(trainable as u64),
-            with_commas(frozen as u64),
+            with_commas((self.parameters() - trainable) as u64),
             with_commas(self.parameter_bytes as u64),
-            with_commas(multiply_adds),
+            with_commas(self.multiply_adds()),
         )?;
         write!(f, "training holds {} bytes a sample", with_commas(self.training_bytes_per_sample as u64))
     }

@@ -34,34 +34,19 @@ pub fn read(path: &Path, label_column: &str) -> Result<Table, Error> {
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: impl Read, path: &Path, label_column: &str) -> Result<Table, Error> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
-    let unreadable = |error: csv::Error| Error::content(path, "CSV text", error);
-    let mut columns: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_owned).collect();
+    let mut lines = Lines::new(bytes, path)?;
+    let mut columns = lines.columns.clone();
     let Some(label_at) = columns.iter().position(|column| column == label_column) else {
         let got = columns.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         return Err(Error::content(path, format!("a column named {label_column:?}"), format!("{got} ...")));
     };
     columns.remove(label_at);
     let (mut values, mut labels) = (Vec::new(), Vec::new());
-    let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(unreadable)? {
-        let line = record.position().map_or(0, csv::Position::line);
-        let wrong =
-            |expected: String, got: String| Error::Line { path: path.to_owned(), line, expected, got };
-        if record.len() != columns.len() + 1 {
-            return Err(wrong(format!("{} columns", columns.len() + 1), record.len().to_string()));
+    while lines.next()? {
+        for i in (0..lines.columns.len()).filter(|&i| i != label_at) {
+            values.push(lines.number(i, "a finite number", f32::is_finite)?);
         }
-        let fields = record.iter().enumerate().filter(|(i, _)| *i != label_at).map(|(_, field)| field);
-        for (field, column) in fields.zip(&columns) {
-            match field.parse::<f32>() {
-                Ok(value) if value.is_finite() => values.push(value),
-                _ => return Err(wrong(format!("a finite number in column {column}"), format!("{field:?}"))),
-            }
-        }
-        let label = &record[label_at];
-        let class =
-            label.parse().map_err(|_| wrong("a class, counted from 0".to_owned(), format!("{label:?}")))?;
-        labels.push(class);
+        labels.push(lines.class(label_at)?);
     }
     if labels.is_empty() {
         return Err(Error::content(path, "at least one row of data", "none"));
@@ -69,6 +54,52 @@ pub fn parse(bytes: impl Read, path: &Path, label_column: &str) -> Result<Table,
     let features =
         Array2::from_shape_vec((labels.len(), columns.len()), values).expect("every row was checked");
     Ok(Table { columns, features, labels })
+}
+
+/// The lines of a CSV file below the one that names the columns; errors name the line.
+struct Lines<'a, R> {
+    reader: csv::Reader<R>,
+    path: &'a Path,
+    columns: Vec<String>,
+    record: csv::StringRecord,
+}
+
+impl<'a, R: Read> Lines<'a, R> {
+    fn new(bytes: R, path: &'a Path) -> Result<Self, Error> {
+        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
+        let head = reader.headers().map_err(|error| Error::content(path, "CSV text", error))?;
+        let columns = head.iter().map(str::to_owned).collect();
+        Ok(Self { reader, path, columns, record: csv::StringRecord::new() })
+    }
+
+    /// Goes on to the next line, if there is one, which must have all columns.
+    fn next(&mut self) -> Result<bool, Error> {
+        let read = self.reader.read_record(&mut self.record);
+        let more = read.map_err(|error| Error::content(self.path, "CSV text", error))?;
+        if more && self.record.len() != self.columns.len() {
+            let expected = format!("{} columns", self.columns.len());
+            return Err(self.wrong(expected, self.record.len().to_string()));
+        }
+        Ok(more)
+    }
+
+    fn wrong(&self, expected: String, got: String) -> Error {
+        let line = self.record.position().map_or(0, csv::Position::line);
+        Error::Line { path: self.path.to_owned(), line, expected, got }
+    }
+
+    /// The number in a column, if it is one that fits.
+    fn number(&self, column: usize, expected: &str, fits: impl Fn(f32) -> bool) -> Result<f32, Error> {
+        let field = &self.record[column];
+        let number = field.parse().ok().filter(|&value| fits(value));
+        let expected = || format!("{expected} in column {}", self.columns[column]);
+        number.ok_or_else(|| self.wrong(expected(), format!("{field:?}")))
+    }
+
+    fn class(&self, column: usize) -> Result<usize, Error> {
+        let field = &self.record[column];
+        field.parse().map_err(|_| self.wrong("a class, counted from 0".to_owned(), format!("{field:?}")))
+    }
 }
 
 /// Reads pictures of 28x28 from a CSV file in Kaggle's layout: a column of pixels for each place, row by row, and
@@ -89,40 +120,23 @@ const PIXELS: usize = 28 * 28;
 /// # Errors
 /// As [`read_pictures`].
 pub fn parse_pictures(bytes: impl Read, path: &Path) -> Result<(Array2<f32>, Option<Vec<usize>>), Error> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
-    let unreadable = |error: csv::Error| Error::content(path, "CSV text", error);
-    let columns: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_owned).collect();
+    let mut lines = Lines::new(bytes, path)?;
+    let columns = &lines.columns;
     let label_at = columns.iter().position(|column| column == "label");
     let id_at = columns.iter().position(|column| column == "id");
-    let is_pixel = |i: usize| Some(i) != label_at && Some(i) != id_at;
-    let pixels = (0..columns.len()).filter(|&i| is_pixel(i)).count();
-    if pixels != PIXELS {
-        return Err(Error::content(path, format!("{PIXELS} columns of pixels"), pixels));
+    let pixels: Vec<usize> =
+        (0..columns.len()).filter(|&i| Some(i) != label_at && Some(i) != id_at).collect();
+    if pixels.len() != PIXELS {
+        return Err(Error::content(path, format!("{PIXELS} columns of pixels"), pixels.len()));
     }
     let (mut values, mut labels) = (Vec::new(), Vec::new());
-    let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(unreadable)? {
-        let line = record.position().map_or(0, csv::Position::line);
-        let wrong =
-            |expected: String, got: String| Error::Line { path: path.to_owned(), line, expected, got };
-        if record.len() != columns.len() {
-            return Err(wrong(format!("{} columns", columns.len()), record.len().to_string()));
-        }
-        for (i, field) in record.iter().enumerate().filter(|&(i, _)| is_pixel(i)) {
-            match field.parse::<f32>() {
-                Ok(value) if (0.0..=255.0).contains(&value) => values.push(value / 255.0),
-                _ => {
-                    let expected = format!("a number from 0 to 255 in column {}", columns[i]);
-                    return Err(wrong(expected, format!("{field:?}")));
-                }
-            }
+    while lines.next()? {
+        for &i in &pixels {
+            let in_range = |value: f32| (0.0..=255.0).contains(&value);
+            values.push(lines.number(i, "a number from 0 to 255", in_range)? / 255.0);
         }
         if let Some(at) = label_at {
-            let class = record[at].parse();
-            labels
-                .push(class.map_err(|_| {
-                    wrong("a class, counted from 0".to_owned(), format!("{:?}", &record[at]))
-                })?);
+            labels.push(lines.class(at)?);
         }
     }
     let rows = values.len() / PIXELS;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use backstitch_core::History;
+use backstitch_core::{EpochRecord, History};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -36,6 +36,20 @@ pub struct Series {
     pub colour: usize,
 }
 
+impl Series {
+    /// One figure of every epoch that has it, as a solid line.
+    pub fn by_epoch(
+        label: impl Into<String>,
+        history: &History,
+        colour: usize,
+        value: impl Fn(&EpochRecord) -> Option<f64>,
+    ) -> Self {
+        let epochs = history.epochs.iter();
+        let points = epochs.filter_map(|record| Some((record.epoch as f64, value(record)?))).collect();
+        Self { label: label.into(), points, dashed: false, colour }
+    }
+}
+
 /// Lines over a common axis, with a title, named axes and a legend.
 ///
 /// ```
@@ -61,18 +75,13 @@ pub struct LineChart {
 impl LineChart {
     /// Training and validation loss of a run by epoch.
     pub fn losses(title: impl Into<String>, history: &History) -> Self {
-        let points = |value: fn(&backstitch_core::EpochRecord) -> Option<f64>| {
-            history.epochs.iter().filter_map(|record| Some((record.epoch as f64, value(record)?))).collect()
-        };
-        let line =
-            |label: &str, points, dashed, colour| Series { label: label.to_owned(), points, dashed, colour };
         Self {
             title: title.into(),
             x: "epoch".to_owned(),
             y: "cross-entropy loss".to_owned(),
             series: vec![
-                line("training", points(|record| Some(record.train_loss)), false, 0),
-                line("validation", points(|record| record.validation_loss), false, 1),
+                Series::by_epoch("training", history, 0, |record| Some(record.train_loss)),
+                Series::by_epoch("validation", history, 1, |record| record.validation_loss),
             ],
         }
     }
@@ -82,8 +91,7 @@ impl LineChart {
     /// # Errors
     /// If there is no finite point to draw.
     pub fn svg(&self) -> Result<String, Error> {
-        self.ranges()?;
-        canvas::svg(self)
+        canvas::svg(&self.with_axes()?)
     }
 
     /// The chart as the bytes of a PNG file.
@@ -91,12 +99,11 @@ impl LineChart {
     /// # Errors
     /// If there is no finite point to draw.
     pub fn png(&self) -> Result<Vec<u8>, Error> {
-        self.ranges()?;
-        canvas::png(self)
+        canvas::png(&self.with_axes()?)
     }
 
-    /// What the axes reach over.
-    fn ranges(&self) -> Result<(Range<f64>, Range<f64>), Error> {
+    /// The chart with what its axes reach over.
+    fn with_axes(&self) -> Result<WithAxes<'_>, Error> {
         let all = self.series.iter().flat_map(|series| finite(&series.points));
         let ranges = all.fold(None, |ranges, (x, y)| {
             let (x0, x1, y0, y1) = ranges.unwrap_or((x, x, y, y));
@@ -109,7 +116,7 @@ impl LineChart {
         let (x_room, y_room) = (if x1 > x0 { 0.0 } else { 0.5 }, room(y0, y1));
         // Losses and accuracies read best from zero, where that is not far below.
         let floor = if y0 >= 0.0 && y0 < 0.5 * y1 { 0.0 } else { y0 - y_room };
-        Ok(((x0 - x_room)..(x1 + x_room), floor..(y1 + y_room)))
+        Ok(WithAxes { chart: self, x: (x0 - x_room)..(x1 + x_room), y: floor..(y1 + y_room) })
     }
 
     fn draw_in<B: DrawingBackend>(
@@ -119,7 +126,6 @@ impl LineChart {
         y_range: Range<f64>,
     ) -> Drawn<B> {
         let legend = self.emptiest_corner(&x_range, &y_range);
-        area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, ("sans-serif", 24))
             .margin(14)
@@ -194,9 +200,16 @@ fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> + Clone + '
     points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite())
 }
 
-impl Figure for LineChart {
+/// A chart that has something to draw.
+struct WithAxes<'a> {
+    chart: &'a LineChart,
+    x: Range<f64>,
+    y: Range<f64>,
+}
+
+impl Figure for WithAxes<'_> {
     fn title(&self) -> &str {
-        &self.title
+        &self.chart.title
     }
 
     fn size(&self) -> (u32, u32) {
@@ -204,11 +217,7 @@ impl Figure for LineChart {
     }
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
-        match self.ranges() {
-            Ok((x, y)) => self.draw_in(area, x, y),
-            // Found out before anything is drawn.
-            Err(_) => Ok(()),
-        }
+        self.chart.draw_in(area, self.x.clone(), self.y.clone())
     }
 }
 

@@ -4,7 +4,7 @@ use ndarray::{Array3, ArrayView3, Axis, Slice};
 use rand::Rng;
 
 use crate::error::{Error, above_zero, below_one};
-use crate::explain::{check_classes, check_maps, gaussian_blur, position};
+use crate::explain::{Look, check_maps, gaussian_blur, position};
 use crate::layer::{Context, ReluRule};
 use crate::model::Model;
 use crate::rng::{Purpose, stream};
@@ -267,21 +267,17 @@ fn response<F: Scalar>(
     goal: &Goal,
     picture: &Array3<F>,
 ) -> Result<(F, Array3<F>), Error> {
-    let x = Tensor::from_array(&picture.view().insert_axis(Axis(0)).into_dyn())?;
-    let ctx = Context { relu: ReluRule::Plain, ..Context::evaluate() };
-    let (mut trace, mut dx) = (Trace::new(Keep::All), Tensor::default());
-    model.forward(&x, &mut trace, &ctx)?;
-    let value = match goal {
+    let x = picture.view().insert_axis(Axis(0)).into_dyn();
+    let (value, dx) = match goal {
         Goal::Class(class) => {
-            let outputs = check_classes(model, 1, &[*class])?;
-            trace.dy.resize(&[1, outputs]);
-            trace.dy.fill(F::zero());
-            trace.dy.data_mut()[*class] = F::one();
-            model.backward(&x, &mut trace, Some(&mut dx), &ctx)?;
-            trace.y.data()[*class]
+            let look = Look::at(model, &x, &[*class], ReluRule::Plain)?;
+            (look.trace.y.data()[*class], look.dx)
         }
         Goal::Filter { layer, channel } => {
             let position = position(model, layer)?;
+            let (x, ctx) = (Tensor::from_array(&x)?, Context::evaluate());
+            let (mut trace, mut dx) = (Trace::new(Keep::All), Tensor::default());
+            model.forward(&x, &mut trace, &ctx)?;
             let child = &mut trace.children[position];
             let shape = child.y.shape();
             let channels = shape.last().copied().unwrap_or(0);
@@ -296,8 +292,8 @@ fn response<F: Scalar>(
             child.dy.data_mut().iter_mut().skip(*channel).step_by(channels).for_each(|d| *d = share);
             let sum =
                 child.y.data().iter().skip(*channel).step_by(channels).fold(F::zero(), |sum, &y| sum + y);
-            model.backward_from(position, &x, &mut trace, &mut dx, &ctx);
-            sum * share
+            model.net_mut().backward_from(position, &x, &mut trace, &mut dx, &ctx);
+            (sum * share, dx)
         }
     };
     let gradient = dx.to_array().remove_axis(Axis(0));

@@ -162,25 +162,22 @@ pub fn weight_gradient<F: Scalar>(
 ) {
     let maps = x.len() / windows.map();
     let filters = gradient.len() / windows.window();
-    let way = choose(windows, maps, filters, algorithm);
-    if way == Way::Tiles {
-        return winograd::weight_gradient(x, windows, dz, how, gradient);
-    }
-    let dz = Matrix::new(dz, maps * windows.positions(), filters);
-    match way {
+    let dz_rows = Matrix::new(dz, maps * windows.positions(), filters);
+    match choose(windows, maps, filters, algorithm) {
+        Way::Tiles => winograd::weight_gradient(x, windows, dz, how, gradient),
         Way::Pointwise => {
-            gemm::multiply(Matrix::new(x, dz.rows, windows.channels).t(), dz, how, gradient);
+            gemm::multiply(Matrix::new(x, dz_rows.rows, windows.channels).t(), dz_rows, how, gradient);
         }
         Way::FewWindows => {
-            with_all_columns(x, windows, maps, |columns| gemm::multiply(columns.t(), dz, how, gradient));
+            with_all_columns(x, windows, maps, |columns| gemm::multiply(columns.t(), dz_rows, how, gradient));
         }
-        Way::InPlace | Way::Tiles => {
+        Way::InPlace => {
             let rows = ACROSS_AT_A_TIME.div_ceil(windows.out_width);
             get_ready::<F>(windows, rows);
             // Every piece copies maps and padding anew: with many filters that is little beside the product.
             let pieces = (filters / 16).next_power_of_two().clamp(2, 16);
             let piece = windows.window().div_ceil(pieces).max(16);
-            let call = WeightGradient { x, windows, dz, how, at_a_time: rows };
+            let call = WeightGradient { x, windows, dz: dz_rows, how, at_a_time: rows };
             let parts = gradient.par_chunks_mut(piece * filters).enumerate();
             parts.for_each(|(i, part)| call.rows(i * piece, part));
         }
@@ -294,7 +291,7 @@ mod tests {
 
     use super::*;
     use crate::kernels::naive;
-    use crate::kernels::window::{Layout, Padding, Rounding};
+    use crate::kernels::window::{Layout, Padding};
     use crate::rng::{Purpose, stream};
 
     fn random(count: usize, seed: u64) -> Vec<f64> {
@@ -368,8 +365,7 @@ mod tests {
         ) {
             let pair = |(height, width)| Pair { height, width };
             let layout = Layout {
-                kernel: pair(kernel), stride: pair(stride), dilation: pair(dilation), padding,
-                rounding: Rounding::Floor,
+                stride: pair(stride), dilation: pair(dilation), padding, ..Layout::new(pair(kernel))
             };
             check(layout, maps, [height, width, channels], filters, seed);
         }
@@ -384,9 +380,7 @@ mod tests {
             padding in padding(),
             seed in 0_u64..1000,
         ) {
-            let layout = Layout {
-                kernel: kernel.into(), stride: 1.into(), dilation: 1.into(), padding, rounding: Rounding::Floor,
-            };
+            let layout = Layout { padding, ..Layout::new(kernel) };
             check_with(Algorithm::Winograd, layout, maps, [height, width, channels], filters, seed);
         }
     }
@@ -400,13 +394,7 @@ mod tests {
             (5, 2, 14, 64, 48),
             (5, 1, 9, 200, 17),
         ] {
-            let layout = Layout {
-                kernel: kernel.into(),
-                stride: 1.into(),
-                dilation: 1.into(),
-                padding: Padding::Same,
-                rounding: Rounding::Floor,
-            };
+            let layout = Layout { padding: Padding::Same, ..Layout::new(kernel) };
             let windows = layout.over(&[size, size, channels]).unwrap();
             let [x, weights, dz] =
                 [maps * windows.map(), windows.window() * filters, maps * windows.positions() * filters]
@@ -435,11 +423,9 @@ mod tests {
     #[test]
     fn agrees_where_the_work_is_cut_in_pieces() {
         let layout = |kernel: usize, stride: usize, padding: Padding| Layout {
-            kernel: kernel.into(),
             stride: stride.into(),
-            dilation: 1.into(),
             padding,
-            rounding: Rounding::Floor,
+            ..Layout::new(kernel)
         };
         for (kernel, stride, padding, maps, input, filters) in [
             (7, 1, Padding::Same, 3, [28, 28, 1], 16),

@@ -55,9 +55,9 @@ pub fn parameter_gradients<F: Scalar>(
         get_ready::<F>(windows, lines);
         lines
     } else {
-        (AT_A_TIME / line.max(1)).max(1)
+        (AT_A_TIME / line).max(1)
     };
-    let lines = dz.len() / line.max(1);
+    let lines = dz.len() / line;
     let part = if dz.len() < CUT_ABOVE { lines } else { lines.div_ceil(PARTS) };
     let of_kernel = if with_kernel { weights } else { 0 };
     let of_bias = if bias.is_some() { filters } else { 0 };

@@ -16,5 +16,6 @@ mod stream;
 mod tile;
 pub mod window;
 mod winograd;
+mod winograd_transform;
 
 pub use awake::keep_awake;

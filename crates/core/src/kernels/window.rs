@@ -125,6 +125,17 @@ pub struct Windows {
 }
 
 impl Layout {
+    /// Windows of a size, next to each other by one, whole, with nothing around the map.
+    pub fn new(kernel: impl Into<Pair>) -> Self {
+        Self {
+            kernel: kernel.into(),
+            stride: 1.into(),
+            dilation: 1.into(),
+            padding: Padding::Valid,
+            rounding: Rounding::Floor,
+        }
+    }
+
     /// Lays the windows over maps `[height, width, channels]`.
     ///
     /// # Errors
@@ -253,13 +264,7 @@ mod tests {
     use super::*;
 
     fn layout(kernel: usize, stride: usize, padding: impl Into<Padding>) -> Layout {
-        Layout {
-            kernel: kernel.into(),
-            stride: stride.into(),
-            dilation: 1.into(),
-            padding: padding.into(),
-            rounding: Rounding::Floor,
-        }
+        Layout { stride: stride.into(), padding: padding.into(), ..Layout::new(kernel) }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::ShapeError;
 use crate::init::Init;
 use crate::kernels::conv::{self, Algorithm};
 use crate::kernels::conv_backward::{ParameterGradients, parameter_gradients};
-use crate::kernels::window::{Layout, Padding, Pair, Rounding, Windows};
+use crate::kernels::window::{Layout, Padding, Pair, Windows};
 use crate::layer::{Children, Context, Fan, Layer, Place};
 use crate::layers::Activation;
 use crate::param::{Param, Slot, SlotMut};
@@ -67,13 +67,7 @@ pub struct Conv2d<F: Scalar = f32> {
 pub fn conv2d<F: Scalar>(filters: usize, kernel: impl Into<Pair>, activation: Activation) -> Conv2d<F> {
     Conv2d {
         filters,
-        layout: Layout {
-            kernel: kernel.into(),
-            stride: 1.into(),
-            dilation: 1.into(),
-            padding: Padding::Valid,
-            rounding: Rounding::Floor,
-        },
+        layout: Layout::new(kernel),
         algorithm: Algorithm::Fastest,
         activation,
         init: Init::default(),

@@ -14,13 +14,7 @@ pub(super) struct PoolWindows {
 
 impl PoolWindows {
     pub(super) fn new(kind: &'static str, window: Pair) -> Self {
-        let layout = Layout {
-            kernel: window,
-            stride: window,
-            dilation: 1.into(),
-            padding: Padding::Valid,
-            rounding: Rounding::Floor,
-        };
+        let layout = Layout { stride: window, ..Layout::new(window) };
         Self { kind, layout }
     }
 

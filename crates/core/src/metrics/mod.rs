@@ -6,6 +6,8 @@ mod ranking;
 pub use confusion::{Average, ClassScores, ConfusionMatrix};
 pub use ranking::{log_loss, roc_auc, roc_auc_one_against_rest};
 
+use ndarray::ArrayView2;
+
 use crate::loss::Targets;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -19,6 +21,11 @@ pub fn largest<F: Scalar>(values: impl IntoIterator<Item = F>) -> usize {
         }
     }
     best.0
+}
+
+/// The class of every row of logits or probabilities, `[n, classes]`: where it is largest.
+pub fn likeliest<F: Scalar>(rows: ArrayView2<'_, F>) -> Vec<usize> {
+    rows.rows().into_iter().map(|row| largest(row.iter().copied())).collect()
 }
 
 /// How many rows of `outputs` (`[n, classes]`, logits or probabilities) are largest at the target.
