@@ -7,7 +7,7 @@ use backstitch::core::layer::Place;
 use backstitch::core::rng::{Purpose, stream};
 use backstitch::core::{ShapeError, Slot, SlotMut, zoo};
 use backstitch::prelude::*;
-use ndarray::{Array2, ArrayD};
+use ndarray::ArrayD;
 use rand::Rng;
 
 #[path = "common/rows.rs"]
@@ -95,7 +95,7 @@ fn whole_networks_with_cross_entropy_from_classes_and_from_rows() {
     let classes = [0, 1, 2, 3, 0, 1, 2];
     let mut soft = random(&[7, 4], 5).mapv(f64::abs).into_dimensionality::<ndarray::Ix2>().unwrap();
     soft.outer_iter_mut().for_each(|mut row| row /= row.sum());
-    let one_hot = Array2::from_shape_fn((7, 4), |(i, j)| if classes[i] == j { 1.0 } else { 0.0 });
+    let one_hot = backstitch::core::loss::one_hot(&classes, 4).unwrap();
     for (_, activation) in Activation::NAMES {
         for regime in REGIMES {
             let mut model = network(activation, Activation::Linear);
@@ -112,7 +112,7 @@ fn whole_networks_with_cross_entropy_from_classes_and_from_rows() {
 fn one_hot_rows_and_classes_are_the_same_loss() {
     let logits = Tensor::from_array(&random(&[7, 4], 6)).unwrap();
     let classes = [3, 1, 2, 3, 0, 1, 2];
-    let one_hot = Array2::from_shape_fn((7, 4), |(i, j)| if classes[i] == j { 1.0 } else { 0.0 });
+    let one_hot = backstitch::core::loss::one_hot(&classes, 4).unwrap();
     let (mut a, mut b) = (Tensor::default(), Tensor::default());
     let loss = backstitch::core::CrossEntropy::new();
     let from_classes = loss.loss(&logits, Targets::Classes(&classes), Some(&mut a));

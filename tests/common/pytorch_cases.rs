@@ -69,22 +69,22 @@ fn inception() -> impl Layer<f32> {
 
 /// Every optimizer of the script, with the rules of its steps.
 pub fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer<f32>>, Rules)> {
-    let plain = Rules::default();
-    let smooth = Rules { loss: CrossEntropy::label_smoothing(0.2).unwrap(), ..plain };
-    let clipped = Rules { clip_norm: Some(0.1), ..plain };
+    let plain = Rules::default;
+    let smooth = Rules { loss: CrossEntropy::label_smoothing(0.2).unwrap(), ..plain() };
+    let clipped = Rules { clip_norm: Some(0.1), ..plain() };
     let sgd = |rate| Sgd::new(rate).unwrap();
     let adam = || Adam::new(0.01).unwrap();
     let rms = || RmsProp::new(0.01).unwrap();
     let nesterov = sgd(0.1).momentum(0.9).unwrap().nesterov().weight_decay(0.01).unwrap();
     let decayed = adam().betas(0.8, 0.95).unwrap().epsilon(1e-6).unwrap().weight_decay(0.1).unwrap();
     vec![
-        ("sgd_nesterov", Box::new(nesterov), plain),
-        ("adam", Box::new(adam()), plain),
-        ("adam_weight_decay", Box::new(decayed), plain),
-        ("adamw", Box::new(Adam::adamw(0.01, 0.1).unwrap()), plain),
-        ("rmsprop", Box::new(rms().weight_decay(0.01).unwrap()), plain),
-        ("rmsprop_alpha", Box::new(rms().alpha(0.9).unwrap().epsilon(1e-6).unwrap()), plain),
-        ("adagrad", Box::new(Adagrad::new(0.1).unwrap().weight_decay(0.01).unwrap()), plain),
+        ("sgd_nesterov", Box::new(nesterov), plain()),
+        ("adam", Box::new(adam()), plain()),
+        ("adam_weight_decay", Box::new(decayed), plain()),
+        ("adamw", Box::new(Adam::adamw(0.01, 0.1).unwrap()), plain()),
+        ("rmsprop", Box::new(rms().weight_decay(0.01).unwrap()), plain()),
+        ("rmsprop_alpha", Box::new(rms().alpha(0.9).unwrap().epsilon(1e-6).unwrap()), plain()),
+        ("adagrad", Box::new(Adagrad::new(0.1).unwrap().weight_decay(0.01).unwrap()), plain()),
         ("clipped", Box::new(sgd(0.5)), clipped),
         ("smoothed", Box::new(sgd(0.5)), smooth),
     ]

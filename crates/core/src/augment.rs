@@ -7,7 +7,7 @@ use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
-/// A transform of maps `[n, height, width, channels]`: a random crop of the map with zeros around it and a random
+/// A transform of maps `[n, height, width, channels]`: a random crop of the map with something around it and a random
 /// mirror image, in training only; then each channel minus a mean, divided by a deviation, always.
 ///
 /// What is drawn depends on the seed, the epoch and the sample alone. (Krizhevsky, Sutskever and Hinton 2012,
@@ -22,6 +22,7 @@ use crate::tensor::Tensor;
 pub struct Augment {
     flip: bool,
     crop: usize,
+    reflect: bool,
     mean: Vec<f64>,
     deviation: Vec<f64>,
 }
@@ -42,7 +43,15 @@ impl Augment {
     /// Moves each map by up to `padding` pixels, up or down and left or right; zeros move in.
     #[must_use]
     pub fn random_crop(mut self, padding: usize) -> Self {
-        self.crop = padding;
+        (self.crop, self.reflect) = (padding, false);
+        self
+    }
+
+    /// As [`Augment::random_crop`], but what moves in is the map's own mirror image at its edge (the edge itself comes once), so that
+    /// photographs get no black border. The padding must be smaller than the map.
+    #[must_use]
+    pub fn random_crop_reflected(mut self, padding: usize) -> Self {
+        (self.crop, self.reflect) = (padding, true);
         self
     }
 
@@ -71,6 +80,11 @@ impl Augment {
             return Ok(());
         }
         match sample {
+            [height, width, _] if self.reflect && self.crop >= *height.min(width) => Err(Error::argument(
+                "padding of the reflected crop",
+                format!("below {}, a side of the maps", height.min(width)),
+                self.crop,
+            )),
             [_, _, channels] if self.mean.is_empty() || self.mean.len() == *channels => Ok(()),
             [_, _, channels] => Err(Error::argument(
                 "means of the normalization",
@@ -102,7 +116,8 @@ impl Augment {
                 let (down, right) = (shift(), shift());
                 scratch.clear();
                 scratch.extend_from_slice(map);
-                move_map(scratch, map, [height, width, channels], flip, down, right);
+                let moved = Moved { flip, down, right, reflect: self.reflect };
+                move_map(scratch, map, [height, width, channels], moved);
             }
         }
         self.evaluate(maps);
@@ -121,25 +136,32 @@ impl Augment {
     }
 }
 
-/// `to[i, j] = from[i + down, j + right]`, mirrored first if asked, zero where that is outside.
-fn move_map<F: Scalar>(
-    from: &[F],
-    to: &mut [F],
-    [height, width, channels]: [usize; 3],
+/// How a map is moved.
+#[derive(Clone, Copy)]
+struct Moved {
     flip: bool,
     down: isize,
     right: isize,
-) {
+    reflect: bool,
+}
+
+/// `to[i, j] = from[i + down, j + right]`, mirrored first if asked; where that is outside, zero or the reflection at the edge.
+fn move_map<F: Scalar>(from: &[F], to: &mut [F], [height, width, channels]: [usize; 3], moved: Moved) {
+    let place = |i: usize, by: isize, side: usize| match i.checked_add_signed(by) {
+        Some(at) if at < side => Some(at),
+        _ if !moved.reflect => None,
+        Some(beyond) => Some(2 * (side - 1) - beyond),
+        None => Some((i as isize + by).unsigned_abs()),
+    };
     for i in 0..height {
+        let line = place(i, moved.down, height);
         for j in 0..width {
             let pixel = &mut to[(i * width + j) * channels..][..channels];
-            let line = i.checked_add_signed(down).filter(|&line| line < height);
-            let column = j.checked_add_signed(right).filter(|&column| column < width);
-            let (Some(line), Some(column)) = (line, column) else {
+            let (Some(line), Some(column)) = (line, place(j, moved.right, width)) else {
                 pixel.fill(F::zero());
                 continue;
             };
-            let column = if flip { width - 1 - column } else { column };
+            let column = if moved.flip { width - 1 - column } else { column };
             pixel.copy_from_slice(&from[(line * width + column) * channels..][..channels]);
         }
     }
@@ -158,10 +180,27 @@ mod tests {
     #[test]
     fn a_map_is_moved_and_mirrored_by_whole_pixels() {
         let (from, mut to) = ([1, 2, 3, 4, 5, 6].map(f64::from), [0.0; 6]);
-        move_map(&from, &mut to, [2, 3, 1], false, 1, -1);
+        let moved = Moved { flip: false, down: 1, right: -1, reflect: false };
+        move_map(&from, &mut to, [2, 3, 1], moved);
         assert_eq!(to, [0.0, 4.0, 5.0, 0.0, 0.0, 0.0]);
-        move_map(&from, &mut to, [2, 3, 1], true, 0, 0);
+        move_map(&from, &mut to, [2, 3, 1], Moved { flip: true, down: 0, right: 0, reflect: false });
         assert_eq!(to, [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
+        // As numpy.pad(..., mode="reflect"): the edge is not repeated.
+        move_map(&from, &mut to, [2, 3, 1], Moved { reflect: true, ..moved });
+        assert_eq!(to, [5.0, 4.0, 5.0, 2.0, 1.0, 2.0]);
+        move_map(&from, &mut to, [2, 3, 1], Moved { reflect: true, down: 0, right: 2, flip: false });
+        assert_eq!(to, [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
+    }
+
+    #[test]
+    fn a_reflection_reaches_no_further_than_the_map() {
+        let augment = Augment::new().random_crop_reflected(3);
+        assert!(augment.check(&[4, 4, 1]).is_ok());
+        let error = augment.check(&[4, 3, 1]).unwrap_err().to_string();
+        assert!(error.contains("below 3, a side of the maps") && error.contains("got 3"), "{error}");
+        let mut batch = maps(2);
+        Augment::new().random_crop_reflected(2).train(&mut batch, &[5, 6], 1, 1, &mut Vec::new());
+        assert!(batch.data().iter().all(|v| *v > 0.0), "no zero moves in");
     }
 
     #[test]

@@ -202,7 +202,20 @@ impl<F: Scalar> Model<F> {
     /// # Errors
     /// Lists every name that is missing, unexpected or of another shape.
     pub fn load_state(&mut self, state: &BTreeMap<String, Tensor<F>>) -> Result<(), Error> {
-        let own = self.state();
+        self.load_part("*", state)
+    }
+
+    /// As [`load_state`](Self::load_state), for the parameters and buffers whose names match a pattern, such as those of a pretrained
+    /// base: `features.*`. The others stay as they are.
+    ///
+    /// # Errors
+    /// As [`load_state`](Self::load_state), among the names that match; and if no name matches.
+    pub fn load_part(&mut self, pattern: &str, state: &BTreeMap<String, Tensor<F>>) -> Result<(), Error> {
+        let mut own = self.state();
+        own.retain(|name, _| matches(pattern, name));
+        if own.is_empty() {
+            return Err(self.unknown_parameter(pattern));
+        }
         let missing: Vec<_> =
             own.keys().filter(|&&name| !state.contains_key(name)).map(|&n| n.to_owned()).collect();
         let known: BTreeSet<_> = own.keys().copied().collect();
@@ -218,8 +231,9 @@ impl<F: Scalar> Model<F> {
             return Err(Error::State { missing, unexpected, shapes });
         }
         self.visit_mut(&mut |mut slot| {
-            let saved = &state[slot.name()];
-            slot.value_mut().copy_from(saved);
+            if let Some(saved) = state.get(slot.name()) {
+                slot.value_mut().copy_from(saved);
+            }
         });
         Ok(())
     }
@@ -255,10 +269,14 @@ impl<F: Scalar> Model<F> {
             }
         });
         if count == 0 {
-            let known = self.state().into_keys().collect::<Vec<_>>().join(", ");
-            return Err(Error::UnknownName { kind: "parameter", name: pattern.to_owned(), known });
+            return Err(self.unknown_parameter(pattern));
         }
         Ok(count)
+    }
+
+    fn unknown_parameter(&self, pattern: &str) -> Error {
+        let known = self.state().into_keys().collect::<Vec<_>>().join(", ");
+        Error::UnknownName { kind: "parameter", name: pattern.to_owned(), known }
     }
 
     /// Forgets all gradients.

@@ -63,16 +63,13 @@ pub fn k_fold(labels: &[usize], k: usize, seed: u64) -> Result<Vec<Fold>, Error>
         let expected = format!("from 2 to {}, the number of samples", labels.len());
         return Err(Error::argument("folds", expected, k));
     }
-    let classes = labels.iter().max().map_or(0, |class| class + 1);
     let mut fold_of = vec![0; labels.len()];
     let mut dealt = 0;
-    for class in 0..classes {
-        let mut samples: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class).collect();
+    for (class, samples) in shuffled_classes(labels, seed).into_iter().enumerate() {
         if !samples.is_empty() && samples.len() < k {
             let expected = format!("at least {k} samples of class {class}, one a fold");
             return Err(Error::argument("labels", expected, samples.len()));
         }
-        samples.shuffle(&mut stream(seed, Purpose::Split, 1 + class as u64, 0));
         // Dealt on from where the class before ended, so that folds are equally large.
         for sample in samples {
             fold_of[sample] = dealt % k;
@@ -82,6 +79,49 @@ pub fn k_fold(labels: &[usize], k: usize, seed: u64) -> Result<Vec<Fold>, Error>
     let part = |keep: &dyn Fn(usize) -> bool| (0..labels.len()).filter(|&i| keep(fold_of[i])).collect();
     let fold = |i| Fold { train: part(&|fold| fold != i), validation: part(&|fold| fold == i) };
     Ok((0..k).map(fold).collect())
+}
+
+/// Holds out a share of every class by chance, at least one sample of each; the samples of both parts are in order.
+///
+/// ```
+/// let labels = [vec![0; 80], vec![1; 20]].concat();
+/// let fold = backstitch_core::split::stratified(&labels, 0.1, 0)?;
+/// assert_eq!(fold.validation.iter().filter(|&&i| labels[i] == 1).count(), 2);
+/// assert_eq!((fold.train.len(), fold.validation.len()), (90, 10));
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+///
+/// # Errors
+/// If the share is not between 0 and 1, or a class that there is has a single sample.
+pub fn stratified(labels: &[usize], share: f64, seed: u64) -> Result<Fold, Error> {
+    if !(share > 0.0 && share < 1.0) {
+        return Err(Error::argument("share", "a number between 0 and 1", share));
+    }
+    let mut fold = Fold { train: Vec::new(), validation: Vec::new() };
+    for (class, samples) in shuffled_classes(labels, seed).into_iter().enumerate() {
+        match samples.len() {
+            0 => {}
+            1 => return Err(Error::argument("labels", format!("at least 2 samples of class {class}"), 1)),
+            count => {
+                let held = ((share * count as f64).round() as usize).clamp(1, count - 1);
+                fold.validation.extend(&samples[..held]);
+                fold.train.extend(&samples[held..]);
+            }
+        }
+    }
+    fold.train.sort_unstable();
+    fold.validation.sort_unstable();
+    Ok(fold)
+}
+
+/// The samples of each class, in an order by chance.
+fn shuffled_classes(labels: &[usize], seed: u64) -> Vec<Vec<usize>> {
+    let mut classes = vec![Vec::new(); labels.iter().max().map_or(0, |class| class + 1)];
+    labels.iter().enumerate().for_each(|(sample, &class)| classes[class].push(sample));
+    for (class, samples) in classes.iter_mut().enumerate() {
+        samples.shuffle(&mut stream(seed, Purpose::Split, 1 + class as u64, 0));
+    }
+    classes
 }
 
 /// Checks that a part of the samples has every class.
@@ -120,6 +160,22 @@ mod tests {
         assert!(hold_out(10, &[1.5, -0.5], 0).is_err());
         assert!(hold_out(10, &[f64::NAN, 0.5], 0).is_err());
         assert!(hold_out(5, &[0.8, 0.1, 0.1], 0).is_err());
+    }
+
+    #[test]
+    fn a_share_of_every_class_is_held_out() {
+        let labels: Vec<usize> = (0..200).map(|i| [0, 0, 0, 1, 3][i % 5]).collect();
+        let fold = stratified(&labels, 0.25, 9).unwrap();
+        let held = |class| fold.validation.iter().filter(|&&i| labels[i] == class).count();
+        assert_eq!([0, 1, 2, 3].map(held), [30, 10, 0, 10]);
+        let mut all = [fold.train.clone(), fold.validation.clone()].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..200).collect::<Vec<_>>());
+        assert_ne!(fold, stratified(&labels, 0.25, 10).unwrap());
+        // Even of a class of two.
+        assert_eq!(stratified(&[0, 0], 0.01, 0).unwrap().validation.len(), 1);
+        assert!(stratified(&[0, 0, 1], 0.5, 0).is_err() && stratified(&labels, 1.0, 0).is_err());
+        assert!(stratified(&labels, f64::NAN, 0).is_err());
     }
 
     #[test]

@@ -129,7 +129,7 @@ pub struct Trainer {
 }
 
 /// How a step learns, beside the optimizer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// The loss of the data.
     pub loss: CrossEntropy,
@@ -198,13 +198,11 @@ impl Trainer {
         Ok(self)
     }
 
-    /// Smooths the targets of the training loss; validation losses are without smoothing.
-    ///
-    /// # Errors
-    /// If the smoothing is not in [0, 1).
-    pub fn label_smoothing(mut self, smoothing: f64) -> Result<Self, Error> {
-        self.rules.loss = CrossEntropy::label_smoothing(smoothing)?;
-        Ok(self)
+    /// The loss that is learned from, with label smoothing or class weights; validation losses are without either.
+    #[must_use]
+    pub fn loss(mut self, loss: CrossEntropy) -> Self {
+        self.rules.loss = loss;
+        self
     }
 
     /// Ends training when the validation loss no longer falls, and gives back the best weights.
@@ -366,7 +364,7 @@ impl Trainer {
 /// `trace.y`. After the first step at a batch size no memory is allocated.
 ///
 /// # Errors
-/// If `x` is not a batch of the model's inputs.
+/// If `x` is not a batch of the model's inputs, or the loss has weights for another number of classes.
 pub fn step<F: Scalar>(
     model: &mut Model<F>,
     optimizer: &mut dyn Optimizer<F>,
@@ -376,6 +374,7 @@ pub fn step<F: Scalar>(
     trace: &mut Trace<F>,
     ctx: &Context,
 ) -> Result<StepLoss, Error> {
+    rules.loss.check(model.output_shape().elements())?;
     model.forward(x, trace, ctx)?;
     let Trace { y, dy, .. } = trace;
     let loss = StepLoss { data: rules.loss.loss(y, targets, Some(dy)), penalty: rules.penalty.value(model) };

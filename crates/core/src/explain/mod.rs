@@ -39,6 +39,34 @@ pub fn activations<F: Scalar>(
     as_maps(y, layer)
 }
 
+/// The filters of a convolution, `[filters, kernel height, kernel width, channels]`.
+///
+/// ```
+/// use backstitch_core::{Model, explain::filters, zoo};
+/// let model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
+/// assert_eq!(filters(&model, "conv1")?.dim(), (16, 7, 7, 1));
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+///
+/// # Errors
+/// If there is no such layer, or it is no convolution.
+pub fn filters<F: Scalar>(model: &Model<F>, layer: &str) -> Result<Array4<F>, Error> {
+    let state = model.state();
+    let kernel = state.get(format!("{layer}.weight").as_str()).filter(|weight| weight.shape().len() == 4);
+    let Some(kernel) = kernel else {
+        let is_kernel = |tensor: &Tensor<F>| tensor.shape().len() == 4;
+        let known = state.iter().filter(|(_, tensor)| is_kernel(tensor));
+        let known: Vec<&str> = known.map(|(name, _)| name.trim_end_matches(".weight")).collect();
+        return Err(Error::UnknownName {
+            kind: "convolution",
+            name: layer.to_owned(),
+            known: known.join(", "),
+        });
+    };
+    let kernel = kernel.to_array().permuted_axes(vec![3, 0, 1, 2]);
+    Ok(kernel.as_standard_layout().into_owned().into_dimensionality().expect("four axes"))
+}
+
 /// A tensor as maps.
 fn as_maps<F: Scalar>(y: &Tensor<F>, layer: &str) -> Result<Array4<F>, Error> {
     let shape = y.shape();

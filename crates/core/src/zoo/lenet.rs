@@ -1,6 +1,9 @@
 //! LeNet, in the two forms of the assignments.
 
-use crate::layers::{Activation, Sequential, avg_pool, conv2d, dense, dropout, flatten, max_pool};
+use crate::init::Init;
+use crate::layers::{
+    Activation, Padding, Sequential, avg_pool, batch_norm, conv2d, dense, dropout, flatten, max_pool,
+};
 use crate::scalar::Scalar;
 
 /// LeNet-5 on 28x28x1 (LeCun et al. 1998, section II.B, with every map of the second convolution connected to all of
@@ -36,13 +39,41 @@ pub fn lenet_fashion_with_dropout<F: Scalar>(classes: usize, rate: f64) -> Seque
 /// The LeNet5 of the assignment on image folders, on 64x64x3: 32 and 64 filters of 5x5, each with max pooling by 4,
 /// then 1021-84-classes, ReLU.
 pub fn lenet5<F: Scalar>(classes: usize) -> Sequential<F> {
-    Sequential::new()
-        .push(conv2d(32, 5, Activation::Relu))
-        .push(max_pool(4))
-        .push(conv2d(64, 5, Activation::Relu))
-        .push(max_pool(4))
-        .push(flatten())
-        .push(dense(1021, Activation::Relu))
-        .push(dense(84, Activation::Relu))
-        .push(dense(classes, Activation::Linear))
+    Lenet5::default().build(classes)
+}
+
+/// What can be added to [`lenet5`].
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Lenet5 {
+    /// Same padding of the two convolutions, so that edges count.
+    pub padded: bool,
+    /// Batch normalization behind each pooling, where a sixteenth of the numbers is left.
+    pub batch_norm: bool,
+    /// Rate of the dropout before each dense layer but the first; half of it before the first.
+    pub dropout: f64,
+    /// How the first weights are drawn.
+    pub init: Init,
+}
+
+impl Lenet5 {
+    /// [`lenet5`] with these additions; with none of them, the same network.
+    pub fn build<F: Scalar>(self, classes: usize) -> Sequential<F> {
+        let padding = if self.padded { Padding::Same } else { Padding::Valid };
+        let mut net = Sequential::new();
+        for filters in [32, 64] {
+            let conv = conv2d(filters, 5, Activation::Relu).padding(padding).init(self.init);
+            net = net.push(conv).push(max_pool(4));
+            net = if self.batch_norm { net.push(batch_norm()) } else { net };
+        }
+        net = net.push(flatten());
+        for (units, rate, activation) in [
+            (1021, self.dropout / 2.0, Activation::Relu),
+            (84, self.dropout, Activation::Relu),
+            (classes, self.dropout, Activation::Linear),
+        ] {
+            net = if rate > 0.0 { net.push(dropout(rate)) } else { net };
+            net = net.push(dense(units, activation).init(self.init));
+        }
+        net
+    }
 }
