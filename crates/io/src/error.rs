@@ -50,6 +50,14 @@ pub enum Error {
         /// Whether there was no answer at all.
         unreachable: bool,
     },
+    /// Pictures that cannot be made so large.
+    #[error("resizing: expected [height, width, 3] and a size from 1x1 to 16384x16384, got {from} to {to}")]
+    Resize {
+        /// What was to be resized.
+        from: String,
+        /// To which size.
+        to: String,
+    },
     /// The network of the file and that of the program differ.
     #[error("{}: {source}", path.display())]
     Model {

@@ -10,6 +10,7 @@ mod error;
 pub mod fashion_mnist;
 pub mod history;
 pub mod idx;
+pub mod images;
 pub mod npz;
 pub mod pickle;
 pub mod pytorch;

@@ -23,6 +23,20 @@ pub fn load_safetensors<F: Scalar>(
     model: &mut Model<F>,
     name_in_file: impl Fn(&str) -> String,
 ) -> Result<(), Error> {
+    load_part(path, model, "*", name_in_file)
+}
+
+/// As [`load_safetensors`], for the parameters and buffers whose names match a pattern, such as those of a pretrained base under a new
+/// head (see [`Model::load_part`]).
+///
+/// # Errors
+/// As [`load_safetensors`]; and if no name matches.
+pub fn load_part<F: Scalar>(
+    path: &Path,
+    model: &mut Model<F>,
+    pattern: &str,
+    name_in_file: impl Fn(&str) -> String,
+) -> Result<(), Error> {
     let mut file = safetensors::read::<F>(path)?;
     let mut state = BTreeMap::new();
     for name in model.state().into_keys() {
@@ -32,7 +46,7 @@ pub fn load_safetensors<F: Scalar>(
     }
     // What is left is nothing of the model's: the message lists it.
     state.extend(file);
-    model.load_state(&state).map_err(Error::model(path))
+    model.load_part(pattern, &state).map_err(Error::model(path))
 }
 
 fn channels_last<F: Scalar>(tensor: &Tensor<F>, path: &Path) -> Result<Tensor<F>, Error> {
@@ -96,6 +110,22 @@ mod tests {
         let error =
             load_safetensors(&path, &mut model(5), |name| format!("net.{name}")).unwrap_err().to_string();
         assert!(error.contains("conv1.weight: expected [2, 3, 4, 5], got [2, 3, 4, 3]"), "{error}");
+        // The base alone: a file of the convolution, a model with another head.
+        let net = |classes| {
+            let conv = conv2d(3, [2, 3], Activation::Linear);
+            let net = Sequential::new().push(conv).push(flatten());
+            if classes > 0 { net.push(dense(classes, Activation::Linear)) } else { net }
+        };
+        let base = folder.path().join("base.safetensors");
+        write(&base, &Model::new(net(0), &[2, 3, 4], 5).unwrap());
+        let mut whole: Model<f64> = Model::new(net(7), &[2, 3, 4], 6).unwrap();
+        let head = whole.state()["dense1.weight"].to_array();
+        load_part(&base, &mut whole, "conv1.*", |name| format!("net.{name}")).unwrap();
+        let expected: Model<f64> = Model::new(net(0), &[2, 3, 4], 5).unwrap();
+        assert_eq!(whole.state()["conv1.weight"], expected.state()["conv1.weight"]);
+        assert_eq!(whole.state()["dense1.weight"].to_array(), head);
+        let error = load_part(&base, &mut whole, "features.*", str::to_owned).unwrap_err().to_string();
+        assert!(error.contains("features.*"), "{error}");
         let error = load_safetensors(&path, &mut other, str::to_owned).unwrap_err().to_string();
         assert!(error.contains("missing [\"conv1.bias\"") && error.contains("net.conv1.bias"), "{error}");
     }

@@ -1,6 +1,6 @@
 //! Weights of any model as a safetensors file: every parameter and buffer under its full name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -9,6 +9,9 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use crate::atomic;
 use crate::error::Error;
+
+/// Under which name the metadata of a file has the classes.
+const CLASSES: &str = "classes";
 
 /// Saves every parameter and buffer, as `f32` or `f64`, in the order of their names.
 ///
@@ -28,6 +31,40 @@ use crate::error::Error;
 /// # Errors
 /// If the file cannot be written.
 pub fn save<F: Scalar>(path: &Path, model: &Model<F>) -> Result<(), Error> {
+    write(path, model, None)
+}
+
+/// As [`save`], with the names of the classes that the outputs stand for, in the metadata of the file as a JSON list under `classes`.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_with_classes<F: Scalar>(path: &Path, model: &Model<F>, classes: &[String]) -> Result<(), Error> {
+    let list =
+        serde_json::to_string(classes).map_err(|error| Error::content(path, "names of classes", error))?;
+    write(path, model, Some(HashMap::from([(CLASSES.to_owned(), list)])))
+}
+
+/// The names of the classes of a file by [`save_with_classes`]; none where it was saved without them.
+///
+/// # Errors
+/// If the file cannot be read, is no safetensors file, or the names are no list of texts.
+pub fn classes(path: &Path) -> Result<Option<Vec<String>>, Error> {
+    let bytes = fs::read(path).map_err(Error::io(path, "open"))?;
+    let (_, metadata) = SafeTensors::read_metadata(&bytes)
+        .map_err(|error| Error::content(path, "a safetensors file", error))?;
+    let Some(list) = metadata.metadata().as_ref().and_then(|texts| texts.get(CLASSES)) else {
+        return Ok(None);
+    };
+    serde_json::from_str(list)
+        .map(Some)
+        .map_err(|error| Error::content(path, "a list of names under \"classes\"", error))
+}
+
+fn write<F: Scalar>(
+    path: &Path,
+    model: &Model<F>,
+    metadata: Option<HashMap<String, String>>,
+) -> Result<(), Error> {
     let state = model.state();
     let bytes: Vec<Vec<u8>> = state.values().map(|tensor| to_bytes(tensor.data())).collect();
     let kind = if size_of::<F>() == 4 { Dtype::F32 } else { Dtype::F64 };
@@ -36,7 +73,8 @@ pub fn save<F: Scalar>(path: &Path, model: &Model<F>) -> Result<(), Error> {
         let view = TensorView::new(kind, tensor.shape().to_vec(), bytes);
         views.push((*name, view.map_err(|error| Error::content(path, "a safetensors file", error))?));
     }
-    let file = serialize(views, None).map_err(|error| Error::content(path, "a safetensors file", error))?;
+    let file =
+        serialize(views, metadata).map_err(|error| Error::content(path, "a safetensors file", error))?;
     atomic::write(path, |to| to.write_all(&file))
 }
 
@@ -118,6 +156,21 @@ mod tests {
             assert!(message.contains(part), "{part} in {message}");
         }
         assert_eq!(other.state()["dense1.weight"].to_array(), before);
+    }
+
+    #[test]
+    fn names_of_classes_are_kept_with_the_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let names = ["a \"b\"", "Käfer\n"].map(str::to_owned);
+        let saved = model::<f32>(2, 1);
+        save_with_classes(&path, &saved, &names).unwrap();
+        assert_eq!(classes(&path).unwrap().unwrap(), names);
+        let mut other = model::<f32>(2, 2);
+        load(&path, &mut other).unwrap();
+        assert_eq!(other.state(), saved.state());
+        save(&path, &saved).unwrap();
+        assert_eq!(classes(&path).unwrap(), None);
     }
 
     #[test]

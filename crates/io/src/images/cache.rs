@@ -1,0 +1,66 @@
+//! Decoded pixels in one file, so that the next run need not decode.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use etcetera::{BaseStrategy, choose_base_strategy};
+use md5::{Digest, Md5};
+use ndarray::{Array4, Ix4, OwnedRepr};
+use ndarray_npy::{NpzReader, NpzWriter};
+use rayon::prelude::*;
+
+use crate::atomic;
+use crate::error::Error;
+
+/// Goes into every key: pixels decoded by another version are not taken.
+const VERSION: &str = concat!("backstitch pictures ", env!("CARGO_PKG_VERSION"));
+
+/// Where programs of this user keep decoded pictures.
+///
+/// # Errors
+/// If there is no home folder.
+pub fn cache_folder() -> Result<PathBuf, Error> {
+    let strategy = choose_base_strategy()
+        .map_err(|error| Error::content(Path::new("cache folder"), "a home folder", error))?;
+    Ok(strategy.cache_dir().join("backstitch").join("images"))
+}
+
+/// The file for these files, in this size: named after an MD5 of the names below the root and of the bytes. It guards against pictures that
+/// changed, not against malice.
+pub(super) fn file(cache: &Path, root: &Path, files: &[PathBuf], size: [usize; 2]) -> Result<PathBuf, Error> {
+    let digest = |path: &PathBuf| match fs::read(path) {
+        Ok(bytes) => Ok(Md5::digest(&bytes)),
+        Err(error) => Err(Error::io(path, "open")(error)),
+    };
+    let digests = files.par_iter().map(digest).collect::<Result<Vec<_>, _>>()?;
+    let mut key = Md5::new();
+    key.update(format!("{VERSION} {size:?} {}\n", files.len()));
+    for (path, digest) in files.iter().zip(digests) {
+        let name = path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes();
+        key.update((name.len() as u64).to_le_bytes());
+        key.update(name);
+        key.update(digest);
+    }
+    let key: String = key.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(cache.join(format!("{key}.npz")))
+}
+
+/// The pixels, if the file is there and whole.
+pub(super) fn read(file: &Path, shape: (usize, usize, usize, usize)) -> Option<Array4<u8>> {
+    let mut npz = NpzReader::new(File::open(file).ok()?).ok()?;
+    let pixels = npz.by_name::<OwnedRepr<u8>, Ix4>("pixels").ok()?;
+    (pixels.dim() == shape && pixels.is_standard_layout()).then_some(pixels)
+}
+
+pub(super) fn write(file: &Path, pixels: &Array4<u8>) -> Result<(), Error> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
+    }
+    atomic::write(file, |to| {
+        let mut npz = NpzWriter::new(to);
+        npz.add_array("pixels", pixels).map_err(io::Error::other)?;
+        npz.finish().map_err(io::Error::other)?;
+        Ok(())
+    })
+}
