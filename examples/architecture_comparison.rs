@@ -5,19 +5,17 @@
 //! published assignment's figures beside ours; then activations and optimizers on the traditional one. `--submit test.csv`
 //! writes a submission to Kaggle.
 
-mod common;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use backstitch::core::{optim::Optimizer, zoo};
 use backstitch::io::{history, table};
 use backstitch::prelude::*;
+use backstitch_examples::architectures::{Entry, Part, report};
+use backstitch_examples::callbacks::Interrupt;
+use backstitch_examples::images::{self, Maps, NewNet};
+use backstitch_examples::{AnyError, Flags, Run};
 use clap::Parser;
-use common::architectures::{Entry, Part, report};
-use common::callbacks::Interrupt;
-use common::images::{self, Maps, NewNet};
-use common::{AnyError, Flags, Run};
 use serde_json::Value;
 
 /// Compares architectures, activations and optimizers.
@@ -51,7 +49,7 @@ const JOBS: [Job; 8] = [
     ("dense ANN", &[Part::Architectures], || zoo::dense_ann(10), ADAM),
     ("traditional CNN", &ALL, RELU_CNN, ADAM),
     ("ResNet", &[Part::Architectures], zoo::resnet, ADAM),
-    ("Inception", &[Part::Architectures], zoo::inception, ADAM),
+    ("Inception", &[Part::Architectures], zoo::inception, || Ok(Box::new(Adam::new(3e-3)?))),
     ("sigmoid", &[Part::Activations], || zoo::traditional_cnn(Activation::Sigmoid), ADAM),
     ("tanh", &[Part::Activations], || zoo::traditional_cnn(Activation::Tanh), ADAM),
     ("RMSprop", &[Part::Optimizers], RELU_CNN, RMSPROP),
@@ -60,7 +58,7 @@ const JOBS: [Job; 8] = [
 const BATCH: usize = 128;
 
 fn main() -> ExitCode {
-    common::exit(experiment(&Options::parse()))
+    backstitch_examples::exit(experiment(&Options::parse()))
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
@@ -102,6 +100,6 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     }
     let tables: Vec<_> = options.part.iter().map(|part| part.text()).collect();
     let report = report(&run, BATCH, &tables, &entries)?;
-    let runs: Vec<Value> = entries.iter().map(|entry| entry.trained.json(&entry.test)).collect();
+    let runs: Vec<Value> = entries.iter().map(|entry| entry.trained.json(Some(&entry.test))).collect();
     run.finish(&report, &runs)
 }

@@ -3,15 +3,13 @@
 //! Sizes of maps, padding, parameters, multiply-adds and bytes of the assignments' convolutions, all taken from models by shape
 //! inference and `cost.rs`, none typed in; and where the assignments' own keys are wrong.
 
-mod common;
-
 use std::process::ExitCode;
 
 use backstitch::plot::{ColourBar, ColourMap, Picture, PictureGrid, Report};
 use backstitch::prelude::*;
+use backstitch_examples::arithmetic::{bottleneck, summary, three_layers};
+use backstitch_examples::{AnyError, Flags, Run};
 use clap::Parser;
-use common::arithmetic::{bottleneck, summary, three_layers};
-use common::{AnyError, Flags, Run};
 use ndarray::Array;
 use serde_json::{Value, json};
 
@@ -23,7 +21,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    common::exit(experiment(&Options::parse()))
+    backstitch_examples::exit(experiment(&Options::parse()))
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {

@@ -4,18 +4,16 @@
 //! Four networks on all of Fashion-MNIST with the same hyperparameters: do convolutions do more with fewer parameters? What do
 //! parameters and depth cost in time and memory? `--tune` searches each network's own learning rate.
 
-mod common;
-
 use std::process::ExitCode;
 
 use backstitch::core::zoo;
 use backstitch::io::history;
 use backstitch::prelude::*;
+use backstitch_examples::callbacks::Interrupt;
+use backstitch_examples::comparison::{Entry, Tuned, report};
+use backstitch_examples::images::{self, Maps, NewNet};
+use backstitch_examples::{AnyError, Flags, Run};
 use clap::Parser;
-use common::callbacks::Interrupt;
-use common::comparison::{Entry, Tuned, report};
-use common::images::{self, Maps, NewNet};
-use common::{AnyError, Flags, Run};
 use serde_json::Value;
 
 /// Compares dense and convolutional networks.
@@ -48,7 +46,7 @@ const TUNE_EPOCHS: usize = 3;
 const TUNE_SAMPLES: usize = 6_000;
 
 fn main() -> ExitCode {
-    common::exit(experiment(&Options::parse()))
+    backstitch_examples::exit(experiment(&Options::parse()))
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {

@@ -3,15 +3,13 @@
 //! Hand-made filters for vertical and horizontal edges, applied by a convolution to a garment of Fashion-MNIST and to a drawn
 //! shape: what a filter of a convolutional network computes, before one has learned any.
 
-mod common;
-
 use std::process::ExitCode;
 
 use backstitch::plot::{ColourBar, ColourMap, Picture, PictureGrid};
 use backstitch::prelude::*;
+use backstitch_examples::images::{CLASSES, Maps};
+use backstitch_examples::{AnyError, Flags, Run};
 use clap::Parser;
-use common::images::{CLASSES, Maps};
-use common::{AnyError, Flags, Run};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde_json::json;
 
@@ -32,7 +30,7 @@ const FILTERS: [(&str, [f32; 9]); 2] = [
 ];
 
 fn main() -> ExitCode {
-    common::exit(experiment(&Options::parse()))
+    backstitch_examples::exit(experiment(&Options::parse()))
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {

@@ -4,17 +4,15 @@
 //! The network 784-256-128-64-10 on all of Fashion-MNIST, 80/10/10, with four activations. Weights
 //! are saved halfway and at the end as pickles, loaded again, and scored on the test part.
 
-mod common;
-
 use std::process::ExitCode;
 
 use backstitch::io::history;
 use backstitch::plot::{LineChart, Report};
 use backstitch::prelude::*;
+use backstitch_examples::callbacks::Interrupt;
+use backstitch_examples::mlp::{self, Outcome};
+use backstitch_examples::{AnyError, Flags, Run, four};
 use clap::Parser;
-use common::callbacks::Interrupt;
-use common::mlp::{self, Outcome};
-use common::{AnyError, Flags, Run, four};
 use serde_json::Value;
 
 /// Trains the assignment's network with each activation.
@@ -31,7 +29,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    common::exit(experiment(&Options::parse()))
+    backstitch_examples::exit(experiment(&Options::parse()))
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {

@@ -4,19 +4,18 @@
 //! Where does a convolutional network look? Trains model 2 or 4 of `cnn_vs_fcnn` (or loads its weights), then shows Grad-CAM at an early and
 //! at the last convolution for right and wrong predictions; and beside it what single neurons of the last one respond to and want.
 
-mod common;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use backstitch::core::zoo;
 use backstitch::io::safetensors;
 use backstitch::prelude::*;
+use backstitch_examples::callbacks::Interrupt;
+use backstitch_examples::imagenet;
+use backstitch_examples::images::{self, CLASSES, Maps, NewNet, Score};
+use backstitch_examples::seeing::{self, Layers};
+use backstitch_examples::{AnyError, Flags, Run, four};
 use clap::{Parser, ValueEnum};
-use common::callbacks::Interrupt;
-use common::images::{self, CLASSES, Maps, NewNet, Score};
-use common::seeing::{self, Layers};
-use common::{AnyError, Flags, Run, four};
 use serde_json::json;
 
 /// Shows where a network looks.
@@ -36,30 +35,27 @@ struct Options {
 enum Network {
     Cnn2,
     Cnn4,
-}
-
-impl Network {
-    /// How it is made, and its first and last convolution.
-    fn parts(self) -> (NewNet, Layers) {
-        match self {
-            Self::Cnn2 => (zoo::model2, Layers { early: "conv1", last: "conv3" }),
-            Self::Cnn4 => (zoo::model4, Layers { early: "conv1", last: "conv5" }),
-        }
-    }
+    /// Trained on ImageNet, on photographs in place of garments
+    Squeezenet,
 }
 
 /// Right and wrong predictions that are shown of each.
 const SHOWN: usize = 4;
 
 fn main() -> ExitCode {
-    common::exit(experiment(&Options::parse()))
+    backstitch_examples::exit(experiment(&Options::parse()))
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
     let mut run = Run::start("grad_cam", &options.flags, (4, 1), 8 << 20)?;
+    // How a network is made, and its first and last convolution.
+    let (net, layers): (NewNet, Layers) = match options.model {
+        Network::Squeezenet => return imagenet::experiment(run),
+        Network::Cnn2 => (zoo::model2, Layers { early: "conv1", last: "conv3" }),
+        Network::Cnn4 => (zoo::model4, Layers { early: "conv1", last: "conv5" }),
+    };
     let data = run.fashion_mnist()?;
     let parts = images::parts(&mut run, &data, 0.1, 4_000)?;
-    let (net, layers) = options.model.parts();
     let (interrupt, seed) = (Interrupt::install()?, run.flags.seed);
     let mut model = match &options.weights {
         Some(path) => {

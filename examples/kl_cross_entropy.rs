@@ -3,17 +3,15 @@
 //! CE(P, Q) = H(P) + KL(P || Q), shown on the outputs of a trained network for four target distributions P: when is minimizing the
 //! cross-entropy the same as minimizing the KL divergence?
 
-mod common;
-
 use std::process::ExitCode;
 
 use backstitch::core::zoo;
 use backstitch::prelude::*;
+use backstitch_examples::callbacks::Interrupt;
+use backstitch_examples::divergence::{answer, compare};
+use backstitch_examples::images;
+use backstitch_examples::{AnyError, Flags, Run};
 use clap::Parser;
-use common::callbacks::Interrupt;
-use common::divergence::{answer, compare};
-use common::images;
-use common::{AnyError, Flags, Run};
 use ndarray::Array2;
 
 /// Shows that cross-entropy is entropy plus KL divergence.
@@ -24,7 +22,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    common::exit(experiment(&Options::parse()))
+    backstitch_examples::exit(experiment(&Options::parse()))
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {

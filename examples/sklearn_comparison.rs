@@ -5,17 +5,15 @@
 //! really run (`$BACKSTITCH_PYTHON`, else `python3`); where it is not installed, a recorded run is
 //! shown, and the report says so.
 
-mod common;
-
 use std::process::ExitCode;
 
 use backstitch::plot::{LineChart, Report, Series};
 use backstitch::prelude::*;
+use backstitch_examples::callbacks::Interrupt;
+use backstitch_examples::mlp::{self, Outcome};
+use backstitch_examples::sklearn::{self, Sklearn, SklearnRun};
+use backstitch_examples::{AnyError, Flags, Run, four};
 use clap::Parser;
-use common::callbacks::Interrupt;
-use common::mlp::{self, Outcome};
-use common::sklearn::{self, Sklearn, SklearnRun};
-use common::{AnyError, Flags, Run, four};
 use serde_json::Value;
 
 /// Compares with scikit-learn's MLPClassifier.
@@ -26,7 +24,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    common::exit(experiment(&Options::parse().flags))
+    backstitch_examples::exit(experiment(&Options::parse().flags))
 }
 
 fn experiment(flags: &Flags) -> Result<(), AnyError> {

@@ -23,7 +23,7 @@ pub struct Entry {
 
 impl Entry {
     pub fn json(&self) -> Value {
-        let mut json = self.trained.json(&self.score);
+        let mut json = self.trained.json(Some(&self.score));
         let tuned = |t: &Tuned| json!({ "learning_rate": t.rate, "validation_accuracy": t.accuracy });
         json["tuned"] = self.tuned.iter().map(tuned).collect();
         json["activation_bytes_training_per_sample"] = self.trained.summary.training_bytes_per_sample.into();

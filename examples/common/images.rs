@@ -95,7 +95,19 @@ pub fn train(
     interrupt: &Interrupt,
     seed: u64,
 ) -> Result<Option<Trained>, AnyError> {
-    let mut model = Model::new(net, &data.x.shape()[1..], seed)?;
+    let model = Model::new(net, &data.x.shape()[1..], seed)?;
+    train_model(name, model, optimizer, trainer, (data, validation), interrupt)
+}
+
+/// As [`train`], from a model that may be trained already, in part.
+pub fn train_model(
+    name: &str,
+    mut model: Model,
+    optimizer: &mut dyn Optimizer<f32>,
+    trainer: &Trainer,
+    (data, validation): (&Maps, Option<&Maps>),
+    interrupt: &Interrupt,
+) -> Result<Option<Trained>, AnyError> {
     let mut progress = ShowProgress::new(name, trainer.epochs());
     let before = forget_peak_memory();
     let start = Instant::now();
@@ -166,16 +178,16 @@ impl Trained {
         Score::of(&self.model, part)
     }
 
-    /// The run as summary.json has it.
-    pub fn json(&self, test: &Score) -> Value {
+    /// The run as summary.json has it, with what the test part gave, where there is one.
+    pub fn json(&self, test: Option<&Score>) -> Value {
         let last = self.last();
         json!({
             "name": self.name, "parameters": self.parameters(), "epochs": self.history.epochs.len(),
             "train_loss": last.map(|r| r.train_loss), "train_accuracy": last.map(|r| r.train_accuracy),
             "validation_loss": last.map(|r| r.validation_loss),
             "validation_accuracy": last.map(|r| r.validation_accuracy),
-            "test_loss": test.log_loss, "test_accuracy": test.matrix.accuracy(),
-            "test_f1_macro": test.matrix.average(Average::Macro).f1, "test_roc_auc": test.roc_auc(),
+            "test_loss": test.map(|t| t.log_loss), "test_accuracy": test.map(|t| t.matrix.accuracy()),
+            "test_f1_macro": test.map(|t| t.matrix.average(Average::Macro).f1), "test_roc_auc": test.map(Score::roc_auc),
             "seconds_per_epoch": self.seconds_per_epoch, "minutes": self.minutes,
             "multiply_adds": self.multiply_adds(), "peak_memory_mb": self.peak_memory,
         })

@@ -1,11 +1,9 @@
 //! The report of `lenet_fashion`.
 
-use backstitch::plot::{ColourBar, ColourMap, ConfusionChart, LineChart, Picture, PictureGrid, Report};
-use backstitch::prelude::*;
-use ndarray::Array2;
+use backstitch::plot::{ConfusionChart, LineChart, Report};
 
 use super::images::{CLASSES, SCORE_HEAD, Score, Trained};
-use super::{AnyError, Run, four};
+use super::{AnyError, Run, four, seeing};
 
 /// Hyperparameters and their accuracy in every fold.
 pub struct Candidate {
@@ -61,7 +59,7 @@ pub fn report(
     run.save_confusion("confusion", &chart)?;
     report.confusion(&chart, scores[1].confused(&CLASSES, 4))?;
     report.table("Every class on the test part", &SCORE_HEAD, scores[1].rows(&CLASSES));
-    let png = filters(&chosen.model)?.png()?;
+    let png = seeing::filters(&chosen.model, "conv1", 6, 22)?.png()?;
     run.save("filters.png", &png)?;
     report.png(
         &png,
@@ -89,28 +87,4 @@ fn cross_validation(report: &mut Report, candidates: &[Candidate]) {
             first.dropout, first.rate, second.dropout, second.rate, first.deviation(),
         ));
     }
-}
-
-/// The filters of the first convolution, on one scale.
-fn filters(model: &Model) -> Result<PictureGrid, AnyError> {
-    let state = model.state();
-    let weight = state["conv1.weight"];
-    let &[height, width, _, filters] = &*weight.shape() else { return Err("a kernel of four axes".into()) };
-    let most = weight.data().iter().fold(0.0_f32, |most, w| most.max(w.abs()));
-    let map = ColourMap::BlueRed;
-    let mut pictures = Vec::new();
-    for filter in 0..filters {
-        let values = Array2::from_shape_fn((height, width), |(i, j)| {
-            weight.data()[(i * width + j) * filters + filter]
-        });
-        pictures.push((format!("filter {}", filter + 1), Picture::mapped(values.view(), -most, most, map)?));
-    }
-    let bar = Some(ColourBar { map, low: -most, high: most });
-    Ok(PictureGrid {
-        title: "Filters of the first convolution".to_owned(),
-        columns: 6,
-        enlarge: 22,
-        bar,
-        pictures,
-    })
 }

@@ -1,10 +1,10 @@
 //! The pictures and figures of `grad_cam`.
 
-use backstitch::core::explain::{Cam, CamMaps, Goal, Maximizer, activations, grad_cam, upsample};
+use backstitch::core::explain::{self, Cam, CamMaps, Goal, Maximizer, activations, grad_cam, upsample};
 use backstitch::core::metrics::{largest, likeliest};
 use backstitch::plot::{ColourBar, ColourMap, Picture, PictureGrid};
 use backstitch::prelude::*;
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewD, Axis, s};
 use serde_json::Value;
 
 use super::AnyError;
@@ -27,7 +27,7 @@ pub struct Seen {
 }
 
 /// How strongly a map covers the picture below it.
-const COVER: f64 = 0.55;
+pub const COVER: f64 = 0.55;
 
 pub fn look(model: &mut Model, chosen: &Maps, layers: Layers) -> Result<Seen, AnyError> {
     let x = chosen.x.view();
@@ -46,9 +46,15 @@ fn picture(x: &ndarray::ArrayD<f32>, i: usize) -> Array2<f32> {
 }
 
 /// A map from 0 to its own largest number; all dark where it is empty.
-fn heat(map: ArrayView2<'_, f32>) -> Result<Picture, AnyError> {
+pub fn heat(map: ArrayView2<'_, f32>) -> Result<Picture, AnyError> {
     let most = map.iter().fold(0.0_f32, |most, v| most.max(*v));
     Ok(Picture::mapped(map, 0.0, if most > 0.0 { most } else { 1.0 }, ColourMap::Viridis)?)
+}
+
+/// Blue, green and red from 0 to 255 less their means, as a picture.
+pub fn blue_green_red(x: ArrayView3<'_, f32>, means: [f32; 3]) -> Result<Picture, AnyError> {
+    let colour = |(i, j, c): (usize, usize, usize)| (x[[i, j, 2 - c]] + means[2 - c]) / 255.0;
+    Ok(Picture::colour(Array3::from_shape_fn(x.dim(), colour).view())?)
 }
 
 /// The share of a map's sum that lies on the garment (pixels that are not black).
@@ -133,6 +139,42 @@ impl Seen {
     pub fn empty(&self) -> usize {
         self.maps.iter().flat_map(|maps| &maps.empty).filter(|empty| **empty).count()
     }
+}
+
+/// The filters of a convolution, on one scale; those of three channels as colours, from the smallest weight to the largest.
+pub fn filters(model: &Model, layer: &str, columns: usize, enlarge: usize) -> Result<PictureGrid, AnyError> {
+    let filters = explain::filters(model, layer)?;
+    let most = filters.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
+    let map = ColourMap::BlueRed;
+    let colours = filters.dim().3 == 3;
+    let mut pictures = Vec::new();
+    for (i, filter) in filters.outer_iter().enumerate() {
+        let picture = if colours {
+            Picture::colour(filter.mapv(|w| 0.5 + 0.5 * w / most).view())?
+        } else {
+            Picture::mapped(filter.index_axis(Axis(2), 0), -most, most, map)?
+        };
+        pictures.push(((i + 1).to_string(), picture));
+    }
+    let bar = (!colours).then_some(ColourBar { map, low: -most, high: most });
+    Ok(PictureGrid { title: format!("Filters of {layer}"), columns, enlarge, bar, pictures })
+}
+
+/// All maps of a layer for one picture, each from 0 to its own largest value; and how many are zero everywhere.
+pub fn maps(
+    model: &Model,
+    x: &ArrayViewD<'_, f32>,
+    layer: &str,
+    (columns, enlarge): (usize, usize),
+) -> Result<(PictureGrid, usize), AnyError> {
+    let maps = activations(model, x, layer)?;
+    let (mut pictures, mut silent) = (Vec::new(), 0);
+    for (channel, map) in maps.index_axis(Axis(0), 0).axis_iter(Axis(2)).enumerate() {
+        silent += usize::from(map.iter().all(|&value| value <= 0.0));
+        pictures.push(((channel + 1).to_string(), heat(map)?));
+    }
+    let bar = Some(ColourBar { map: ColourMap::Viridis, low: 0.0, high: 1.0 });
+    Ok((PictureGrid { title: format!("Maps of {layer}"), columns, enlarge, bar, pictures }, silent))
 }
 
 /// Neurons (channels) of a layer.

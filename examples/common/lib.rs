@@ -1,16 +1,20 @@
 //! What every example shares: flags, data, progress, output. Not an example itself.
-#![allow(dead_code, reason = "no single example uses all of it")]
 
 pub mod architectures;
 pub mod arithmetic;
 pub mod callbacks;
 pub mod comparison;
 pub mod divergence;
+pub mod folders;
+pub mod imagenet;
 pub mod images;
 pub mod lenet;
 pub mod mlp;
+pub mod recipe;
 pub mod seeing;
 pub mod sklearn;
+pub mod subject;
+pub mod visualization;
 
 use std::error::Error;
 use std::fs;
@@ -18,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use backstitch::io::atomic;
-use backstitch::io::fashion_mnist::{self, FashionMnist, Progress, Source};
+use backstitch::io::fashion_mnist::{self, DATA_VARIABLE, FashionMnist, Progress, Source};
+use backstitch::io::{atomic, images as image_files};
 use backstitch::plot::{ConfusionChart, LineChart, Report};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -103,10 +107,67 @@ impl Run {
         self.source = data.source.to_string();
         self.sample = matches!(data.source, Source::Sample(_));
         println!("data: {}", self.source);
+        self.say_quick();
+        Ok(data)
+    }
+
+    /// The pictures of a folder of data sets, with one folder a class, or drawn shapes where there is no such folder; says which.
+    pub fn image_folder(
+        &mut self,
+        name: &str,
+        options: &image_files::Options,
+    ) -> Result<image_files::Parts, AnyError> {
+        let root = self.data_folder();
+        let (start, bar) = (Instant::now(), ProgressBar::new(0));
+        let parts = match root {
+            Some(root) => {
+                let folder = root.join(name);
+                let progress = |done, of| {
+                    bar.set_length(of as u64);
+                    bar.set_position(done as u64);
+                };
+                let parts = image_files::read_parts(&folder, options, (0.1, self.flags.seed), &progress)?;
+                self.source = format!("{name} from {}", folder.display());
+                parts
+            }
+            None => {
+                self.sample = true;
+                self.source = format!(
+                    "GENERATED SAMPLE of drawn shapes, not {name} (no folder of data sets was named)"
+                );
+                image_files::generate_sample(options)
+            }
+        };
+        bar.finish_and_clear();
+        println!("data: {}", self.source);
+        for part in [&parts.train, &parts.validation] {
+            let from = if part.from_cache { "from the cache" } else { "decoded" };
+            println!("{} pictures {from}, {} left out as broken", part.labels.len(), part.skipped.len());
+            part.skipped.iter().for_each(|error| println!("left out: {error}"));
+            part.cache_error.iter().for_each(|error| println!("not kept for the next run: {error}"));
+        }
+        println!("read in {:.2} s", start.elapsed().as_secs_f64());
+        self.say_quick();
+        Ok(parts)
+    }
+
+    /// The folder of data sets, where one was named.
+    pub fn data_folder(&self) -> Option<PathBuf> {
+        self.flags.data.clone().or_else(|| std::env::var_os(DATA_VARIABLE).map(PathBuf::from))
+    }
+
+    /// Notes that what is shown are photographs of this folder.
+    pub fn photographs(&mut self, folder: &Path) {
+        self.source = format!("photographs from {}", folder.display());
+        self.parts(0, 0, 0);
+        println!("data: {}", self.source);
+        self.say_quick();
+    }
+
+    fn say_quick(&self) {
         if self.flags.quick {
             println!("--quick: less data and fewer epochs than the full run");
         }
-        Ok(data)
     }
 
     /// For examples that work on no data set.

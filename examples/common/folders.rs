@@ -1,0 +1,253 @@
+//! Photographs in folders as maps, and what is reported of a model of many uneven classes.
+
+use std::path::PathBuf;
+
+use backstitch::io::images::{ImageFolder, Options, cache_folder};
+use backstitch::plot::{ConfusionChart, Picture, PictureGrid, Report};
+use clap::Args;
+use ndarray::{Array3, ArrayView3, Axis};
+
+use super::images::{Maps, Score, Trained, defined};
+use super::{AnyError, Run, four};
+
+/// Flags of the examples on photographs.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct FolderFlags {
+    /// Go on without broken files, and count them
+    #[arg(long)]
+    pub skip_broken: bool,
+    /// Let samples of rare classes count more: weights 1 / samples of the class
+    #[arg(long)]
+    pub class_weights: bool,
+}
+
+/// Side of the pictures, in pixels.
+pub const SIDE: usize = 64;
+/// With `--quick`: so many classes, and so many training pictures of each at most.
+const QUICK: (usize, usize) = (20, 15);
+
+/// Photographs, each channel less its mean and divided by its deviation over the training part.
+pub struct Photographs {
+    pub classes: Vec<String>,
+    pub train: Maps,
+    pub validation: Maps,
+    /// The files of both parts, in this order.
+    files: Vec<PathBuf>,
+    mean: [f32; 3],
+    deviation: [f32; 3],
+}
+
+impl Photographs {
+    /// The 101 classes, or drawn shapes where there are none.
+    pub fn open(run: &mut Run, flags: FolderFlags) -> Result<Self, AnyError> {
+        let mut options = Options::new(SIDE, SIDE)?.cache(cache_folder()?);
+        if flags.skip_broken {
+            options = options.skip_broken();
+        }
+        let parts = run.image_folder("caltech101-64", &options)?;
+        let mut classes = parts.train.classes.clone();
+        let [train, validation] = [&parts.train, &parts.validation].map(|part| chosen(part, run.flags.quick));
+        if run.flags.quick {
+            classes.truncate(QUICK.0);
+        }
+        run.parts(train.len(), validation.len(), 0);
+        let mut files: Vec<PathBuf> = train.iter().map(|&i| parts.train.files[i].clone()).collect();
+        files.extend(validation.iter().map(|&i| parts.validation.files[i].clone()));
+        let (mean, deviation) = statistics(&parts.train, &train);
+        let maps = |part: &ImageFolder, indices: &[usize]| {
+            let mut x = part.pixels.select(Axis(0), indices).mapv(f32::from);
+            for mut pixel in x.rows_mut() {
+                (0..3).for_each(|c| pixel[c] = (pixel[c] - mean[c]) / deviation[c]);
+            }
+            Maps { x: x.into_dyn(), labels: indices.iter().map(|&i| part.labels[i]).collect() }
+        };
+        let (train, validation) = (maps(&parts.train, &train), maps(&parts.validation, &validation));
+        Ok(Self { classes, train, validation, files, mean, deviation })
+    }
+
+    /// 1 / samples of the class, so that all classes together weigh the same.
+    pub fn class_weights(&self) -> Vec<f64> {
+        let samples = |class| self.train.labels.iter().filter(|&&label| label == class).count();
+        (0..self.classes.len()).map(|class| 1.0 / samples(class).max(1) as f64).collect()
+    }
+
+    /// Where a file is among the training or validation pictures, by the end of its path without its extension (`camera/image_0001`).
+    pub fn find(&self, name: &str) -> Option<(&Maps, usize)> {
+        let position = self.files.iter().position(|file| file.with_extension("").ends_with(name))?;
+        let train = self.train.labels.len();
+        Some(if position < train { (&self.train, position) } else { (&self.validation, position - train) })
+    }
+
+    /// The picture as it was.
+    pub fn picture(&self, part: &Maps, i: usize) -> Result<Picture, AnyError> {
+        let map: ArrayView3<'_, f32> = part.x.index_axis(Axis(0), i).into_dimensionality()?;
+        let colour = |(row, column, c): (usize, usize, usize)| {
+            (map[[row, column, c]] * self.deviation[c] + self.mean[c]) / 255.0
+        };
+        Ok(Picture::colour(Array3::from_shape_fn(map.dim(), colour).view())?)
+    }
+}
+
+fn chosen(part: &ImageFolder, quick: bool) -> Vec<usize> {
+    let mut count = vec![0; part.classes.len()];
+    let keep = |&i: &usize| {
+        let class = part.labels[i];
+        count[class] += 1;
+        !quick || (class < QUICK.0 && count[class] <= QUICK.1)
+    };
+    (0..part.labels.len()).filter(keep).collect()
+}
+
+/// Mean and deviation of each channel, 0 to 255.
+fn statistics(part: &ImageFolder, indices: &[usize]) -> ([f32; 3], [f32; 3]) {
+    let (mut sum, mut squares, mut count) = ([0_u64; 3], [0_u64; 3], 0_u64);
+    for &i in indices {
+        for pixel in part.pixels.index_axis(Axis(0), i).rows() {
+            for c in 0..3 {
+                let value = u64::from(pixel[c]);
+                sum[c] += value;
+                squares[c] += value * value;
+            }
+            count += 1;
+        }
+    }
+    let mean = sum.map(|sum| sum as f64 / count as f64);
+    let variance = [0, 1, 2].map(|c: usize| squares[c] as f64 / count as f64 - mean[c] * mean[c]);
+    (mean.map(|m| m as f32), variance.map(|v| v.max(1.0).sqrt() as f32))
+}
+
+/// Pairs of classes whose confusions are shown.
+const PAIRS: usize = 10;
+
+/// How good a model is in every class, and what it takes for what.
+pub fn detail(
+    run: &Run,
+    report: &mut Report,
+    trained: &Trained,
+    photographs: &Photographs,
+) -> Result<(), AnyError> {
+    let (score, classes) = (trained.score(&photographs.validation)?, &photographs.classes);
+    report.heading(format!("{} in every class", trained.name));
+    report.paragraph(format!(
+        "Validation accuracy {:.4}; balanced accuracy (the mean of the classes') {:.4}: classes have from {} to {} training pictures.",
+        score.matrix.accuracy(),
+        score.matrix.balanced_accuracy(),
+        samples(photographs).into_iter().min().unwrap_or(0),
+        samples(photographs).into_iter().max().unwrap_or(0),
+    ));
+    let chart = ConfusionChart {
+        title: format!("{}: confusion matrix on the validation part", trained.name),
+        names: classes.clone(),
+        matrix: score.matrix.clone(),
+    };
+    run.save_confusion("confusion", &chart)?;
+    let names: Vec<&str> = classes.iter().map(String::as_str).collect();
+    report.confusion(&chart, score.confused(&names, PAIRS))?;
+    if let Some(grid) = confused(&score, photographs)? {
+        let png = grid.png()?;
+        run.save("confused.png", &png)?;
+        report.png(&png, "Of each pair: a validation picture, the class it was taken for, and a training picture of that class.");
+    }
+    report.table(
+        "Every class, the weakest first",
+        &["class", "accuracy", "validation pictures", "training pictures"],
+        rows(&score, photographs),
+    );
+    Ok(())
+}
+
+/// Training pictures of each class.
+fn samples(photographs: &Photographs) -> Vec<usize> {
+    let mut samples = vec![0; photographs.classes.len()];
+    photographs.train.labels.iter().for_each(|&label| samples[label] += 1);
+    samples
+}
+
+fn rows(score: &Score, photographs: &Photographs) -> Vec<Vec<String>> {
+    let (scores, samples) = (score.matrix.class_scores(), samples(photographs));
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    let recall = |class: usize| scores[class].recall.unwrap_or(f64::INFINITY);
+    order.sort_by(|&a, &b| recall(a).total_cmp(&recall(b)));
+    let row = |class: usize| {
+        let (name, scores) = (&photographs.classes[class], &scores[class]);
+        vec![name.clone(), defined(scores.recall), scores.support.to_string(), samples[class].to_string()]
+    };
+    order.into_iter().map(row).collect()
+}
+
+fn confused(score: &Score, photographs: &Photographs) -> Result<Option<PictureGrid>, AnyError> {
+    let (train, validation) = (&photographs.train, &photographs.validation);
+    let name = |class: usize| &photographs.classes[class];
+    let mut pictures = Vec::new();
+    for (label, taken, count) in score.matrix.most_confused(PAIRS) {
+        let wrong = |&i: &usize| validation.labels[i] == label && score.predictions[i] == taken;
+        let example = (0..validation.labels.len()).find(wrong).ok_or("a picture of every confusion")?;
+        let title = format!("{}\ntaken {count} times for", name(label));
+        pictures.push((title, photographs.picture(validation, example)?));
+        let other =
+            train.labels.iter().position(|&class| class == taken).ok_or("a picture of every class")?;
+        pictures.push((format!("{}\n ", name(taken)), photographs.picture(train, other)?));
+    }
+    let title = "Most often confused".to_owned();
+    let grid = PictureGrid { title, columns: 4, enlarge: 2, bar: None, pictures };
+    Ok((!grid.pictures.is_empty()).then_some(grid))
+}
+
+/// Loss and accuracy by epoch.
+pub fn curves(run: &Run, report: &mut Report, trained: &Trained) -> Result<(), AnyError> {
+    let stem = trained.name.to_lowercase().replace(' ', "_");
+    let loss =
+        backstitch::plot::LineChart::losses(format!("{}: loss by epoch", trained.name), &trained.history);
+    let accuracy = trained.accuracies(format!("{}: accuracy by epoch", trained.name));
+    run.save_chart(&format!("{stem}_loss"), &loss)?;
+    run.save_chart(&format!("{stem}_accuracy"), &accuracy)?;
+    report.chart(&loss, format!("{:.1} s an epoch.", trained.seconds_per_epoch))?;
+    report.chart(
+        &accuracy,
+        format!("{} epochs, {:.1} minutes.", trained.history.epochs.len(), trained.minutes),
+    )?;
+    Ok(())
+}
+
+/// A table of networks, with what each gained over the one it is based on, where that was trained too.
+pub fn gains(all: &[Trained], bases: &[(&str, &str)]) -> Vec<Vec<String>> {
+    let find = |name: &str| all.iter().find(|trained| trained.name == name);
+    let gained = |trained: &Trained| {
+        let (_, base) = bases.iter().find(|(name, _)| *name == trained.name)?;
+        let points = 100.0 * (validated(trained) - validated(find(base)?));
+        Some(format!("{points:+.1} points over {base}"))
+    };
+    let line = |trained: &Trained| {
+        let last = trained.last();
+        vec![
+            trained.name.clone(),
+            trained.parameters().to_string(),
+            trained.history.epochs.len().to_string(),
+            format!("{:.1}", trained.minutes),
+            defined(last.map(|r| r.train_loss)),
+            defined(last.map(|r| r.train_accuracy)),
+            defined(last.and_then(|r| r.validation_loss)),
+            four(validated(trained)),
+            gained(trained).unwrap_or_default(),
+        ]
+    };
+    all.iter().map(line).collect()
+}
+
+/// What the columns of [`gains`] are.
+pub const GAIN_HEAD: [&str; 9] = [
+    "network",
+    "parameters",
+    "epochs",
+    "minutes",
+    "training loss",
+    "training accuracy",
+    "validation loss",
+    "validation accuracy",
+    "gained",
+];
+
+/// Validation accuracy after the last epoch.
+pub fn validated(trained: &Trained) -> f64 {
+    trained.last().and_then(|record| record.validation_accuracy).unwrap_or(f64::NAN)
+}

@@ -1,0 +1,110 @@
+//! The pictures and figures of `class_visualization`.
+
+use backstitch::core::explain::{Maximized, activations};
+use backstitch::core::metrics::largest;
+use backstitch::plot::PictureGrid;
+use backstitch::prelude::*;
+use ndarray::{ArrayD, Axis};
+use serde_json::{Value, json};
+
+use super::AnyError;
+use super::seeing::heat;
+use super::subject::Subject;
+
+/// The picture that each class wants.
+pub fn classes(subject: &Subject, wanted: &[Maximized<f32>]) -> Result<PictureGrid, AnyError> {
+    let mut pictures = Vec::new();
+    for ((name, &class), made) in subject.names.iter().zip(&subject.classes).zip(wanted) {
+        let (logit, probability) =
+            judged(subject, class, made.picture.view().insert_axis(Axis(0)).into_dyn().to_owned())?;
+        pictures
+            .push((format!("{name}\n{logit:.1}, {probability:.2}"), (subject.show)(made.picture.view())?));
+    }
+    Ok(subject.grid("What each class wants", 5, pictures))
+}
+
+/// A class's logit and probability for a batch of one.
+fn judged(subject: &Subject, class: usize, x: ArrayD<f32>) -> Result<(f32, f32), AnyError> {
+    let logit = subject.model.predict(&x.view())?[[0, class]];
+    Ok((logit, subject.model.predict_proba(&x.view())?[[0, class]]))
+}
+
+type Table = ([&'static str; 6], Vec<Vec<String>>, Vec<Value>);
+
+/// Logits and probabilities of made and real pictures, as a table and for summary.json.
+pub fn table(subject: &Subject, wanted: &[Maximized<f32>]) -> Result<Table, AnyError> {
+    let head = [
+        "class",
+        "logit of the noise",
+        "of the made picture",
+        "probability",
+        "logit of a real one",
+        "probability of a real one",
+    ];
+    let (mut rows, mut runs) = (Vec::new(), Vec::new());
+    for (i, made) in wanted.iter().enumerate() {
+        let class = subject.classes[i];
+        let (logit, probability) =
+            judged(subject, class, made.picture.view().insert_axis(Axis(0)).into_dyn().to_owned())?;
+        let real = subject.pictures.index_axis(Axis(0), i).insert_axis(Axis(0)).to_owned();
+        let (real_logit, real_probability) = judged(subject, class, real)?;
+        let start = made.responses[0];
+        let two = |value: f32| format!("{value:.2}");
+        let name = subject.names[i].clone();
+        rows.push(
+            [vec![name.clone()], [start, logit, probability, real_logit, real_probability].map(two).to_vec()]
+                .concat(),
+        );
+        runs.push(json!({ "name": name, "start": start, "logit": logit, "probability": probability,
+            "real_logit": real_logit, "real_probability": real_probability, "no_gradient": made.no_gradient }));
+    }
+    Ok((head, rows, runs))
+}
+
+/// What the table's figures say.
+pub fn said(runs: &[Value]) -> String {
+    let above = runs.iter().filter(|run| run["logit"].as_f64() > run["real_logit"].as_f64()).count();
+    let sure = runs.iter().filter(|run| run["probability"].as_f64() > Some(0.9)).count();
+    let none = runs.iter().filter(|run| run["no_gradient"] == true).count();
+    let none = match none {
+        0 => String::new(),
+        count => format!(
+            " For {count} the gradient was zero in every step, and the picture is only decayed noise."
+        ),
+    };
+    format!(
+        "For {above} of {} classes the made picture has a higher logit than the real one, and for {sure} the network is more than 90 per cent sure \
+         of it, though nobody would take it for a photograph: it shows what adds to the logit, wherever in the picture, not what the class looks like.{none}",
+        runs.len()
+    )
+}
+
+/// A picture of random integers, then of every layer with maps the one that responds most to it.
+pub fn layers(subject: &Subject, random: &ArrayD<f32>) -> Result<(PictureGrid, String), AnyError> {
+    let first = random.index_axis(Axis(0), 0);
+    let mut pictures = vec![("random integers\n ".to_owned(), (subject.show)(first.into_dimensionality()?)?)];
+    let mut shares = Vec::new();
+    for child in subject.model.net().children().list() {
+        // Layers behind the last map have no maps.
+        let Ok(maps) = activations(&subject.model, &random.view(), &child.name) else { continue };
+        let maps = maps.index_axis_move(Axis(0), 0);
+        let (height, width, channels) = maps.dim();
+        let means = maps.sum_axis(Axis(0)).sum_axis(Axis(0)) / (height * width) as f32;
+        let strongest = largest(means.iter().copied());
+        let map = maps.index_axis(Axis(2), strongest);
+        let large = enlarged(map.to_owned(), subject.model.input_shape()[0]);
+        pictures.push((format!("{}\nmap {} of {channels}", child.name, strongest + 1), heat(large.view())?));
+        let zeros = maps.iter().filter(|value| **value == 0.0).count() as f64 / maps.len() as f64;
+        shares.push(format!("{} {:.0}", child.name, 100.0 * zeros));
+    }
+    let said =
+        format!("Zeros among each layer's numbers for this picture, in per cent: {}.", shares.join(", "));
+    Ok((subject.grid("Every layer on random integers", 5, pictures), said))
+}
+
+/// A small map with every number repeated, so that it is about as large as the picture, and no smoother.
+fn enlarged(map: ndarray::Array2<f32>, side: usize) -> ndarray::Array2<f32> {
+    let (height, width) = map.dim();
+    let times = (side / height.max(width)).max(1);
+    ndarray::Array2::from_shape_fn((height * times, width * times), |(i, j)| map[[i / times, j / times]])
+}
