@@ -85,7 +85,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let mut report = run.report("LeNet5 on photographs of many classes");
     let bases = STEPS.map(|(name, base, ..)| (name, base));
     report.table("What was added, and what it gave", &GAIN_HEAD, folders::gains(&all, &bases));
-    folders::curves(&run, &mut report, best)?;
+    folders::curves(&run, &mut report, best, "best")?;
     folders::detail(&run, &mut report, best, &photographs)?;
     let runs: Vec<_> = all.iter().map(|trained| trained.json(None)).collect();
     run.finish(&report, &runs)

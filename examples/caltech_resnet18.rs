@@ -64,7 +64,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         100.0 * (validated(resnet) - validated(lenet)),
     ));
     for trained in &all {
-        folders::curves(&run, &mut report, trained)?;
+        folders::curves(&run, &mut report, trained, &trained.name.to_lowercase())?;
     }
     folders::detail(&run, &mut report, resnet, &photographs)?;
     let runs: Vec<_> = all.iter().map(|trained| trained.json(None)).collect();

@@ -27,7 +27,7 @@ fn caltech_lenet5_leaves_weights_that_activations_looks_into() {
     }
     assert!(run_of["test_accuracy"].is_null(), "there is no test part");
     assert!(report.contains("balanced accuracy") && report.contains("Every class, the weakest first"));
-    for file in ["confusion.svg", "confusion.png", "dropout_loss.svg", "history.csv"] {
+    for file in ["confusion.svg", "confusion.png", "best_loss.svg", "history.csv"] {
         assert!(folder.path().join(file).exists(), "{file}");
     }
     let weights = folder.path().join("weights.safetensors");

@@ -193,9 +193,8 @@ fn confused(score: &Score, photographs: &Photographs) -> Result<Option<PictureGr
     Ok((!grid.pictures.is_empty()).then_some(grid))
 }
 
-/// Loss and accuracy by epoch.
-pub fn curves(run: &Run, report: &mut Report, trained: &Trained) -> Result<(), AnyError> {
-    let stem = trained.name.to_lowercase().replace(' ', "_");
+/// Loss and accuracy by epoch, saved under a stem.
+pub fn curves(run: &Run, report: &mut Report, trained: &Trained, stem: &str) -> Result<(), AnyError> {
     let loss =
         backstitch::plot::LineChart::losses(format!("{}: loss by epoch", trained.name), &trained.history);
     let accuracy = trained.accuracies(format!("{}: accuracy by epoch", trained.name));
