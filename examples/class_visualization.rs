@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use backstitch::core::explain::{Goal, Maximizer, saliency};
 use backstitch::core::layer::ReluRule;
-use backstitch_examples::seeing::heat;
+use backstitch_examples::seeing::heat_of_most;
 use backstitch_examples::subject::Subject;
 use backstitch_examples::{AnyError, Flags, Run, visualization};
 use clap::{Parser, ValueEnum};
@@ -86,11 +86,11 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let mut pictures = Vec::new();
     for (i, map) in maps.outer_iter().enumerate() {
         pictures.push((subject.names[i].clone(), subject.picture(i)?));
-        pictures.push(("saliency".to_owned(), heat(map)?));
+        pictures.push(("saliency".to_owned(), heat_of_most(map)?));
     }
     let grid = subject.grid("Where each class looks: |dS/dx|", 4, pictures).png()?;
     run.save("saliency.png", &grid)?;
-    report.png(&grid, "A real picture of each class, and the size of the logit's gradient in each pixel by vanilla backpropagation.");
+    report.png(&grid, "A real picture of each class, and the size of the logit's gradient in each pixel by vanilla backpropagation, from 0 to what one pixel in a hundred exceeds.");
 
     let random = subject.random_integers(run.flags.seed);
     let (grid, layers) = visualization::layers(&subject, &random)?;

@@ -17,7 +17,7 @@ fn squeezenet() -> Option<(Model, PathBuf)> {
     };
     let mut model: Model = Model::new(zoo::squeezenet(1000), &[227, 227, 3], 0).unwrap();
     let weights = data.join("pretrained/squeezenet1_0.safetensors");
-    pytorch::load_safetensors(&weights, &mut model, zoo::squeezenet_published_name).unwrap();
+    pytorch::load(&weights, &mut model, zoo::squeezenet_published_name).unwrap();
     Some((model, data))
 }
 

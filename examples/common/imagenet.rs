@@ -49,7 +49,7 @@ impl ImageNet {
         )?;
         let mut model = Model::new(zoo::squeezenet(1000), &[SIDE, SIDE, 3], 0)?;
         let weights = data.join("pretrained/squeezenet1_0.safetensors");
-        pytorch::load_safetensors(&weights, &mut model, zoo::squeezenet_published_name)?;
+        pytorch::load(&weights, &mut model, zoo::squeezenet_published_name)?;
         let names = data.join("pretrained/imagenet_classes.txt");
         let text = fs::read_to_string(&names).map_err(|error| format!("{}: {error}", names.display()))?;
         // A line is a number of WordNet, then names: the first one will do.

@@ -47,7 +47,17 @@ fn picture(x: &ndarray::ArrayD<f32>, i: usize) -> Array2<f32> {
 
 /// A map from 0 to its own largest number; all dark where it is empty.
 pub fn heat(map: ArrayView2<'_, f32>) -> Result<Picture, AnyError> {
-    let most = map.iter().fold(0.0_f32, |most, v| most.max(*v));
+    heat_to(map, map.iter().fold(0.0_f32, |most, v| most.max(*v)))
+}
+
+/// A map from 0 to the number that one pixel in a hundred exceeds: the few largest gradients would leave the rest dark.
+pub fn heat_of_most(map: ArrayView2<'_, f32>) -> Result<Picture, AnyError> {
+    let mut values: Vec<f32> = map.iter().copied().collect();
+    values.sort_by(f32::total_cmp);
+    heat_to(map, values[values.len() * 99 / 100])
+}
+
+fn heat_to(map: ArrayView2<'_, f32>, most: f32) -> Result<Picture, AnyError> {
     Ok(Picture::mapped(map, 0.0, if most > 0.0 { most } else { 1.0 }, ColourMap::Viridis)?)
 }
 

@@ -211,30 +211,41 @@ impl<F: Scalar> Model<F> {
     /// # Errors
     /// As [`load_state`](Self::load_state), among the names that match; and if no name matches.
     pub fn load_part(&mut self, pattern: &str, state: &BTreeMap<String, Tensor<F>>) -> Result<(), Error> {
+        let shapes = state.iter().map(|(name, value)| (name.clone(), value.shape())).collect();
+        self.check_part(pattern, &shapes)?;
+        self.visit_mut(&mut |mut slot| {
+            if let Some(saved) = state.get(slot.name()) {
+                slot.value_mut().copy_from(saved);
+            }
+        });
+        Ok(())
+    }
+
+    /// Compares names and shapes with those of the parameters and buffers that match a pattern, as [`load_part`](Self::load_part) does
+    /// before it changes anything.
+    ///
+    /// # Errors
+    /// As [`load_part`](Self::load_part).
+    pub fn check_part(&self, pattern: &str, shapes: &BTreeMap<String, Shape>) -> Result<(), Error> {
         let mut own = self.state();
         own.retain(|name, _| matches(pattern, name));
         if own.is_empty() {
             return Err(self.unknown_parameter(pattern));
         }
         let missing: Vec<_> =
-            own.keys().filter(|&&name| !state.contains_key(name)).map(|&n| n.to_owned()).collect();
+            own.keys().filter(|&&name| !shapes.contains_key(name)).map(|&n| n.to_owned()).collect();
         let known: BTreeSet<_> = own.keys().copied().collect();
         let unexpected: Vec<_> =
-            state.keys().filter(|name| !known.contains(name.as_str())).cloned().collect();
-        let shapes: Vec<_> = own
+            shapes.keys().filter(|name| !known.contains(name.as_str())).cloned().collect();
+        let differing: Vec<_> = own
             .iter()
-            .filter_map(|(name, value)| state.get(*name).map(|saved| (name, value.shape(), saved.shape())))
-            .filter(|(_, own, saved)| own != saved)
+            .filter_map(|(name, value)| shapes.get(*name).map(|saved| (name, value.shape(), saved)))
+            .filter(|(_, own, saved)| own != *saved)
             .map(|(name, own, saved)| format!("{name}: expected {own}, got {saved}"))
             .collect();
-        if !(missing.is_empty() && unexpected.is_empty() && shapes.is_empty()) {
-            return Err(Error::State { missing, unexpected, shapes });
+        if !(missing.is_empty() && unexpected.is_empty() && differing.is_empty()) {
+            return Err(Error::State { missing, unexpected, shapes: differing });
         }
-        self.visit_mut(&mut |mut slot| {
-            if let Some(saved) = state.get(slot.name()) {
-                slot.value_mut().copy_from(saved);
-            }
-        });
         Ok(())
     }
 

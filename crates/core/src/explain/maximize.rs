@@ -10,7 +10,6 @@ use crate::model::Model;
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
-use crate::trace::{Keep, Trace};
 
 /// What is made as large as can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,11 +178,11 @@ impl Maximizer {
     ) -> Result<Maximized<F>, Error> {
         check_maps(model)?;
         let mut picture = start.to_owned();
-        let (mut responses, mut no_gradient) = (Vec::new(), true);
+        let (mut responses, mut no_gradient, mut look) = (Vec::new(), true, Look::new());
         for step in 0..self.iterations {
             let shift = self.shift(step);
             roll(&mut picture, shift);
-            let (response, gradient) = response(model, goal, &picture)?;
+            let (response, gradient) = response(model, goal, &picture, &mut look)?;
             responses.push(response);
             let squares = gradient.iter().map(|g| g.as_f64().powi(2)).sum::<f64>();
             let root = (squares / gradient.len() as f64).sqrt();
@@ -266,19 +265,19 @@ fn response<F: Scalar>(
     model: &mut Model<F>,
     goal: &Goal,
     picture: &Array3<F>,
+    look: &mut Look<F>,
 ) -> Result<(F, Array3<F>), Error> {
     let x = picture.view().insert_axis(Axis(0)).into_dyn();
-    let (value, dx) = match goal {
+    let value = match goal {
         Goal::Class(class) => {
-            let look = Look::at(model, &x, &[*class], ReluRule::Plain)?;
-            (look.trace.y.data()[*class], look.dx)
+            look.again(model, &x, &[*class], ReluRule::Plain)?;
+            look.trace.y.data()[*class]
         }
         Goal::Filter { layer, channel } => {
             let position = position(model, layer)?;
             let (x, ctx) = (Tensor::from_array(&x)?, Context::evaluate());
-            let (mut trace, mut dx) = (Trace::new(Keep::All), Tensor::default());
-            model.forward(&x, &mut trace, &ctx)?;
-            let child = &mut trace.children[position];
+            model.forward(&x, &mut look.trace, &ctx)?;
+            let child = &mut look.trace.children[position];
             let shape = child.y.shape();
             let channels = shape.last().copied().unwrap_or(0);
             if *channel >= channels {
@@ -292,10 +291,10 @@ fn response<F: Scalar>(
             child.dy.data_mut().iter_mut().skip(*channel).step_by(channels).for_each(|d| *d = share);
             let sum =
                 child.y.data().iter().skip(*channel).step_by(channels).fold(F::zero(), |sum, &y| sum + y);
-            model.net_mut().backward_from(position, &x, &mut trace, &mut dx, &ctx);
-            (sum * share, dx)
+            model.net_mut().backward_from(position, &x, &mut look.trace, &mut look.dx, &ctx);
+            sum * share
         }
     };
-    let gradient = dx.to_array().remove_axis(Axis(0));
+    let gradient = look.dx.to_array().remove_axis(Axis(0));
     Ok((value, gradient.into_dimensionality().expect("the picture's own axes")))
 }

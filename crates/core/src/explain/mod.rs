@@ -86,32 +86,45 @@ fn check_maps<F: Scalar>(model: &Model<F>) -> Result<[usize; 3], Error> {
     }
 }
 
-/// A pass forward and back, from the logit of one class for each sample.
+/// A pass forward and back, from the logit of one class for each sample; its memory serves the next one.
 struct Look<F: Scalar> {
     trace: Trace<F>,
     dx: Tensor<F>,
 }
 
 impl<F: Scalar> Look<F> {
+    fn new() -> Self {
+        Self { trace: Trace::new(Keep::All), dx: Tensor::default() }
+    }
+
     fn at(
         model: &mut Model<F>,
         x: &ArrayViewD<'_, F>,
         classes: &[usize],
         rule: ReluRule,
     ) -> Result<Self, Error> {
-        let x = Tensor::from_array(x)?;
-        let mut trace = Trace::new(Keep::All);
+        let mut look = Self::new();
+        look.again(model, x, classes, rule)?;
+        Ok(look)
+    }
+
+    fn again(
+        &mut self,
+        model: &mut Model<F>,
+        x: &ArrayViewD<'_, F>,
+        classes: &[usize],
+        rule: ReluRule,
+    ) -> Result<(), Error> {
+        let (x, trace) = (Tensor::from_array(x)?, &mut self.trace);
         let ctx = Context { relu: rule, ..Context::evaluate() };
-        model.forward(&x, &mut trace, &ctx)?;
+        model.forward(&x, trace, &ctx)?;
         let outputs = check_classes(model, x.batch(), classes)?;
         trace.dy.resize(&[x.batch(), outputs]);
         trace.dy.fill(F::zero());
         for (row, &class) in trace.dy.data_mut().chunks_exact_mut(outputs).zip(classes) {
             row[class] = F::one();
         }
-        let mut dx = Tensor::default();
-        model.backward(&x, &mut trace, Some(&mut dx), &ctx)?;
-        Ok(Self { trace, dx })
+        model.backward(&x, trace, Some(&mut self.dx), &ctx)
     }
 }
 

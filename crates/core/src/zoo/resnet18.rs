@@ -43,3 +43,13 @@ fn convolution<F: Scalar>(filters: usize, kernel: usize, stride: usize) -> crate
         .without_bias()
         .init(Init::HeNormal)
 }
+
+/// What torchvision calls a parameter or buffer of [`resnet18`]: `layer2-1.main.conv1.weight` is `layer2.0.conv1.weight`, `layer2-1.shortcut.bn.bias`
+/// is `layer2.0.downsample.1.bias`.
+pub fn resnet18_torchvision_name(name: &str) -> String {
+    name.replace("-1.", ".0.")
+        .replace("-2.", ".1.")
+        .replace(".main.", ".")
+        .replace(".shortcut.conv.", ".downsample.0.")
+        .replace(".shortcut.bn.", ".downsample.1.")
+}

@@ -1,24 +1,30 @@
-//! Weights in PyTorch's layout, as safetensors.
+//! Weights of PyTorch: files by `torch.save` (`.pth`), and safetensors.
+
+mod file;
+mod layout;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use backstitch_core::{Model, Scalar, Tensor};
-use ndarray::{ArrayD, IxDyn};
+use backstitch_core::{Model, Scalar};
 
 use crate::error::Error;
-use crate::safetensors;
+use file::WeightsFile;
+use layout::{Layout, flattened_maps};
 
-/// Gives a model the values of a file in PyTorch's layout: kernels `[filters, channels, height, width]` and dense weights `[outputs,
-/// inputs]`, which are turned to `[height, width, channels, filters]` and `[inputs, outputs]`. `name_in_file` says what the file calls a
-/// parameter or buffer of the model. Either all of them fit, or nothing is changed.
+/// Gives a model the values of a file in PyTorch's layout, safetensors or what `torch.save(model.state_dict(), path)` writes; the first bytes tell
+/// which. No code in the file is run. `name_in_file` says what the file calls a parameter or buffer of the model.
 ///
-/// (A dense layer behind a flatten has its inputs in the order of PyTorch's maps, channels first: its rows have to be put in another order besides,
-/// which this does not do.)
+/// Kernels `[filters, channels, height, width]` become `[height, width, channels, filters]`, dense weights `[outputs, inputs]` become `[inputs,
+/// outputs]`, and those behind a flatten are put in the order of channels last. Counters of batches (`num_batches_tracked`) are passed over.
+///
+/// Names and shapes are compared before anything is read; then one tensor after the other goes into its place, so that a file
+/// of 528 MB takes little more memory than the model and its largest tensor.
 ///
 /// # Errors
-/// If the file cannot be read or is no safetensors file, or if names or shapes differ from the model's: the message lists all that do.
-pub fn load_safetensors<F: Scalar>(
+/// If the file is neither of the two or is damaged, or if names, shapes or kinds of numbers differ from the model's: the message lists all that do,
+/// and nothing is changed. If the file cannot be read on to its end, which its header does not tell, part of the model has been.
+pub fn load<F: Scalar>(
     path: &Path,
     model: &mut Model<F>,
     name_in_file: impl Fn(&str) -> String,
@@ -26,43 +32,54 @@ pub fn load_safetensors<F: Scalar>(
     load_part(path, model, "*", name_in_file)
 }
 
-/// As [`load_safetensors`], for the parameters and buffers whose names match a pattern, such as those of a pretrained base under a new
+/// As [`load`], for the parameters and buffers whose names match a pattern, such as those of a pretrained base under a new
 /// head (see [`Model::load_part`]).
 ///
 /// # Errors
-/// As [`load_safetensors`]; and if no name matches.
+/// As [`load`]; and if no name matches.
 pub fn load_part<F: Scalar>(
     path: &Path,
     model: &mut Model<F>,
     pattern: &str,
     name_in_file: impl Fn(&str) -> String,
 ) -> Result<(), Error> {
-    let mut file = safetensors::read::<F>(path)?;
-    let mut state = BTreeMap::new();
+    let file = WeightsFile::open(path)?;
+    let mut there = file.shapes();
+    there.retain(|name, _| !name.ends_with("num_batches_tracked"));
+    let maps = flattened_maps(model);
+    let mut found = BTreeMap::new();
     for name in model.state().into_keys() {
-        if let Some(tensor) = file.remove(&name_in_file(name)) {
-            state.insert(name.to_owned(), channels_last(&tensor, path)?);
+        let theirs = name_in_file(name);
+        if let Some(shape) = there.remove(&theirs) {
+            found.insert(name.to_owned(), (theirs, Layout::of(&shape, maps.get(name).copied())));
         }
     }
+    let mut shapes: BTreeMap<String, _> =
+        found.iter().map(|(name, (_, layout))| (name.clone(), layout.shape())).collect();
     // What is left is nothing of the model's: the message lists it.
-    state.extend(file);
-    model.load_part(pattern, &state).map_err(Error::model(path))
-}
-
-fn channels_last<F: Scalar>(tensor: &Tensor<F>, path: &Path) -> Result<Tensor<F>, Error> {
-    let array: ArrayD<F> = tensor.to_array();
-    let turned = match array.ndim() {
-        4 => array.permuted_axes(IxDyn(&[2, 3, 1, 0])),
-        2 => array.permuted_axes(IxDyn(&[1, 0])),
-        _ => array,
-    };
-    Tensor::from_array(&turned).map_err(Error::model(path))
+    shapes.extend(there.into_iter().map(|(name, shape)| (name, backstitch_core::Shape::of(&shape))));
+    model.check_part(pattern, &shapes).map_err(Error::model(path))?;
+    found.values().try_for_each(|(theirs, _)| file.check_kind(theirs))?;
+    let mut result = Ok(());
+    model.visit_mut(&mut |mut slot| {
+        let Some((theirs, layout)) = found.get(slot.name()) else { return };
+        let (values, mut i) = (slot.value_mut().data_mut(), 0);
+        let read = file.read(theirs, &mut |value| {
+            values[layout.place(i)] = F::from_f64(value);
+            i += 1;
+        });
+        if result.is_ok() {
+            result = read;
+        }
+    });
+    result
 }
 
 #[cfg(test)]
 mod tests {
     use backstitch_core::layers::{conv2d, dense, flatten};
     use backstitch_core::{Activation, Sequential};
+    use ndarray::IxDyn;
 
     use super::*;
 
@@ -105,10 +122,9 @@ mod tests {
         write(&path, &trained);
         let mut other = model(3);
         other.visit_mut(&mut |mut slot| slot.value_mut().fill(0.0));
-        load_safetensors(&path, &mut other, |name| format!("net.{name}")).unwrap();
+        load(&path, &mut other, |name| format!("net.{name}")).unwrap();
         assert_eq!(other.state(), trained.state());
-        let error =
-            load_safetensors(&path, &mut model(5), |name| format!("net.{name}")).unwrap_err().to_string();
+        let error = load(&path, &mut model(5), |name| format!("net.{name}")).unwrap_err().to_string();
         assert!(error.contains("conv1.weight: expected [2, 3, 4, 5], got [2, 3, 4, 3]"), "{error}");
         // The base alone: a file of the convolution, a model with another head.
         let net = |classes| {
@@ -126,7 +142,7 @@ mod tests {
         assert_eq!(whole.state()["dense1.weight"].to_array(), head);
         let error = load_part(&base, &mut whole, "features.*", str::to_owned).unwrap_err().to_string();
         assert!(error.contains("features.*"), "{error}");
-        let error = load_safetensors(&path, &mut other, str::to_owned).unwrap_err().to_string();
+        let error = load(&path, &mut other, str::to_owned).unwrap_err().to_string();
         assert!(error.contains("missing [\"conv1.bias\"") && error.contains("net.conv1.bias"), "{error}");
     }
 }
