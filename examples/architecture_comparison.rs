@@ -1,5 +1,5 @@
 //! `cargo run --release --example architecture_comparison`: some 2 hours on two cores with AVX2, most of them Inception's and ResNet's.
-//! Test accuracy after 8 epochs, about: traditional CNN 0.924; after 5 ResNet 0.915, dense 0.888, Inception 0.87 and rising.
+//! Test accuracy, about: traditional CNN 0.924 after 8 epochs, Inception 0.916 after 10, ResNet 0.915 and dense 0.888 after 5.
 //!
 //! A dense, a traditional convolutional, a residual and an Inception network on all of Fashion-MNIST, with the
 //! published assignment's figures beside ours; then activations and optimizers on the traditional one. `--submit test.csv`
@@ -41,7 +41,9 @@ type Job = (&'static str, &'static [Part], NewNet, NewOptimizer);
 
 const ADAM: NewOptimizer = || Ok(Box::new(Adam::new(1e-3)?));
 const RMSPROP: NewOptimizer = || Ok(Box::new(RmsProp::new(1e-3)?));
-const SGD: NewOptimizer = || Ok(Box::new(Sgd::new(1e-2)?.momentum(0.9)?));
+const SGD: NewOptimizer = || Ok(Box::new(Sgd::new(3e-2)?.momentum(0.9)?));
+/// For networks that learn slowly with less.
+const FAST_ADAM: NewOptimizer = || Ok(Box::new(Adam::new(3e-3)?));
 const RELU_CNN: NewNet = || zoo::traditional_cnn(Activation::Relu);
 const ALL: [Part; 3] = [Part::Architectures, Part::Activations, Part::Optimizers];
 
@@ -49,8 +51,8 @@ const JOBS: [Job; 8] = [
     ("dense ANN", &[Part::Architectures], || zoo::dense_ann(10), ADAM),
     ("traditional CNN", &ALL, RELU_CNN, ADAM),
     ("ResNet", &[Part::Architectures], zoo::resnet, ADAM),
-    ("Inception", &[Part::Architectures], zoo::inception, || Ok(Box::new(Adam::new(3e-3)?))),
-    ("sigmoid", &[Part::Activations], || zoo::traditional_cnn(Activation::Sigmoid), ADAM),
+    ("Inception", &[Part::Architectures], zoo::inception, FAST_ADAM),
+    ("sigmoid", &[Part::Activations], || zoo::traditional_cnn(Activation::Sigmoid), FAST_ADAM),
     ("tanh", &[Part::Activations], || zoo::traditional_cnn(Activation::Tanh), ADAM),
     ("RMSprop", &[Part::Optimizers], RELU_CNN, RMSPROP),
     ("SGD", &[Part::Optimizers], RELU_CNN, SGD),

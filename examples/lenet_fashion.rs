@@ -46,8 +46,10 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let interrupt = Interrupt::install()?;
     let seed = run.flags.seed;
     let fit = |name: &str, dropout: f64, rate: f64, epochs: usize, with: (&Maps, Option<&Maps>)| {
-        let (net, trainer) =
-            (zoo::lenet_fashion_with_dropout(10, dropout), Trainer::new(epochs, BATCH, seed)?);
+        let net = zoo::lenet_fashion_with_dropout(10, dropout);
+        // A rate that ends at zero: what few epochs show of a hyperparameter then holds after many.
+        let steps = with.0.labels.len().div_ceil(BATCH) * epochs;
+        let trainer = Trainer::new(epochs, BATCH, seed)?.schedule(Schedule::one_cycle(steps as u64)?);
         images::train(name, net, &mut Adam::new(rate)?, &trainer, with, &interrupt, seed)
     };
 

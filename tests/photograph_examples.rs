@@ -132,3 +132,35 @@ fn pretrained_networks_are_looked_into_where_their_weights_are() {
         assert!(folder.join(file).exists());
     }
 }
+
+#[test]
+fn what_was_pretrained_here_is_a_base_for_garments() {
+    let folder = tempfile::tempdir().unwrap();
+    let (summary, _) = quick("pretrain_vgg16", &[], folder.path());
+    assert_eq!(summary["runs"][0]["name"], "VGG16");
+    let weights = folder.path().join("vgg16.safetensors");
+    let out = folder.path().join("transfer");
+    let (summary, report) = quick("vgg16_transfer", &["--backbone", weights.to_str().unwrap()], &out);
+    let names: Vec<_> = summary["runs"].as_array().unwrap().iter().map(|run| run["name"].clone()).collect();
+    assert_eq!(names, ["pretrained, frozen", "random, frozen", "from scratch, in the same time"]);
+    assert!(report.contains("points of test accuracy over random ones"));
+    for file in ["pretrained_loss.svg", "pretrained_confusion.png", "history.csv"] {
+        assert!(out.join(file).exists(), "{file}");
+    }
+    let events = fs::read_dir(out.join("tensorboard/pretrained_frozen")).unwrap();
+    assert_eq!(events.count(), 1);
+    // A file of another network, and none at all, before anything is computed.
+    let wrong = |backbone: &str, message: &str| {
+        let mut command = example("vgg16_transfer");
+        let (ok, output) =
+            run(command.args(["--quick", "--backbone", backbone]).arg("--out").arg(folder.path().join("x")));
+        assert!(!ok && output.contains(message), "{output}");
+    };
+    let other = folder.path().join("other.safetensors");
+    let net = backstitch::prelude::Sequential::new().push(backstitch::prelude::flatten());
+    let model: backstitch::prelude::Model = backstitch::prelude::Model::new(net, &[2, 2, 1], 0).unwrap();
+    backstitch::io::safetensors::save(&other, &model).unwrap();
+    wrong(other.to_str().unwrap(), "missing [\"bn1-1.bias\"");
+    wrong("no/such/file", "could not open");
+    wrong("vgg16", "expected torchvision's vgg16 file by --weights");
+}

@@ -107,3 +107,20 @@ impl Callback<f32> for Interrupt {
         if self.raised() { Flow::Stop } else { Flow::Continue }
     }
 }
+
+/// Stops training when its time is up, between two steps.
+pub struct TimeLimit {
+    end: Instant,
+}
+
+impl TimeLimit {
+    pub fn new(seconds: f64) -> Self {
+        Self { end: Instant::now() + Duration::from_secs_f64(seconds) }
+    }
+}
+
+impl Callback<f32> for TimeLimit {
+    fn step(&mut self, _at: &StepEnd) -> Flow {
+        if Instant::now() >= self.end { Flow::Stop } else { Flow::Continue }
+    }
+}

@@ -40,7 +40,12 @@ pub struct Photographs {
 impl Photographs {
     /// The 101 classes, or drawn shapes where there are none.
     pub fn open(run: &mut Run, flags: FolderFlags) -> Result<Self, AnyError> {
-        let mut options = Options::new(SIDE, SIDE)?.cache(cache_folder()?);
+        Self::sized(run, flags, SIDE)
+    }
+
+    /// As [`Photographs::open`], resized to this side.
+    pub fn sized(run: &mut Run, flags: FolderFlags, side: usize) -> Result<Self, AnyError> {
+        let mut options = Options::new(side, side)?.cache(cache_folder()?);
         if flags.skip_broken {
             options = options.skip_broken();
         }

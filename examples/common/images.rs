@@ -102,24 +102,34 @@ pub fn train(
 /// As [`train`], from a model that may be trained already, in part.
 pub fn train_model(
     name: &str,
+    model: Model,
+    optimizer: &mut dyn Optimizer<f32>,
+    trainer: &Trainer,
+    with: (&Maps, Option<&Maps>),
+    interrupt: &Interrupt,
+) -> Result<Option<Trained>, AnyError> {
+    train_watched(name, model, optimizer, trainer, with, interrupt, &mut [])
+}
+
+/// As [`train_model`], with more callbacks.
+pub fn train_watched(
+    name: &str,
     mut model: Model,
     optimizer: &mut dyn Optimizer<f32>,
     trainer: &Trainer,
     (data, validation): (&Maps, Option<&Maps>),
     interrupt: &Interrupt,
+    more: &mut [&mut dyn Callback<f32>],
 ) -> Result<Option<Trained>, AnyError> {
     let mut progress = ShowProgress::new(name, trainer.epochs());
     let before = forget_peak_memory();
     let start = Instant::now();
     let validation = validation.map(Maps::dataset).transpose()?;
     let mut stop = interrupt.clone();
-    let history = trainer.fit(
-        &mut model,
-        optimizer,
-        &data.dataset()?,
-        validation.as_ref(),
-        &mut [&mut progress, &mut stop],
-    )?;
+    let mut callbacks: Vec<&mut dyn Callback<f32>> = vec![&mut progress, &mut stop];
+    callbacks.extend(more.iter_mut().map(|callback| &mut **callback as _));
+    let history =
+        trainer.fit(&mut model, optimizer, &data.dataset()?, validation.as_ref(), &mut callbacks)?;
     if interrupt.raised() {
         println!("stopped");
         return Ok(None);

@@ -14,6 +14,8 @@ pub mod recipe;
 pub mod seeing;
 pub mod sklearn;
 pub mod subject;
+pub mod transfer;
+pub mod transfer_report;
 pub mod visualization;
 
 use std::error::Error;

@@ -74,7 +74,8 @@ pub fn said(runs: &[Value]) -> String {
     };
     format!(
         "For {above} of {} classes the made picture has a higher logit than the real one, and for {sure} the network is more than 90 per cent sure \
-         of it, though nobody would take it for a photograph: it shows what adds to the logit, wherever in the picture, not what the class looks like.{none}",
+         of it. Networks can be sure of pictures that nobody recognizes (A. Nguyen, J. Yosinski and J. Clune, \"Deep neural networks are easily \
+         fooled\", 2015).{none}",
         runs.len()
     )
 }

@@ -197,6 +197,11 @@ impl<F: Scalar> Model<F> {
         state
     }
 
+    /// Full names of the parameters and buffers that match a pattern, in which `*` stands for any letters.
+    pub fn names(&self, pattern: &str) -> Vec<String> {
+        self.state().into_keys().filter(|name| matches(pattern, name)).map(str::to_owned).collect()
+    }
+
     /// Takes on saved parameters and buffers. Either all of them fit, or nothing is changed.
     ///
     /// # Errors

@@ -16,5 +16,6 @@ pub mod pickle;
 pub mod pytorch;
 pub mod safetensors;
 pub mod table;
+pub mod tensorboard;
 
 pub use error::Error;

@@ -12,8 +12,8 @@ pub use architecture_comparison::{dense_ann, inception, resnet, traditional_cnn}
 pub use cnn_vs_fcnn::{model1, model2, model3, model4};
 pub use lenet::{Lenet5, lenet_fashion, lenet_fashion_with_dropout, lenet5};
 pub use resnet18::{resnet18, resnet18_torchvision_name};
-pub use squeezenet::{squeezenet, squeezenet_published_name};
-pub use vgg16::{vgg16, vgg16_blocks12, vgg16_features, vgg16_torchvision_name};
+pub use squeezenet::{squeezenet, squeezenet_features, squeezenet_published_name};
+pub use vgg16::{vgg16, vgg16_batch_norm_features, vgg16_blocks12, vgg16_features, vgg16_torchvision_name};
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,14 @@ use crate::scalar::Scalar;
 /// Published weights take blue, green and red from 0 to 255, less 104, 117 and 123, and have the names of
 /// [`squeezenet_published_name`].
 pub fn squeezenet<F: Scalar>(classes: usize) -> Sequential<F> {
+    squeezenet_features()
+        .named("dropout", dropout(0.5))
+        .named("conv_final", conv2d(classes, 1, Activation::Relu))
+        .named("average", global_avg_pool())
+}
+
+/// [`squeezenet`] up to its last fire module: 512 channels. For maps of at least 37x37, 3 channels.
+pub fn squeezenet_features<F: Scalar>() -> Sequential<F> {
     Sequential::new()
         .named("conv1", conv2d(96, 7, Activation::Relu).stride(2))
         .named("pool1", max_pool(3).stride(2).ceil())
@@ -22,9 +30,6 @@ pub fn squeezenet<F: Scalar>(classes: usize) -> Sequential<F> {
         .named("fire8", fire(64, 256))
         .named("pool8", max_pool(3).stride(2).ceil())
         .named("fire9", fire(64, 256))
-        .named("dropout", dropout(0.5))
-        .named("conv_final", conv2d(classes, 1, Activation::Relu))
-        .named("average", global_avg_pool())
 }
 
 fn fire<F: Scalar>(squeezed: usize, expanded: usize) -> Sequential<F> {

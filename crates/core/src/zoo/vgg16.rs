@@ -1,12 +1,29 @@
 //! VGG16.
 
-use crate::layers::{Activation, Padding, Sequential, conv2d, dense, dropout, flatten, max_pool};
+use crate::init::Init;
+use crate::layers::{Activation, Padding, Sequential, batch_norm, conv2d, dense, dropout, flatten, max_pool};
 use crate::scalar::Scalar;
 
 /// The convolutional part of VGG16 (Simonyan and Zisserman 2015, table 1, column D): 13 convolutions of 3x3 in five
 /// groups, each group followed by a max pooling. For maps of at least 32x32, 3 channels.
 pub fn vgg16_features<F: Scalar>() -> Sequential<F> {
     groups(GROUPS.len())
+}
+
+/// [`vgg16_features`] with batch normalization between each convolution and its ReLU, which lets it learn from its first weights.
+pub fn vgg16_batch_norm_features<F: Scalar>() -> Sequential<F> {
+    let mut net = Sequential::new();
+    for (group, (count, filters)) in GROUPS.into_iter().enumerate() {
+        for i in 1..=count {
+            let place = format!("{}-{i}", group + 1);
+            let conv = conv2d(filters, 3, Activation::Linear).padding(Padding::Same).without_bias();
+            net = net
+                .named(&format!("conv{place}"), conv.init(Init::HeNormal))
+                .named(&format!("bn{place}"), batch_norm().activation(Activation::Relu));
+        }
+        net = net.named(&format!("pool{}", group + 1), max_pool(2));
+    }
+    net
 }
 
 /// The first two groups of [`vgg16_features`]: four convolutions and two poolings, a quarter of the map's height and width, 128 channels.

@@ -31,7 +31,7 @@ impl Layout {
     /// The tensor's shape here.
     pub(super) fn shape(&self) -> Shape {
         match *self {
-            Self::Same(ref shape) => shape.clone(),
+            Self::Same(shape) => shape,
             Self::Turned { there: [outputs, channels, height, width], kernel: true } => {
                 Shape::of(&[height, width, channels, outputs])
             }
@@ -59,7 +59,7 @@ impl Layout {
 pub(super) fn flattened_maps<F: Scalar>(model: &Model<F>) -> BTreeMap<String, [usize; 3]> {
     let summary = model.summary();
     let mut maps = BTreeMap::new();
-    let (mut before, mut map) = (summary.input.clone(), None);
+    let (mut before, mut map) = (summary.input, None);
     for line in &summary.lines {
         if let ([height, width, channels], [_]) = (&*before, &*line.output) {
             // A global average leaves one number a channel, whose order is the same.
@@ -71,7 +71,7 @@ pub(super) fn flattened_maps<F: Scalar>(model: &Model<F>) -> BTreeMap<String, [u
         {
             maps.insert(format!("{}.weight", line.path), map);
         }
-        before = line.output.clone();
+        before = line.output;
     }
     maps
 }

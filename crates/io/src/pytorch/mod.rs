@@ -6,7 +6,7 @@ mod layout;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use backstitch_core::{Model, Scalar};
+use backstitch_core::{Model, Scalar, Shape};
 
 use crate::error::Error;
 use file::WeightsFile;
@@ -29,35 +29,47 @@ pub fn load<F: Scalar>(
     model: &mut Model<F>,
     name_in_file: impl Fn(&str) -> String,
 ) -> Result<(), Error> {
-    load_part(path, model, "*", name_in_file)
+    place(path, model, "*", &name_in_file, true).map(drop)
 }
 
-/// As [`load`], for the parameters and buffers whose names match a pattern, such as those of a pretrained base under a new
-/// head (see [`Model::load_part`]).
+/// As [`load`], for the parameters and buffers whose names match a pattern, such as those of a pretrained base under a new head. The file may be that
+/// of a whole network: the names in it that were not taken are returned.
 ///
 /// # Errors
-/// As [`load`]; and if no name matches.
+/// As [`load`], but for names that only the file has; and if no name of the model matches.
 pub fn load_part<F: Scalar>(
     path: &Path,
     model: &mut Model<F>,
     pattern: &str,
     name_in_file: impl Fn(&str) -> String,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
+    place(path, model, pattern, &name_in_file, false)
+}
+
+fn place<F: Scalar>(
+    path: &Path,
+    model: &mut Model<F>,
+    pattern: &str,
+    name_in_file: &dyn Fn(&str) -> String,
+    whole: bool,
+) -> Result<Vec<String>, Error> {
     let file = WeightsFile::open(path)?;
     let mut there = file.shapes();
     there.retain(|name, _| !name.ends_with("num_batches_tracked"));
     let maps = flattened_maps(model);
     let mut found = BTreeMap::new();
-    for name in model.state().into_keys() {
-        let theirs = name_in_file(name);
+    for name in model.names(pattern) {
+        let theirs = name_in_file(&name);
         if let Some(shape) = there.remove(&theirs) {
-            found.insert(name.to_owned(), (theirs, Layout::of(&shape, maps.get(name).copied())));
+            found.insert(name.clone(), (theirs, Layout::of(&shape, maps.get(&name).copied())));
         }
     }
     let mut shapes: BTreeMap<String, _> =
         found.iter().map(|(name, (_, layout))| (name.clone(), layout.shape())).collect();
-    // What is left is nothing of the model's: the message lists it.
-    shapes.extend(there.into_iter().map(|(name, shape)| (name, backstitch_core::Shape::of(&shape))));
+    if whole {
+        // What is left is nothing of the model's: the message lists it.
+        shapes.extend(there.iter().map(|(name, shape)| (name.clone(), Shape::of(shape))));
+    }
     model.check_part(pattern, &shapes).map_err(Error::model(path))?;
     found.values().try_for_each(|(theirs, _)| file.check_kind(theirs))?;
     let mut result = Ok(());
@@ -72,7 +84,7 @@ pub fn load_part<F: Scalar>(
             result = read;
         }
     });
-    result
+    result.map(|()| there.into_keys().collect())
 }
 
 #[cfg(test)]
@@ -136,10 +148,15 @@ mod tests {
         write(&base, &Model::new(net(0), &[2, 3, 4], 5).unwrap());
         let mut whole: Model<f64> = Model::new(net(7), &[2, 3, 4], 6).unwrap();
         let head = whole.state()["dense1.weight"].to_array();
-        load_part(&base, &mut whole, "conv1.*", |name| format!("net.{name}")).unwrap();
+        let left = load_part(&base, &mut whole, "conv1.*", |name| format!("net.{name}")).unwrap();
+        assert!(left.is_empty());
         let expected: Model<f64> = Model::new(net(0), &[2, 3, 4], 5).unwrap();
         assert_eq!(whole.state()["conv1.weight"], expected.state()["conv1.weight"]);
         assert_eq!(whole.state()["dense1.weight"].to_array(), head);
+        // And out of the file of a whole network.
+        let left = load_part(&path, &mut whole, "conv1.*", |name| format!("net.{name}")).unwrap();
+        assert_eq!(left, ["net.dense1.bias", "net.dense1.weight"]);
+        assert_eq!(whole.state()["conv1.weight"], trained.state()["conv1.weight"]);
         let error = load_part(&base, &mut whole, "features.*", str::to_owned).unwrap_err().to_string();
         assert!(error.contains("features.*"), "{error}");
         let error = load(&path, &mut other, str::to_owned).unwrap_err().to_string();

@@ -1,0 +1,130 @@
+//! The report of `vgg16_transfer`.
+
+use backstitch::io::tensorboard::EventWriter;
+use backstitch::plot::{ConfusionChart, LineChart, Report};
+use serde_json::Value;
+
+use super::images::{CLASSES, SCORE_HEAD, Score, Trained, defined};
+use super::transfer::Base;
+use super::{AnyError, Run, four};
+
+/// A head or a whole network, how good it is on the test part, and the seconds that its features took.
+pub struct Entry {
+    pub trained: Trained,
+    pub score: Score,
+    pub seconds: f64,
+}
+
+impl Entry {
+    fn accuracy(&self) -> f64 {
+        self.score.matrix.accuracy()
+    }
+
+    fn confusion(&self) -> ConfusionChart {
+        ConfusionChart {
+            title: format!("{}: confusion matrix on the test part", self.trained.name),
+            names: CLASSES.map(str::to_owned).to_vec(),
+            matrix: self.score.matrix.clone(),
+        }
+    }
+
+    /// The confusion matrix as a picture for TensorBoard.
+    pub fn log_confusion(&self, events: &mut EventWriter) -> Result<(), AnyError> {
+        let png = self.confusion().png()?;
+        // Height and width stand behind the signature and the name of the first chunk.
+        let side = |at: usize| u32::from_be_bytes([png[at], png[at + 1], png[at + 2], png[at + 3]]);
+        Ok(events.png("confusion", self.trained.history.epochs.len() as u64, &png, (side(20), side(16)))?)
+    }
+
+    pub fn json(&self) -> Value {
+        let mut json = self.trained.json(Some(&self.score));
+        json["feature_seconds"] = self.seconds.into();
+        json
+    }
+}
+
+pub fn report(
+    run: &Run,
+    base: &Base,
+    entries: &[Entry],
+    ablation: &[(String, f64)],
+) -> Result<Report, AnyError> {
+    let mut report = run.report("A network trained on something else, on Fashion-MNIST");
+    let trained_on = base.trained_on.as_deref().unwrap_or("nothing");
+    report.paragraph(format!(
+        "Backbone {}, trained on {trained_on}; pictures resized to {1}x{1} in three channels, {2}. Head: batch normalization, 256 units with ReLU, \
+         dropout 0.5, 10 units; Adam 0.001.",
+        base.name, base.preparation.size, base.preparation.what
+    ));
+    let head = [
+        "",
+        "test accuracy",
+        "F1 (macro)",
+        "log loss",
+        "epochs",
+        "minutes of training",
+        "seconds of features",
+    ];
+    let row = |entry: &Entry| {
+        let f1 = entry.score.matrix.average(backstitch::core::metrics::Average::Macro).f1;
+        vec![
+            entry.trained.name.clone(),
+            four(entry.accuracy()),
+            defined(f1),
+            four(entry.score.log_loss),
+            entry.trained.history.epochs.len().to_string(),
+            format!("{:.2}", entry.trained.minutes),
+            format!("{:.1}", entry.seconds),
+        ]
+    };
+    report.table("What was the pretraining worth?", &head, entries.iter().map(row).collect());
+    if let [pretrained, random, rest @ ..] = entries {
+        report.paragraph(worth(pretrained, random, rest.first()));
+    }
+    if !ablation.is_empty() {
+        let rows = ablation.iter().map(|(name, accuracy)| vec![name.clone(), four(*accuracy)]).collect();
+        report.table(
+            "Preparations compared on part of the data",
+            &["preparation", "validation accuracy"],
+            rows,
+        );
+    }
+    for (i, entry) in entries.iter().enumerate() {
+        let (name, stem) = (&entry.trained.name, ["pretrained", "random", "scratch"][i.min(2)]);
+        report.heading(name.clone());
+        if entry.trained.history.epochs.is_empty() {
+            report.paragraph("Not one epoch was finished in the time.");
+        } else {
+            curves(run, &mut report, entry, stem)?;
+        }
+        run.save_confusion(&format!("{stem}_confusion"), &entry.confusion())?;
+        report.confusion(&entry.confusion(), entry.score.confused(&CLASSES, 6))?;
+        report.table("Every class on the test part", &SCORE_HEAD, entry.score.rows(&CLASSES));
+    }
+    Ok(report)
+}
+
+fn curves(run: &Run, report: &mut Report, entry: &Entry, stem: &str) -> Result<(), AnyError> {
+    let name = &entry.trained.name;
+    let loss = LineChart::losses(format!("{name}: loss by epoch"), &entry.trained.history);
+    let accuracy = entry.trained.accuracies(format!("{name}: accuracy by epoch"));
+    run.save_chart(&format!("{stem}_loss"), &loss)?;
+    run.save_chart(&format!("{stem}_accuracy"), &accuracy)?;
+    report.chart(&loss, format!("{:.2} s an epoch.", entry.trained.seconds_per_epoch))?;
+    report.chart(&accuracy, format!("Test accuracy {:.4}.", entry.accuracy()))?;
+    Ok(())
+}
+
+fn worth(pretrained: &Entry, random: &Entry, scratch: Option<&Entry>) -> String {
+    let points = |other: &Entry| 100.0 * (pretrained.accuracy() - other.accuracy());
+    let epochs = pretrained.trained.history.epochs.len();
+    let saved = pretrained.seconds * epochs.saturating_sub(1) as f64 / 60.0;
+    let scratch = scratch.map_or(String::new(), |scratch| {
+        format!(" and {:+.2} over the network trained from scratch in the same time", points(scratch))
+    });
+    format!(
+        "Pretrained weights gave {:+.2} points of test accuracy over random ones{scratch}. Features were computed once, not in each of {epochs} epochs: that saved \
+         about {saved:.1} minutes.",
+        points(random)
+    )
+}
