@@ -3,10 +3,12 @@
 //! `cargo bench --bench training -- [--json] [--threads N] [--seconds N] [WORKLOAD ...]`
 //!
 //! A step is: forward, mean softmax cross-entropy, backward, optimizer update, on random inputs in
-//! [0, 1) and random labels in f32; in the workloads with `infer` in their name, forward alone. The figure is the median step of some seconds.
+//! [0, 1) and random labels in f32; in the workloads with `infer` in their name, forward alone; with `frozen`, a step that trains the head alone; with
+//! `grad_cam`, one map. The figure is the median step of some seconds.
 
 use std::time::{Duration, Instant};
 
+use backstitch::core::explain::{Cam, grad_cam};
 use backstitch::core::kernels::keep_awake;
 use backstitch::core::rng::{Purpose, stream};
 use backstitch::core::{train, zoo};
@@ -39,6 +41,10 @@ enum Kind {
     Sgd,
     Adam,
     Inference,
+    /// SGD, with every convolution frozen.
+    Frozen,
+    /// Grad-CAM at the last convolution.
+    GradCam,
 }
 
 /// A model, the samples of a step, and what is done with them.
@@ -63,7 +69,7 @@ const fn workload(
 const GREY: &[usize] = &[28, 28, 1];
 const COLOUR: &[usize] = &[64, 64, 3];
 
-const WORKLOADS: [Workload; 10] = [
+const WORKLOADS: [Workload; 12] = [
     workload("mlp_b32", 32, &[784], mlp, Kind::Sgd),
     workload("mlp_b1024", 1024, &[784], mlp, Kind::Sgd),
     workload("cnn2_b64", 64, GREY, zoo::model2, Kind::Adam),
@@ -74,7 +80,16 @@ const WORKLOADS: [Workload; 10] = [
     workload("vgg16_infer_b32", 32, &[32, 32, 3], zoo::vgg16_features, Kind::Inference),
     workload("cnn2_infer_b1", 1, GREY, zoo::model2, Kind::Inference),
     workload("resnet18_infer_b1", 1, COLOUR, || zoo::resnet18(101), Kind::Inference),
+    workload("vgg16_frozen_b32", 32, &[32, 32, 3], vgg16_with_head, Kind::Frozen),
+    workload("cnn4_grad_cam_b1", 1, GREY, zoo::model4, Kind::GradCam),
 ];
+
+fn vgg16_with_head() -> Sequential {
+    zoo::vgg16_features()
+        .push(flatten())
+        .push(dense(256, Activation::Relu))
+        .push(dense(10, Activation::Linear))
+}
 
 fn mlp() -> Sequential {
     Sequential::new()
@@ -108,6 +123,9 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core:
         Kind::Adam => Box::new(Adam::new(1e-3)?),
         _ => Box::new(Sgd::new(0.01)?),
     };
+    if workload.kind == Kind::Frozen {
+        model.freeze("conv*")?;
+    }
     let mut rng = stream(1, Purpose::GradientCheck, 0, 0);
     let mut x = Tensor::zeros(&model.input_shape().batched(workload.batch));
     x.data_mut().iter_mut().for_each(|v| *v = rng.random_range(0.0..1.0));
@@ -122,6 +140,8 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core:
         let begin = Instant::now();
         if inference {
             model.forward(&x, &mut trace, &Context::evaluate())?;
+        } else if workload.kind == Kind::GradCam {
+            grad_cam(&mut model, &x.view(), &labels, "conv5", Cam::GradCam)?;
         } else {
             let ctx = Context::train(0, times.len() as u64);
             let targets = Targets::Classes(&labels);

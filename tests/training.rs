@@ -91,6 +91,40 @@ impl Callback<f32> for StopAfter {
     }
 }
 
+#[test]
+fn frozen_weights_keep_their_bits_through_training() {
+    let data = fashion_mnist::generate_sample("a test");
+    let (rows, labels) = data.rows(&(0..200).collect::<Vec<_>>());
+    let maps = rows.into_shape_with_order((200, 28, 28, 1)).unwrap().into_dyn();
+    let data = Dataset::new(maps.view(), Targets::Classes(&labels)).unwrap();
+    let optimizers: [Box<dyn Optimizer<f32>>; 3] = [
+        Box::new(optimizer()),
+        Box::new(Adam::adamw(0.01, 0.1).unwrap()),
+        Box::new(RmsProp::new(0.01).unwrap().weight_decay(0.1).unwrap()),
+    ];
+    for mut optimizer in optimizers {
+        let net = Sequential::new()
+            .push(conv2d(4, 3, Activation::Linear).stride(2))
+            .push(batch_norm().activation(Activation::Relu))
+            .push(residual(
+                Sequential::new().push(conv2d(4, 3, Activation::Relu).padding(1)),
+                Sequential::new(),
+                Activation::Relu,
+            ))
+            .push(flatten())
+            .push(dense(10, Activation::Linear));
+        let mut model: Model = Model::new(net, &[28, 28, 1], 3).unwrap();
+        let frozen = ["conv1.*", "batchnorm1.*", "residual1.*"].map(|part| model.freeze(part).unwrap());
+        assert_eq!(frozen, [2, 4, 2]);
+        let before = state(&model);
+        Trainer::new(3, 32, 1).unwrap().fit(&mut model, optimizer.as_mut(), &data, None, &mut []).unwrap();
+        for ((name, before), (_, after)) in before.iter().zip(&state(&model)) {
+            let same = before.iter().zip(after).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert_eq!(same, !name.starts_with("dense1"), "{name}");
+        }
+    }
+}
+
 struct Failing;
 
 impl Callback<f32> for Failing {
