@@ -69,21 +69,20 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         for (layer, shape) in [("conv1", (8, 2)), ("conv2", (16, 4))] {
             let (grid, silent) = seeing::maps(&model, &one.x.view(), layer, shape)?;
             let maps = grid.pictures.len();
-            let png = grid.png()?;
-            run.save(&format!("{class}_{layer}.png"), &png)?;
-            report.png(
-                &png,
+            run.show(
+                &mut report,
+                &format!("{class}_{layer}"),
+                &grid,
                 format!(
                     "All {maps} maps, each from 0 to its own largest value; {silent} are zero everywhere."
                 ),
-            );
+            )?;
             runs.push(json!({ "name": format!("{class}, {layer}"), "maps": maps, "silent": silent, "taken_for": taken.0 }));
         }
     }
     report.heading("The filters of the first convolution");
-    let png = seeing::filters(&model, "conv1", 8, 12)?.png()?;
-    run.save("filters.png", &png)?;
-    report.png(&png, "Red, green and blue weights as one colour; grey is zero.");
+    let grid = seeing::filters(&model, "conv1", 8, 12)?;
+    run.show(&mut report, "filters", &grid, "Red, green and blue weights as one colour; grey is zero.")?;
     run.finish(&report, &runs)
 }
 

@@ -7,9 +7,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use backstitch::core::explain::{Goal, Maximizer, saliency};
-use backstitch::core::layer::ReluRule;
-use backstitch_examples::seeing::heat_of_most;
+use backstitch::core::explain::{Goal, Maximizer};
 use backstitch_examples::subject::Subject;
 use backstitch_examples::{AnyError, Flags, Run, visualization};
 use clap::{Parser, ValueEnum};
@@ -69,47 +67,37 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         .seed(run.flags.seed);
     let start = maximizer.noise(&subject.model, 0.3 * high + 0.7 * low, 0.1 * (high - low))?;
 
-    let mut report = run.report("What classes want, and where they look");
-    report.paragraph(subject.about.clone());
+    // First, for its layer may have been mistyped.
+    let filter = options.layer.clone().map(|layer| Goal::Filter { layer, channel: options.filter });
+    let filter = filter.map(|goal| maximizer.run(&mut subject.model, &goal, start.view())).transpose()?;
     let mut wanted = Vec::new();
     for &class in &subject.classes {
         wanted.push(maximizer.run(&mut subject.model, &Goal::Class(class), start.view())?);
     }
-    let grid = visualization::classes(&subject, &wanted)?.png()?;
-    run.save("classes.png", &grid)?;
-    report.png(&grid, format!("{iterations} steps of gradient ascent from the same noise, with decay, blur and jitter; the logit and probability reached."));
+
+    let mut report = run.report("What classes want, and where they look");
+    report.paragraph(subject.about.clone());
+    let caption = format!(
+        "{iterations} steps of gradient ascent from the same noise, with decay, blur and jitter; the logit and probability reached."
+    );
+    run.show(&mut report, "classes", &visualization::classes(&subject, &wanted)?, caption)?;
     let (head, rows, json) = visualization::table(&subject, &wanted)?;
     report.table("Made pictures and real ones", &head, rows);
     report.paragraph(visualization::said(&json));
-
-    let maps = saliency(&mut subject.model, &subject.pictures.view(), &subject.classes, ReluRule::Plain)?;
-    let mut pictures = Vec::new();
-    for (i, map) in maps.outer_iter().enumerate() {
-        pictures.push((subject.names[i].clone(), subject.picture(i)?));
-        pictures.push(("saliency".to_owned(), heat_of_most(map)?));
-    }
-    let grid = subject.grid("Where each class looks: |dS/dx|", 4, pictures).png()?;
-    run.save("saliency.png", &grid)?;
-    report.png(&grid, "A real picture of each class, and the size of the logit's gradient in each pixel by vanilla backpropagation, from 0 to what one pixel in a hundred exceeds.");
-
-    let random = subject.random_integers(run.flags.seed);
-    let (grid, layers) = visualization::layers(&subject, &random)?;
-    let grid = grid.png()?;
-    run.save("layers.png", &grid)?;
-    report.png(&grid, "A picture of random integers from 0 to 255, and of every layer that has maps the one that responds most, from 0 to its largest value.");
+    let caption = "A real picture of each class, and the size of the logit's gradient in each pixel by vanilla backpropagation, from 0 to what \
+                   one pixel in a hundred exceeds.";
+    run.show(&mut report, "saliency", &visualization::saliencies(&mut subject)?, caption)?;
+    let (grid, layers) = visualization::layers(&subject, &subject.random_integers(run.flags.seed))?;
+    let caption = "A picture of random integers from 0 to 255, and of every layer that has maps the one that responds most, from 0 to its \
+                   largest value.";
+    run.show(&mut report, "layers", &grid, caption)?;
     report.paragraph(layers);
-    if let Some(layer) = &options.layer {
-        let goal = Goal::Filter { layer: layer.clone(), channel: options.filter };
-        let wanted = maximizer.run(&mut subject.model, &goal, start.view())?;
+    if let (Some(made), Some(layer)) = (filter, &options.layer) {
         let title = format!("{layer}, filter {}", options.filter);
-        let picture = (subject.show)(wanted.picture.view())?;
-        let grid = subject.grid(&title, 1, vec![("what it wants".to_owned(), picture)]).png()?;
-        run.save("filter.png", &grid)?;
-        let last = wanted.responses.last().copied().unwrap_or_default();
-        report.png(
-            &grid,
-            format!("Mean response {:.3} at the start, {last:.3} at the end.", wanted.responses[0]),
-        );
+        let pictures = vec![("what it wants".to_owned(), (subject.show)(made.picture.view())?)];
+        let last = made.responses.last().copied().unwrap_or_default();
+        let caption = format!("Mean response {:.3} at the start, {last:.3} at the end.", made.responses[0]);
+        run.show(&mut report, "filter", &subject.grid(&title, 1, pictures), caption)?;
     }
     run.finish(&report, &json)
 }

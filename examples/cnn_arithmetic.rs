@@ -71,9 +71,8 @@ fn one_layer(run: &Run, report: &mut Report) -> Result<Value, AnyError> {
     let bar = Some(ColourBar { map, low: -most, high: most });
     let title = "One 3x3 filter on 8x8 as a dense layer".to_owned();
     let pictures = vec![("a row for each of 36 outputs, a column for each of 64 pixels".to_owned(), picture)];
-    let png = PictureGrid { title, columns: 1, enlarge: 9, bar, pictures }.png()?;
-    run.save("to_dense.png", &png)?;
-    report.png(&png, "The same nine weights in every row, moved along; white is zero.");
+    let grid = PictureGrid { title, columns: 1, enlarge: 9, bar, pictures };
+    run.show(report, "to_dense", &grid, "The same nine weights in every row, moved along; white is zero.")?;
     Ok(
         json!({ "name": "32x32, three 5x5", "output": plain.lines[0].output.to_string(), "padding_same": padding,
         "parameters": plain.parameters(), "dense_difference": worst }),

@@ -86,9 +86,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
             continue;
         }
         let seen = seeing::look(&mut model, &test.chosen(&chosen), layers)?;
-        let png = seen.grid(title)?.png()?;
-        run.save(&format!("{stem}.png"), &png)?;
-        report.png(&png, seen.caption());
+        run.show(&mut report, stem, &seen.grid(title)?, seen.caption())?;
         report.table("Where the maps lie, and what was predicted", &seeing::HEAD, seen.rows());
         runs.push(json!({ "name": title, "test_accuracy": score.matrix.accuracy(), "on_garment_early": seen.on_garment(0),
             "on_garment_last": seen.on_garment(1), "empty": seen.empty() }));
@@ -96,9 +94,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     report.heading("What single neurons respond to, and want");
     let neurons =
         seeing::neurons(&mut model, test, layers.last, if run.flags.quick { 40 } else { 200 }, seed)?;
-    let png = neurons.grid.png()?;
-    run.save("neurons.png", &png)?;
-    report.png(&png, neurons.caption());
+    run.show(&mut report, "neurons", &neurons.grid, neurons.caption())?;
     report.paragraph(neurons.compared(&runs));
     run.finish(&report, &runs)
 }

@@ -149,9 +149,8 @@ pub fn detail(
     let names: Vec<&str> = classes.iter().map(String::as_str).collect();
     report.confusion(&chart, score.confused(&names, PAIRS))?;
     if let Some(grid) = confused(&score, photographs)? {
-        let png = grid.png()?;
-        run.save("confused.png", &png)?;
-        report.png(&png, "Of each pair: a validation picture, the class it was taken for, and a training picture of that class.");
+        let caption = "Of each pair: a validation picture, the class it was taken for, and a training picture of that class.";
+        run.show(report, "confused", &grid, caption)?;
     }
     report.table(
         "Every class, the weakest first",

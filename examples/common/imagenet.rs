@@ -106,9 +106,7 @@ pub fn experiment(mut run: Run) -> Result<(), AnyError> {
         shown.iter().map(|&(name, class)| look(&mut net, name, class)).collect::<Result<Vec<_>, _>>()?;
     let mut report = run.report("Where a network trained on ImageNet looks");
     report.paragraph("SqueezeNet v1.0 with its published weights, on the first photograph of each class, squashed to 227x227 pixels.");
-    let png = grid(&seen, &net)?.png()?;
-    run.save("photographs.png", &png)?;
-    report.png(&png, format!("The photograph with its class and what it was taken for; Grad-CAM for its class at {} and at {}, each map from 0 to its own largest value.", LAYERS[0], LAYERS[1]));
+    run.show(&mut report, "photographs", &grid(&seen, &net)?, format!("The photograph with its class and what it was taken for; Grad-CAM for its class at {} and at {}, each map from 0 to its own largest value.", LAYERS[0], LAYERS[1]))?;
     let head = [
         "photograph",
         "taken for",
@@ -130,9 +128,7 @@ pub fn experiment(mut run: Run) -> Result<(), AnyError> {
     report.paragraph(verdict(&seen));
     report.heading("What single neurons respond to, and want");
     let (neurons, caption) = neurons(&mut net, &seen, run.flags.quick, run.flags.seed)?;
-    let png = neurons.png()?;
-    run.save("neurons.png", &png)?;
-    report.png(&png, caption);
+    run.show(&mut report, "neurons", &neurons, caption)?;
     let json = |s: &Seen| {
         json!({ "name": s.name, "predicted": net.names[s.predicted], "probability": s.probability,
         "highest_fifth_covered": s.covered[0], "lowest_fifth_covered": s.covered[1] })

@@ -59,12 +59,9 @@ pub fn report(
     run.save_confusion("confusion", &chart)?;
     report.confusion(&chart, scores[1].confused(&CLASSES, 4))?;
     report.table("Every class on the test part", &SCORE_HEAD, scores[1].rows(&CLASSES));
-    let png = seeing::filters(&chosen.model, "conv1", 6, 22)?.png()?;
-    run.save("filters.png", &png)?;
-    report.png(
-        &png,
-        "The six filters of the first convolution, 5x5: red adds to the response, blue takes from it.",
-    );
+    let caption =
+        "The six filters of the first convolution, 5x5: red adds to the response, blue takes from it.";
+    run.show(&mut report, "filters", &seeing::filters(&chosen.model, "conv1", 6, 22)?, caption)?;
     Ok(report)
 }
 

@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use backstitch::io::fashion_mnist::{self, DATA_VARIABLE, FashionMnist, Progress, Source};
 use backstitch::io::{atomic, images as image_files};
-use backstitch::plot::{ConfusionChart, LineChart, Report};
+use backstitch::plot::{ConfusionChart, LineChart, PictureGrid, Report};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -224,6 +224,20 @@ impl Run {
     pub fn save_confusion(&self, stem: &str, chart: &ConfusionChart) -> Result<(), AnyError> {
         self.save(&format!("{stem}.svg"), chart.svg()?.as_bytes())?;
         self.save(&format!("{stem}.png"), &chart.png()?)
+    }
+
+    /// Saves pictures as PNG under the name's stem, and shows them in the report.
+    pub fn show(
+        &self,
+        report: &mut Report,
+        stem: &str,
+        grid: &PictureGrid,
+        caption: impl Into<String>,
+    ) -> Result<(), AnyError> {
+        let png = grid.png()?;
+        self.save(&format!("{stem}.png"), &png)?;
+        report.png(&png, caption);
+        Ok(())
     }
 
     /// Saves a file in the output folder.

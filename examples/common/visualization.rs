@@ -1,6 +1,7 @@
 //! The pictures and figures of `class_visualization`.
 
-use backstitch::core::explain::{Maximized, activations};
+use backstitch::core::explain::{Maximized, activations, saliency};
+use backstitch::core::layer::ReluRule;
 use backstitch::core::metrics::largest;
 use backstitch::plot::PictureGrid;
 use backstitch::prelude::*;
@@ -8,7 +9,7 @@ use ndarray::{ArrayD, Axis};
 use serde_json::{Value, json};
 
 use super::AnyError;
-use super::seeing::heat;
+use super::seeing::{heat, heat_of_most};
 use super::subject::Subject;
 
 /// The picture that each class wants.
@@ -78,6 +79,17 @@ pub fn said(runs: &[Value]) -> String {
          fooled\", 2015).{none}",
         runs.len()
     )
+}
+
+/// A real picture of each class beside the size of its logit's gradient in each pixel.
+pub fn saliencies(subject: &mut Subject) -> Result<PictureGrid, AnyError> {
+    let maps = saliency(&mut subject.model, &subject.pictures.view(), &subject.classes, ReluRule::Plain)?;
+    let mut pictures = Vec::new();
+    for (i, map) in maps.outer_iter().enumerate() {
+        pictures.push((subject.names[i].clone(), subject.picture(i)?));
+        pictures.push(("saliency".to_owned(), heat_of_most(map)?));
+    }
+    Ok(subject.grid("Where each class looks: |dS/dx|", 4, pictures))
 }
 
 /// A picture of random integers, then of every layer with maps the one that responds most to it.
