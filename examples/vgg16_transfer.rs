@@ -23,7 +23,7 @@ use clap::Parser;
 struct Options {
     #[command(flatten)]
     flags: Flags,
-    /// vgg16 (with --weights), vgg16-blocks12, squeezenet, or a file of the example pretrain_vgg16
+    /// vgg16 (fetched, or --weights), vgg16-blocks12, squeezenet, or a file of the example pretrain_vgg16
     #[arg(long, default_value = "vgg16-blocks12")]
     backbone: String,
     /// torchvision's vgg16 file, .pth or .safetensors

@@ -162,5 +162,5 @@ fn what_was_pretrained_here_is_a_base_for_garments() {
     backstitch::io::safetensors::save(&other, &model).unwrap();
     wrong(other.to_str().unwrap(), "missing [\"bn1-1.bias\"");
     wrong("no/such/file", "could not open");
-    wrong("vgg16", "expected torchvision's vgg16 file by --weights");
+    wrong("vgg16", "name torchvision's file by --weights");
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use backstitch::core::zoo;
 use backstitch::io::fashion_mnist::FashionMnist;
-use backstitch::io::{images as pictures, pytorch, safetensors};
+use backstitch::io::{images as pictures, pretrained, pytorch, safetensors};
 use backstitch::prelude::*;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array2, Array3, Array4, ArrayD, s};
@@ -76,9 +76,10 @@ impl Base {
         };
         match name {
             "vgg16" => {
-                let path = weights
-                    .ok_or("--backbone vgg16: expected torchvision's vgg16 file by --weights, got none")?
-                    .to_owned();
+                let path = match weights {
+                    Some(path) => path.to_owned(),
+                    None => fetched(&pretrained::VGG16)?,
+                };
                 let weights = Weights {
                     path,
                     pattern: "conv*",
@@ -168,6 +169,18 @@ impl Base {
         }
         Ok(model)
     }
+}
+
+/// Published weights, from the cache or the network.
+fn fetched(file: &pretrained::Published) -> Result<PathBuf, AnyError> {
+    let bar = ProgressBar::new(file.size)
+        .with_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {eta}")?)
+        .with_message(file.name);
+    let path = pretrained::into_cache(file, &mut |received| bar.set_position(received));
+    bar.finish_and_clear();
+    path.map_err(|error| {
+        format!("{error}\nwithout a network, name torchvision's file by --weights, or take --backbone vgg16-blocks12").into()
+    })
 }
 
 /// Our own fully connected layers.

@@ -11,7 +11,10 @@ pub fn example(name: &str) -> Command {
     let mut command = Command::new(program);
     // No cache and no server: without BACKSTITCH_DATA, the drawn sample.
     let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-cache");
-    command.env("XDG_CACHE_HOME", nowhere).env("BACKSTITCH_FASHION_MNIST_URL", "http://127.0.0.1:9");
+    command.env("XDG_CACHE_HOME", nowhere);
+    for variable in ["BACKSTITCH_FASHION_MNIST_URL", "BACKSTITCH_PRETRAINED_URL"] {
+        command.env(variable, "http://127.0.0.1:9");
+    }
     command
 }
 

@@ -5,7 +5,10 @@
 //! there whole or not at all.
 
 pub mod atomic;
+mod cache;
 pub mod checkpoint;
+#[cfg(feature = "download")]
+mod download;
 mod error;
 pub mod fashion_mnist;
 pub mod history;
@@ -13,6 +16,8 @@ pub mod idx;
 pub mod images;
 pub mod npz;
 pub mod pickle;
+#[cfg(feature = "download")]
+pub mod pretrained;
 pub mod pytorch;
 pub mod safetensors;
 pub mod table;

@@ -3,15 +3,13 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use etcetera::{BaseStrategy, choose_base_strategy};
 use flate2::bufread::GzDecoder;
 use md5::{Digest, Md5};
 
 use super::Progress;
-use crate::atomic;
 use crate::error::Error;
+use crate::{atomic, cache, download};
 
 /// The environment variable that names another place to fetch the files from.
 pub const URL_VARIABLE: &str = "BACKSTITCH_FASHION_MNIST_URL";
@@ -46,9 +44,7 @@ pub const FILES: [Remote; 4] = [
 /// # Errors
 /// See [`into`]; and if there is no home folder to cache in.
 pub fn into_cache(progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, Error> {
-    let strategy = choose_base_strategy()
-        .map_err(|error| Error::content(Path::new("cache folder"), "a home folder", error))?;
-    let folder = strategy.cache_dir().join("backstitch").join("fashion-mnist");
+    let folder = cache::folder("fashion-mnist")?;
     let url = std::env::var(URL_VARIABLE).unwrap_or_else(|_| OFFICIAL_URL.to_owned());
     into(&folder, &url, &FILES, progress)?;
     Ok(folder)
@@ -78,37 +74,13 @@ pub fn into(
 }
 
 fn fetch(path: &Path, url: &str, file: &Remote, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
-    let failed = |got: String, unreachable| Error::Download { url: url.to_owned(), got, unreachable };
-    let config = ureq::Agent::config_builder()
-        .timeout_connect(Some(Duration::from_secs(10)))
-        .timeout_recv_response(Some(Duration::from_secs(30)))
-        .build();
-    let mut response = ureq::Agent::new_with_config(config).get(url).call().map_err(|error| {
-        let unreachable = matches!(
-            error,
-            ureq::Error::HostNotFound
-                | ureq::Error::ConnectionFailed
-                | ureq::Error::Timeout(_)
-                | ureq::Error::Io(_)
-        );
-        failed(error.to_string(), unreachable)
-    })?;
-    let total = response.body().content_length();
-    let mut body = response.body_mut().with_config().limit(LARGEST).reader();
     let mut content = Vec::new();
-    let mut block = [0; 64 * 1024];
-    loop {
-        let received = content.len() as u64;
-        let count = body
-            .read(&mut block)
-            .map_err(|error| failed(format!("{received} bytes, then: {error}"), false))?;
-        if count == 0 {
-            break;
-        }
-        content.extend_from_slice(&block[..count]);
+    download::stream(url, LARGEST, &mut |bytes, total| {
+        content.extend_from_slice(bytes);
         progress(Progress { file: file.name, received: content.len() as u64, total });
-    }
-    verify(&content, file).map_err(|got| failed(got, false))?;
+        Ok(())
+    })?;
+    verify(&content, file).map_err(|got| download::failed(url, got))?;
     atomic::write(path, |to| to.write_all(&content))
 }
 

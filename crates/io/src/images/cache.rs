@@ -4,14 +4,13 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use etcetera::{BaseStrategy, choose_base_strategy};
 use md5::{Digest, Md5};
 use ndarray::{Array4, Ix4, OwnedRepr};
 use ndarray_npy::{NpzReader, NpzWriter};
 use rayon::prelude::*;
 
-use crate::atomic;
 use crate::error::Error;
+use crate::{atomic, cache};
 
 /// Goes into every key: pixels decoded by another version are not taken.
 const VERSION: &str = concat!("backstitch pictures ", env!("CARGO_PKG_VERSION"));
@@ -21,9 +20,7 @@ const VERSION: &str = concat!("backstitch pictures ", env!("CARGO_PKG_VERSION"))
 /// # Errors
 /// If there is no home folder.
 pub fn cache_folder() -> Result<PathBuf, Error> {
-    let strategy = choose_base_strategy()
-        .map_err(|error| Error::content(Path::new("cache folder"), "a home folder", error))?;
-    Ok(strategy.cache_dir().join("backstitch").join("images"))
+    cache::folder("images")
 }
 
 /// The file for these files, in this size: named after an MD5 of the names below the root and of the bytes. It guards against pictures that

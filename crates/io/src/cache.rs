@@ -1,0 +1,14 @@
+//! Where files are kept between runs.
+
+use std::path::{Path, PathBuf};
+
+use etcetera::{BaseStrategy, choose_base_strategy};
+
+use crate::error::Error;
+
+/// A folder of this user's cache; it may not be there yet.
+pub(crate) fn folder(name: &str) -> Result<PathBuf, Error> {
+    let strategy = choose_base_strategy()
+        .map_err(|error| Error::content(Path::new("cache folder"), "a home folder", error))?;
+    Ok(strategy.cache_dir().join("backstitch").join(name))
+}

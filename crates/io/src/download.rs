@@ -1,0 +1,44 @@
+//! Fetching a file over the network.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// What came instead of a file.
+pub(crate) fn failed(url: &str, got: impl ToString) -> Error {
+    Error::Download { url: url.to_owned(), got: got.to_string(), unreachable: false }
+}
+
+/// What is done with some bytes of a file, and its size where the server tells.
+pub(crate) type Take<'a> = dyn FnMut(&[u8], Option<u64>) -> io::Result<()> + 'a;
+
+/// Hands over the file at an address as it comes.
+pub(crate) fn stream(url: &str, largest: u64, each: &mut Take<'_>) -> Result<(), Error> {
+    let config = ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .timeout_recv_response(Some(Duration::from_secs(30)))
+        .build();
+    let mut response = ureq::Agent::new_with_config(config).get(url).call().map_err(|error| {
+        let unreachable = matches!(
+            error,
+            ureq::Error::HostNotFound
+                | ureq::Error::ConnectionFailed
+                | ureq::Error::Timeout(_)
+                | ureq::Error::Io(_)
+        );
+        Error::Download { url: url.to_owned(), got: error.to_string(), unreachable }
+    })?;
+    let total = response.body().content_length();
+    let mut body = response.body_mut().with_config().limit(largest).reader();
+    let (mut block, mut received) = ([0; 64 * 1024], 0_u64);
+    loop {
+        let broken = |error: io::Error| failed(url, format!("{received} bytes, then: {error}"));
+        let count = body.read(&mut block).map_err(broken)?;
+        if count == 0 {
+            return Ok(());
+        }
+        each(&block[..count], total).map_err(broken)?;
+        received += count as u64;
+    }
+}
