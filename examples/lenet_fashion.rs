@@ -1,5 +1,5 @@
 //! `cargo run --release --example lenet_fashion`: some 10 minutes on two cores.
-//! Test accuracy, about: 0.88 after 12 epochs.
+//! Test accuracy, about: 0.89 after 12 epochs, 0.90 with the best hyperparameters on all training pictures.
 //!
 //! LeNet-5 on all of Fashion-MNIST: learning curves, then dropout and learning rate chosen by k-fold cross-validation, then the best
 //! trained on all training pictures, with its confusion matrix and the filters of its first layer.

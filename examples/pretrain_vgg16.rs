@@ -1,4 +1,4 @@
-//! `cargo run --release --example pretrain_vgg16`: some 60 minutes on two cores, 2 an epoch.
+//! `cargo run --release --example pretrain_vgg16`: 30 epochs; not yet run in full.
 //!
 //! Trains VGG16 with batch normalization on the 101 classes of photographs, and saves its weights for `vgg16_transfer --backbone FILE`:
 //! where the published ImageNet weights cannot be had, something that was really trained.

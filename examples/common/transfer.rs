@@ -52,99 +52,67 @@ const TORCHVISION: Preparation = Preparation {
     what: "ImageNet's means and deviations",
 };
 
+/// As the authors of VGG16 and of SqueezeNet trained them: 0 to 255, less the means.
+const VGG: Preparation = Preparation {
+    size: 32,
+    scale: 1.0,
+    means: [103.939, 116.779, 123.68],
+    what: "0 to 255 less ImageNet's means",
+};
+const SQUEEZENET: Preparation = Preparation { means: [104.0, 117.0, 123.0], ..VGG };
+
+impl Weights {
+    /// Of the parameters that match a pattern, in a file in PyTorch's layout with these names.
+    fn published(path: PathBuf, pattern: &'static str, name_in_file: fn(&str) -> String) -> Self {
+        Self { path, pattern, name_in_file, of_pytorch: true }
+    }
+}
+
 impl Base {
-    /// By name: `vgg16` (needs torchvision's file), `vgg16-blocks12` and `squeezenet` (in the folder of data sets), or a file of
-    /// the example pretrain_vgg16.
+    /// By name: `vgg16` (torchvision's file, named or fetched), `vgg16-blocks12` and `squeezenet` (in the folder of data sets), or a
+    /// file of the example pretrain_vgg16.
     pub fn named(
         name: &str,
         size: usize,
         weights: Option<&Path>,
         data: Option<&Path>,
     ) -> Result<Self, AnyError> {
-        let published = |file: &str| {
-            let data = data.ok_or_else(|| {
-                format!("--backbone {name}: expected the folder of its weights by --data, got none")
-            })?;
-            Ok::<_, AnyError>(data.join("pretrained").join(file))
+        let in_data = |file: &str| {
+            let wanted =
+                || format!("--backbone {name}: expected the folder of its weights by --data, got none");
+            Ok::<_, AnyError>(data.ok_or_else(wanted)?.join("pretrained").join(file))
         };
-        let base = |trained_on: &str, preparation: Preparation, net, weights| Self {
+        type Net = fn() -> Sequential;
+        let (trained_on, preparation, net, weights): (&str, Preparation, Net, Weights) = match name {
+            "vgg16" => {
+                let path = weights.map_or_else(|| fetched(&pretrained::VGG16), |path| Ok(path.to_owned()))?;
+                let weights = Weights::published(path, "conv*", zoo::vgg16_torchvision_name);
+                ("ImageNet", TORCHVISION, || zoo::vgg16_features().push(global_avg_pool()), weights)
+            }
+            "vgg16-blocks12" => {
+                let path = in_data("vgg16_blocks_1_2.safetensors")?;
+                let weights = Weights::published(path, "conv*", zoo::vgg16_torchvision_name);
+                ("ImageNet", VGG, || zoo::vgg16_blocks12().push(max_pool(4)).push(flatten()), weights)
+            }
+            "squeezenet" => {
+                let path = in_data("squeezenet1_0.safetensors")?;
+                let weights = Weights::published(path, "*", zoo::squeezenet_published_name);
+                ("ImageNet", SQUEEZENET, || zoo::squeezenet_features().push(global_avg_pool()), weights)
+            }
+            file => {
+                let weights =
+                    Weights { of_pytorch: false, ..Weights::published(file.into(), "*", str::to_owned) };
+                let net: Net = || zoo::vgg16_batch_norm_features().push(global_avg_pool());
+                ("the 101 classes of photographs", TORCHVISION, net, weights)
+            }
+        };
+        Ok(Self {
             name: name.to_owned(),
             trained_on: Some(trained_on.to_owned()),
             preparation: Preparation { size, ..preparation },
             net,
             weights: Some(weights),
-        };
-        match name {
-            "vgg16" => {
-                let path = match weights {
-                    Some(path) => path.to_owned(),
-                    None => fetched(&pretrained::VGG16)?,
-                };
-                let weights = Weights {
-                    path,
-                    pattern: "conv*",
-                    name_in_file: zoo::vgg16_torchvision_name,
-                    of_pytorch: true,
-                };
-                Ok(base("ImageNet", TORCHVISION, || zoo::vgg16_features().push(global_avg_pool()), weights))
-            }
-            "vgg16-blocks12" => {
-                let path = published("vgg16_blocks_1_2.safetensors")?;
-                let weights = Weights {
-                    path,
-                    pattern: "conv*",
-                    name_in_file: zoo::vgg16_torchvision_name,
-                    of_pytorch: true,
-                };
-                let preparation = Preparation {
-                    size,
-                    scale: 1.0,
-                    means: [103.939, 116.779, 123.68],
-                    what: "0 to 255 less ImageNet's means",
-                };
-                Ok(base(
-                    "ImageNet",
-                    preparation,
-                    || zoo::vgg16_blocks12().push(max_pool(4)).push(flatten()),
-                    weights,
-                ))
-            }
-            "squeezenet" => {
-                let path = published("squeezenet1_0.safetensors")?;
-                let weights = Weights {
-                    path,
-                    pattern: "*",
-                    name_in_file: zoo::squeezenet_published_name,
-                    of_pytorch: true,
-                };
-                let preparation = Preparation {
-                    size,
-                    scale: 1.0,
-                    means: [104.0, 117.0, 123.0],
-                    what: "0 to 255 less ImageNet's means",
-                };
-                Ok(base(
-                    "ImageNet",
-                    preparation,
-                    || zoo::squeezenet_features().push(global_avg_pool()),
-                    weights,
-                ))
-            }
-            file => {
-                let weights = Weights {
-                    path: PathBuf::from(file),
-                    pattern: "*",
-                    name_in_file: str::to_owned,
-                    of_pytorch: false,
-                };
-                Ok(base(
-                    "the 101 classes of photographs",
-                    TORCHVISION,
-                    || zoo::vgg16_features().push(global_avg_pool()),
-                    weights,
-                ))
-            }
-        }
+        })
     }
 
     /// The same network with its first weights, by chance.
