@@ -233,8 +233,10 @@ impl<F: Scalar> Model<F> {
     /// As [`load_part`](Self::load_part).
     pub fn check_part(&self, pattern: &str, shapes: &BTreeMap<String, Shape>) -> Result<(), Error> {
         let mut own = self.state();
+        // A model may have no parameters at all, and takes on an empty state.
+        let has_parameters = !own.is_empty();
         own.retain(|name, _| matches(pattern, name));
-        if own.is_empty() {
+        if own.is_empty() && has_parameters {
             return Err(self.unknown_parameter(pattern));
         }
         let missing: Vec<_> =
@@ -330,6 +332,15 @@ fn matches(pattern: &str, name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::layers::{Activation, batch_norm, dense};
+
+    #[test]
+    fn a_model_without_parameters_takes_on_an_empty_state() {
+        let net = Sequential::new().push(crate::layers::flatten());
+        let mut model: Model = Model::new(net, &[2, 2, 1], 0).unwrap();
+        model.load_state(&BTreeMap::new()).unwrap();
+        let unexpected = BTreeMap::from([("w".to_owned(), Tensor::zeros(&[1]))]);
+        assert!(model.load_state(&unexpected).is_err());
+    }
 
     #[test]
     fn patterns_match_as_in_a_shell() {
