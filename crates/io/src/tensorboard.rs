@@ -22,7 +22,7 @@ use crate::error::Error;
 /// let mut events = EventWriter::create(folder.path())?;
 /// events.hyperparameters(&[("learning rate", Hyperparameter::Number(0.001))])?;
 /// events.scalar("loss/training", 1, 0.5)?;
-/// # Ok::<(), backstitch_io::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct EventWriter {
