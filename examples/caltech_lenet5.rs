@@ -1,5 +1,5 @@
-//! `cargo run --release --example caltech_lenet5`: some 25 minutes on two cores.
-//! Validation accuracy, about: 0.58 for the plain network after 15 epochs, 0.78 with everything after 45.
+//! `cargo run --release --example caltech_lenet5`: 13 s an epoch on two cores with AVX2, 195 epochs in all.
+//! Validation accuracy, about: 0.58 for the plain network, 0.63 with same padding; with everything not yet run in full.
 //!
 //! LeNet5 on 101 classes of photographs of 64x64 pixels, then what can be added to it, one on top of the other, and what each gave.
 //! Its weights are what the example `activations` looks into.

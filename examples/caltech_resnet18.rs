@@ -1,5 +1,5 @@
-//! `cargo run --release --example caltech_resnet18`: some 25 minutes on two cores.
-//! Validation accuracy after 40 epochs, about: 0.80; LeNet5 by the same recipe 0.77.
+//! `cargo run --release --example caltech_resnet18`: some 60 s an epoch on two cores with AVX2, 40 epochs, and 13 s for LeNet5.
+//! Validation accuracy of LeNet5 by this recipe after 30 epochs, about: 0.71; ResNet-18 not yet run in full.
 //!
 //! ResNet-18 from scratch on 101 classes of photographs of 64x64 pixels, beside the LeNet5 of `caltech_lenet5` with all that was added to it.
 
