@@ -88,13 +88,30 @@ struct Seen {
     x: ArrayD<f32>,
     class: usize,
     probability: f32,
-    predicted: usize,
+    /// The likeliest classes with their probabilities, the first of which is the prediction.
+    likeliest: Vec<(usize, f32)>,
     /// Enlarged maps at the early and the last layer.
     maps: [Array2<f32>; 2],
     /// Probability with the fifth of the pixels covered on which the last map is highest, and with the fifth on which it is lowest.
     covered: [f32; 2],
 }
 
+impl Seen {
+    fn predicted(&self) -> usize {
+        self.likeliest[0].0
+    }
+}
+
+impl ImageNet {
+    /// The likeliest classes of a photograph, with their probabilities.
+    fn likeliest(&self, seen: &Seen) -> String {
+        let one = |&(class, p): &(usize, f32)| format!("{} {p:.3}", self.names[class]);
+        seen.likeliest.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Classes that are listed for each photograph.
+const LIKELIEST: usize = 3;
 const LAYERS: [&str; 2] = ["fire4", "conv_final"];
 
 /// The whole of `grad_cam --model squeezenet`.
@@ -106,10 +123,10 @@ pub fn experiment(mut run: Run) -> Result<(), AnyError> {
         shown.iter().map(|&(name, class)| look(&mut net, name, class)).collect::<Result<Vec<_>, _>>()?;
     let mut report = run.report("Where a network trained on ImageNet looks");
     report.paragraph("SqueezeNet v1.0 with its published weights, on the first photograph of each class, squashed to 227x227 pixels.");
-    run.show(&mut report, "photographs", &grid(&seen, &net)?, format!("The photograph with its class and what it was taken for; Grad-CAM for its class at {} and at {}, each map from 0 to its own largest value.", LAYERS[0], LAYERS[1]))?;
+    run.show(&mut report, "photographs", &grid(&seen, &net)?, format!("The photograph with its class and what it was taken for; Grad-CAM for its class at {} and at {}, alone and over the photograph, each map from 0 to its own largest value.", LAYERS[0], LAYERS[1]))?;
     let head = [
         "photograph",
-        "taken for",
+        "the three likeliest classes",
         "probability of its class",
         "with the map's highest fifth covered",
         "with the lowest fifth covered",
@@ -118,7 +135,7 @@ pub fn experiment(mut run: Run) -> Result<(), AnyError> {
         let three = |p: f32| format!("{p:.3}");
         vec![
             s.name.to_owned(),
-            net.names[s.predicted].clone(),
+            net.likeliest(s),
             three(s.probability),
             three(s.covered[0]),
             three(s.covered[1]),
@@ -130,7 +147,7 @@ pub fn experiment(mut run: Run) -> Result<(), AnyError> {
     let (neurons, caption) = neurons(&mut net, &seen, run.flags.quick, run.flags.seed)?;
     run.show(&mut report, "neurons", &neurons, caption)?;
     let json = |s: &Seen| {
-        json!({ "name": s.name, "predicted": net.names[s.predicted], "probability": s.probability,
+        json!({ "name": s.name, "predicted": net.names[s.predicted()], "probability": s.probability,
         "highest_fifth_covered": s.covered[0], "lowest_fifth_covered": s.covered[1] })
     };
     let runs: Vec<Value> = seen.iter().map(json).collect();
@@ -147,12 +164,15 @@ fn look(net: &mut ImageNet, name: &'static str, class: usize) -> Result<Seen, An
     let maps = [map(net, LAYERS[0])?, map(net, LAYERS[1])?];
     let covered = [true, false].map(|highest| cover(&net.model, &x.view(), &maps[1], highest, class));
     let [high, low] = covered;
-    let predicted = largest(probabilities.row(0).iter().copied());
+    let row = probabilities.row(0);
+    let mut order: Vec<usize> = (0..row.len()).collect();
+    order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
+    let likeliest: Vec<_> = order.iter().take(LIKELIEST).map(|&class| (class, row[class])).collect();
     Ok(Seen {
         name,
         class,
         probability: probabilities[[0, class]],
-        predicted,
+        likeliest,
         maps,
         covered: [high?, low?],
         x,
@@ -185,16 +205,18 @@ fn grid(seen: &[Seen], net: &ImageNet) -> Result<PictureGrid, AnyError> {
     for s in seen {
         let photograph = picture(s.x.slice(s![0, .., .., ..]))?;
         pictures.push((
-            format!("{}\n{} {:.3}", s.name, net.names[s.predicted], s.probability),
+            format!("{}\n{} {:.3}", s.name, net.names[s.predicted()], s.probability),
             photograph.clone(),
         ));
         for (layer, map) in LAYERS.iter().zip(&s.maps) {
-            pictures.push((format!("{layer}\n "), heat(map.view())?.over(&photograph, COVER)?));
+            let map = heat(map.view())?;
+            pictures.push((format!("{layer}\n "), map.clone()));
+            pictures.push((format!("{layer}, over\n "), map.over(&photograph, COVER)?));
         }
     }
     Ok(PictureGrid {
         title: "Grad-CAM on photographs".to_owned(),
-        columns: 3,
+        columns: 5,
         enlarge: 1,
         bar: None,
         pictures,
@@ -205,7 +227,7 @@ fn verdict(seen: &[Seen]) -> String {
     let more = seen.iter().filter(|s| s.covered[0] < s.covered[1]).count();
     let mean =
         |fifth: usize| seen.iter().map(|s| s.probability - s.covered[fifth]).sum::<f32>() / seen.len() as f32;
-    let right = seen.iter().filter(|s| s.predicted == s.class).count();
+    let right = seen.iter().filter(|s| s.predicted() == s.class).count();
     format!(
         "{right} of {} are taken for what they are. Covering the fifth of a photograph on which the map at {} is highest takes {:.3} off the \
          probability of its class in the mean, covering the lowest fifth {:.3}; in {more} of {} the highest fifth matters more: there the \
