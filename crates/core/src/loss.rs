@@ -46,7 +46,9 @@ impl<F: Scalar> Targets<'_, F> {
         match self {
             Self::Classes(labels) => match labels.iter().position(|&label| label >= classes) {
                 None => Ok(()),
-                Some(sample) => Err(Error::Label { sample, last_class: classes - 1, label: labels[sample] }),
+                Some(sample) => {
+                    Err(Error::Label { sample, last_class: classes.saturating_sub(1), label: labels[sample] })
+                }
             },
             Self::Rows(rows) if rows.ncols() != classes => Err(Error::argument(
                 "targets",
@@ -161,7 +163,7 @@ impl CrossEntropy {
     /// where it is wanted. Targets must have passed [`Targets::check`].
     ///
     /// # Panics
-    /// If there are fewer targets than rows of logits.
+    /// If there are fewer targets than rows of logits, or fewer class weights than classes.
     pub fn loss<F: Scalar>(
         &self,
         logits: &Tensor<F>,
@@ -295,6 +297,6 @@ mod tests {
         let error =
             CrossEntropy::new().class_weights(vec![1.0; 3]).unwrap().check(4).unwrap_err().to_string();
         assert!(error.contains("expected 4, one a class, got 3"), "{error}");
-        assert!(one_hot::<f32>(&[3], 3).is_err());
+        assert!(one_hot::<f32>(&[3], 3).is_err() && one_hot::<f32>(&[0], 0).is_err());
     }
 }

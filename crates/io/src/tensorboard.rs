@@ -96,21 +96,11 @@ impl EventWriter {
             ((*name).to_owned(), value)
         };
         let start = SessionStart { settings: list.iter().map(setting).collect(), started: seconds() };
-        let end = SessionEnd { status: 1, ended: seconds() };
-        for (tag, data) in [
-            (
-                "_hparams_/session_start_info",
-                HyperparameterData { start: Some(start), ..HyperparameterData::default() },
-            ),
-            (
-                "_hparams_/session_end_info",
-                HyperparameterData { end: Some(end), ..HyperparameterData::default() },
-            ),
-        ] {
-            let plugin = Plugin { name: "hparams".to_owned(), content: data.encode_to_vec() };
-            self.value(0, Value { metadata: Some(Metadata { plugin: Some(plugin) }), ..Value::tagged(tag) })?;
-        }
-        Ok(())
+        // How the run ended is not known yet, and so not written.
+        let data = HyperparameterData { version: 0, start: Some(start) };
+        let plugin = Plugin { name: "hparams".to_owned(), content: data.encode_to_vec() };
+        let metadata = Some(Metadata { plugin: Some(plugin) });
+        self.value(0, Value { metadata, ..Value::tagged("_hparams_/session_start_info") })
     }
 
     fn value(&mut self, step: u64, value: Value) -> Result<(), Error> {
@@ -220,8 +210,6 @@ struct HyperparameterData {
     version: i32,
     #[prost(message, optional, tag = "3")]
     start: Option<SessionStart>,
-    #[prost(message, optional, tag = "4")]
-    end: Option<SessionEnd>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -230,15 +218,6 @@ struct SessionStart {
     settings: std::collections::BTreeMap<String, Setting>,
     #[prost(double, tag = "5")]
     started: f64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SessionEnd {
-    /// 1: success.
-    #[prost(int32, tag = "1")]
-    status: i32,
-    #[prost(double, tag = "2")]
-    ended: f64,
 }
 
 /// google.protobuf.Value.
