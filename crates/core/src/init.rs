@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use ndarray::{ArrayD, IxDyn};
 use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::{Normal, Uniform};
+use ndarray_rand::rand_distr::{Distribution, Normal, Uniform};
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::Error;
@@ -55,32 +55,35 @@ impl Init {
     /// A tensor of first values, drawn in `f64` so that `f32` and `f64` models start alike.
     pub fn tensor<F: Scalar>(self, shape: &[usize], fan: Fan, rng: &mut ChaCha8Rng) -> Tensor<F> {
         let (inputs, outputs) = (fan.inputs as f64, fan.outputs as f64);
-        let values = match self {
-            Self::Zero => ArrayD::zeros(IxDyn(shape)),
-            Self::One => ArrayD::ones(IxDyn(shape)),
+        match self {
+            Self::Zero => Tensor::zeros(shape),
+            Self::One => {
+                let mut ones = Tensor::zeros(shape);
+                ones.fill(F::one());
+                ones
+            }
             Self::Random => uniform(shape, 0.01, rng),
             Self::Normal => normal(shape, 0.01, rng),
             Self::GlorotUniform => uniform(shape, (6.0 / (inputs + outputs)).sqrt(), rng),
             Self::GlorotNormal => normal(shape, (2.0 / (inputs + outputs)).sqrt(), rng),
             Self::HeUniform => uniform(shape, (6.0 / inputs).sqrt(), rng),
             Self::HeNormal => normal(shape, (2.0 / inputs).sqrt(), rng),
-        };
-        let mut tensor = Tensor::zeros(shape);
-        for (to, from) in tensor.data_mut().iter_mut().zip(&values) {
-            *to = F::from_f64(*from);
         }
-        tensor
     }
 }
 
-fn uniform(shape: &[usize], bound: f64, rng: &mut ChaCha8Rng) -> ArrayD<f64> {
-    let distribution = Uniform::new(-bound, bound).expect("the bound is finite and above 0");
-    ArrayD::random_using(IxDyn(shape), distribution, rng)
+fn uniform<F: Scalar>(shape: &[usize], bound: f64, rng: &mut ChaCha8Rng) -> Tensor<F> {
+    drawn(shape, Uniform::new(-bound, bound).expect("the bound is finite and above 0"), rng)
 }
 
-fn normal(shape: &[usize], deviation: f64, rng: &mut ChaCha8Rng) -> ArrayD<f64> {
-    let distribution = Normal::new(0.0, deviation).expect("the deviation is finite and above 0");
-    ArrayD::random_using(IxDyn(shape), distribution, rng)
+fn normal<F: Scalar>(shape: &[usize], deviation: f64, rng: &mut ChaCha8Rng) -> Tensor<F> {
+    drawn(shape, Normal::new(0.0, deviation).expect("the deviation is finite and above 0"), rng)
+}
+
+/// Each number is rounded as it is drawn: an array of `f64` beside the tensor would be the most memory that building a
+/// large model takes.
+fn drawn<F: Scalar>(shape: &[usize], from: impl Distribution<f64>, rng: &mut ChaCha8Rng) -> Tensor<F> {
+    Tensor::of_owned(ArrayD::random_using(IxDyn(shape), from.map(F::from_f64), rng))
 }
 
 impl FromStr for Init {

@@ -50,6 +50,12 @@ impl<F: Scalar> Tensor<F> {
         Ok(Self { data: array.iter().copied().collect(), shape: Shape::of(array.shape()) })
     }
 
+    /// Takes over an array in standard layout, of at most [`MAX_AXES`] axes.
+    pub(crate) fn of_owned(array: ArrayD<F>) -> Self {
+        let shape = Shape::of(array.shape());
+        Self { data: array.into_raw_vec_and_offset().0, shape }
+    }
+
     /// The lengths of the axes.
     pub fn shape(&self) -> Shape {
         self.shape
