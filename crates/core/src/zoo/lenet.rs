@@ -47,9 +47,9 @@ pub fn lenet5<F: Scalar>(classes: usize) -> Sequential<F> {
 pub struct Lenet5 {
     /// Same padding of the two convolutions, so that edges count.
     pub padded: bool,
-    /// Batch normalization behind each pooling, where a sixteenth of the numbers is left.
+    /// Batch normalization behind each pooling, where a sixteenth of the numbers is left, and behind each hidden dense layer.
     pub batch_norm: bool,
-    /// Rate of the dropout before each dense layer but the first; half of it before the first.
+    /// Rate of the dropout before the second dense layer; half of it before the first.
     pub dropout: f64,
     /// How the first weights are drawn.
     pub init: Init,
@@ -66,14 +66,11 @@ impl Lenet5 {
             net = if self.batch_norm { net.push(batch_norm()) } else { net };
         }
         net = net.push(flatten());
-        for (units, rate, activation) in [
-            (1021, self.dropout / 2.0, Activation::Relu),
-            (84, self.dropout, Activation::Relu),
-            (classes, self.dropout, Activation::Linear),
-        ] {
+        for (units, rate) in [(1021, self.dropout / 2.0), (84, self.dropout)] {
             net = if rate > 0.0 { net.push(dropout(rate)) } else { net };
-            net = net.push(dense(units, activation).init(self.init));
+            net = net.push(dense(units, Activation::Relu).init(self.init));
+            net = if self.batch_norm { net.push(batch_norm()) } else { net };
         }
-        net
+        net.push(dense(classes, Activation::Linear).init(self.init))
     }
 }
