@@ -65,10 +65,8 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
 
     let mut entries = Vec::new();
     for (name, model) in ["pretrained, frozen", "random, frozen"].into_iter().zip(&models) {
-        let mut features = Vec::new();
-        for part in &parts {
-            features.push(Features::of(model, &data, part, base.preparation)?);
-        }
+        let chosen: Vec<&[usize]> = parts.iter().map(Vec::as_slice).collect();
+        let features = Features::standardized(model, &data, &chosen, base.preparation)?;
         let seconds: f64 = features.iter().map(|part| part.seconds).sum();
         println!("{name}: features of {} pictures in {seconds:.1} s", data.len().min(parts.concat().len()));
         let mut events = EventWriter::create(&run.out.join("tensorboard").join(name.replace(", ", "_")))?;

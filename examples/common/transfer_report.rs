@@ -52,8 +52,8 @@ pub fn report(
     let mut report = run.report("A network trained on something else, on Fashion-MNIST");
     let trained_on = base.trained_on.as_deref().unwrap_or("nothing");
     report.paragraph(format!(
-        "Backbone {}, trained on {trained_on}; pictures resized to {1}x{1} in three channels, {2}. Head: batch normalization, 256 units with ReLU, \
-         dropout 0.5, 10 units; Adam 0.001.",
+        "Backbone {}, trained on {trained_on}; pictures resized to {1}x{1} in three channels, {2}. Features less their means and divided by their deviations over \
+         the training part (from scratch: batch normalization). Head: 256 units with ReLU, dropout 0.5, 10 units; Adam 0.001.",
         base.name, base.preparation.size, base.preparation.what
     ));
     let head = [
