@@ -1,4 +1,4 @@
-//! The three products of a convolution, beside the machine's peak.
+//! The three products of a convolution, beside the machine's peak, and passes over memory, beside a copy.
 //!
 //! `cargo bench --bench kernels -- [FILTER]` prints, for the convolutions of the table below, forward, weight gradient and
 //! input gradient; criterion's `Gelem/s` are GFLOP/s here, those of the plain convolution (two a multiply-add). `peak` is
@@ -6,9 +6,13 @@
 
 use std::hint::black_box;
 
-use backstitch::core::kernels::conv::{self, Algorithm};
-use backstitch::core::kernels::window::{Layout, Padding, Windows};
+use backstitch::core::SlotMut;
+use backstitch::core::kernels::conv::{self, Kernel};
+use backstitch::core::kernels::window::{Layout, Windows};
+use backstitch::core::kernels::{elementwise, normalize};
+use backstitch::core::layer::ReluRule;
 use backstitch::core::param::Accumulate;
+use backstitch::prelude::*;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -48,8 +52,15 @@ fn convolutions(criterion: &mut Criterion) {
                 continue;
             }
             group.bench_function(format!("forward, {algorithm:?}"), |bencher| {
-                bencher.iter(|| conv::forward(&x, &windows, algorithm, &weights, &mut y, |_| {}));
+                let kernel = Kernel::new(&weights);
+                bencher.iter(|| conv::forward(&x, &windows, algorithm, kernel, &mut y, |_| {}));
             });
+            if let Some(tiles) = conv::in_tiles(&windows, algorithm, &weights) {
+                group.bench_function(format!("forward, {algorithm:?} with its tiles kept"), |bencher| {
+                    let kernel = Kernel { weights: &weights, tiles: Some(&tiles) };
+                    bencher.iter(|| conv::forward(&x, &windows, algorithm, kernel, &mut y, |_| {}));
+                });
+            }
             group.bench_function(format!("weight gradient, {algorithm:?}"), |bencher| {
                 let how = Accumulate::Overwrite;
                 bencher.iter(|| conv::weight_gradient(&x, &windows, algorithm, &dz, how, &mut gradient));
@@ -94,9 +105,49 @@ fn peak(criterion: &mut Criterion) {
     });
 }
 
+/// Numbers in an array that no cache holds.
+const LARGE: usize = 32 << 20;
+/// The activations between two layers of a small network, which share the second-level caches with others.
+const SMALL: usize = 1 << 18;
+
+/// Passes over memory, beside a copy; criterion's `GiB/s` count every number read and every number written once.
+fn memory(criterion: &mut Criterion) {
+    for length in [SMALL, LARGE] {
+        let (x, column) = (vec![0.5_f32; length], vec![0.5_f32; 64]);
+        let mut to = x.clone();
+        let mut group = criterion.benchmark_group(format!("{} MiB", 4 * length >> 20));
+        let bytes = |arrays: u64| Throughput::Bytes(arrays * 4 * length as u64);
+        group.throughput(bytes(2));
+        group.bench_function("copy", |bencher| bencher.iter(|| elementwise::copy(&x, &mut to)));
+        group.bench_function("relu", |bencher| bencher.iter(|| Activation::Relu.apply(&mut to, 64)));
+        group.bench_function("normalize", |bencher| {
+            bencher.iter(|| normalize::normalize(&x, [&column; 3], &mut to, |_| {}));
+        });
+        group.throughput(bytes(3));
+        group.bench_function("derivative of relu", |bencher| {
+            bencher.iter(|| Activation::Relu.differentiate(&x, &mut to, 64, ReluRule::Plain));
+        });
+    }
+}
+
+/// Adam's update: weight, gradient and two moments are read, all but the gradient written.
+fn optimizer(criterion: &mut Criterion) {
+    let net = Sequential::new().push(dense(4096, Activation::Linear));
+    let mut model: Model = Model::new(net, &[2048], 0).expect("a dense layer of rows");
+    model.visit_mut(&mut |slot| {
+        if let SlotMut::Param(param) = slot {
+            param.grad_to_add().fill(0.01);
+        }
+    });
+    let mut adam = Adam::new(1e-3).expect("a rate above 0");
+    let mut group = criterion.benchmark_group("8 million parameters");
+    group.throughput(Throughput::Bytes(7 * 4 * model.parameter_count() as u64));
+    group.bench_function("adam", |bencher| bencher.iter(|| adam.step(&mut model)));
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).without_plots();
-    targets = peak, convolutions
+    targets = peak, memory, optimizer, convolutions
 }
 criterion_main!(benches);

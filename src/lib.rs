@@ -32,8 +32,8 @@ pub mod prelude {
     pub use backstitch_core::optim::{Adagrad, Adam, Optimizer, RmsProp, Schedule, Sgd};
     pub use backstitch_core::train::{Callback, CallbackError, EpochEnd, Flow, StepEnd};
     pub use backstitch_core::{
-        Activation, Children, Context, CrossEntropy, Dataset, EpochRecord, History, Init, Keep, Layer, Mode,
-        Model, Scalar, Sequential, Shape, Targets, Tensor, Trace, Trainer,
+        Activation, Children, Context, CrossEntropy, Dataset, EpochRecord, FusedModel, History, Init, Keep,
+        Layer, Mode, Model, Scalar, Sequential, Shape, Targets, Tensor, Trace, Trainer,
     };
 }
 

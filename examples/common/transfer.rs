@@ -177,12 +177,7 @@ pub struct Features {
 }
 
 impl Features {
-    fn of(
-        model: &Model,
-        data: &FashionMnist,
-        indices: &[usize],
-        to: Preparation,
-    ) -> Result<Self, AnyError> {
+    fn of(model: &Model, data: &FashionMnist, indices: &[usize], to: Preparation) -> Result<Self, AnyError> {
         let start = Instant::now();
         let width = model.output_shape().elements();
         let mut x = Array2::zeros((indices.len(), width));
@@ -207,10 +202,8 @@ impl Features {
         parts: &[&[usize]],
         to: Preparation,
     ) -> Result<Vec<Self>, AnyError> {
-        let mut all = parts
-            .iter()
-            .map(|part| Self::of(model, data, part, to))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut all =
+            parts.iter().map(|part| Self::of(model, data, part, to)).collect::<Result<Vec<_>, _>>()?;
         let train = &all.first().ok_or("a part to train on")?.maps.x;
         let mean = train.mean_axis(Axis(0)).ok_or("features of a picture")?;
         // A unit that is silent for every picture stays so.

@@ -1,5 +1,6 @@
 //! The one trait every layer has, whether it learns, counts or only reshapes.
 
+use std::any::Any;
 use std::fmt::Debug;
 
 use crate::cost::Cost;
@@ -124,7 +125,7 @@ pub struct Fan {
 /// cannot move anything.
 ///
 /// No method has a default body: a container that forgot its children would do so in silence.
-pub trait Layer<F: Scalar>: Debug + Send + Sync {
+pub trait Layer<F: Scalar>: Any + Debug + Send + Sync {
     /// What the layer is, in a few words that begin with its kind: `Dense 256, relu`.
     fn describe(&self) -> String;
 

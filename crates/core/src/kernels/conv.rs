@@ -46,6 +46,8 @@ pub(super) enum Way {
 
 /// Fewer windows than this are few.
 const FEW: usize = 96;
+/// Maps in a batch of which nothing is known but that it is not small.
+const MANY_MAPS: usize = 64;
 /// Windows that are worked off at a time.
 const AT_A_TIME: usize = 512;
 /// The same for weight gradients, which read across them: so many stay in the first-level cache.
@@ -53,12 +55,42 @@ pub(super) const ACROSS_AT_A_TIME: usize = 256;
 /// Numbers in the columns of an input gradient that are held at a time.
 const MOST_COLUMNS: usize = 1 << 20;
 
-pub(super) fn choose(windows: &Windows, maps: usize, filters: usize, algorithm: Algorithm) -> Way {
+/// A kernel `[kernel height, kernel width, channels, filters]`, and its form in tiles where that is kept from pass to pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel<'a, F> {
+    /// The kernel.
+    pub weights: &'a [F],
+    /// What [`in_tiles`] made of it.
+    pub tiles: Option<&'a [F]>,
+}
+
+impl<'a, F> Kernel<'a, F> {
+    /// Without a form in tiles.
+    pub fn new(weights: &'a [F]) -> Self {
+        Self { weights, tiles: None }
+    }
+}
+
+/// The form of a kernel in tiles, for inference, where Winograd's algorithm is of use in batches of many maps. It takes four
+/// times the memory of a kernel of 3x3.
+pub fn in_tiles<F: Scalar>(windows: &Windows, algorithm: Algorithm, weights: &[F]) -> Option<Vec<F>> {
+    let filters = weights.len() / windows.window();
+    let way = choose(windows, MANY_MAPS, filters, algorithm, true);
+    (way == Way::Tiles).then(|| winograd::kernel_in_tiles(windows, weights))
+}
+
+pub(super) fn choose(
+    windows: &Windows,
+    maps: usize,
+    filters: usize,
+    algorithm: Algorithm,
+    kept: bool,
+) -> Way {
     let one = Pair::from(1);
     let tiles = match algorithm {
         Algorithm::Im2col => false,
         Algorithm::Winograd => winograd::fits(windows),
-        Algorithm::Fastest => winograd::fits(windows) && tiles_are_faster(windows, maps, filters),
+        Algorithm::Fastest => winograd::fits(windows) && tiles_are_faster(windows, maps, filters, kept),
     };
     if tiles && maps > 0 {
         Way::Tiles
@@ -71,18 +103,21 @@ pub(super) fn choose(windows: &Windows, maps: usize, filters: usize, algorithm: 
     }
 }
 
-/// What one number of a tile, and one of a kernel in tile form, take to make, in multiply-adds.
+/// What one number of a tile, and one of a kernel in tile form, take to make, in multiply-adds; and one of a kernel in tile
+/// form that is only read.
 const A_NUMBER_OF_A_TILE: usize = 16;
 const A_NUMBER_OF_A_KERNEL: usize = 48;
+const A_NUMBER_KEPT: usize = 16;
 
 /// Whether fewer multiplications are worth making tiles of maps and kernel for.
-fn tiles_are_faster(windows: &Windows, maps: usize, filters: usize) -> bool {
+fn tiles_are_faster(windows: &Windows, maps: usize, filters: usize, kept: bool) -> bool {
+    let a_number_of_a_kernel = if kept { A_NUMBER_KEPT } else { A_NUMBER_OF_A_KERNEL };
     let side = winograd::outputs(windows);
     let tiles = maps * windows.out_height.div_ceil(side) * windows.out_width.div_ceil(side);
     let channels = windows.channels;
     let products = winograd::PLACES * tiles * channels * filters;
     let transforms = winograd::PLACES
-        * (tiles * (channels + filters) * A_NUMBER_OF_A_TILE + channels * filters * A_NUMBER_OF_A_KERNEL);
+        * (tiles * (channels + filters) * A_NUMBER_OF_A_TILE + channels * filters * a_number_of_a_kernel);
     products + transforms < maps * windows.positions() * windows.window() * filters
 }
 
@@ -91,20 +126,19 @@ pub fn can_use_winograd(windows: &Windows) -> bool {
     winograd::fits(windows)
 }
 
-/// y = windows of x times the kernel, `[kernel height, kernel width, channels, filters]`; `finish` is
-/// applied to rows of y while they are in the cache.
+/// y = windows of x times the kernel; `finish` is applied to rows of y while they are in the cache.
 pub fn forward<F: Scalar>(
     x: &[F],
     windows: &Windows,
     algorithm: Algorithm,
-    kernel: &[F],
+    kernel: Kernel<'_, F>,
     y: &mut [F],
     finish: impl Fn(&mut [F]) + Sync,
 ) {
     let maps = x.len() / windows.map();
-    let filters = kernel.len() / windows.window();
-    let weights = Matrix::new(kernel, windows.window(), filters);
-    match choose(windows, maps, filters, algorithm) {
+    let filters = kernel.weights.len() / windows.window();
+    let weights = Matrix::new(kernel.weights, windows.window(), filters);
+    match choose(windows, maps, filters, algorithm, kernel.tiles.is_some()) {
         Way::Tiles => winograd::forward(x, windows, kernel, y, &finish),
         Way::Pointwise => {
             let rows = Matrix::new(x, maps * windows.positions(), windows.channels);
@@ -163,7 +197,7 @@ pub fn weight_gradient<F: Scalar>(
     let maps = x.len() / windows.map();
     let filters = gradient.len() / windows.window();
     let dz_rows = Matrix::new(dz, maps * windows.positions(), filters);
-    match choose(windows, maps, filters, algorithm) {
+    match choose(windows, maps, filters, algorithm, false) {
         Way::Tiles => winograd::weight_gradient(x, windows, dz, how, gradient),
         Way::Pointwise => {
             gemm::multiply(Matrix::new(x, dz_rows.rows, windows.channels).t(), dz_rows, how, gradient);
@@ -230,7 +264,7 @@ pub fn input_gradient<F: Scalar>(
     let filters = kernel.len() / windows.window();
     let weights = Matrix::new(kernel, windows.window(), filters);
     let dz_rows = Matrix::new(dz, maps * windows.positions(), filters);
-    let way = choose(windows, maps, filters, algorithm);
+    let way = choose(windows, maps, filters, algorithm, false);
     if way == Way::Pointwise {
         gemm::multiply(dz_rows, weights.t(), Accumulate::Overwrite, dx);
         return;
@@ -240,7 +274,7 @@ pub fn input_gradient<F: Scalar>(
         let mut scratch = Scratch::take(Purpose::Shared);
         let turned_kernel = scratch.first(kernel.len());
         turn(kernel, windows, filters, turned_kernel);
-        forward(dz, &turned, algorithm, turned_kernel, dx, |_| {});
+        forward(dz, &turned, algorithm, Kernel::new(turned_kernel), dx, |_| {});
         return;
     }
     let rows = windows.positions();
@@ -324,7 +358,7 @@ mod tests {
         let kernel = random(windows.window() * filters, seed + 1);
         let (expected, _) = naive::convolve(&x, &windows, &kernel, filters);
         let mut y = vec![f64::NAN; expected.len()];
-        forward(&x, &windows, algorithm, &kernel, &mut y, |_| {});
+        forward(&x, &windows, algorithm, Kernel::new(&kernel), &mut y, |_| {});
         let close = |a: f64, b: f64| (a - b).abs() < 1e-9 * (1.0 + windows.window() as f64);
         let what =
             format!("{algorithm:?}, {layout:?} over {maps} of {input:?}, {filters} filters, seed {seed}");
@@ -402,11 +436,17 @@ mod tests {
             let all = |algorithm| {
                 let (mut y, mut dx) = (vec![0.0; dz.len()], vec![0.0; x.len()]);
                 let mut gradient = vec![0.0; weights.len()];
-                forward(&x, &windows, algorithm, &weights, &mut y, |_| {});
+                forward(&x, &windows, algorithm, Kernel::new(&weights), &mut y, |_| {});
                 input_gradient(&dz, &windows, algorithm, &weights, &mut dx);
                 weight_gradient(&x, &windows, algorithm, &dz, Accumulate::Overwrite, &mut gradient);
                 [y, dx, gradient]
             };
+            // A kernel whose form in tiles is kept gives the same bits.
+            let kept = in_tiles(&windows, Algorithm::Winograd, &weights);
+            let mut y = vec![0.0; dz.len()];
+            let kept_kernel = Kernel { weights: &weights, tiles: kept.as_deref() };
+            forward(&x, &windows, Algorithm::Winograd, kept_kernel, &mut y, |_| {});
+            assert!(kept.is_some() && y == all(Algorithm::Winograd)[0]);
             let results = all(Algorithm::Winograd).into_iter().zip(all(Algorithm::Im2col));
             for ((tiles, plain), what) in results.zip(["y", "dx", "dK"]) {
                 let largest = plain.iter().fold(0.0_f32, |most, v| most.max(v.abs()));

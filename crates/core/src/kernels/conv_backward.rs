@@ -47,7 +47,7 @@ pub fn parameter_gradients<F: Scalar>(
 ) {
     let ParameterGradients { bias, kernel } = gradients;
     let weights = windows.window() * filters;
-    let in_place = choose(windows, x.len() / windows.map(), filters, algorithm) == Way::InPlace;
+    let in_place = choose(windows, x.len() / windows.map(), filters, algorithm, false) == Way::InPlace;
     let with_kernel = kernel.is_some() && in_place && weights <= SMALL_KERNEL && dz.len() >= CUT_ABOVE;
     let line = windows.out_width * filters;
     let at_a_time = if with_kernel {

@@ -91,6 +91,20 @@ pub fn normalize<F: Scalar>(
     });
 }
 
+/// As [`normalize`], in place and on this thread.
+pub fn normalize_in_place<F: Scalar>(rows: &mut [F], [mean, factor, shift]: [&[F]; 3]) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact_mut(mean.len()) {
+                for (((x, &mean), &factor), &shift) in row.iter_mut().zip(mean).zip(factor).zip(shift) {
+                    *x = (*x - mean) * factor + shift;
+                }
+            }
+        },
+    );
+}
+
 /// For every column, `sums[..width] = Σ dy` and `sums[width..] = Σ dy (x - mean) scale`.
 pub fn gradient_sums<F: Scalar>(x: &[F], dy: &[F], mean: &[F], scale: &[F], sums: &mut [F]) {
     let width = mean.len();

@@ -24,12 +24,14 @@ use std::ops::Range;
 
 use pulp::Arch;
 
+use crate::kernels::conv::Kernel;
 use crate::kernels::gemm::Matrix;
 use crate::kernels::parts::in_parts;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
 use crate::kernels::winograd_transform::{
-    INPUT, Input, Kernel, KernelAdjoint, Output, OutputAdjoint, Powers, Row, SIDE, Transform,
+    INPUT, Input, Kernel as KernelTransform, KernelAdjoint, Output, OutputAdjoint, Powers, Row, SIDE,
+    Transform,
 };
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
@@ -129,7 +131,7 @@ fn panels(filters: usize) -> usize {
 pub(super) fn forward<F: Scalar>(
     x: &[F],
     windows: &Windows,
-    kernel: &[F],
+    kernel: Kernel<'_, F>,
     y: &mut [F],
     finish: &(impl Fn(&mut [F]) + Sync),
 ) {
@@ -142,24 +144,37 @@ pub(super) fn forward<F: Scalar>(
 fn forward_with<F: Scalar, const M: usize, const R: usize>(
     x: &[F],
     windows: &Windows,
-    kernel: &[F],
+    kernel: Kernel<'_, F>,
     y: &mut [F],
     finish: &(impl Fn(&mut [F]) + Sync),
 ) {
-    let filters = kernel.len() / windows.window();
+    let filters = kernel.weights.len() / windows.window();
     let tiles = Tiles::<M>::new(windows, x.len() / windows.map());
     let piece = tiles.rows_at_a_time();
     let most = piece * tiles.across * PLACES;
     ready::<F>(&[(Purpose::Tiles, most * windows.channels), (Purpose::Products, most * FILTERS)]);
     tile::get_ready::<F>();
     let mut scratch = Scratch::take(Purpose::Kernel);
-    let transformed = scratch.first(PLACES * windows.channels * filters);
-    transform_kernel::<F, R>(kernel, windows.channels, filters, transformed);
-    let transformed = &*transformed;
+    let transformed = kernel.tiles.unwrap_or_else(|| {
+        let transformed = scratch.first(PLACES * windows.channels * filters);
+        transform_kernel::<F, R>(kernel.weights, windows.channels, filters, transformed);
+        transformed
+    });
     in_parts(0..tiles.rows, piece, &|row| tiles.outputs_before(row) * filters, y, &|rows, y: &mut [F]| {
         forward_rows(x, tiles, rows, transformed, y);
         finish(y);
     });
+}
+
+/// U of a kernel, to keep.
+pub(super) fn kernel_in_tiles<F: Scalar>(windows: &Windows, weights: &[F]) -> Vec<F> {
+    let filters = weights.len() / windows.window();
+    let mut u = vec![F::zero(); PLACES * windows.channels * filters];
+    match windows.kernel.height {
+        3 => transform_kernel::<F, 3>(weights, windows.channels, filters, &mut u),
+        _ => transform_kernel::<F, 5>(weights, windows.channels, filters, &mut u),
+    }
+    u
 }
 
 /// U, by panels of filters: in each, for each place of a tile, channels by filters.
@@ -168,8 +183,8 @@ fn transform_kernel<F: Scalar, const R: usize>(kernel: &[F], channels: usize, fi
     in_parts(0..panels(filters), 1, &edge, u, &|panel, u: &mut [F]| {
         let (first, length) = (panel_edge(filters, panel.start), u.len() / (PLACES * channels));
         Arch::new().dispatch(Transform::<_, _, _, _, _, SIDE, SIDE, R> {
-            left: Kernel,
-            right: Kernel,
+            left: KernelTransform,
+            right: KernelTransform,
             tiles: channels,
             length,
             data: kernel,

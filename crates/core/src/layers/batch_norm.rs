@@ -105,6 +105,21 @@ impl<F: Scalar> BatchNorm<F> {
         }
     }
 
+    /// For every channel what evaluation subtracts, multiplies by and adds.
+    pub(super) fn columns(&self) -> [Vec<F>; 3] {
+        let epsilon = F::from_f64(self.epsilon);
+        let variances = self.running_variance.value.data().iter();
+        let factor = variances.zip(self.weight.value().data());
+        let factor = factor.map(|(&variance, &weight)| F::one() / (variance + epsilon).sqrt() * weight);
+        let [mean, shift] =
+            [&self.running_mean.value, self.bias.value()].map(|tensor| tensor.data().to_vec());
+        [mean, factor.collect(), shift]
+    }
+
+    pub(super) fn activation_behind(&self) -> Activation {
+        self.activation
+    }
+
     fn uses_batch(&self, mode: Mode) -> bool {
         mode == Mode::Train && !self.running_mean.frozen
     }

@@ -46,6 +46,12 @@ pub fn concat<F: Scalar>(branches: impl IntoIterator<Item = Sequential<F>>) -> C
     Concat { branches: branches.into_iter().enumerate().map(child).collect() }
 }
 
+impl<F: Scalar> Concat<F> {
+    pub(crate) fn children_mut(&mut self) -> &mut [Child<F>] {
+        &mut self.branches
+    }
+}
+
 impl<F: Scalar> Layer<F> for Concat<F> {
     fn describe(&self) -> String {
         format!("Concat of {}", self.branches.len())

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
-use crate::kernels::conv::{self, Algorithm};
+use crate::kernels::conv::{self, Algorithm, Kernel};
 use crate::kernels::conv_backward::{ParameterGradients, parameter_gradients};
 use crate::kernels::window::{Layout, Padding, Pair, Windows};
 use crate::layer::{Children, Context, Fan, Layer, Place};
@@ -157,6 +157,34 @@ impl<F: Scalar> Conv2d<F> {
         Ok(windows)
     }
 
+    /// Forward, with the kernel's form in tiles where that was kept; `then` is applied to rows of y while they are in the cache.
+    pub(super) fn convolve(
+        &self,
+        x: &Tensor<F>,
+        y: &mut Tensor<F>,
+        tiles: Option<&[F]>,
+        then: impl Fn(&mut [F]) + Sync,
+    ) {
+        let windows = self.windows_of(x);
+        y.resize(&[x.batch(), windows.out_height, windows.out_width, self.filters]);
+        let (bias, activation) = (self.bias.value().data(), self.activation);
+        let finish = |rows: &mut [F]| {
+            match self.with_bias {
+                true => activation.apply_with_bias(rows, bias),
+                false => activation.apply(rows, self.filters),
+            }
+            then(rows);
+        };
+        let kernel = Kernel { weights: self.kernel.value().data(), tiles };
+        conv::forward(x.data(), &windows, self.algorithm, kernel, y.data_mut(), finish);
+    }
+
+    /// The kernel's form in tiles, where it is worth keeping.
+    pub(super) fn kernel_in_tiles(&self, input: &[usize]) -> Option<Vec<F>> {
+        let windows = self.layout.over(input).expect("checked when the model was built");
+        conv::in_tiles(&windows, self.algorithm, self.kernel.value().data())
+    }
+
     /// The windows over the maps of a batch, which were checked when the model was built.
     fn windows_of(&self, x: &Tensor<F>) -> Windows {
         self.layout.over(&x.shape()[1..]).expect("checked when the model was built")
@@ -184,14 +212,7 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
     }
 
     fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
-        let windows = self.windows_of(x);
-        t.y.resize(&[x.batch(), windows.out_height, windows.out_width, self.filters]);
-        let (bias, activation) = (self.bias.value().data(), self.activation);
-        let finish = |rows: &mut [F]| match self.with_bias {
-            true => activation.apply_with_bias(rows, bias),
-            false => activation.apply(rows, self.filters),
-        };
-        conv::forward(x.data(), &windows, self.algorithm, self.kernel.value().data(), t.y.data_mut(), finish);
+        self.convolve(x, &mut t.y, None, |_| {});
     }
 
     fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {

@@ -55,6 +55,12 @@ pub fn residual<F: Scalar>(
     Residual { children, activation }
 }
 
+impl<F: Scalar> Residual<F> {
+    pub(crate) fn children_mut(&mut self) -> &mut [Child<F>] {
+        &mut self.children
+    }
+}
+
 impl<F: Scalar> Layer<F> for Residual<F> {
     fn describe(&self) -> String {
         let shortcut = if self.children.len() == 1 { "identity" } else { "projection" };

@@ -45,6 +45,10 @@ impl<F: Scalar> Sequential<F> {
         self
     }
 
+    pub(crate) fn children_mut(&mut self) -> &mut Vec<Child<F>> {
+        &mut self.children
+    }
+
     fn has(&self, name: &str) -> bool {
         self.children.iter().any(|child| child.name == name)
     }

@@ -1,10 +1,15 @@
 //! Whole training steps, comparable with those of other libraries.
 //!
-//! `cargo bench --bench training -- [--json] [--threads N] [--seconds N] [WORKLOAD ...]`
+//! `cargo bench --bench training -- [--json | --peers] [--threads N] [--seconds N] [WORKLOAD ...]`
 //!
 //! A step is: forward, mean softmax cross-entropy, backward, optimizer update, on random inputs in
-//! [0, 1) and random labels in f32; in the workloads with `infer` in their name, forward alone; with `frozen`, a step that trains the head alone; with
+//! [0, 1) and random labels in f32; in the workloads with `infer` in their name, forward of the fused model alone; with `frozen`, a step that trains the head alone; with
 //! `grad_cam`, one map. The figure is the median step of some seconds.
+//!
+//! With `--peers` the same in PyTorch, Keras and NumPy, by the scripts of this folder, in turns with backstitch, each workload in
+//! processes of its own; `BACKSTITCH_PYTHON` names the Python that has them.
+
+mod peers;
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +18,7 @@ use backstitch::core::kernels::keep_awake;
 use backstitch::core::rng::{Purpose, stream};
 use backstitch::core::{train, zoo};
 use backstitch::prelude::*;
+use backstitch_examples::peak_memory;
 use clap::Parser;
 use rand::Rng;
 
@@ -22,6 +28,9 @@ struct Options {
     /// Print one JSON line a workload.
     #[arg(long)]
     json: bool,
+    /// Compare with PyTorch, Keras and NumPy.
+    #[arg(long, conflicts_with = "json")]
+    peers: bool,
     /// Threads to use.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -106,17 +115,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let known = WORKLOADS.map(|w| w.name).join(", ");
         return Err(format!("workload {name:?}: expected one of {known}").into());
     }
+    let named = |name: &str| options.workloads.iter().any(|other| other == name);
+    let chosen: Vec<&Workload> =
+        WORKLOADS.iter().filter(|w| options.workloads.is_empty() || named(w.name)).collect();
+    if options.peers {
+        let names: Vec<&str> = chosen.iter().map(|workload| workload.name).collect();
+        return peers::compare(&names, options.threads, options.seconds);
+    }
+    let before = peak_memory();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
-    for workload in &WORKLOADS {
-        if options.workloads.is_empty() || options.workloads.iter().any(|name| name == workload.name) {
-            let median = pool.install(|| keep_awake(|| time(workload, options.seconds)))?;
-            report(workload, median, &options);
-        }
+    for workload in chosen {
+        let median = pool.install(|| keep_awake(|| time(workload, options.seconds)))?;
+        let memory = before.and_then(|before| Some(peak_memory()?.saturating_sub(before)));
+        report(workload, median, memory, &options);
     }
     Ok(())
 }
 
-/// The median time of a step, after three.
+/// The median time of a step.
 fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core::Error> {
     let mut model: Model = Model::new((workload.net)(), workload.input, 0)?;
     let mut optimizer: Box<dyn Optimizer<f32>> = match workload.kind {
@@ -131,22 +147,32 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core:
     x.data_mut().iter_mut().for_each(|v| *v = rng.random_range(0.0..1.0));
     let classes = model.output_shape()[0];
     let labels: Vec<usize> = (0..workload.batch).map(|_| rng.random_range(0..classes)).collect();
-    let inference = workload.kind == Kind::Inference;
-    let mut trace = Trace::new(if inference { Keep::Last } else { Keep::ForBackward });
+    if workload.kind == Kind::Inference {
+        let (model, mut trace) = (model.fuse(), Trace::new(Keep::Last));
+        return median(seconds, |_| model.forward(&x, &mut trace));
+    }
+    let mut trace = Trace::new(Keep::ForBackward);
     let rules = train::Rules::default();
+    median(seconds, |step| {
+        if workload.kind == Kind::GradCam {
+            return grad_cam(&mut model, &x.view(), &labels, "conv5", Cam::GradCam).map(drop);
+        }
+        let ctx = Context::train(0, step);
+        let targets = Targets::Classes(&labels);
+        train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut trace, &ctx).map(drop)
+    })
+}
+
+/// The median time of what is done again and again for some seconds, after three times.
+fn median(
+    seconds: f64,
+    mut step: impl FnMut(u64) -> Result<(), backstitch::core::Error>,
+) -> Result<Duration, backstitch::core::Error> {
     let mut times = Vec::new();
     let start = Instant::now();
     while start.elapsed().as_secs_f64() < seconds || times.len() < 8 {
         let begin = Instant::now();
-        if inference {
-            model.forward(&x, &mut trace, &Context::evaluate())?;
-        } else if workload.kind == Kind::GradCam {
-            grad_cam(&mut model, &x.view(), &labels, "conv5", Cam::GradCam)?;
-        } else {
-            let ctx = Context::train(0, times.len() as u64);
-            let targets = Targets::Classes(&labels);
-            train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut trace, &ctx)?;
-        }
+        step(times.len() as u64)?;
         times.push(begin.elapsed());
     }
     let mut times = times.split_off(3);
@@ -154,14 +180,15 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core:
     Ok(times[times.len() / 2])
 }
 
-fn report(workload: &Workload, median: Duration, options: &Options) {
+/// Memory is the most so far above what the program began with, in MB.
+fn report(workload: &Workload, median: Duration, memory: Option<u64>, options: &Options) {
     let ms = median.as_secs_f64() * 1e3;
     let samples = workload.batch as f64 / median.as_secs_f64();
     let Options { json, threads, .. } = options;
     if *json {
         let line = serde_json::json!({
             "peer": "backstitch", "v": env!("CARGO_PKG_VERSION"), "threads": threads, "name": workload.name,
-            "ms": (ms * 1e4).round() / 1e4, "samples_s": samples.round(),
+            "ms": (ms * 1e4).round() / 1e4, "samples_s": samples.round(), "memory_mb": memory,
         });
         println!("{line}");
     } else {

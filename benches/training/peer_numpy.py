@@ -1,0 +1,68 @@
+"""The dense workloads of the benchmark `training` in plain NumPy, as a student writes them: a JSON line a workload, which `--peers`
+reads. `--peers` sets the number of OpenBLAS' threads, and the processor it is told, by its environment variables."""
+import argparse
+import json
+import resource
+import statistics
+import time
+
+import numpy as np
+
+options = argparse.ArgumentParser(description=__doc__)
+options.add_argument("--threads", type=int, default=2)
+options.add_argument("--seconds", type=float, default=4.0)
+options.add_argument("--peer", default="NumPy")
+options.add_argument("workloads", nargs="*")
+options = options.parse_args()
+BATCHES = {"mlp_b32": 32, "mlp_b1024": 1024}
+UNITS = [784, 256, 128, 64, 10]
+RATE = np.float32(0.01)
+random = np.random.default_rng(0)
+
+
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def new_network():
+    scaled = [np.float32(np.sqrt(2 / inputs)) for inputs in UNITS]
+    pairs = zip(UNITS, UNITS[1:], scaled)
+    weights = [random.standard_normal((i, o), np.float32) * scale for i, o, scale in pairs]
+    return weights, [np.zeros(outputs, np.float32) for outputs in UNITS[1:]]
+
+
+def step(weights, biases, x, labels):
+    outputs = [x]
+    for weight, bias in zip(weights[:-1], biases[:-1]):
+        outputs.append(np.maximum(outputs[-1] @ weight + bias, 0))
+    logits = outputs[-1] @ weights[-1] + biases[-1]
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    delta = exponentials / exponentials.sum(axis=1, keepdims=True)
+    delta[np.arange(len(labels)), labels] -= 1
+    delta /= len(labels)
+    for i in reversed(range(len(weights))):
+        weight_gradient, bias_gradient = outputs[i].T @ delta, delta.sum(axis=0)
+        if i > 0:
+            delta = (delta @ weights[i].T) * (outputs[i] > 0)
+        weights[i] -= RATE * weight_gradient
+        biases[i] -= RATE * bias_gradient
+
+
+imported = peak_mb()
+for name in options.workloads or BATCHES:
+    if name not in BATCHES:
+        continue
+    batch = BATCHES[name]
+    network = new_network()
+    x, labels = random.random((batch, UNITS[0]), np.float32), random.integers(0, UNITS[-1], batch)
+    for _ in range(3):
+        step(*network, x, labels)
+    times, start = [], time.perf_counter()
+    while time.perf_counter() - start < options.seconds:
+        begin = time.perf_counter()
+        step(*network, x, labels)
+        times.append(time.perf_counter() - begin)
+    median = statistics.median(times)
+    line = dict(peer=options.peer, v=np.__version__, threads=options.threads, name=name)
+    line |= dict(ms=round(median * 1e3, 4), samples_s=round(batch / median), memory_mb=round(peak_mb() - imported))
+    print(json.dumps(line), flush=True)

@@ -1,0 +1,156 @@
+"""The workloads of the benchmark `training` in PyTorch: a JSON line a workload and way, which `--peers` reads.
+
+Three ways: channels first, channels last, and channels last under autocast to bf16, which is other arithmetic than that of
+backstitch and is shown aside."""
+import argparse
+import contextlib
+import json
+import resource
+import statistics
+import time
+
+import torch
+from torch import nn
+
+options = argparse.ArgumentParser(description=__doc__)
+options.add_argument("--threads", type=int, default=2)
+options.add_argument("--seconds", type=float, default=4.0)
+options.add_argument("workloads", nargs="*")
+options = options.parse_args()
+torch.set_num_threads(options.threads)
+torch.manual_seed(0)
+
+
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def dense(*units):
+    layers = [nn.Flatten()]
+    for inputs, outputs in zip(units, units[1:]):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return layers[:-1]
+
+
+def conv(channels, filters, kernel, padding="same"):
+    return [nn.Conv2d(channels, filters, kernel, padding=padding), nn.ReLU()]
+
+
+def cnn2():
+    layers = []
+    for channels, filters, kernel in [(1, 16, 7), (16, 32, 3), (32, 64, 3)]:
+        layers += conv(channels, filters, kernel) + [nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, *dense(576, 64, 10))
+
+
+def cnn4():
+    def normed(*shape):
+        return conv(*shape) + [nn.BatchNorm2d(shape[1])]
+
+    def pooled(channels):
+        return [nn.MaxPool2d(2), nn.BatchNorm2d(channels)]
+
+    return nn.Sequential(
+        *normed(1, 64, 7), *pooled(64),
+        *normed(64, 128, 5), *normed(128, 128, 3), *pooled(128),
+        *normed(128, 256, 3), *normed(256, 256, 3), nn.MaxPool2d(2),
+        *dense(2304, 128, 64, 10),
+    )  # fmt: skip
+
+
+def traditional():
+    convolutions = [*conv(1, 32, 5), nn.MaxPool2d(2), *conv(32, 64, 3), nn.MaxPool2d(2), *conv(64, 128, 1)]
+    flat, *head = dense(6272, 1024, 32, 10)
+    return nn.Sequential(*convolutions, nn.Dropout(0.2), flat, *head[:2], nn.Dropout(0.25), *head[2:])
+
+
+def lenet5():
+    convolutions = [*conv(3, 32, 5, 0), nn.MaxPool2d(4), *conv(32, 64, 5, 0), nn.MaxPool2d(4)]
+    return nn.Sequential(*convolutions, *dense(256, 1021, 84, 101))
+
+
+def resnet18():
+    from torchvision.models import resnet18
+
+    return resnet18(num_classes=101)
+
+
+def vgg16_features():
+    from torchvision.models import vgg16
+
+    return vgg16(weights=None).features
+
+
+def mlp():
+    return nn.Sequential(*dense(784, 256, 128, 64, 10))
+
+
+GREY, COLOUR = (1, 28, 28), (3, 64, 64)
+# Network, batch, shape of a sample, classes, optimizer (none for inference).
+WORKLOADS = {
+    "mlp_b32": (mlp, 32, GREY, 10, torch.optim.SGD),
+    "mlp_b1024": (mlp, 1024, GREY, 10, torch.optim.SGD),
+    "cnn2_b64": (cnn2, 64, GREY, 10, torch.optim.Adam),
+    "cnn4_b64": (cnn4, 64, GREY, 10, torch.optim.Adam),
+    "trad_b1024": (traditional, 1024, GREY, 10, torch.optim.Adam),
+    "lenet64_b64": (lenet5, 64, COLOUR, 101, torch.optim.Adam),
+    "resnet18_b32": (resnet18, 32, COLOUR, 101, torch.optim.Adam),
+    "vgg16_infer_b32": (vgg16_features, 32, (3, 32, 32), 0, None),
+    "cnn2_infer_b1": (cnn2, 1, GREY, 10, None),
+    "resnet18_infer_b1": (resnet18, 1, COLOUR, 101, None),
+}
+
+
+def median_of_steps(step):
+    for _ in range(3):
+        step()
+    times, start = [], time.perf_counter()
+    while time.perf_counter() - start < options.seconds or len(times) < 5:
+        begin = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def steps(name, layout, precision):
+    network, batch, shape, classes, optimizer = WORKLOADS[name]
+    model = network().to(memory_format=layout)
+    x = torch.rand(batch, *shape).contiguous(memory_format=layout)
+    if optimizer is None:
+        model.eval()
+
+        def step():
+            with torch.inference_mode(), precision():
+                model(x)
+
+    else:
+        labels = torch.randint(0, classes, (batch,))
+        optimizer = optimizer(model.parameters(), lr=1e-2 if optimizer is torch.optim.SGD else 1e-3)
+
+        def step():
+            optimizer.zero_grad(set_to_none=True)
+            with precision():
+                loss = nn.functional.cross_entropy(model(x), labels)
+            loss.backward()
+            optimizer.step()
+
+    return median_of_steps(step), batch
+
+
+def bf16():
+    return torch.autocast("cpu", torch.bfloat16)
+
+
+imported = peak_mb()
+for name in options.workloads or WORKLOADS:
+    if name not in WORKLOADS:
+        continue
+    for peer, layout, precision in [
+        ("PyTorch", torch.contiguous_format, contextlib.nullcontext),
+        ("PyTorch", torch.channels_last, contextlib.nullcontext),
+        ("PyTorch, bf16", torch.channels_last, bf16),
+    ]:
+        median, batch = steps(name, layout, precision)
+        line = dict(peer=peer, v=torch.__version__, threads=options.threads, name=name)
+        line |= dict(ms=round(median * 1e3, 4), samples_s=round(batch / median), memory_mb=round(peak_mb() - imported))
+        print(json.dumps(line), flush=True)

@@ -1,0 +1,168 @@
+//! The same workloads in PyTorch, Keras and NumPy, in the same sitting.
+
+use std::env;
+use std::error::Error;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A program that runs workloads and prints a JSON line for each that it knows.
+struct Peer {
+    name: &'static str,
+    /// A script of this folder, and the module without which it does not run.
+    script: &'static str,
+    module: &'static str,
+    /// The processor that OpenBLAS is told: its own guess can be years behind.
+    processor: Option<&'static str>,
+}
+
+/// How often peers are run, between runs of backstitch: one of two machines that share a processor may rest.
+const ROUNDS: usize = 2;
+/// Its products are of other numbers, so it is shown aside.
+const OTHER_ARITHMETIC: &str = "PyTorch, bf16";
+
+fn peers() -> Vec<Peer> {
+    let peer = |name, script, module| Peer { name, script, module, processor: None };
+    let mut peers = vec![
+        peer("PyTorch", "peer_pytorch.py", "torchvision"),
+        peer("Keras", "peer_keras.py", "keras"),
+        peer("NumPy", "peer_numpy.py", "numpy"),
+    ];
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        let told = Peer { processor: Some("SkylakeX"), ..peer("NumPy, told", "peer_numpy.py", "numpy") };
+        peers.push(told);
+    }
+    peers
+}
+
+/// A line that a program printed.
+struct Figure {
+    peer: String,
+    samples: f64,
+    memory: Option<u64>,
+}
+
+/// Runs every workload here and in the peers that are installed, and prints a table in Markdown.
+pub fn compare(workloads: &[&str], threads: usize, seconds: f64) -> Result<(), Box<dyn Error>> {
+    let python = env::var("BACKSTITCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut there = peers();
+    there.retain(|peer| {
+        let import = Command::new(&python).args(["-c", &format!("import {}", peer.module)]).output();
+        let installed = import.is_ok_and(|output| output.status.success());
+        if !installed {
+            println!(
+                "{}: {python} has no module {}; BACKSTITCH_PYTHON names another",
+                peer.name, peer.module
+            );
+        }
+        installed
+    });
+    println!(
+        "{} on {}, {threads} threads, samples/s; memory in MB.\n",
+        env!("CARGO_PKG_VERSION"),
+        processor()
+    );
+    println!(
+        "| workload | backstitch | best peer | times the best | {OTHER_ARITHMETIC} | memory | memory of PyTorch |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for name in workloads {
+        let arguments = [format!("--threads={threads}"), format!("--seconds={seconds}"), (*name).to_owned()];
+        let ours = || figures(Command::new(env::current_exe()?).arg("--json").args(&arguments));
+        let (mut own, mut others) = (ours()?, Vec::new());
+        for _ in 0..ROUNDS {
+            for peer in &there {
+                others.extend(peer.figures(&python, threads, &arguments)?);
+            }
+            own.extend(ours()?);
+        }
+        println!("{}", row(name, &own, &others));
+    }
+    Ok(())
+}
+
+impl Peer {
+    fn figures(
+        &self,
+        python: &str,
+        threads: usize,
+        arguments: &[String],
+    ) -> Result<Vec<Figure>, Box<dyn Error>> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/training").join(self.script);
+        let mut command = Command::new(python);
+        command.arg(script).args(arguments).env("OPENBLAS_NUM_THREADS", threads.to_string());
+        if let Some(processor) = self.processor {
+            command.args(["--peer", self.name]).env("OPENBLAS_CORETYPE", processor);
+        }
+        figures(&mut command)
+    }
+}
+
+/// What a program printed, line by line.
+fn figures(command: &mut Command) -> Result<Vec<Figure>, Box<dyn Error>> {
+    let output = command.output()?;
+    if !output.status.success() {
+        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let text = String::from_utf8(output.stdout)?;
+    let figure = |line: &str| {
+        let value: Value = serde_json::from_str(line)?;
+        let (Some(peer), Some(samples)) = (value["peer"].as_str(), value["samples_s"].as_f64()) else {
+            return Err(format!("{command:?}: a line without peer and samples_s: {line}").into());
+        };
+        Ok(Figure { peer: peer.to_owned(), samples, memory: value["memory_mb"].as_u64() })
+    };
+    text.lines().filter(|line| line.starts_with('{')).map(figure).collect()
+}
+
+fn row(workload: &str, own: &[Figure], others: &[Figure]) -> String {
+    let of =
+        |name: &str| -> Vec<f64> { others.iter().filter(|f| f.peer == name).map(|f| f.samples).collect() };
+    let most = |figures: &[Figure], name: &str| {
+        let memory = figures.iter().filter(|f| f.peer == name).filter_map(|f| f.memory).max();
+        memory.map_or("-".to_owned(), |mb| mb.to_string())
+    };
+    let samples: Vec<f64> = own.iter().map(|figure| figure.samples).collect();
+    let mut names: Vec<&str> =
+        others.iter().map(|f| f.peer.as_str()).filter(|n| *n != OTHER_ARITHMETIC).collect();
+    names.dedup();
+    // Of a peer's ways and rounds the fastest counts: nothing is to be gained from its bad moments.
+    let fastest = |name: &str| of(name).into_iter().fold(0.0, f64::max);
+    let best = names.into_iter().max_by(|a, b| fastest(a).total_cmp(&fastest(b)));
+    let (best, ratio) = best.map_or(("-".to_owned(), "-".to_owned()), |name| {
+        let ratio = median(&samples) / fastest(name);
+        (format!("{name} {}", whole(fastest(name))), format!("{ratio:.2}"))
+    });
+    format!(
+        "| `{workload}` | {} ({} to {}) | {best} | {ratio} | {} | {} | {} |",
+        whole(median(&samples)),
+        whole(samples.iter().copied().fold(f64::INFINITY, f64::min)),
+        whole(samples.iter().copied().fold(0.0, f64::max)),
+        if of(OTHER_ARITHMETIC).is_empty() { "-".to_owned() } else { whole(fastest(OTHER_ARITHMETIC)) },
+        most(own, "backstitch"),
+        most(others, "PyTorch"),
+    )
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// A number in groups of three digits.
+fn whole(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or("?")).collect();
+    groups.join(",")
+}
+
+/// What the system calls the processor.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or("an unknown processor".to_owned(), |(_, name)| name.to_owned())
+}
