@@ -9,12 +9,14 @@ use std::hint::black_box;
 use backstitch::core::SlotMut;
 use backstitch::core::kernels::conv::{self, Kernel};
 use backstitch::core::kernels::window::{Layout, Windows};
-use backstitch::core::kernels::{elementwise, normalize};
+use backstitch::core::kernels::{elementwise, normalize, pool};
 use backstitch::core::layer::ReluRule;
 use backstitch::core::param::Accumulate;
+use backstitch::core::rng::{Purpose, stream};
 use backstitch::prelude::*;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulp::{Arch, Simd, WithSimd};
+use rand::Rng;
 use rayon::prelude::*;
 
 /// Maps, their size and channels; filters, kernel.
@@ -130,6 +132,24 @@ fn memory(criterion: &mut Criterion) {
     }
 }
 
+/// Max pooling by 2, forward and backward: the map and its gradient are a quarter of the others.
+fn pooling(criterion: &mut Criterion) {
+    let layout = Layout { stride: 2.into(), ..Layout::new(2) };
+    let windows = layout.over(&[28, 28, 64]).expect("a window that fits");
+    let (maps, count) = (64, 64 * windows.positions() * windows.channels);
+    let (mut x, mut y, mut winners) = (vec![0.5_f32; maps * windows.map()], vec![0.0; count], vec![0; count]);
+    let mut rng = stream(1, Purpose::GradientCheck, 0, 0);
+    x.iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0));
+    let mut group = criterion.benchmark_group("64 x 28x28x64, max pooling by 2");
+    group.throughput(Throughput::Bytes(4 * (x.len() + 2 * count) as u64));
+    group.bench_function("forward", |bencher| {
+        bencher.iter(|| pool::max_forward(&x, &windows, &mut y, &mut winners));
+    });
+    group.bench_function("backward", |bencher| {
+        bencher.iter(|| pool::max_backward(&y, &windows, &winners, &mut x));
+    });
+}
+
 /// Adam's update: weight, gradient and two moments are read, all but the gradient written.
 fn optimizer(criterion: &mut Criterion) {
     let net = Sequential::new().push(dense(4096, Activation::Linear));
@@ -148,6 +168,6 @@ fn optimizer(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).without_plots();
-    targets = peak, memory, optimizer, convolutions
+    targets = peak, memory, pooling, optimizer, convolutions
 }
 criterion_main!(benches);

@@ -50,6 +50,41 @@ fn the_number_of_threads_changes_no_bit() {
     assert!(results[0] == results[2], "1 and 3 threads");
 }
 
+/// The network of `zoo::model4`, its convolutions by one algorithm.
+fn five_convolutions(algorithm: Algorithm) -> Sequential {
+    let conv = |filters, kernel: usize| {
+        // Seven by seven is for im2col alone.
+        let algorithm = if kernel == 7 { Algorithm::Im2col } else { algorithm };
+        conv2d(filters, kernel, Activation::Relu).padding(Padding::Same).algorithm(algorithm)
+    };
+    let normed = |net: Sequential, filters, kernel| net.push(conv(filters, kernel)).push(batch_norm());
+    let net = normed(Sequential::new(), 64, 7).push(max_pool(2)).push(batch_norm());
+    let net = normed(normed(net, 128, 5), 128, 3).push(max_pool(2)).push(batch_norm());
+    normed(normed(net, 256, 3), 256, 3)
+        .push(max_pool(2))
+        .push(flatten())
+        .push(dense(128, Activation::Relu))
+        .push(dense(64, Activation::Relu))
+        .push(dense(10, Activation::Linear))
+}
+
+#[test]
+fn an_epoch_with_winograds_algorithm_ends_where_one_with_im2col_does() {
+    let data = fashion_mnist::generate_sample("a test");
+    let (rows, labels) = data.rows(&(0..1_920).collect::<Vec<_>>());
+    let maps = rows.into_shape_with_order((1_920, 28, 28, 1)).unwrap().into_dyn();
+    let data = Dataset::new(maps.view(), Targets::Classes(&labels)).unwrap();
+    let losses = [Algorithm::Im2col, Algorithm::Winograd].map(|algorithm| {
+        let mut model = Model::new(five_convolutions(algorithm), &[28, 28, 1], 3).unwrap();
+        let trainer = Trainer::new(1, 64, 5).unwrap();
+        let history = trainer.fit(&mut model, &mut Adam::new(1e-3).unwrap(), &data, None, &mut []).unwrap();
+        history.epochs[0].train_loss
+    });
+    let [im2col, winograd] = losses;
+    assert!(im2col != winograd && (winograd / im2col - 1.0).abs() < 0.01, "{losses:?}");
+    assert!(im2col < 1.5, "{losses:?}");
+}
+
 #[test]
 fn a_resumed_run_ends_with_the_same_bits() {
     let (mut straight, mut its_optimizer) = (model(), optimizer());

@@ -4,7 +4,7 @@
 //!
 //! A step is: forward, mean softmax cross-entropy, backward, optimizer update, on random inputs in
 //! [0, 1) and random labels in f32; in the workloads with `infer` in their name, forward of the fused model alone; with `frozen`, a step that trains the head alone; with
-//! `grad_cam`, one map. The figure is the median step of some seconds.
+//! `grad_cam`, one map; with `epoch`, a share of an epoch of the trainer's, with augmentation. The figure is the median step of some seconds.
 //!
 //! With `--peers` the same in PyTorch, Keras and NumPy, by the scripts of this folder, in turns with backstitch, each workload in
 //! processes of its own; `BACKSTITCH_PYTHON` names the Python that has them.
@@ -13,6 +13,7 @@ mod peers;
 
 use std::time::{Duration, Instant};
 
+use backstitch::core::augment::Augment;
 use backstitch::core::explain::{Cam, grad_cam};
 use backstitch::core::kernels::keep_awake;
 use backstitch::core::rng::{Purpose, stream};
@@ -20,6 +21,7 @@ use backstitch::core::{train, zoo};
 use backstitch::prelude::*;
 use backstitch_examples::peak_memory;
 use clap::Parser;
+use ndarray::{Axis, concatenate};
 use rand::Rng;
 
 /// Times whole training steps.
@@ -54,6 +56,8 @@ enum Kind {
     Frozen,
     /// Grad-CAM at the last convolution.
     GradCam,
+    /// Adam, as an epoch of `Trainer::fit` with shuffling, flips and crops; the time of a step of it.
+    Epoch,
 }
 
 /// A model, the samples of a step, and what is done with them.
@@ -78,13 +82,14 @@ const fn workload(
 const GREY: &[usize] = &[28, 28, 1];
 const COLOUR: &[usize] = &[64, 64, 3];
 
-const WORKLOADS: [Workload; 12] = [
+const WORKLOADS: [Workload; 13] = [
     workload("mlp_b32", 32, &[784], mlp, Kind::Sgd),
     workload("mlp_b1024", 1024, &[784], mlp, Kind::Sgd),
     workload("cnn2_b64", 64, GREY, zoo::model2, Kind::Adam),
     workload("cnn4_b64", 64, GREY, zoo::model4, Kind::Adam),
     workload("trad_b1024", 1024, GREY, || zoo::traditional_cnn(Activation::Relu), Kind::Adam),
     workload("lenet64_b64", 64, COLOUR, || zoo::lenet5(101), Kind::Adam),
+    workload("lenet64_epoch_b64", 64, COLOUR, || zoo::lenet5(101), Kind::Epoch),
     workload("resnet18_b32", 32, COLOUR, || zoo::resnet18(101), Kind::Adam),
     workload("vgg16_infer_b32", 32, &[32, 32, 3], zoo::vgg16_features, Kind::Inference),
     workload("cnn2_infer_b1", 1, GREY, zoo::model2, Kind::Inference),
@@ -136,7 +141,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core::Error> {
     let mut model: Model = Model::new((workload.net)(), workload.input, 0)?;
     let mut optimizer: Box<dyn Optimizer<f32>> = match workload.kind {
-        Kind::Adam => Box::new(Adam::new(1e-3)?),
+        Kind::Adam | Kind::Epoch => Box::new(Adam::new(1e-3)?),
         _ => Box::new(Sgd::new(0.01)?),
     };
     if workload.kind == Kind::Frozen {
@@ -151,6 +156,9 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core:
         let (model, mut trace) = (model.fuse(), Trace::new(Keep::Last));
         return median(seconds, |_| model.forward(&x, &mut trace));
     }
+    if workload.kind == Kind::Epoch {
+        return epochs(&mut model, optimizer.as_mut(), &x, &labels, seconds);
+    }
     let mut trace = Trace::new(Keep::ForBackward);
     let rules = train::Rules::default();
     median(seconds, |step| {
@@ -161,6 +169,26 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core:
         let targets = Targets::Classes(&labels);
         train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut trace, &ctx).map(drop)
     })
+}
+
+/// Steps of an epoch.
+const STEPS: usize = 10;
+
+/// The median time of an epoch over [`STEPS`] times these samples, divided by the number of steps.
+fn epochs(
+    model: &mut Model,
+    optimizer: &mut dyn Optimizer<f32>,
+    x: &Tensor,
+    labels: &[usize],
+    seconds: f64,
+) -> Result<Duration, backstitch::core::Error> {
+    let samples = concatenate(Axis(0), &vec![x.view(); STEPS]).expect("arrays of one shape");
+    let labels = labels.repeat(STEPS);
+    let data = Dataset::new(samples.view(), Targets::Classes(&labels))?;
+    let augment = Augment::new().horizontal_flip().random_crop_reflected(6);
+    let trainer = Trainer::new(1, x.batch(), 0)?.augment(augment);
+    let epoch = median(seconds, |_| trainer.fit(model, optimizer, &data, None, &mut []).map(drop))?;
+    Ok(epoch / STEPS as u32)
 }
 
 /// The median time of what is done again and again for some seconds, after three times.

@@ -127,6 +127,7 @@ pub fn can_use_winograd(windows: &Windows) -> bool {
 }
 
 /// y = windows of x times the kernel; `finish` is applied to rows of y while they are in the cache.
+#[inline(never)]
 pub fn forward<F: Scalar>(
     x: &[F],
     windows: &Windows,
@@ -186,6 +187,7 @@ fn with_all_columns<F: Scalar>(x: &[F], windows: &Windows, maps: usize, work: im
 }
 
 /// Overwrites or adds to the gradient with respect to the kernel: the windows, transposed, times `dz`.
+#[inline(never)]
 pub fn weight_gradient<F: Scalar>(
     x: &[F],
     windows: &Windows,
@@ -250,6 +252,7 @@ impl<F: Scalar> WeightGradient<'_, F> {
 /// With stride 1 that is itself a convolution: of `dz`, padded, with the kernel turned by half a circle and
 /// its channels and filters exchanged. Else each window's gradient, `dz` times the transposed kernel, is
 /// added where the window lies.
+#[inline(never)]
 pub fn input_gradient<F: Scalar>(
     dz: &[F],
     windows: &Windows,

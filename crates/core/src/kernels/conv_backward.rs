@@ -1,13 +1,15 @@
 //! What the backward pass of a convolution does with the gradient of its output, in as few walks through memory as can be.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::kernels::conv::{ACROSS_AT_A_TIME, Algorithm, Way, choose, get_ready, weight_gradient};
+use crate::kernels::conv::{self, ACROSS_AT_A_TIME, Algorithm, Way, choose, get_ready, weight_gradient};
 use crate::kernels::elementwise::{add_rows, update_with};
 use crate::kernels::gemm::Matrix;
 use crate::kernels::im2col::with_strips;
+use crate::kernels::sparse;
 use crate::kernels::tile;
 use crate::kernels::window::Windows;
 use crate::param::Accumulate;
@@ -22,6 +24,8 @@ const CUT_ABOVE: usize = 64 * 1024;
 const AT_A_TIME: usize = 8 * 1024;
 /// A kernel with no more weights than this stays in the cache whole.
 const SMALL_KERNEL: usize = 16 * 1024;
+/// A kernel with more weights than this is not summed up in parts.
+const KERNEL_OF_PARTS: usize = 256 * 1024;
 
 /// The gradients of a convolution's parameters, to add to or to overwrite; none where they are not wanted.
 pub struct ParameterGradients<'a, F> {
@@ -31,11 +35,24 @@ pub struct ParameterGradients<'a, F> {
     pub kernel: Option<(Accumulate, &'a mut [F])>,
 }
 
+/// What is differentiated, and over which windows.
+#[derive(Clone, Copy)]
+struct Walk<'a, F> {
+    x: &'a [F],
+    windows: &'a Windows,
+    filters: usize,
+    /// How the products of these windows are computed.
+    way: Way,
+    /// Whether products with few numbers in dz may be computed one by one.
+    may_be_sparse: bool,
+}
+
 /// Makes dz of the gradient with respect to the activated output, by `differentiate`, which gets ranges of
-/// outputs and what is there; and computes the gradients of the parameters.
+/// outputs and what is there; and computes the gradients of the parameters. Returns how many numbers of dz are not 0.
 ///
 /// Where the kernel is small, its gradient is computed while dz is in the cache: for the first layers of a network, whose maps are large
 /// and whose kernels are not, that is most of what is read.
+#[inline(never)]
 pub fn parameter_gradients<F: Scalar>(
     x: &[F],
     windows: &Windows,
@@ -44,59 +61,189 @@ pub fn parameter_gradients<F: Scalar>(
     dz: &mut [F],
     differentiate: impl Fn(Range<usize>, &mut [F]) + Sync,
     gradients: ParameterGradients<'_, F>,
-) {
+) -> usize {
     let ParameterGradients { bias, kernel } = gradients;
     let weights = windows.window() * filters;
-    let in_place = choose(windows, x.len() / windows.map(), filters, algorithm, false) == Way::InPlace;
-    let with_kernel = kernel.is_some() && in_place && weights <= SMALL_KERNEL && dz.len() >= CUT_ABOVE;
-    let line = windows.out_width * filters;
-    let at_a_time = if with_kernel {
-        let lines = ACROSS_AT_A_TIME.div_ceil(windows.out_width);
-        get_ready::<F>(windows, lines);
-        lines
-    } else {
-        (AT_A_TIME / line).max(1)
-    };
-    let lines = dz.len() / line;
-    let part = if dz.len() < CUT_ABOVE { lines } else { lines.div_ceil(PARTS) };
-    let of_kernel = if with_kernel { weights } else { 0 };
-    let of_bias = if bias.is_some() { filters } else { 0 };
-    let each = (of_kernel + of_bias).max(1);
-    let mut scratch = Scratch::take(Purpose::Shared);
-    let sums = scratch.first(PARTS * each);
-    let parts = dz.par_chunks_mut((part * line).max(1)).zip(sums.par_chunks_mut(each)).enumerate();
-    let count = lines.div_ceil(part.max(1));
-    parts.for_each(|(i, (dz, sums))| {
-        sums.fill(F::zero());
-        let (kernel_sums, bias_sums) = sums.split_at_mut(of_kernel);
-        for (j, dz) in dz.chunks_mut(at_a_time * line).enumerate() {
-            let first = i * part + j * at_a_time;
-            let lines = first..first + dz.len() / line;
-            differentiate(lines.start * line..lines.end * line, dz);
-            if of_bias > 0 {
-                add_rows(dz, bias_sums);
-            }
-            if with_kernel {
-                with_strips(x, windows, lines, |strips| {
-                    let windows = Matrix::of_windows(strips.data, strips.rows);
-                    let dz = Matrix::new(dz, windows.rows, filters);
-                    tile::multiply(windows.t(), dz, Accumulate::Add, kernel_sums);
-                });
-            }
+    let way = choose(windows, x.len() / windows.map(), filters, algorithm, false);
+    let walk = Walk { x, windows, filters, way, may_be_sparse: algorithm == Algorithm::Fastest };
+    let at_once = way == Way::InPlace && weights <= SMALL_KERNEL && dz.len() >= CUT_ABOVE;
+    let (now, later) = if at_once { (kernel, None) } else { (None, kernel) };
+    let nonzeros = walk.along(dz, differentiate, bias, now);
+    if let Some((how, kernel)) = later {
+        if weights <= KERNEL_OF_PARTS && walk.is_sparse(nonzeros, dz.len()) {
+            walk.along(dz, |_, _| {}, None, Some((how, kernel)));
+        } else {
+            weight_gradient(x, windows, algorithm, dz, how, kernel);
         }
-    });
-    let sums = sums.chunks_exact(each).take(count);
-    if let Some(bias) = bias {
-        sums.clone().for_each(|sums| update_with(bias, &sums[of_kernel..], |total, part| *total += part));
     }
-    match kernel {
-        Some((how, kernel)) if with_kernel => {
+    nonzeros
+}
+
+/// Overwrites `dx` with the gradient with respect to the input. Of dz so many numbers are not 0.
+#[inline(never)]
+pub fn input_gradient<F: Scalar>(
+    (dz, nonzeros): (&[F], usize),
+    windows: &Windows,
+    algorithm: Algorithm,
+    kernel: &[F],
+    dx: &mut [F],
+) {
+    let filters = kernel.len() / windows.window();
+    let way = choose(windows, dx.len() / windows.map(), filters, algorithm, false);
+    if algorithm == Algorithm::Fastest && sparse::is_faster(windows, way, nonzeros, dz.len()) {
+        sparse::input_gradient(dz, windows, kernel, dx);
+    } else {
+        conv::input_gradient(dz, windows, algorithm, kernel, dx);
+    }
+}
+
+impl<F: Scalar> Walk<'_, F> {
+    fn is_sparse(&self, nonzeros: usize, all: usize) -> bool {
+        self.may_be_sparse && sparse::is_faster(self.windows, self.way, nonzeros, all)
+    }
+
+    /// From one end of dz to the other, in parts whose sums are added in order. Returns how many numbers are not 0.
+    fn along(
+        &self,
+        dz: &mut [F],
+        differentiate: impl Fn(Range<usize>, &mut [F]) + Sync,
+        bias: Option<&mut [F]>,
+        kernel: Option<(Accumulate, &mut [F])>,
+    ) -> usize {
+        let Self { windows, filters, .. } = *self;
+        let line = windows.out_width * filters;
+        let with_kernel = kernel.is_some();
+        let at_a_time = if with_kernel {
+            let lines = ACROSS_AT_A_TIME.div_ceil(windows.out_width);
+            get_ready::<F>(windows, lines);
+            lines
+        } else {
+            (AT_A_TIME / line).max(1)
+        };
+        let lines = dz.len() / line;
+        let part = if dz.len() < CUT_ABOVE { lines } else { lines.div_ceil(PARTS) };
+        let of_kernel = if with_kernel { windows.window() * filters } else { 0 };
+        let of_sparse = if with_kernel { sparse::padded_window(windows) * filters } else { 0 };
+        let of_bias = if bias.is_some() { filters } else { 0 };
+        let each = (of_kernel + of_sparse + of_bias).max(1);
+        let mut scratch = Scratch::take(Purpose::Shared);
+        let sums = scratch.first(PARTS * each);
+        let parts = dz.par_chunks_mut((part * line).max(1)).zip(sums.par_chunks_mut(each)).enumerate();
+        let count = lines.div_ceil(part.max(1));
+        let nonzeros = AtomicUsize::new(0);
+        parts.for_each(|(i, (dz, sums))| {
+            sums.fill(F::zero());
+            let (kernel_sums, bias_sums) = sums.split_at_mut(of_kernel + of_sparse);
+            for (j, dz) in dz.chunks_mut(at_a_time * line).enumerate() {
+                let first = i * part + j * at_a_time;
+                let lines = first..first + dz.len() / line;
+                differentiate(lines.start * line..lines.end * line, dz);
+                let found = sparse::count(dz);
+                nonzeros.fetch_add(found, Ordering::Relaxed);
+                if of_bias > 0 {
+                    add_rows(dz, bias_sums);
+                }
+                if with_kernel {
+                    self.add_products(lines, dz, found, kernel_sums.split_at_mut(of_kernel));
+                }
+            }
+        });
+        let sums = sums.chunks_exact(each).take(count);
+        if let Some(bias) = bias {
+            let of_bias = sums.clone().map(|sums| &sums[of_kernel + of_sparse..]);
+            of_bias.for_each(|sums| update_with(bias, sums, |total, part| *total += part));
+        }
+        if let Some((how, kernel)) = kernel {
             if how == Accumulate::Overwrite {
                 kernel.fill(F::zero());
             }
-            sums.for_each(|sums| update_with(kernel, &sums[..of_kernel], |total, part| *total += part));
+            for sums in sums {
+                let (dense, rest) = sums.split_at(of_kernel);
+                update_with(kernel, dense, |total, part| *total += part);
+                sparse::add_sums(windows, &rest[..of_sparse], filters, kernel);
+            }
         }
-        Some((how, kernel)) => weight_gradient(x, windows, algorithm, dz, how, kernel),
-        None => {}
+        nonzeros.into_inner()
+    }
+
+    /// Adds the kernel's gradient from some rows of output, `nonzeros` of whose gradients are not 0, to sums as they are in the kernel, or
+    /// to those by filter.
+    fn add_products(&self, lines: Range<usize>, dz: &[F], nonzeros: usize, sums: (&mut [F], &mut [F])) {
+        let Self { x, windows, filters, .. } = *self;
+        let few = self.is_sparse(nonzeros, dz.len());
+        with_strips(x, windows, lines, |strips| {
+            if few {
+                return sparse::add_weight_gradient(strips, windows, dz, filters, sums.1);
+            }
+            let windows = Matrix::of_windows(strips.data, strips.rows);
+            let dz = Matrix::new(dz, windows.rows, filters);
+            tile::multiply(windows.t(), dz, Accumulate::Add, sums.0);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::Rng;
+
+    use super::*;
+    use crate::kernels::window::{Layout, Padding, Pair};
+    use crate::rng::{Purpose, stream};
+
+    /// Both gradients where few numbers of dz are not 0, against the products with all of them.
+    fn check(layout: Layout, maps: usize, input: [usize; 3], filters: usize, share: f64, seed: u64) {
+        let Ok(windows) = layout.over(&input) else { return };
+        let mut rng = stream(seed, Purpose::GradientCheck, 0, 0);
+        let mut random =
+            |count: usize| -> Vec<f64> { (0..count).map(|_| rng.random_range(-1.0..1.0)).collect() };
+        let (x, kernel) = (random(maps * windows.map()), random(windows.window() * filters));
+        let mut dz = random(maps * windows.positions() * filters);
+        let keep = random(dz.len());
+        dz.iter_mut().zip(keep).for_each(|(v, keep)| *v *= f64::from(u8::from(keep.abs() < share)));
+        let all = |algorithm| {
+            let (mut dx, mut dk) = (vec![f64::NAN; x.len()], vec![f64::NAN; kernel.len()]);
+            let (mut db, mut dz) = (vec![0.0; filters], dz.clone());
+            let gradients =
+                ParameterGradients { bias: Some(&mut db), kernel: Some((Accumulate::Overwrite, &mut dk)) };
+            let nonzeros =
+                parameter_gradients(&x, &windows, algorithm, filters, &mut dz, |_, _| {}, gradients);
+            input_gradient((&dz, nonzeros), &windows, algorithm, &kernel, &mut dx);
+            assert_eq!(nonzeros, dz.iter().filter(|v| **v != 0.0).count());
+            [dx, dk, db]
+        };
+        for (few, plain) in all(Algorithm::Fastest).iter().zip(all(Algorithm::Im2col)) {
+            let close = few.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-9 * (1.0 + dz.len() as f64));
+            assert!(close, "{layout:?} over {maps} of {input:?}, {filters} filters, {share}, seed {seed}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn few_numbers_one_by_one_give_the_same_sums(
+            (maps, height, width, channels) in (1_usize..4, 1_usize..14, 1_usize..14, 1_usize..12),
+            filters in 1_usize..40,
+            (kernel, stride, dilation) in ((1_usize..6, 1_usize..6), (1_usize..4, 1_usize..4), (1_usize..3, 1_usize..3)),
+            padding in prop_oneof![Just(Padding::Valid), Just(Padding::Same), Just(Padding::from([2, 1]))],
+            (share, seed) in (0.0_f64..0.3, 0_u64..1000),
+        ) {
+            let pair = |(height, width)| Pair { height, width };
+            let layout = Layout {
+                stride: pair(stride), dilation: pair(dilation), padding, ..Layout::new(pair(kernel))
+            };
+            check(layout, maps, [height, width, channels], filters, share, seed);
+        }
+    }
+
+    #[test]
+    fn the_same_where_the_work_is_cut_in_parts() {
+        for (kernel, channels, size, filters) in
+            [(5, 3, 40, 32), (7, 1, 28, 64), (5, 32, 11, 64), (3, 16, 30, 24)]
+        {
+            let layout = Layout { padding: Padding::Same, ..Layout::new(kernel) };
+            check(layout, 5, [size, size, channels], filters, 0.05, 7);
+            check(Layout::new(kernel), 5, [size, size, channels], filters, 0.05, 8);
+        }
     }
 }

@@ -155,6 +155,7 @@ pub fn add_rows<F: Scalar>(rows: &[F], sums: &mut [F]) {
 
 /// Each row becomes its softmax: `exp(x - max) / sum(exp(x - max))`, which no large value
 /// overflows. Returns nothing; a row with a NaN becomes NaN.
+#[inline(never)]
 pub fn softmax_rows<F: Scalar>(rows: &mut [F], width: usize) {
     vectorised(
         #[inline(always)]

@@ -156,6 +156,7 @@ const FEW_ROWS: usize = 96;
 ///
 /// # Panics
 /// If the shapes do not agree: a mistake in a layer, never in a caller's input.
+#[inline(never)]
 pub fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     assert_eq!(a.columns, b.rows, "inner dimensions");
     assert_eq!(c.len(), a.rows * b.columns, "result of {} x {}", a.rows, b.columns);

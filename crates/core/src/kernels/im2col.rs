@@ -24,12 +24,14 @@ thread_local! {
 pub(super) struct Strips<'a, F> {
     /// The maps.
     pub(super) data: &'a [F],
+    /// Numbers in a row of them.
+    pub(super) row: usize,
     /// Where each window lies: its parts in the order of the kernel's weights.
     pub(super) rows: WindowRows<'a>,
 }
 
 /// Numbers of a window that lie side by side.
-fn run_length(windows: &Windows) -> usize {
+pub(super) fn run_length(windows: &Windows) -> usize {
     if windows.dilation.width == 1 { windows.kernel.width * windows.channels } else { windows.channels }
 }
 
@@ -85,7 +87,7 @@ pub(super) fn with_strips<F: Scalar, R>(
         (&*buffer, row)
     };
     list_taps(windows, row, &mut taps);
-    let result = work(Strips { data, rows: WindowRows { places: &places, taps: &taps, first: 0 } });
+    let result = work(Strips { data, row, rows: WindowRows { places: &places, taps: &taps, first: 0 } });
     PLACES.set(places);
     TAPS.set(taps);
     result

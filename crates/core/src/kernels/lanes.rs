@@ -18,6 +18,23 @@ pub trait Lanes: Copy + 'static {
     /// a + b.
     fn sum<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
+    /// 1 in each lane whose number is not 0, and 0 in the others.
+    fn nonzeros<S: Simd>(simd: S, numbers: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// The first lane whose number is not 0; their number where there is none.
+    fn first_nonzero<S: Simd>(simd: S, numbers: Self::Vector<S>) -> usize;
+
+    /// For numbers of a max pooling from the first on: the larger of those at some taps, and of `best` unless these are the `first`, with
+    /// the tap it came from. A NaN is larger than all. Returns how many were done; the others are left to the caller, in `f64` all.
+    fn keep_larger<S: Simd>(
+        simd: S,
+        from: [&[Self]; 4],
+        taps: [u32; 4],
+        first: bool,
+        best: &mut [Self],
+        winner: &mut [u32],
+    ) -> usize;
+
     /// A slice as vectors; what does not fill one at the end is left out.
     fn vectors<S: Simd>(slice: &[Self]) -> &[Self::Vector<S>];
 
@@ -39,6 +56,47 @@ impl Lanes for f32 {
     #[inline(always)]
     fn sum<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
         simd.add_f32s(a, b)
+    }
+    #[inline(always)]
+    fn nonzeros<S: Simd>(simd: S, numbers: S::f32s) -> S::f32s {
+        let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+        simd.select_f32s(simd.equal_f32s(numbers, zero), zero, one)
+    }
+    #[inline(always)]
+    fn first_nonzero<S: Simd>(simd: S, numbers: S::f32s) -> usize {
+        let zero = simd.equal_f32s(numbers, simd.splat_f32s(0.0));
+        simd.first_true_m32s(simd.not_m32s(zero))
+    }
+    #[inline(always)]
+    fn keep_larger<S: Simd>(
+        simd: S,
+        from: [&[Self]; 4],
+        taps: [u32; 4],
+        first: bool,
+        best: &mut [Self],
+        winner: &mut [u32],
+    ) -> usize {
+        let (best, winner) = (S::as_mut_simd_f32s(best).0, S::as_mut_simd_u32s(winner).0);
+        let count = best.len();
+        let winner = &mut winner[..count];
+        let [a, b, c, d] = from.map(
+            #[inline(always)]
+            |from| &S::as_simd_f32s(from).0[..count],
+        );
+        let which = taps.map(
+            #[inline(always)]
+            |tap| simd.splat_u32s(tap),
+        );
+        for i in 0..count {
+            let (mut largest, mut tap) = if first { (a[i], which[0]) } else { (best[i], winner[i]) };
+            for (x, from) in [a[i], b[i], c[i], d[i]].into_iter().zip(which) {
+                let (larger, number) = (simd.greater_than_f32s(x, largest), simd.equal_f32s(x, x));
+                largest = simd.select_f32s(number, simd.select_f32s(larger, x, largest), x);
+                tap = simd.select_u32s(number, simd.select_u32s(larger, from, tap), from);
+            }
+            (best[i], winner[i]) = (largest, tap);
+        }
+        count * size_of::<S::f32s>() / size_of::<f32>()
     }
     #[inline(always)]
     fn vectors<S: Simd>(slice: &[Self]) -> &[S::f32s] {
@@ -64,6 +122,27 @@ impl Lanes for f64 {
     #[inline(always)]
     fn sum<S: Simd>(simd: S, a: S::f64s, b: S::f64s) -> S::f64s {
         simd.add_f64s(a, b)
+    }
+    #[inline(always)]
+    fn nonzeros<S: Simd>(simd: S, numbers: S::f64s) -> S::f64s {
+        let (zero, one) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0));
+        simd.select_f64s(simd.equal_f64s(numbers, zero), zero, one)
+    }
+    #[inline(always)]
+    fn first_nonzero<S: Simd>(simd: S, numbers: S::f64s) -> usize {
+        let zero = simd.equal_f64s(numbers, simd.splat_f64s(0.0));
+        simd.first_true_m64s(simd.not_m64s(zero))
+    }
+    #[inline(always)]
+    fn keep_larger<S: Simd>(
+        _: S,
+        _: [&[Self]; 4],
+        _: [u32; 4],
+        _: bool,
+        _: &mut [Self],
+        _: &mut [u32],
+    ) -> usize {
+        0
     }
     #[inline(always)]
     fn vectors<S: Simd>(slice: &[Self]) -> &[S::f64s] {

@@ -1,4 +1,7 @@
 //! The inner loops, each in its plain form in [`naive`] and in its fast form beside it.
+//!
+//! What layers call is `#[inline(never)]`: the compiler makes such a generic function once for a number type, in the first crate
+//! that uses it, where it makes others again in every program. That is most of the time a build takes.
 
 mod awake;
 pub mod conv;
@@ -12,6 +15,7 @@ pub mod normalize;
 mod pack;
 mod parts;
 pub mod pool;
+mod sparse;
 mod stream;
 mod tile;
 pub mod window;

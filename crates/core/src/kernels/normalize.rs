@@ -20,6 +20,7 @@ fn rows_of_piece(width: usize) -> usize {
 ///
 /// Each piece's are taken in two passes over it, the mean first, so that no digits are lost where the mean is
 /// large; those of the pieces are combined (T. Chan, G. Golub and R. LeVeque 1983, equation 2.1).
+#[inline(never)]
 pub fn mean_and_variance<F: Scalar>(x: &[F], mean: &mut [F], variance: &mut [F]) {
     let width = mean.len();
     let piece = rows_of_piece(width) * width;
@@ -66,6 +67,7 @@ fn moments<F: Scalar>(x: &[F], mean: &mut [F], squares: &mut [F]) {
 }
 
 /// `y = (x - mean) · factor + shift` in every column, then `finish` on the rows while they are in the cache.
+#[inline(never)]
 pub fn normalize<F: Scalar>(
     x: &[F],
     [mean, factor, shift]: [&[F]; 3],
@@ -106,6 +108,7 @@ pub fn normalize_in_place<F: Scalar>(rows: &mut [F], [mean, factor, shift]: [&[F
 }
 
 /// For every column, `sums[..width] = Σ dy` and `sums[width..] = Σ dy (x - mean) scale`.
+#[inline(never)]
 pub fn gradient_sums<F: Scalar>(x: &[F], dy: &[F], mean: &[F], scale: &[F], sums: &mut [F]) {
     let width = mean.len();
     let piece = rows_of_piece(width) * width;
@@ -137,6 +140,7 @@ pub fn gradient_sums<F: Scalar>(x: &[F], dy: &[F], mean: &[F], scale: &[F], sums
 }
 
 /// `dx = dy · factor - (x - mean) · slope - offset` in every column.
+#[inline(never)]
 pub fn input_gradient<F: Scalar>(x: &[F], dy: &[F], [mean, factor, slope, offset]: [&[F]; 4], dx: &mut [F]) {
     let width = mean.len();
     let piece = rows_of_piece(width) * width;

@@ -24,6 +24,7 @@ pub(super) fn fits<F: Scalar>(a: &Matrix<'_, F>, b: &Matrix<'_, F>) -> bool {
 }
 
 /// `c = a b` or `c += a b`, with `c` row-major.
+#[inline(never)]
 pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     if how == Accumulate::Overwrite {
         c.fill(F::zero());

@@ -35,6 +35,7 @@ pub(super) const DEPTH: usize = 512;
 const ROWS_AT_A_TIME: usize = 128;
 
 /// `c = a b` or `c += a b`, with `c` row-major.
+#[inline(never)]
 pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     match (c.is_empty(), a.columns, how) {
         (true, ..) | (_, 0, Accumulate::Add) => {}

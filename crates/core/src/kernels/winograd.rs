@@ -128,6 +128,7 @@ fn panels(filters: usize) -> usize {
 }
 
 /// As `conv::forward`.
+#[inline(never)]
 pub(super) fn forward<F: Scalar>(
     x: &[F],
     windows: &Windows,
@@ -167,6 +168,7 @@ fn forward_with<F: Scalar, const M: usize, const R: usize>(
 }
 
 /// U of a kernel, to keep.
+#[inline(never)]
 pub(super) fn kernel_in_tiles<F: Scalar>(windows: &Windows, weights: &[F]) -> Vec<F> {
     let filters = weights.len() / windows.window();
     let mut u = vec![F::zero(); PLACES * windows.channels * filters];
@@ -251,6 +253,7 @@ fn forward_rows<F: Scalar, const M: usize>(
 }
 
 /// As `conv::weight_gradient`.
+#[inline(never)]
 pub(super) fn weight_gradient<F: Scalar>(
     x: &[F],
     windows: &Windows,

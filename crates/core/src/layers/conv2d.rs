@@ -7,7 +7,7 @@ use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
 use crate::kernels::conv::{self, Algorithm, Kernel};
-use crate::kernels::conv_backward::{ParameterGradients, parameter_gradients};
+use crate::kernels::conv_backward::{ParameterGradients, input_gradient, parameter_gradients};
 use crate::kernels::window::{Layout, Padding, Pair, Windows};
 use crate::layer::{Children, Context, Fan, Layer, Place};
 use crate::layers::Activation;
@@ -231,11 +231,12 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
             }),
         };
         let (algorithm, dz) = (self.algorithm, dz.data_mut());
-        parameter_gradients(x.data(), &windows, algorithm, filters, dz, differentiate, gradients);
+        let nonzeros =
+            parameter_gradients(x.data(), &windows, algorithm, filters, dz, differentiate, gradients);
         if let Some(dx) = dx {
             dx.resize(&x.shape());
             let kernel = self.kernel.value().data();
-            conv::input_gradient(dz, &windows, algorithm, kernel, dx.data_mut());
+            input_gradient((dz, nonzeros), &windows, algorithm, kernel, dx.data_mut());
         }
     }
 

@@ -1,0 +1,262 @@
+//! The gradients of a convolution where most of dz is 0.
+//!
+//! Max pooling hands a gradient to one place of each window, and ReLU to none where the output was 0: behind a pooling by 4, dz
+//! has less than one number in sixteen that is not 0. Products would multiply by all the others. Here each number v = dz\[position, f\] that is
+//! not 0 adds v times the window at the position to the gradient of filter f, and v times filter f to the gradient of the window:
+//! the same sums, without the terms that are 0.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::kernels::conv::Way;
+use crate::kernels::gemm::transpose;
+use crate::kernels::im2col::{Strips, run_length};
+use crate::kernels::tile::MOST_LANES;
+use crate::kernels::window::Windows;
+use crate::param::Accumulate;
+use crate::scalar::Scalar;
+use crate::scratch::{Purpose, Scratch, ready};
+
+/// Numbers that are worked off together: what a run of a window is filled up to in the sums.
+const LANES: usize = 8;
+/// What each run of a window takes for a number that is not 0, and each [`LANES`] numbers of it, in multiply-adds of a product: every sum is
+/// read and written.
+const A_RUN: usize = 75;
+const LANES_OF_A_RUN: usize = 18;
+
+/// Whether so few of `all` numbers of dz are not 0 that this is faster than the products of `way`.
+pub(super) fn is_faster(windows: &Windows, way: Way, nonzeros: usize, all: usize) -> bool {
+    // In Winograd's tiles a product has 36 multiplications where the plain one has 144 and 100.
+    let product = match way {
+        Way::Tiles if windows.kernel.height == 3 => windows.window() / 4,
+        Way::Tiles => windows.window() / 3,
+        _ => windows.window(),
+    };
+    let run = run_length(windows);
+    let one_by_one = windows.window() / run * (A_RUN + run.div_ceil(LANES) * LANES_OF_A_RUN);
+    nonzeros * one_by_one < all * product
+}
+
+/// How many numbers are not 0.
+#[inline(never)]
+pub(super) fn count<F: Scalar>(numbers: &[F]) -> usize {
+    Arch::new().dispatch(Count { numbers })
+}
+
+struct Count<'a, F> {
+    numbers: &'a [F],
+}
+
+/// Numbers that are counted before their count is added to the whole: so many an `f32` counts exactly.
+const COUNTED_AT_ONCE: usize = 4096;
+
+impl<F: Scalar> WithSimd for Count<'_, F> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> usize {
+        let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
+        let mut total = 0;
+        for piece in self.numbers.chunks(COUNTED_AT_ONCE) {
+            let vectors = F::vectors::<S>(piece);
+            let mut sums = F::splat(simd, F::zero());
+            for &numbers in vectors {
+                sums = F::sum(simd, sums, F::nonzeros(simd, numbers));
+            }
+            let mut of_lanes = [F::zero(); MOST_LANES];
+            F::vectors_mut::<S>(&mut of_lanes)[0] = sums;
+            total += of_lanes.iter().fold(F::zero(), |a, &b| a + b).as_f64() as usize;
+            total += piece[vectors.len() * lanes..].iter().filter(|v| **v != F::zero()).count();
+        }
+        total
+    }
+}
+
+/// Calls `f` with the place and the value of each number that is not 0.
+#[inline(always)]
+fn for_each_nonzero<S: Simd, F: Scalar>(simd: S, row: &[F], mut f: impl FnMut(usize, F)) {
+    let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
+    let vectors = F::vectors::<S>(row);
+    for (i, &numbers) in vectors.iter().enumerate() {
+        for j in i * lanes + F::first_nonzero(simd, numbers)..(i + 1) * lanes {
+            if row[j] != F::zero() {
+                f(j, row[j]);
+            }
+        }
+    }
+    for (j, &v) in row.iter().enumerate().skip(vectors.len() * lanes) {
+        if v != F::zero() {
+            f(j, v);
+        }
+    }
+}
+
+/// Where in a map with rows of `row` numbers the runs of a window lie, after its beginning.
+#[inline(always)]
+fn for_each_run(windows: &Windows, row: usize, mut f: impl FnMut(usize, usize)) {
+    let across = windows.kernel.width * windows.channels / run_length(windows);
+    for u in 0..windows.kernel.height {
+        for v in 0..across {
+            f(
+                u * across + v,
+                u * windows.dilation.height * row + v * windows.dilation.width * windows.channels,
+            );
+        }
+    }
+}
+
+/// Numbers in the sums of one filter: its weights, each run of them filled up.
+pub(super) fn padded_window(windows: &Windows) -> usize {
+    let run = run_length(windows);
+    windows.window() / run * run.next_multiple_of(LANES)
+}
+
+/// Adds the gradient of the kernel that these windows and their rows of dz give to `sums`, filter by filter.
+#[inline(never)]
+pub(super) fn add_weight_gradient<F: Scalar>(
+    strips: Strips<'_, F>,
+    windows: &Windows,
+    dz: &[F],
+    filters: usize,
+    sums: &mut [F],
+) {
+    Arch::new().dispatch(WeightGradient { strips, windows, dz, filters, sums });
+}
+
+struct WeightGradient<'a, F> {
+    strips: Strips<'a, F>,
+    windows: &'a Windows,
+    dz: &'a [F],
+    filters: usize,
+    sums: &'a mut [F],
+}
+
+impl<F: Scalar> WithSimd for WeightGradient<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { strips, windows, dz, filters, sums } = self;
+        let (run, width, data) = (run_length(windows), padded_window(windows), strips.data);
+        let padded = run.next_multiple_of(LANES);
+        for (dz, &place) in dz.chunks_exact(filters).zip(strips.rows.places) {
+            for_each_nonzero(
+                simd,
+                dz,
+                #[inline(always)]
+                |f, v| {
+                    let sums = &mut sums[f * width..][..width];
+                    for_each_run(
+                        windows,
+                        strips.row,
+                        #[inline(always)]
+                        |i, shift| {
+                            let (sums, from) = (&mut sums[i * padded..][..padded], place + shift);
+                            // What is read beyond the run goes to sums that nobody reads.
+                            let x = data.get(from..from + padded).unwrap_or(&data[from..from + run]);
+                            add::<S, F>(simd, v, x, sums);
+                        },
+                    );
+                },
+            );
+        }
+    }
+}
+
+/// Adds v x to sums.
+#[inline(always)]
+fn add<S: Simd, F: Scalar>(simd: S, v: F, x: &[F], sums: &mut [F]) {
+    let all = F::splat(simd, v);
+    let whole = F::vectors::<S>(x).len();
+    for (sum, &x) in F::vectors_mut::<S>(sums).iter_mut().zip(F::vectors::<S>(x)) {
+        *sum = F::fused(simd, all, x, *sum);
+    }
+    let done = whole * size_of::<F::Vector<S>>() / size_of::<F>();
+    for (sum, &x) in sums.iter_mut().zip(x).skip(done) {
+        *sum = v.mul_add(x, *sum);
+    }
+}
+
+/// Adds sums by filter to a kernel's gradient `[kernel height, kernel width, channels, filters]`.
+pub(super) fn add_sums<F: Scalar>(windows: &Windows, sums: &[F], filters: usize, gradient: &mut [F]) {
+    let (run, width) = (run_length(windows), padded_window(windows));
+    let padded = run.next_multiple_of(LANES);
+    for (f, sums) in sums.chunks_exact(width).enumerate() {
+        let of_runs = sums.chunks_exact(padded).flat_map(|sums| &sums[..run]);
+        for (weights, &sum) in gradient.chunks_exact_mut(filters).zip(of_runs) {
+            weights[f] += sum;
+        }
+    }
+}
+
+/// As `conv::input_gradient`.
+#[inline(never)]
+pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], dx: &mut [F]) {
+    let filters = kernel.len() / windows.window();
+    let mut scratch = Scratch::take(Purpose::Shared);
+    let turned = scratch.first(kernel.len());
+    transpose(kernel, filters, Accumulate::Overwrite, turned, windows.window());
+    let turned = &*turned;
+    let Windows { width, channels, before, .. } = *windows;
+    let (inside, covered) = (windows.all_inside(), windows.covered());
+    let (row, of_padded) = (covered.width * channels, covered.height * covered.width * channels);
+    ready::<F>(&[(Purpose::Strips, if inside { 0 } else { of_padded })]);
+    let maps = dx.par_chunks_mut(windows.map()).zip(dz.par_chunks(windows.positions() * filters));
+    maps.for_each(|(dx, dz)| {
+        dx.fill(F::zero());
+        if inside {
+            return add_windows(dz, windows, width * channels, turned, dx);
+        }
+        let mut scratch = Scratch::take(Purpose::Strips);
+        let padded = scratch.first(of_padded);
+        padded.fill(F::zero());
+        add_windows(dz, windows, row, turned, padded);
+        let left = before.width.min(covered.width);
+        let inside = width.min(covered.width - left) * channels;
+        let lines = padded.chunks_exact(row).skip(before.height).zip(dx.chunks_exact_mut(width * channels));
+        lines.for_each(|(from, to)| to[..inside].copy_from_slice(&from[left * channels..][..inside]));
+    });
+}
+
+/// Adds to the numbers of a map under each window what dz and the filters, `[filters, window]`, give them.
+fn add_windows<F: Scalar>(dz: &[F], windows: &Windows, row: usize, turned: &[F], to: &mut [F]) {
+    Arch::new().dispatch(InputGradient { dz, windows, row, turned, to });
+}
+
+struct InputGradient<'a, F> {
+    dz: &'a [F],
+    windows: &'a Windows,
+    row: usize,
+    turned: &'a [F],
+    to: &'a mut [F],
+}
+
+impl<F: Scalar> WithSimd for InputGradient<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { dz, windows, row, turned, to } = self;
+        let (run, window) = (run_length(windows), windows.window());
+        for (position, dz) in dz.chunks_exact(turned.len() / window).enumerate() {
+            let (y, x) = (position / windows.out_width, position % windows.out_width);
+            let place = y * windows.stride.height * row + x * windows.stride.width * windows.channels;
+            for_each_nonzero(
+                simd,
+                dz,
+                #[inline(always)]
+                |f, v| {
+                    let filter = &turned[f * window..][..window];
+                    for_each_run(
+                        windows,
+                        row,
+                        #[inline(always)]
+                        |i, shift| {
+                            add::<S, F>(simd, v, &filter[i * run..][..run], &mut to[place + shift..][..run]);
+                        },
+                    );
+                },
+            );
+        }
+    }
+}
