@@ -24,8 +24,10 @@ struct Options {
     folder: FolderFlags,
 }
 
-/// Both networks: flips, crops, label smoothing, AdamW with one cycle.
-const RECIPE: Recipe = Recipe { augment: true, smoothing: 0.1, one_cycle: Some(3e-3), ..Recipe::PLAIN };
+/// Both networks: flips, crops, enlarged parts, label smoothing, AdamW with one cycle. Without the enlarged parts ResNet-18 knows its training
+/// pictures by heart (0.998) and 0.772 of the others after 30 epochs.
+const RECIPE: Recipe =
+    Recipe { augment: true, least: 0.6, smoothing: 0.1, one_cycle: Some(3e-3), ..Recipe::PLAIN };
 const LENET: Lenet5 = Lenet5 { padded: true, batch_norm: true, dropout: 0.5, init: Init::GlorotUniform };
 
 fn main() -> ExitCode {

@@ -109,6 +109,24 @@ fn whole_networks_with_cross_entropy_from_classes_and_from_rows() {
 }
 
 #[test]
+fn convolutions_behind_which_a_pooling_leaves_few_numbers() {
+    let (x, classes) = (random(&[3, 14, 13, 2], 6), [0, 2, 1]);
+    for padding in [Padding::Valid, Padding::Same] {
+        for regime in REGIMES {
+            let conv = |filters| conv2d(filters, [3, 5], Activation::Tanh).padding(padding);
+            let net = Sequential::new()
+                .push(conv(5))
+                .push(conv(4))
+                .push(max_pool(5))
+                .push(flatten())
+                .push(dense(3, Activation::Linear));
+            let mut model: Model<f64> = Model::new(net, &[14, 13, 2], 2).unwrap();
+            check_model(&mut model, &x, Targets::Classes(&classes), &context(regime)).unwrap();
+        }
+    }
+}
+
+#[test]
 fn one_hot_rows_and_classes_are_the_same_loss() {
     let logits = Tensor::from_array(&random(&[7, 4], 6)).unwrap();
     let classes = [3, 1, 2, 3, 0, 1, 2];

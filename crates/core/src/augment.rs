@@ -1,14 +1,16 @@
 //! Data augmentation: what is done to the maps of a batch before they are learned from.
 
 use rand::Rng;
+use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
+use crate::scratch::{self, Scratch};
 use crate::tensor::Tensor;
 
-/// A transform of maps `[n, height, width, channels]`: a random crop of the map with something around it and a random
-/// mirror image, in training only; then each channel minus a mean, divided by a deviation, always.
+/// A transform of maps `[n, height, width, channels]`: a random part enlarged to the map's size, a random crop of the map with something
+/// around it and a random mirror image, in training only; then each channel minus a mean, divided by a deviation, always.
 ///
 /// What is drawn depends on the seed, the epoch and the sample alone. (Krizhevsky, Sutskever and Hinton 2012,
 /// section 4.1; He et al. 2016, section 4.2.)
@@ -23,6 +25,7 @@ pub struct Augment {
     flip: bool,
     crop: usize,
     reflect: bool,
+    least: Option<f64>,
     mean: Vec<f64>,
     deviation: Vec<f64>,
 }
@@ -53,6 +56,19 @@ impl Augment {
     pub fn random_crop_reflected(mut self, padding: usize) -> Self {
         (self.crop, self.reflect) = (padding, true);
         self
+    }
+
+    /// Enlarges a random part of each map to the map's size, bilinearly. Its sides are `least` of the map's or more, up to all of them, and keep
+    /// their proportions (C. Szegedy et al., "Going deeper with convolutions", 2015, section 6).
+    ///
+    /// # Errors
+    /// If `least` is not above 0 and at most 1.
+    pub fn random_resized_crop(mut self, least: f64) -> Result<Self, Error> {
+        if !(least > 0.0 && least <= 1.0) {
+            return Err(Error::argument("least share of the resized crop", "above 0, at most 1", least));
+        }
+        self.least = Some(least);
+        Ok(self)
     }
 
     /// Subtracts a mean from every channel and divides by a deviation; in training after the rest.
@@ -98,27 +114,26 @@ impl Augment {
     }
 
     /// Applies all of it to the maps of a training batch: of these samples, in this epoch.
-    pub(crate) fn train<F: Scalar>(
-        &self,
-        maps: &mut Tensor<F>,
-        samples: &[usize],
-        seed: u64,
-        epoch: usize,
-        scratch: &mut Vec<F>,
-    ) {
-        if self.flip || self.crop > 0 {
+    pub(crate) fn train<F: Scalar>(&self, maps: &mut Tensor<F>, samples: &[usize], seed: u64, epoch: usize) {
+        if self.flip || self.crop > 0 || self.least.is_some() {
             let [_, height, width, channels] = *maps.shape() else { unreachable!("checked before training") };
-            let size = height * width * channels;
-            for (map, &sample) in maps.data_mut().chunks_exact_mut(size).zip(samples) {
+            let (shape, size) = ([height, width, channels], height * width * channels);
+            scratch::ready::<F>(&[(scratch::Purpose::Columns, size)]);
+            maps.data_mut().par_chunks_mut(size).zip(samples).for_each(|(map, &sample)| {
                 let mut rng = stream(seed, Purpose::Augment, epoch as u64, sample as u64);
                 let flip = self.flip && rng.random();
                 let mut shift = || rng.random_range(0..=2 * self.crop) as isize - self.crop as isize;
                 let (down, right) = (shift(), shift());
-                scratch.clear();
-                scratch.extend_from_slice(map);
-                let moved = Moved { flip, down, right, reflect: self.reflect };
-                move_map(scratch, map, [height, width, channels], moved);
-            }
+                let mut scratch = Scratch::take(scratch::Purpose::Columns);
+                let from = scratch.first(size);
+                if let Some(least) = self.least {
+                    let [share, top, left] = [0; 3].map(|_| rng.random_range(0.0..=1.0));
+                    from.copy_from_slice(map);
+                    enlarge(from, map, shape, Part::new(shape, least + (1.0 - least) * share, top, left));
+                }
+                from.copy_from_slice(map);
+                move_map(from, map, shape, Moved { flip, down, right, reflect: self.reflect });
+            });
         }
         self.evaluate(maps);
     }
@@ -131,6 +146,45 @@ impl Augment {
         for pixel in maps.data_mut().chunks_exact_mut(self.mean.len()) {
             for ((x, &mean), &deviation) in pixel.iter_mut().zip(&self.mean).zip(&self.deviation) {
                 *x = (*x - F::from_f64(mean)) / F::from_f64(deviation);
+            }
+        }
+    }
+}
+
+/// A part of a map: a share of its sides, and the row and column it begins at.
+#[derive(Clone, Copy)]
+struct Part {
+    share: f64,
+    top: f64,
+    left: f64,
+}
+
+impl Part {
+    /// A part with this share of the map's sides, at these shares of where it can begin.
+    fn new([height, width, _]: [usize; 3], share: f64, top: f64, left: f64) -> Self {
+        let room = |side: usize| (1.0 - share) * side as f64;
+        Self { share, top: top * room(height), left: left * room(width) }
+    }
+}
+
+/// Fills `to` with a part of `from`, bilinearly; beyond the edge lies the edge's own colour.
+fn enlarge<F: Scalar>(from: &[F], to: &mut [F], [height, width, channels]: [usize; 3], part: Part) {
+    // The two pixels that a place lies between, and how far it is from the first to the second.
+    let place = |begin: f64, i: usize, side: usize| {
+        let at = (begin + (i as f64 + 0.5) * part.share - 0.5).clamp(0.0, (side - 1) as f64);
+        let first = at as usize;
+        (first, (first + 1).min(side - 1), F::from_f64(at - first as f64))
+    };
+    for (i, row) in to.chunks_exact_mut(width * channels).enumerate() {
+        let (above, below, down) = place(part.top, i, height);
+        for (j, pixel) in row.chunks_exact_mut(channels).enumerate() {
+            let (left, right, across) = place(part.left, j, width);
+            let at = |line: usize, column: usize| &from[(line * width + column) * channels..][..channels];
+            let corners = [at(above, left), at(above, right), at(below, left), at(below, right)];
+            for (c, value) in pixel.iter_mut().enumerate() {
+                let [a, b, below_a, below_b] = corners.map(|corner| corner[c]);
+                let (upper, lower) = (a + (b - a) * across, below_a + (below_b - below_a) * across);
+                *value = upper + (lower - upper) * down;
             }
         }
     }
@@ -199,7 +253,7 @@ mod tests {
         let error = augment.check(&[4, 3, 1]).unwrap_err().to_string();
         assert!(error.contains("below 3, a side of the maps") && error.contains("got 3"), "{error}");
         let mut batch = maps(2);
-        Augment::new().random_crop_reflected(2).train(&mut batch, &[5, 6], 1, 1, &mut Vec::new());
+        Augment::new().random_crop_reflected(2).train(&mut batch, &[5, 6], 1, 1);
         assert!(batch.data().iter().all(|v| *v > 0.0), "no zero moves in");
     }
 
@@ -208,7 +262,7 @@ mod tests {
         let augment = Augment::new().horizontal_flip().random_crop(1);
         let after = |samples: &[usize], epoch| {
             let mut batch = maps(samples.len());
-            augment.train(&mut batch, samples, 7, epoch, &mut Vec::new());
+            augment.train(&mut batch, samples, 7, epoch);
             batch
         };
         let all: Vec<usize> = (0..40).collect();
@@ -217,6 +271,27 @@ mod tests {
         assert_eq!(after(&[13], 1).data(), &batch.data()[13 * 24..14 * 24]);
         let unchanged = batch.data().chunks(24).filter(|map| *map == maps(1).data()).count();
         assert!((1..12).contains(&unchanged), "{unchanged} of 40 unchanged");
+    }
+
+    #[test]
+    fn a_part_is_enlarged_between_the_middles_of_its_pixels() {
+        let from: Vec<f64> = (0..16).map(f64::from).collect();
+        let mut to = vec![0.0; 16];
+        enlarge(&from, &mut to, [4, 4, 1], Part::new([4, 4, 1], 1.0, 0.3, 0.9));
+        assert_eq!(to, from);
+        // The middle 2x2: a pixel becomes two by two, and half way to a neighbour lies a quarter of the next.
+        enlarge(&from, &mut to, [4, 4, 1], Part::new([4, 4, 1], 0.5, 0.5, 0.5));
+        assert_eq!(to[..4], [3.75, 4.25, 4.75, 5.25]);
+        assert_eq!(to[12..], [9.75, 10.25, 10.75, 11.25]);
+        for least in [0.0, 1.5, f64::NAN] {
+            let error = Augment::new().random_resized_crop(least).unwrap_err().to_string();
+            assert!(error.contains("above 0, at most 1"), "{error}");
+        }
+        let mut batch = maps(20);
+        let augment = Augment::new().random_resized_crop(0.4).unwrap();
+        augment.train(&mut batch, &(0..20).collect::<Vec<_>>(), 3, 1);
+        assert!(batch.data().iter().all(|v| (1.0..=24.0).contains(v)));
+        assert!(batch.data().chunks(24).all(|map| map != maps(1).data()));
     }
 
     #[test]

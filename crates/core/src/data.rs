@@ -69,8 +69,6 @@ pub(crate) struct Batch<F: Scalar> {
     pub(crate) inputs: Tensor<F>,
     classes: Vec<usize>,
     rows: Tensor<F>,
-    /// A map while it is moved.
-    pub(crate) scratch: Vec<F>,
 }
 
 impl<F: Scalar> Batch<F> {

@@ -334,7 +334,7 @@ impl Trainer {
         let (mut loss_sum, mut penalty_sum, mut correct) = (0.0, 0.0, 0);
         for (i, samples) in order.chunks(self.batch_size).enumerate() {
             batch.gather(data, samples.iter().copied());
-            self.augment.train(&mut batch.inputs, samples, self.seed, epoch, &mut batch.scratch);
+            self.augment.train(&mut batch.inputs, samples, self.seed, epoch);
             let targets = batch.targets(data);
             let ctx = Context::train(self.seed, ((epoch - 1) * steps + i) as u64);
             optimizer.set_learning_rate(rate(i));
