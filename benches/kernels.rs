@@ -117,7 +117,7 @@ fn memory(criterion: &mut Criterion) {
     for length in [SMALL, LARGE] {
         let (x, column) = (vec![0.5_f32; length], vec![0.5_f32; 64]);
         let mut to = x.clone();
-        let mut group = criterion.benchmark_group(format!("{} MiB", 4 * length >> 20));
+        let mut group = criterion.benchmark_group(format!("{} MiB", (4 * length) >> 20));
         let bytes = |arrays: u64| Throughput::Bytes(arrays * 4 * length as u64);
         group.throughput(bytes(2));
         group.bench_function("copy", |bencher| bencher.iter(|| elementwise::copy(&x, &mut to)));

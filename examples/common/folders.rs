@@ -218,7 +218,7 @@ pub fn gains(all: &[Trained], bases: &[(&str, &str)]) -> Vec<Vec<String>> {
     let gained = |trained: &Trained| {
         let (_, base) = bases.iter().find(|(name, _)| *name == trained.name)?;
         let points = 100.0 * (validated(trained) - validated(find(base)?));
-        Some(format!("{points:+.1} points over {base}"))
+        Some(format!("{points:+.1} over {base}"))
     };
     let line = |trained: &Trained| {
         let last = trained.last();
@@ -247,7 +247,7 @@ pub const GAIN_HEAD: [&str; 9] = [
     "training accuracy",
     "validation loss",
     "validation accuracy",
-    "gained",
+    "points gained",
 ];
 
 /// Validation accuracy after the last epoch.

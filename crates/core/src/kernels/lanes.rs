@@ -96,7 +96,7 @@ impl Lanes for f32 {
             }
             (best[i], winner[i]) = (largest, tap);
         }
-        count * size_of::<S::f32s>() / size_of::<f32>()
+        size_of_val(best) / size_of::<f32>()
     }
     #[inline(always)]
     fn vectors<S: Simd>(slice: &[Self]) -> &[S::f32s] {

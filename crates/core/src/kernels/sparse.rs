@@ -167,11 +167,11 @@ impl<F: Scalar> WithSimd for WeightGradient<'_, F> {
 #[inline(always)]
 fn add<S: Simd, F: Scalar>(simd: S, v: F, x: &[F], sums: &mut [F]) {
     let all = F::splat(simd, v);
-    let whole = F::vectors::<S>(x).len();
-    for (sum, &x) in F::vectors_mut::<S>(sums).iter_mut().zip(F::vectors::<S>(x)) {
+    let vectors = F::vectors::<S>(x);
+    for (sum, &x) in F::vectors_mut::<S>(sums).iter_mut().zip(vectors) {
         *sum = F::fused(simd, all, x, *sum);
     }
-    let done = whole * size_of::<F::Vector<S>>() / size_of::<F>();
+    let done = size_of_val(vectors) / size_of::<F>();
     for (sum, &x) in sums.iter_mut().zip(x).skip(done) {
         *sum = v.mul_add(x, *sum);
     }
