@@ -68,9 +68,15 @@ pub fn parameter_gradients<F: Scalar>(
     let walk = Walk { x, windows, filters, way, may_be_sparse: algorithm == Algorithm::Fastest };
     let at_once = way == Way::InPlace && weights <= SMALL_KERNEL && dz.len() >= CUT_ABOVE;
     let (now, later) = if at_once { (kernel, None) } else { (None, kernel) };
+    let in_parts = walk.may_be_sparse && weights <= KERNEL_OF_PARTS;
+    if later.is_some() && in_parts {
+        // How many numbers are 0 differs from step to step; what memory there is shall not.
+        let plan = Plan::new(&walk, dz.len(), true, true);
+        Scratch::<F>::take(Purpose::Shared).first(plan.parts * plan.each());
+    }
     let nonzeros = walk.along(dz, differentiate, bias, now);
     if let Some((how, kernel)) = later {
-        if weights <= KERNEL_OF_PARTS && walk.is_sparse(nonzeros, dz.len()) {
+        if in_parts && walk.is_sparse(nonzeros, dz.len()) {
             walk.along(dz, |_, _| {}, None, Some((how, kernel)));
         } else {
             weight_gradient(x, windows, algorithm, dz, how, kernel);
@@ -90,10 +96,55 @@ pub fn input_gradient<F: Scalar>(
 ) {
     let filters = kernel.len() / windows.window();
     let way = choose(windows, dx.len() / windows.map(), filters, algorithm, false);
+    if algorithm == Algorithm::Fastest {
+        sparse::get_ready::<F>(windows);
+    }
     if algorithm == Algorithm::Fastest && sparse::is_faster(windows, way, nonzeros, dz.len()) {
         sparse::input_gradient(dz, windows, kernel, dx);
     } else {
         conv::input_gradient(dz, windows, algorithm, kernel, dx);
+    }
+}
+
+/// How dz is cut, in rows of output, and the length of what is summed up in each part.
+#[derive(Clone, Copy)]
+struct Plan {
+    line: usize,
+    parts: usize,
+    lines_of_part: usize,
+    at_a_time: usize,
+    of_kernel: usize,
+    /// Sums by filter, of the numbers that are not 0.
+    of_sparse: usize,
+    of_bias: usize,
+}
+
+impl Plan {
+    fn new<F>(walk: &Walk<'_, F>, numbers: usize, with_kernel: bool, with_bias: bool) -> Self {
+        let Walk { windows, filters, .. } = *walk;
+        let line = windows.out_width * filters;
+        let lines = (numbers / line).max(1);
+        let lines_of_part = if numbers < CUT_ABOVE { lines } else { lines.div_ceil(PARTS) };
+        let at_a_time = if with_kernel {
+            ACROSS_AT_A_TIME.div_ceil(windows.out_width)
+        } else {
+            (AT_A_TIME / line).max(1)
+        };
+        let of = |wanted: bool, count: usize| if wanted { count } else { 0 };
+        Self {
+            line,
+            parts: lines.div_ceil(lines_of_part),
+            lines_of_part,
+            at_a_time,
+            of_kernel: of(with_kernel, windows.window() * filters),
+            of_sparse: of(with_kernel, sparse::padded_window(windows) * filters),
+            of_bias: of(with_bias, filters),
+        }
+    }
+
+    /// Numbers in the sums of a part: one more than none, so that there is a piece of them for each.
+    fn each(&self) -> usize {
+        (self.of_kernel + self.of_sparse + self.of_bias).max(1)
     }
 }
 
@@ -110,60 +161,53 @@ impl<F: Scalar> Walk<'_, F> {
         bias: Option<&mut [F]>,
         kernel: Option<(Accumulate, &mut [F])>,
     ) -> usize {
-        let Self { windows, filters, .. } = *self;
-        let line = windows.out_width * filters;
-        let with_kernel = kernel.is_some();
-        let at_a_time = if with_kernel {
-            let lines = ACROSS_AT_A_TIME.div_ceil(windows.out_width);
-            get_ready::<F>(windows, lines);
-            lines
-        } else {
-            (AT_A_TIME / line).max(1)
-        };
-        let lines = dz.len() / line;
-        let part = if dz.len() < CUT_ABOVE { lines } else { lines.div_ceil(PARTS) };
-        let of_kernel = if with_kernel { windows.window() * filters } else { 0 };
-        let of_sparse = if with_kernel { sparse::padded_window(windows) * filters } else { 0 };
-        let of_bias = if bias.is_some() { filters } else { 0 };
-        let each = (of_kernel + of_sparse + of_bias).max(1);
+        let plan = Plan::new(self, dz.len(), kernel.is_some(), bias.is_some());
+        let Plan { line, lines_of_part, at_a_time, of_kernel, .. } = plan;
+        if kernel.is_some() {
+            get_ready::<F>(self.windows, at_a_time);
+        }
         let mut scratch = Scratch::take(Purpose::Shared);
-        let sums = scratch.first(PARTS * each);
-        let parts = dz.par_chunks_mut((part * line).max(1)).zip(sums.par_chunks_mut(each)).enumerate();
-        let count = lines.div_ceil(part.max(1));
+        let sums = scratch.first(plan.parts * plan.each());
+        let parts = dz.par_chunks_mut(lines_of_part * line).zip(sums.par_chunks_mut(plan.each()));
         let nonzeros = AtomicUsize::new(0);
-        parts.for_each(|(i, (dz, sums))| {
+        parts.enumerate().for_each(|(i, (dz, sums))| {
             sums.fill(F::zero());
-            let (kernel_sums, bias_sums) = sums.split_at_mut(of_kernel + of_sparse);
+            let (kernel_sums, bias_sums) = sums.split_at_mut(of_kernel + plan.of_sparse);
             for (j, dz) in dz.chunks_mut(at_a_time * line).enumerate() {
-                let first = i * part + j * at_a_time;
+                let first = i * lines_of_part + j * at_a_time;
                 let lines = first..first + dz.len() / line;
                 differentiate(lines.start * line..lines.end * line, dz);
                 let found = sparse::count(dz);
                 nonzeros.fetch_add(found, Ordering::Relaxed);
-                if of_bias > 0 {
+                if plan.of_bias > 0 {
                     add_rows(dz, bias_sums);
                 }
-                if with_kernel {
+                if of_kernel > 0 {
                     self.add_products(lines, dz, found, kernel_sums.split_at_mut(of_kernel));
                 }
             }
         });
-        let sums = sums.chunks_exact(each).take(count);
-        if let Some(bias) = bias {
-            let of_bias = sums.clone().map(|sums| &sums[of_kernel + of_sparse..]);
-            of_bias.for_each(|sums| update_with(bias, sums, |total, part| *total += part));
-        }
-        if let Some((how, kernel)) = kernel {
-            if how == Accumulate::Overwrite {
-                kernel.fill(F::zero());
-            }
-            for sums in sums {
-                let (dense, rest) = sums.split_at(of_kernel);
-                update_with(kernel, dense, |total, part| *total += part);
-                sparse::add_sums(windows, &rest[..of_sparse], filters, kernel);
-            }
-        }
+        self.add_up(plan, sums, bias, kernel);
         nonzeros.into_inner()
+    }
+
+    /// Adds the sums of all parts to the gradients.
+    fn add_up(&self, plan: Plan, sums: &[F], bias: Option<&mut [F]>, kernel: Option<(Accumulate, &mut [F])>) {
+        let parts = sums.chunks_exact(plan.each());
+        if let Some(bias) = bias {
+            for sums in parts.clone() {
+                update_with(bias, &sums[plan.of_kernel + plan.of_sparse..], |total, part| *total += part);
+            }
+        }
+        let Some((how, kernel)) = kernel else { return };
+        if how == Accumulate::Overwrite {
+            kernel.fill(F::zero());
+        }
+        for sums in parts {
+            let (dense, rest) = sums.split_at(plan.of_kernel);
+            update_with(kernel, dense, |total, part| *total += part);
+            sparse::add_sums(self.windows, &rest[..plan.of_sparse], self.filters, kernel);
+        }
     }
 
     /// Adds the kernel's gradient from some rows of output, `nonzeros` of whose gradients are not 0, to sums as they are in the kernel, or

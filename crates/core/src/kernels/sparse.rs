@@ -189,6 +189,13 @@ pub(super) fn add_sums<F: Scalar>(windows: &Windows, sums: &[F], filters: usize,
     }
 }
 
+/// Lets every thread take its buffers now.
+pub(super) fn get_ready<F: Scalar>(windows: &Windows) {
+    let covered = windows.covered();
+    let padded = if windows.all_inside() { 0 } else { covered.height * covered.width * windows.channels };
+    ready::<F>(&[(Purpose::Strips, padded)]);
+}
+
 /// As `conv::input_gradient`.
 #[inline(never)]
 pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], dx: &mut [F]) {
@@ -200,7 +207,7 @@ pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F
     let Windows { width, channels, before, .. } = *windows;
     let (inside, covered) = (windows.all_inside(), windows.covered());
     let (row, of_padded) = (covered.width * channels, covered.height * covered.width * channels);
-    ready::<F>(&[(Purpose::Strips, if inside { 0 } else { of_padded })]);
+    get_ready::<F>(windows);
     let maps = dx.par_chunks_mut(windows.map()).zip(dz.par_chunks(windows.positions() * filters));
     maps.for_each(|(dx, dz)| {
         dx.fill(F::zero());
