@@ -1,7 +1,7 @@
 """The workloads of the benchmark `training` in PyTorch: a JSON line a workload and way, which `--peers` reads.
 
-Three ways: channels first, channels last, and channels last under autocast to bf16, which is other arithmetic than that of
-backstitch and is shown aside."""
+Three ways: channels first, channels last, and, where the processor has instructions for it, channels last under autocast to
+bf16, which is other arithmetic than that of backstitch and is shown aside."""
 import argparse
 import contextlib
 import json
@@ -141,15 +141,26 @@ def bf16():
     return torch.autocast("cpu", torch.bfloat16)
 
 
+def has_bf16():
+    try:
+        with open("/proc/cpuinfo") as file:
+            flags = file.read()
+            return "avx512_bf16" in flags or "amx_bf16" in flags
+    except OSError:
+        return False
+
+
+WAYS = [
+    ("PyTorch", torch.contiguous_format, contextlib.nullcontext),
+    ("PyTorch", torch.channels_last, contextlib.nullcontext),
+]
+if has_bf16():
+    WAYS.append(("PyTorch, bf16", torch.channels_last, bf16))
 imported = peak_mb()
 for name in options.workloads or WORKLOADS:
     if name not in WORKLOADS:
         continue
-    for peer, layout, precision in [
-        ("PyTorch", torch.contiguous_format, contextlib.nullcontext),
-        ("PyTorch", torch.channels_last, contextlib.nullcontext),
-        ("PyTorch, bf16", torch.channels_last, bf16),
-    ]:
+    for peer, layout, precision in WAYS:
         median, batch = steps(name, layout, precision)
         line = dict(peer=peer, v=torch.__version__, threads=options.threads, name=name)
         line |= dict(ms=round(median * 1e3, 4), samples_s=round(batch / median), memory_mb=round(peak_mb() - imported))

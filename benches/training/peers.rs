@@ -93,6 +93,9 @@ impl Peer {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/training").join(self.script);
         let mut command = Command::new(python);
         command.arg(script).args(arguments).env("OPENBLAS_NUM_THREADS", threads.to_string());
+        // Else, by chance, the system's allocator gives a gradient's memory back and fetches it again in every step, which takes NumPy
+        // three times as long.
+        command.env("MALLOC_TRIM_THRESHOLD_", "1000000000").env("MALLOC_MMAP_THRESHOLD_", "1000000000");
         if let Some(processor) = self.processor {
             command.args(["--peer", self.name]).env("OPENBLAS_CORETYPE", processor);
         }
