@@ -72,7 +72,7 @@ fn caltech_resnet18_stands_beside_lenet5() {
     let (summary, report) = quick("caltech_resnet18", &[], folder.path());
     let names: Vec<_> = summary["runs"].as_array().unwrap().iter().map(|run| run["name"].clone()).collect();
     assert_eq!(names, ["LeNet5", "ResNet-18"]);
-    assert!(report.contains(" over LeNet5"));
+    assert!(report.contains("points gained") && report.contains(" over LeNet5"));
 }
 
 #[test]
