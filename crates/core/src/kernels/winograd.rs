@@ -30,7 +30,7 @@ use crate::kernels::parts::in_parts;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
 use crate::kernels::winograd_transform::{
-    INPUT, Input, Kernel as KernelTransform, KernelAdjoint, Output, OutputAdjoint, Powers, Row, SIDE,
+    INPUT, Input, Kernel as KernelTransform, KernelAdjoint, Output, OutputAdjoint, Places, Powers, Row, SIDE,
     Transform,
 };
 use crate::param::Accumulate;
@@ -65,6 +65,14 @@ struct Tiles<'a, const M: usize> {
 const AT_A_TIME: usize = 48;
 /// Filters whose products with all tiles at a time stay in the cache: a whole number of tiles of a matrix product.
 const FILTERS: usize = 48;
+/// The distance from one place's numbers to the next one's, a few more than there are: an odd number of cache lines, for
+/// a tile is written to all places at once, and at a power of two all of them would fall into one set of the first-level cache.
+fn apart(numbers: usize) -> usize {
+    (numbers.div_ceil(LINE) | 1) * LINE
+}
+
+/// Numbers in a cache line of 64 bytes, of `f32`.
+const LINE: usize = 16;
 /// The same number of filters in every processor's vectors.
 const GRAIN: usize = 16;
 
@@ -86,29 +94,30 @@ impl<'a, const M: usize> Tiles<'a, M> {
         (row / self.down, row % self.down * M, tile % self.across * M)
     }
 
-    /// Where the channels at the places of an input tile begin.
+    /// Where an input tile is.
     #[inline(always)]
-    fn input(&self, row: usize, tile: usize) -> impl Fn(usize, usize) -> Option<usize> + use<M> {
+    fn input(&self, row: usize, tile: usize) -> Places {
         let Windows { height, width, channels, before, .. } = *self.windows;
-        let (map, first_row, first_column) = self.corner(row, tile);
-        move |i, j| {
-            let row = (first_row + i).wrapping_sub(before.height);
-            let column = (first_column + j).wrapping_sub(before.width);
-            let inside = row < height && column < width;
-            inside.then(|| ((map * height + row) * width + column) * channels)
+        let (map, row, column) = self.corner(row, tile);
+        let (down, across) = (width * channels, channels);
+        let first = map * height * down + row * down + column * across;
+        Places {
+            first: first.wrapping_sub(before.height * down + before.width * across),
+            down,
+            across,
+            rows: before.height.saturating_sub(row)..(height + before.height).saturating_sub(row),
+            columns: before.width.saturating_sub(column)..(width + before.width).saturating_sub(column),
         }
     }
 
-    /// Which output is at a place of a tile.
+    /// Where the outputs of a tile are, of so many filters each.
     #[inline(always)]
-    fn output(&self, row: usize, tile: usize) -> impl Fn(usize, usize) -> Option<usize> + use<M> {
+    fn output(&self, row: usize, tile: usize, filters: usize) -> Places {
         let Windows { out_height, out_width, .. } = *self.windows;
-        let (map, first_row, first_column) = self.corner(row, tile);
-        move |i, j| {
-            let (row, column) = (first_row + i, first_column + j);
-            let inside = row < out_height && column < out_width;
-            inside.then(|| (map * out_height + row) * out_width + column)
-        }
+        let (map, row, column) = self.corner(row, tile);
+        let first = ((map * out_height + row) * out_width + column) * filters;
+        let (rows, columns) = (0..out_height - row, 0..out_width - column);
+        Places { first, down: out_width * filters, across: filters, rows, columns }
     }
 
     /// The number of outputs before tile row `row`.
@@ -152,8 +161,9 @@ fn forward_with<F: Scalar, const M: usize, const R: usize>(
     let filters = kernel.weights.len() / windows.window();
     let tiles = Tiles::<M>::new(windows, x.len() / windows.map());
     let piece = tiles.rows_at_a_time();
-    let most = piece * tiles.across * PLACES;
-    ready::<F>(&[(Purpose::Tiles, most * windows.channels), (Purpose::Products, most * FILTERS)]);
+    let most = piece * tiles.across;
+    let room = |length: usize| PLACES * apart(most * length);
+    ready::<F>(&[(Purpose::Tiles, room(windows.channels)), (Purpose::Products, room(FILTERS))]);
     tile::get_ready::<F>();
     let mut scratch = Scratch::take(Purpose::Kernel);
     let transformed = kernel.tiles.unwrap_or_else(|| {
@@ -190,8 +200,8 @@ fn transform_kernel<F: Scalar, const R: usize>(kernel: &[F], channels: usize, fi
             tiles: channels,
             length,
             data: kernel,
-            from: |c: usize| move |i: usize, j: usize| Some(((i * R + j) * channels + c) * filters + first),
-            to: |c: usize| move |i: usize, j: usize| Some(((i * SIDE + j) * channels + c) * length),
+            from: |c| Places::all(c * filters + first, R * channels * filters, channels * filters),
+            to: |c| Places::all(c * length, SIDE * channels * length, channels * length),
             how: Accumulate::Overwrite,
             out: u,
         });
@@ -210,15 +220,16 @@ fn forward_rows<F: Scalar, const M: usize>(
     let filters = u.len() / (PLACES * channels);
     let count = rows.len() * tiles.across;
     let mut scratch = Scratch::take(Purpose::Tiles);
-    let v = scratch.first(PLACES * count * channels);
+    let v_apart = apart(count * channels);
+    let v = scratch.first(PLACES * v_apart);
     Arch::new().dispatch(Transform::<_, _, _, _, _, SIDE, SIDE, SIDE> {
         left: Input,
         right: Input,
         tiles: count,
         length: channels,
         data: x,
-        from: |tile: usize| tiles.input(rows.start, tile),
-        to: |tile: usize| move |i: usize, j: usize| Some(((i * SIDE + j) * count + tile) * channels),
+        from: |tile| tiles.input(rows.start, tile),
+        to: |tile| Places::all(tile * channels, SIDE * v_apart, v_apart),
         how: Accumulate::Overwrite,
         out: v,
     });
@@ -227,12 +238,14 @@ fn forward_rows<F: Scalar, const M: usize>(
     for panel in 0..panels(filters) {
         let (first, last) = (panel_edge(filters, panel), panel_edge(filters, panel + 1));
         let width = last - first;
-        let products = scratch.first(PLACES * count * width);
+        let products_apart = apart(count * width);
+        let products = scratch.first(PLACES * products_apart);
         let u = &u[PLACES * channels * first..][..PLACES * channels * width];
-        let places = v.chunks_exact(count * channels).zip(u.chunks_exact(channels * width));
-        for ((v, u), product) in places.zip(products.chunks_exact_mut(count * width)) {
-            let (v, u) = (Matrix::new(v, count, channels), Matrix::new(u, channels, width));
-            tile::multiply(v, u, Accumulate::Overwrite, product);
+        let places = v.chunks_exact(v_apart).zip(u.chunks_exact(channels * width));
+        for ((v, u), product) in places.zip(products.chunks_exact_mut(products_apart)) {
+            let v = Matrix::new(&v[..count * channels], count, channels);
+            let u = Matrix::new(u, channels, width);
+            tile::multiply(v, u, Accumulate::Overwrite, &mut product[..count * width]);
         }
         let products = &*products;
         Arch::new().dispatch(Transform::<_, _, _, _, _, M, M, SIDE> {
@@ -241,10 +254,10 @@ fn forward_rows<F: Scalar, const M: usize>(
             tiles: count,
             length: width,
             data: products,
-            from: |tile: usize| move |i: usize, j: usize| Some(((i * SIDE + j) * count + tile) * width),
-            to: |tile: usize| {
-                let output = tiles.output(rows.start, tile);
-                move |i: usize, j: usize| Some((output(i, j)? - before) * filters + first)
+            from: |tile| Places::all(tile * width, SIDE * products_apart, products_apart),
+            to: |tile| {
+                let to = tiles.output(rows.start, tile, filters);
+                Places { first: to.first - before * filters + first, ..to }
             },
             how: Accumulate::Overwrite,
             out: y,
@@ -284,8 +297,8 @@ fn weight_gradient_with<F: Scalar, const M: usize, const R: usize>(
     tile::get_ready::<F>();
     let mut scratch = Scratch::take(Purpose::Kernel);
     let sums = scratch.first(PLACES * channels * filters);
-    let row = SIDE * channels * filters;
-    in_parts(0..SIDE, 1, &|i| i * row, sums, &|i, sums: &mut [F]| {
+    let row_of_places = SIDE * channels * filters;
+    in_parts(0..SIDE, 1, &|i| i * row_of_places, sums, &|i, sums: &mut [F]| {
         for from in (0..tiles.rows).step_by(at_a_time) {
             let rows = from..(from + at_a_time).min(tiles.rows);
             add_products::<F, M>(x, dz, tiles, rows, i.start, sums);
@@ -300,8 +313,8 @@ fn weight_gradient_with<F: Scalar, const M: usize, const R: usize>(
             tiles: channels,
             length: filters,
             data: sums,
-            from: |c: usize| move |i: usize, j: usize| Some(((i * SIDE + j) * channels + c) * filters),
-            to: |c: usize| move |_: usize, j: usize| Some((j * channels + c) * filters),
+            from: |c| Places::all(c * filters, row_of_places, channels * filters),
+            to: |c| Places::all(c * filters, 0, channels * filters),
             how,
             out: gradient,
         });
@@ -331,8 +344,8 @@ fn add_products<F: Scalar, const M: usize>(
         tiles: count,
         length: channels,
         data: x,
-        from: |tile: usize| tiles.input(rows.start, tile),
-        to: |tile: usize| move |_: usize, j: usize| Some((j * count + tile) * channels),
+        from: |tile| tiles.input(rows.start, tile),
+        to: |tile| Places::all(tile * channels, 0, count * channels),
         how: Accumulate::Overwrite,
         out: v,
     });
@@ -343,11 +356,8 @@ fn add_products<F: Scalar, const M: usize>(
         tiles: count,
         length: filters,
         data: dz,
-        from: |tile: usize| {
-            let output = tiles.output(rows.start, tile);
-            move |i: usize, j: usize| Some(output(i, j)? * filters)
-        },
-        to: |tile: usize| move |_: usize, j: usize| Some((j * count + tile) * filters),
+        from: |tile| tiles.output(rows.start, tile, filters),
+        to: |tile| Places::all(tile * filters, 0, count * filters),
         how: Accumulate::Overwrite,
         out: z,
     });

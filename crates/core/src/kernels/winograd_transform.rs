@@ -1,6 +1,8 @@
 //! The transforms of Winograd's algorithm: its matrices, and tiles of many channels between two of them. What they are for stands in
 //! `winograd.rs`.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 use crate::kernels::tile;
@@ -47,9 +49,12 @@ impl<const M: usize> Powers<M> {
     pub(super) const G: [[f64; M]; SIDE] = powers(SCALES);
 }
 
-/// An N by K matrix. Those that are known to the compiler cost no multiplication by zero.
-pub(super) trait Coefficients<const N: usize, const K: usize>: Copy {
-    fn at(&self, i: usize, k: usize) -> f64;
+/// An N by K matrix, times a vector each number of which is one of many channels.
+///
+/// Points come in pairs p and -p, whose powers differ in the sign of the odd ones: sums over the even and over the odd
+/// numbers give both.
+pub(super) trait Times<const N: usize, const K: usize>: Copy {
+    fn times<S: Simd, F: Scalar>(self, simd: S, v: impl Fn(usize) -> F::Vector<S>) -> [F::Vector<S>; N];
 }
 
 /// B'.
@@ -71,45 +76,154 @@ pub(super) struct KernelAdjoint;
 #[derive(Clone, Copy)]
 pub(super) struct Row<const K: usize>(pub(super) [f64; K]);
 
-impl Coefficients<SIDE, SIDE> for Input {
+impl Times<SIDE, SIDE> for Input {
     #[inline(always)]
-    fn at(&self, i: usize, k: usize) -> f64 {
-        INPUT[i][k]
-    }
-}
-impl<const M: usize> Coefficients<M, SIDE> for Output {
-    #[inline(always)]
-    fn at(&self, i: usize, k: usize) -> f64 {
-        Powers::<M>::A[k][i]
-    }
-}
-impl<const M: usize> Coefficients<SIDE, M> for OutputAdjoint {
-    #[inline(always)]
-    fn at(&self, i: usize, k: usize) -> f64 {
-        Powers::<M>::A[i][k]
-    }
-}
-impl<const R: usize> Coefficients<SIDE, R> for Kernel {
-    #[inline(always)]
-    fn at(&self, i: usize, k: usize) -> f64 {
-        Powers::<R>::G[i][k]
-    }
-}
-impl<const R: usize> Coefficients<R, SIDE> for KernelAdjoint {
-    #[inline(always)]
-    fn at(&self, i: usize, k: usize) -> f64 {
-        Powers::<R>::G[k][i]
-    }
-}
-impl<const K: usize> Coefficients<1, K> for Row<K> {
-    #[inline(always)]
-    fn at(&self, _i: usize, k: usize) -> f64 {
-        self.0[k]
+    fn times<S: Simd, F: Scalar>(self, simd: S, v: impl Fn(usize) -> F::Vector<S>) -> [F::Vector<S>; SIDE] {
+        let [v0, v1, v2, v3, v4, v5] = [v(0), v(1), v(2), v(3), v(4), v(5)];
+        let (even, odd) = (plus::<S, F>(simd, v4, -4.0, v2), plus::<S, F>(simd, v3, -4.0, v1));
+        let (even_2, odd_2) = (F::difference(simd, v4, v2), F::difference(simd, v3, v1));
+        [
+            plus::<S, F>(simd, plus::<S, F>(simd, v4, -5.0, v2), 4.0, v0),
+            F::sum(simd, even, odd),
+            F::difference(simd, even, odd),
+            plus::<S, F>(simd, even_2, 2.0, odd_2),
+            plus::<S, F>(simd, even_2, -2.0, odd_2),
+            plus::<S, F>(simd, plus::<S, F>(simd, v5, -5.0, v3), 4.0, v1),
+        ]
     }
 }
 
-/// The place of zeros, and of what is not wanted.
-const NOWHERE: usize = usize::MAX;
+impl<const M: usize> Times<M, SIDE> for Output {
+    #[inline(always)]
+    fn times<S: Simd, F: Scalar>(self, simd: S, v: impl Fn(usize) -> F::Vector<S>) -> [F::Vector<S>; M] {
+        let [v0, v1, v2, v3, v4, v5] = [v(0), v(1), v(2), v(3), v(4), v(5)];
+        sums_of_powers::<S, F, M>(simd, [v0, v1, v2, v3, v4, v5])
+    }
+}
+
+impl<const R: usize> Times<R, SIDE> for KernelAdjoint {
+    #[inline(always)]
+    fn times<S: Simd, F: Scalar>(self, simd: S, v: impl Fn(usize) -> F::Vector<S>) -> [F::Vector<S>; R] {
+        let [v0, v1, v2, v3, v4, v5] = [v(0), v(1), v(2), v(3), v(4), v(5)];
+        let [s0, s1, s2, s3, s4] = SCALES;
+        let by = |scale, v| times::<S, F>(simd, scale, v);
+        sums_of_powers::<S, F, R>(simd, [by(s0, v0), by(s1, v1), by(s2, v2), by(s3, v3), by(s4, v4), v5])
+    }
+}
+
+impl<const M: usize> Times<SIDE, M> for OutputAdjoint {
+    #[inline(always)]
+    fn times<S: Simd, F: Scalar>(self, simd: S, v: impl Fn(usize) -> F::Vector<S>) -> [F::Vector<S>; SIDE] {
+        at_points::<S, F, M>(simd, v)
+    }
+}
+
+impl<const R: usize> Times<SIDE, R> for Kernel {
+    #[inline(always)]
+    fn times<S: Simd, F: Scalar>(self, simd: S, v: impl Fn(usize) -> F::Vector<S>) -> [F::Vector<S>; SIDE] {
+        let [v0, v1, v2, v3, v4, v5] = at_points::<S, F, R>(simd, v);
+        let [s0, s1, s2, s3, s4] = SCALES;
+        let by = |scale, v| times::<S, F>(simd, scale, v);
+        [by(s0, v0), by(s1, v1), by(s2, v2), by(s3, v3), by(s4, v4), v5]
+    }
+}
+
+impl<const K: usize> Times<1, K> for Row<K> {
+    #[inline(always)]
+    fn times<S: Simd, F: Scalar>(self, simd: S, v: impl Fn(usize) -> F::Vector<S>) -> [F::Vector<S>; 1] {
+        let mut sum = F::splat(simd, F::zero());
+        for k in 0..K {
+            if self.0[k] != 0.0 {
+                sum = plus::<S, F>(simd, sum, self.0[k], v(k));
+            }
+        }
+        [sum]
+    }
+}
+
+/// a + by b.
+#[inline(always)]
+fn plus<S: Simd, F: Scalar>(simd: S, a: F::Vector<S>, by: f64, b: F::Vector<S>) -> F::Vector<S> {
+    F::fused(simd, F::splat(simd, F::from_f64(by)), b, a)
+}
+
+/// by a.
+#[inline(always)]
+fn times<S: Simd, F: Scalar>(simd: S, by: f64, a: F::Vector<S>) -> F::Vector<S> {
+    plus::<S, F>(simd, F::splat(simd, F::zero()), by, a)
+}
+
+/// The values at the points of the polynomial with these N coefficients, and the last of them.
+#[inline(always)]
+fn at_points<S: Simd, F: Scalar, const N: usize>(
+    simd: S,
+    v: impl Fn(usize) -> F::Vector<S>,
+) -> [F::Vector<S>; SIDE] {
+    let (first, second) = (v(0), v(1));
+    let (mut even, mut odd) = (first, second);
+    let (mut even_2, mut odd_2) = (first, times::<S, F>(simd, 2.0, second));
+    let mut last = second;
+    for i in 2..N {
+        last = v(i);
+        let power = f64::from(1_u32 << i);
+        if i % 2 == 0 {
+            (even, even_2) = (F::sum(simd, even, last), plus::<S, F>(simd, even_2, power, last));
+        } else {
+            (odd, odd_2) = (F::sum(simd, odd, last), plus::<S, F>(simd, odd_2, power, last));
+        }
+    }
+    [
+        first,
+        F::sum(simd, even, odd),
+        F::difference(simd, even, odd),
+        F::sum(simd, even_2, odd_2),
+        F::difference(simd, even_2, odd_2),
+        last,
+    ]
+}
+
+/// For i from 0 to N - 1, the sum of the numbers times the i-th powers of their points; the number at infinity joins the last.
+#[inline(always)]
+fn sums_of_powers<S: Simd, F: Scalar, const N: usize>(
+    simd: S,
+    [v0, v1, v2, v3, v4, v5]: [F::Vector<S>; SIDE],
+) -> [F::Vector<S>; N] {
+    let (even, odd) = (F::sum(simd, v1, v2), F::difference(simd, v1, v2));
+    let (even_2, odd_2) = (F::sum(simd, v3, v4), F::difference(simd, v3, v4));
+    let mut sums = [F::sum(simd, v0, F::sum(simd, even, even_2)); N];
+    for i in 1..N {
+        let (one, two) = if i % 2 == 0 { (even, even_2) } else { (odd, odd_2) };
+        sums[i] = plus::<S, F>(simd, one, f64::from(1_u32 << i), two);
+    }
+    sums[N - 1] = F::sum(simd, sums[N - 1], v5);
+    sums
+}
+
+/// Where the channels at the places of a tile are in a slice: evenly spaced, in those of its rows and columns that there are.
+#[derive(Clone)]
+pub(super) struct Places {
+    /// Of row 0 and column 0, though they may be none; below 0, it wraps.
+    pub(super) first: usize,
+    /// From a row to the next.
+    pub(super) down: usize,
+    /// From a column to the next.
+    pub(super) across: usize,
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+}
+
+impl Places {
+    /// All rows and columns.
+    #[inline(always)]
+    pub(super) fn all(first: usize, down: usize, across: usize) -> Self {
+        Self { first, down, across, rows: 0..SIDE, columns: 0..SIDE }
+    }
+
+    #[inline(always)]
+    fn at(&self, i: usize, j: usize) -> usize {
+        self.first.wrapping_add(i * self.down + j * self.across)
+    }
+}
 
 /// Left · tile · Right' for many tiles K by K, each of `length` channels side by side.
 pub(super) struct Transform<'a, F, Left, Right, From, To, const L: usize, const R: usize, const K: usize> {
@@ -118,24 +232,22 @@ pub(super) struct Transform<'a, F, Left, Right, From, To, const L: usize, const 
     pub(super) tiles: usize,
     pub(super) length: usize,
     pub(super) data: &'a [F],
-    /// For a tile, where in `data` the channels of a place of it are; none stands for zeros.
+    /// Where in `data` a tile is; zeros are in the rows and columns that there are not.
     pub(super) from: From,
-    /// For a tile, where the channels of a place of its result go; none where they are not wanted.
+    /// Where the result of a tile goes; the rows and columns that there are not are not wanted.
     pub(super) to: To,
     pub(super) how: Accumulate,
     pub(super) out: &'a mut [F],
 }
 
-impl<F, Left, Right, From, FromPlace, To, ToPlace, const L: usize, const R: usize, const K: usize> WithSimd
+impl<F, Left, Right, From, To, const L: usize, const R: usize, const K: usize> WithSimd
     for Transform<'_, F, Left, Right, From, To, L, R, K>
 where
     F: Scalar,
-    Left: Coefficients<L, K>,
-    Right: Coefficients<R, K>,
-    From: Fn(usize) -> FromPlace,
-    FromPlace: Fn(usize, usize) -> Option<usize>,
-    To: Fn(usize) -> ToPlace,
-    ToPlace: Fn(usize, usize) -> Option<usize>,
+    Left: Times<L, K>,
+    Right: Times<R, K>,
+    From: Fn(usize) -> Places,
+    To: Fn(usize) -> Places,
 {
     type Output = ();
 
@@ -143,86 +255,99 @@ where
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { left, right, tiles, length, data, from, to, how, out } = self;
         let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
-        let zero = F::splat(simd, F::zero());
+        let whole = length - length % lanes;
         for tile in 0..tiles {
-            let (mut sources, mut places) = ([[NOWHERE; K]; K], [[NOWHERE; R]; L]);
             let (from, to) = (from(tile), to(tile));
-            for i in 0..K {
-                for j in 0..K {
-                    sources[i][j] = from(i, j).unwrap_or(NOWHERE);
-                }
+            for first in (0..whole).step_by(lanes) {
+                transform::<S, F, Left, Right, L, R, K>(
+                    simd,
+                    (left, right),
+                    (&from, &to),
+                    #[inline(always)]
+                    |place| F::vectors::<S>(&data[place + first..][..lanes])[0],
+                    #[inline(always)]
+                    |place, value| put::<S, F>(simd, &mut out[place + first..][..lanes], value, how),
+                );
             }
-            for i in 0..L {
-                for j in 0..R {
-                    places[i][j] = to(i, j).unwrap_or(NOWHERE);
-                }
-            }
-            for first in (0..length).step_by(lanes) {
-                let count = lanes.min(length - first);
-                // Columns first, then rows. Plain loops: what a closure of the standard library wraps may be
-                // compiled without the vectors.
-                let mut half = [[zero; K]; L];
-                for j in 0..K {
-                    let mut column = [zero; K];
-                    for i in 0..K {
-                        if sources[i][j] != NOWHERE {
-                            column[i] = load::<S, F>(&data[sources[i][j] + first..][..count]);
-                        }
-                    }
-                    for i in 0..L {
-                        half[i][j] = row_times::<S, F, _, L, K>(simd, left, i, &column);
-                    }
-                }
-                for i in 0..L {
-                    for j in 0..R {
-                        let value = row_times::<S, F, _, R, K>(simd, right, j, &half[i]);
-                        if places[i][j] != NOWHERE {
-                            store::<S, F>(simd, &mut out[places[i][j] + first..][..count], value, how);
-                        }
-                    }
-                }
+            if whole < length {
+                transform::<S, F, Left, Right, L, R, K>(
+                    simd,
+                    (left, right),
+                    (&from, &to),
+                    #[inline(always)]
+                    |place| F::vectors::<S>(&padded(&data[place + whole..place + length]))[0],
+                    #[inline(always)]
+                    |place, value| {
+                        let to = &mut out[place + whole..place + length];
+                        let mut room = padded(to);
+                        put::<S, F>(simd, &mut room, value, how);
+                        to.copy_from_slice(&room[..to.len()]);
+                    },
+                );
             }
         }
     }
 }
 
-/// Row `i` of a matrix times a vector, each number of which is one of many channels.
+/// A vector's worth of channels of one tile: its columns first, then its rows. Plain loops: what a closure of the
+/// standard library wraps may be compiled without the vectors.
 #[inline(always)]
-fn row_times<S: Simd, F: Scalar, C: Coefficients<N, K>, const N: usize, const K: usize>(
+fn transform<
+    S: Simd,
+    F: Scalar,
+    Left: Times<L, K>,
+    Right: Times<R, K>,
+    const L: usize,
+    const R: usize,
+    const K: usize,
+>(
     simd: S,
-    matrix: C,
-    i: usize,
-    v: &[F::Vector<S>; K],
-) -> F::Vector<S> {
-    let mut sum = F::splat(simd, F::zero());
-    for k in 0..K {
-        if matrix.at(i, k) != 0.0 {
-            sum = F::fused(simd, F::splat(simd, F::from_f64(matrix.at(i, k))), v[k], sum);
+    (left, right): (Left, Right),
+    (from, to): (&Places, &Places),
+    load: impl Fn(usize) -> F::Vector<S>,
+    mut store: impl FnMut(usize, F::Vector<S>),
+) {
+    let zero = F::splat(simd, F::zero());
+    let mut half = [[zero; K]; L];
+    for j in 0..K {
+        if from.columns.contains(&j) {
+            let column = left.times::<S, F>(
+                simd,
+                #[inline(always)]
+                |i| {
+                    if from.rows.contains(&i) { load(from.at(i, j)) } else { zero }
+                },
+            );
+            for i in 0..L {
+                half[i][j] = column[i];
+            }
         }
     }
-    sum
+    for i in 0..L {
+        let row = right.times::<S, F>(
+            simd,
+            #[inline(always)]
+            |k| half[i][k],
+        );
+        for j in 0..R {
+            if to.rows.contains(&i) && to.columns.contains(&j) {
+                store(to.at(i, j), row[j]);
+            }
+        }
+    }
 }
 
+/// Fewer numbers than fill a vector, with room for one.
 #[inline(always)]
-fn load<S: Simd, F: Scalar>(from: &[F]) -> F::Vector<S> {
-    if let Some(&vector) = F::vectors::<S>(from).first() {
-        return vector;
-    }
+fn padded<F: Scalar>(numbers: &[F]) -> [F; tile::MOST_LANES] {
     let mut padded = [F::zero(); tile::MOST_LANES];
-    padded[..from.len()].copy_from_slice(from);
-    F::vectors::<S>(&padded)[0]
+    padded[..numbers.len()].copy_from_slice(numbers);
+    padded
 }
 
+/// Puts a vector where a slice begins.
 #[inline(always)]
-fn store<S: Simd, F: Scalar>(simd: S, to: &mut [F], value: F::Vector<S>, how: Accumulate) {
-    let new = |old| if how == Accumulate::Add { F::sum(simd, old, value) } else { value };
-    if let Some(to) = F::vectors_mut::<S>(to).first_mut() {
-        *to = new(*to);
-        return;
-    }
-    let mut padded = [F::zero(); tile::MOST_LANES];
-    padded[..to.len()].copy_from_slice(to);
-    let vector = &mut F::vectors_mut::<S>(&mut padded)[0];
-    *vector = new(*vector);
-    to.copy_from_slice(&padded[..to.len()]);
+fn put<S: Simd, F: Scalar>(simd: S, to: &mut [F], value: F::Vector<S>, how: Accumulate) {
+    let to = &mut F::vectors_mut::<S>(to)[0];
+    *to = if how == Accumulate::Add { F::sum(simd, *to, value) } else { value };
 }
