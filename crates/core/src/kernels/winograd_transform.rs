@@ -256,6 +256,8 @@ where
         let Self { left, right, tiles, length, data, from, to, how, out } = self;
         let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
         let whole = length - length % lanes;
+        // Here and not for every tile, for the compiler would fill it with zeros each time.
+        let half = &mut [[F::splat(simd, F::zero()); L]; K];
         for tile in 0..tiles {
             let (from, to) = (from(tile), to(tile));
             for first in (0..whole).step_by(lanes) {
@@ -263,6 +265,7 @@ where
                     simd,
                     (left, right),
                     (&from, &to),
+                    half,
                     #[inline(always)]
                     |place| F::vectors::<S>(&data[place + first..][..lanes])[0],
                     #[inline(always)]
@@ -274,6 +277,7 @@ where
                     simd,
                     (left, right),
                     (&from, &to),
+                    half,
                     #[inline(always)]
                     |place| F::vectors::<S>(&padded(&data[place + whole..place + length]))[0],
                     #[inline(always)]
@@ -304,30 +308,27 @@ fn transform<
     simd: S,
     (left, right): (Left, Right),
     (from, to): (&Places, &Places),
+    half: &mut [[F::Vector<S>; L]; K],
     load: impl Fn(usize) -> F::Vector<S>,
     mut store: impl FnMut(usize, F::Vector<S>),
 ) {
     let zero = F::splat(simd, F::zero());
-    let mut half = [[zero; K]; L];
     for j in 0..K {
-        if from.columns.contains(&j) {
-            let column = left.times::<S, F>(
+        half[j] = if from.columns.contains(&j) {
+            left.times::<S, F>(
                 simd,
                 #[inline(always)]
-                |i| {
-                    if from.rows.contains(&i) { load(from.at(i, j)) } else { zero }
-                },
-            );
-            for i in 0..L {
-                half[i][j] = column[i];
-            }
-        }
+                |i| if from.rows.contains(&i) { load(from.at(i, j)) } else { zero },
+            )
+        } else {
+            [zero; L]
+        };
     }
     for i in 0..L {
         let row = right.times::<S, F>(
             simd,
             #[inline(always)]
-            |k| half[i][k],
+            |k| half[k][i],
         );
         for j in 0..R {
             if to.rows.contains(&i) && to.columns.contains(&j) {
@@ -350,4 +351,41 @@ fn padded<F: Scalar>(numbers: &[F]) -> [F; tile::MOST_LANES] {
 fn put<S: Simd, F: Scalar>(simd: S, to: &mut [F], value: F::Vector<S>, how: Accumulate) {
     let to = &mut F::vectors_mut::<S>(to)[0];
     *to = if how == Accumulate::Add { F::sum(simd, *to, value) } else { value };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Column `k` of a matrix: what it makes of the k-th unit vector.
+    fn column<T: Times<N, K>, const N: usize, const K: usize>(matrix: T, k: usize) -> [f64; N] {
+        matrix.times::<_, f64>(pulp::Scalar::new(), |i| f64::from(u8::from(i == k)))
+    }
+
+    fn check<const M: usize>() {
+        for i in 0..SIDE {
+            let input = column::<_, SIDE, SIDE>(Input, i);
+            assert!((0..SIDE).all(|row| input[row] == INPUT[row][i]));
+            let output = column::<_, M, SIDE>(Output, i);
+            let kernel_adjoint = column::<_, M, SIDE>(KernelAdjoint, i);
+            assert!((0..M).all(|row| output[row] == Powers::<M>::A[i][row]), "{output:?}");
+            let close = |row: usize| (kernel_adjoint[row] - Powers::<M>::G[i][row]).abs() < 1e-15;
+            assert!((0..M).all(close), "{kernel_adjoint:?}");
+        }
+        for i in 0..M {
+            let adjoint = column::<_, SIDE, M>(OutputAdjoint, i);
+            assert!((0..SIDE).all(|row| adjoint[row] == Powers::<M>::A[row][i]), "{adjoint:?}");
+            let kernel = column::<_, SIDE, M>(Kernel, i);
+            let close = |row: usize| (kernel[row] - Powers::<M>::G[row][i]).abs() < 1e-15;
+            assert!((0..SIDE).all(close), "{kernel:?}");
+        }
+    }
+
+    #[test]
+    fn sums_over_even_and_odd_numbers_are_the_matrices() {
+        check::<2>();
+        check::<3>();
+        check::<4>();
+        check::<5>();
+    }
 }
