@@ -49,7 +49,7 @@ fn convolutions(criterion: &mut Criterion) {
         let name = format!("{maps}x{size}x{size}x{channels}, {filters} of {kernel}x{kernel}");
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements((2 * dz.len() * windows.window()) as u64));
-        for algorithm in [Algorithm::Im2col, Algorithm::Winograd] {
+        for algorithm in [Algorithm::Im2col, Algorithm::Winograd, Algorithm::Fastest] {
             if algorithm == Algorithm::Winograd && !conv::can_use_winograd(&windows) {
                 continue;
             }

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::kernels::gemm::{self, Matrix, SPLIT_ABOVE};
 use crate::kernels::im2col::{col2im, im2col, strip_length, with_strips};
 use crate::kernels::parts::in_parts;
+use crate::kernels::taps;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
 use crate::kernels::winograd;
@@ -35,6 +36,8 @@ pub enum Algorithm {
 pub(super) enum Way {
     /// In tiles, with fewer multiplications (`winograd.rs`).
     Tiles,
+    /// Tap by tap, where many taps lie in the padding (`taps.rs`).
+    Taps,
     /// The map itself is the matrix of windows: 1x1, stride 1, no padding.
     Pointwise,
     /// So few windows that the kernel is most of what is read: all of them are copied, and the product is
@@ -48,6 +51,8 @@ pub(super) enum Way {
 const FEW: usize = 96;
 /// Maps in a batch of which nothing is known but that it is not small.
 const MANY_MAPS: usize = 64;
+/// Maps, channels and filters from which on products of a tap at a time are large enough.
+const MAPS_IN_ROWS: usize = 16;
 /// Windows that are worked off at a time.
 const AT_A_TIME: usize = 512;
 /// The same for weight gradients, which read across them: so many stay in the first-level cache.
@@ -87,13 +92,25 @@ pub(super) fn choose(
     kept: bool,
 ) -> Way {
     let one = Pair::from(1);
+    // A product's multiply-adds for each map, channel and filter.
+    let of_windows = windows.positions() * windows.kernel.height * windows.kernel.width;
+    let of_taps = taps::meetings(windows);
+    let by_taps = algorithm == Algorithm::Fastest
+        && maps >= MAPS_IN_ROWS
+        && windows.channels.min(filters) >= MAPS_IN_ROWS
+        && 4 * of_taps <= 3 * of_windows;
     let tiles = match algorithm {
         Algorithm::Im2col => false,
         Algorithm::Winograd => winograd::fits(windows),
-        Algorithm::Fastest => winograd::fits(windows) && tiles_are_faster(windows, maps, filters, kept),
+        Algorithm::Fastest => {
+            let plain = if by_taps { of_taps } else { of_windows };
+            winograd::fits(windows) && tiles_are_faster(windows, maps, filters, plain, kept)
+        }
     };
     if tiles && maps > 0 {
         Way::Tiles
+    } else if by_taps {
+        Way::Taps
     } else if windows.kernel == one && windows.stride == one && windows.all_inside() {
         Way::Pointwise
     } else if maps * windows.positions() < FEW {
@@ -109,8 +126,9 @@ const A_NUMBER_OF_A_TILE: usize = 16;
 const A_NUMBER_OF_A_KERNEL: usize = 48;
 const A_NUMBER_KEPT: usize = 16;
 
-/// Whether fewer multiplications are worth making tiles of maps and kernel for.
-fn tiles_are_faster(windows: &Windows, maps: usize, filters: usize, kept: bool) -> bool {
+/// Whether fewer multiplications are worth making tiles of maps and kernel for, where the other way takes `plain` multiply-adds for each map,
+/// channel and filter.
+fn tiles_are_faster(windows: &Windows, maps: usize, filters: usize, plain: usize, kept: bool) -> bool {
     let a_number_of_a_kernel = if kept { A_NUMBER_KEPT } else { A_NUMBER_OF_A_KERNEL };
     let side = winograd::outputs(windows);
     let tiles = maps * windows.out_height.div_ceil(side) * windows.out_width.div_ceil(side);
@@ -118,7 +136,7 @@ fn tiles_are_faster(windows: &Windows, maps: usize, filters: usize, kept: bool) 
     let products = winograd::PLACES * tiles * channels * filters;
     let transforms = winograd::PLACES
         * (tiles * (channels + filters) * A_NUMBER_OF_A_TILE + channels * filters * a_number_of_a_kernel);
-    products + transforms < maps * windows.positions() * windows.window() * filters
+    products + transforms < maps * plain * channels * filters
 }
 
 /// Whether [`Algorithm::Winograd`] can compute this.
@@ -141,6 +159,7 @@ pub fn forward<F: Scalar>(
     let weights = Matrix::new(kernel.weights, windows.window(), filters);
     match choose(windows, maps, filters, algorithm, kernel.tiles.is_some()) {
         Way::Tiles => winograd::forward(x, windows, kernel, y, &finish),
+        Way::Taps => taps::forward(x, windows, kernel.weights, y, &finish),
         Way::Pointwise => {
             let rows = Matrix::new(x, maps * windows.positions(), windows.channels);
             gemm::multiply(rows, weights, Accumulate::Overwrite, y);
@@ -201,6 +220,7 @@ pub fn weight_gradient<F: Scalar>(
     let dz_rows = Matrix::new(dz, maps * windows.positions(), filters);
     match choose(windows, maps, filters, algorithm, false) {
         Way::Tiles => winograd::weight_gradient(x, windows, dz, how, gradient),
+        Way::Taps => taps::weight_gradient(x, windows, dz, how, gradient),
         Way::Pointwise => {
             gemm::multiply(Matrix::new(x, dz_rows.rows, windows.channels).t(), dz_rows, how, gradient);
         }
@@ -270,6 +290,10 @@ pub fn input_gradient<F: Scalar>(
     let way = choose(windows, maps, filters, algorithm, false);
     if way == Way::Pointwise {
         gemm::multiply(dz_rows, weights.t(), Accumulate::Overwrite, dx);
+        return;
+    }
+    if way == Way::Taps {
+        taps::input_gradient(dz, windows, kernel, dx);
         return;
     }
     let worth_turning = way == Way::Tiles || dz_rows.rows > 2 * filters;

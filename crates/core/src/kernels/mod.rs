@@ -17,6 +17,7 @@ mod parts;
 pub mod pool;
 mod sparse;
 mod stream;
+mod taps;
 mod tile;
 pub mod window;
 mod winograd;

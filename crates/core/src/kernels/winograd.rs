@@ -64,7 +64,7 @@ struct Tiles<'a, const M: usize> {
 /// Tiles that are worked off at a time.
 const AT_A_TIME: usize = 48;
 /// Filters whose products with all tiles at a time stay in the cache: a whole number of tiles of a matrix product.
-const FILTERS: usize = 48;
+pub(super) const FILTERS: usize = 48;
 /// The distance from one place's numbers to the next one's, a few more than there are: an odd number of cache lines, for
 /// a tile is written to all places at once, and at a power of two all of them would fall into one set of the first-level cache.
 fn apart(numbers: usize) -> usize {
@@ -128,11 +128,11 @@ impl<'a, const M: usize> Tiles<'a, M> {
 }
 
 /// The first filter of panel `i` of `panels(filters)` even ones.
-fn panel_edge(filters: usize, i: usize) -> usize {
+pub(super) fn panel_edge(filters: usize, i: usize) -> usize {
     ((filters.div_ceil(GRAIN) * i).div_ceil(panels(filters)) * GRAIN).min(filters)
 }
 
-fn panels(filters: usize) -> usize {
+pub(super) fn panels(filters: usize) -> usize {
     filters.div_ceil(FILTERS)
 }
 

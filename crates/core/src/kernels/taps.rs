@@ -1,0 +1,234 @@
+//! Convolutions over maps so small that many taps of their windows lie in the padding.
+//!
+//! Where tap t of the window at position p falls on position i of the map, y\[p\] has the term x\[i\] K\[t\], with channels by filters in
+//! K\[t\]. Each such meeting is a product of matrices whose rows are the maps of a batch. Of the 36 pairs of a position and a tap that
+//! 3x3 windows have over a map of 2x2, 16 meet it; a matrix of windows would multiply the zeros of the others too.
+
+use rayon::prelude::*;
+
+use crate::kernels::gemm::{Matrix, transpose};
+use crate::kernels::parts::in_parts;
+use crate::kernels::tile;
+use crate::kernels::window::{Pair, Windows};
+use crate::kernels::winograd::{FILTERS, panel_edge, panels};
+use crate::param::Accumulate;
+use crate::scalar::Scalar;
+use crate::scratch::{Purpose, Scratch, ready};
+
+/// The position of the map that a tap of the window at a position falls on; none in the padding.
+fn meet(windows: &Windows, position: usize, tap: usize) -> Option<usize> {
+    let Windows { height, width, out_width, kernel, stride, dilation, before, .. } = *windows;
+    let along = |window: usize, stride: usize, tap: usize, dilation: usize, before: usize| {
+        (window * stride + tap * dilation).wrapping_sub(before)
+    };
+    let (row, column) = (position / out_width, position % out_width);
+    let row = along(row, stride.height, tap / kernel.width, dilation.height, before.height);
+    let column = along(column, stride.width, tap % kernel.width, dilation.width, before.width);
+    (row < height && column < width).then(|| row * width + column)
+}
+
+/// Multiply-adds for each map, channel and filter: how many pairs of a position and a tap meet the map.
+pub(super) fn meetings(windows: &Windows) -> usize {
+    let Windows { height, width, out_height, out_width, kernel, stride, dilation, before, .. } = *windows;
+    let along = |count: usize, length: usize, of: fn(Pair) -> usize| -> usize {
+        let inside = |window: usize, tap: usize| {
+            (window * of(stride) + tap * of(dilation)).wrapping_sub(of(before)) < length
+        };
+        (0..count).map(|window| (0..of(kernel)).filter(|&tap| inside(window, tap)).count()).sum()
+    };
+    along(out_height, height, |pair| pair.height) * along(out_width, width, |pair| pair.width)
+}
+
+fn taps(windows: &Windows) -> usize {
+    windows.kernel.height * windows.kernel.width
+}
+
+/// As `conv::forward`. Panels of filters are worked off one after the other: so each tap's part of the kernel is copied once, for all positions.
+#[inline(never)]
+pub(super) fn forward<F: Scalar>(
+    x: &[F],
+    windows: &Windows,
+    kernel: &[F],
+    y: &mut [F],
+    finish: &(impl Fn(&mut [F]) + Sync),
+) {
+    let (maps, filters) = (x.len() / windows.map(), kernel.len() / windows.window());
+    let (channels, positions) = (windows.channels, windows.positions());
+    ready::<F>(&[(Purpose::Kernel, channels * FILTERS)]);
+    tile::get_ready::<F>();
+    let x = Matrix::new(x, maps, windows.map());
+    let mut scratch = Scratch::take(Purpose::Shared);
+    // By panels of filters, in each by positions, in each by maps.
+    let sums = scratch.first(y.len());
+    let edge = |panel: usize| panel_edge(filters, panel) * positions * maps;
+    in_parts(0..panels(filters), 1, &edge, sums, &|panel, sums: &mut [F]| {
+        let (first, width) = (panel_edge(filters, panel.start), sums.len() / (positions * maps));
+        let mut scratch = Scratch::take(Purpose::Kernel);
+        let part = scratch.first(channels * width);
+        sums.fill(F::zero());
+        for (tap, kernel) in kernel.chunks_exact(channels * filters).enumerate() {
+            for (to, from) in part.chunks_exact_mut(width).zip(kernel.chunks_exact(filters)) {
+                to.copy_from_slice(&from[first..first + width]);
+            }
+            let kernel = Matrix::new(part, channels, width);
+            for (position, sums) in sums.chunks_exact_mut(maps * width).enumerate() {
+                if let Some(at) = meet(windows, position, tap) {
+                    let x = x.columns(at * channels, (at + 1) * channels);
+                    tile::multiply(x, kernel, Accumulate::Add, sums);
+                }
+            }
+        }
+    });
+    let sums = &*sums;
+    y.par_chunks_mut(positions * filters).enumerate().for_each(|(map, y)| {
+        for (position, y) in y.chunks_exact_mut(filters).enumerate() {
+            for panel in 0..panels(filters) {
+                let to = &mut y[panel_edge(filters, panel)..panel_edge(filters, panel + 1)];
+                let from = edge(panel) + (position * maps + map) * to.len();
+                to.copy_from_slice(&sums[from..][..to.len()]);
+            }
+        }
+        finish(y);
+    });
+}
+
+/// Rows of a factor or a gradient in a part of the work.
+const BLOCK: usize = 128;
+
+/// As `conv::input_gradient`. Turned round, with the maps of the batch in columns: so the kernel is read where it is.
+#[inline(never)]
+pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], dx: &mut [F]) {
+    let (maps, filters) = (dx.len() / windows.map(), kernel.len() / windows.window());
+    let channels = windows.channels;
+    tile::get_ready::<F>();
+    let (mut turned_scratch, mut scratch) = (Scratch::take(Purpose::Turned), Scratch::take(Purpose::Shared));
+    // By positions, in each by filters, in each by maps.
+    let turned = turned_scratch.first(dz.len());
+    transpose(dz, windows.positions() * filters, Accumulate::Overwrite, turned, maps);
+    let turned = &*turned;
+    let sums = scratch.first(dx.len());
+    let blocks = channels.div_ceil(BLOCK);
+    let parts = 0..windows.height * windows.width * blocks;
+    let edge = |part: usize| (part / blocks * channels + part % blocks * BLOCK) * maps;
+    in_parts(parts, 1, &edge, sums, &|part, sums: &mut [F]| {
+        let (here, first) = (part.start / blocks, part.start % blocks * BLOCK);
+        sums.fill(F::zero());
+        for (tap, kernel) in kernel.chunks_exact(channels * filters).enumerate() {
+            let kernel = Matrix::new(kernel, channels, filters).rows(first, first + sums.len() / maps);
+            for (position, dz) in turned.chunks_exact(filters * maps).enumerate() {
+                if meet(windows, position, tap) == Some(here) {
+                    tile::multiply(kernel, Matrix::new(dz, filters, maps), Accumulate::Add, sums);
+                }
+            }
+        }
+    });
+    transpose(sums, maps, Accumulate::Overwrite, dx, windows.map());
+}
+
+/// As `conv::weight_gradient`: of each tap, the positions that meet it side by side.
+#[inline(never)]
+pub(super) fn weight_gradient<F: Scalar>(
+    x: &[F],
+    windows: &Windows,
+    dz: &[F],
+    how: Accumulate,
+    gradient: &mut [F],
+) {
+    let (maps, filters) = (x.len() / windows.map(), gradient.len() / windows.window());
+    let (channels, positions) = (windows.channels, windows.positions());
+    let most = positions * maps;
+    ready::<F>(&[(Purpose::Columns, most * BLOCK), (Purpose::Products, most * filters)]);
+    tile::get_ready::<F>();
+    let blocks = channels.div_ceil(BLOCK);
+    let edge = |part: usize| (part / blocks * channels + part % blocks * BLOCK) * filters;
+    in_parts(0..taps(windows) * blocks, 1, &edge, gradient, &|part, gradient: &mut [F]| {
+        let (tap, first) = (part.start / blocks, part.start % blocks * BLOCK);
+        let width = gradient.len() / filters;
+        let (mut of_x, mut of_dz) = (Scratch::take(Purpose::Columns), Scratch::take(Purpose::Products));
+        let (chosen_x, chosen_dz) = (of_x.first(most * width), of_dz.first(most * filters));
+        let mut rows = 0;
+        for position in 0..positions {
+            let Some(at) = meet(windows, position, tap) else { continue };
+            for (x, dz) in x.chunks_exact(windows.map()).zip(dz.chunks_exact(positions * filters)) {
+                chosen_x[rows * width..][..width].copy_from_slice(&x[at * channels + first..][..width]);
+                chosen_dz[rows * filters..][..filters].copy_from_slice(&dz[position * filters..][..filters]);
+                rows += 1;
+            }
+        }
+        let x = Matrix::new(&chosen_x[..rows * width], rows, width);
+        let dz = Matrix::new(&chosen_dz[..rows * filters], rows, filters);
+        tile::multiply(x.t(), dz, how, gradient);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::Rng;
+
+    use super::*;
+    use crate::kernels::conv::{self, Algorithm, Kernel};
+    use crate::kernels::window::{Layout, Padding};
+    use crate::rng;
+
+    fn random(count: usize, seed: u64) -> Vec<f64> {
+        let mut rng = rng::stream(seed, rng::Purpose::GradientCheck, 0, 0);
+        (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+    }
+
+    /// All three products against those of windows and kernel.
+    fn check(layout: Layout, maps: usize, input: [usize; 3], filters: usize, seed: u64) {
+        let Ok(windows) = layout.over(&input) else { return };
+        let (x, kernel) = (random(maps * windows.map(), seed), random(windows.window() * filters, seed + 1));
+        let dz = random(maps * windows.positions() * filters, seed + 2);
+        let [mut y, mut y2] = [vec![f64::NAN; dz.len()], vec![f64::NAN; dz.len()]];
+        forward(&x, &windows, &kernel, &mut y, &|y| y.iter_mut().for_each(|y| *y += 1.0));
+        conv::forward(&x, &windows, Algorithm::Im2col, Kernel::new(&kernel), &mut y2, |y| {
+            y.iter_mut().for_each(|y| *y += 1.0);
+        });
+        let [mut dx, mut dx2] = [vec![f64::NAN; x.len()], vec![f64::NAN; x.len()]];
+        input_gradient(&dz, &windows, &kernel, &mut dx);
+        conv::input_gradient(&dz, &windows, Algorithm::Im2col, &kernel, &mut dx2);
+        let [mut dk, mut dk2] = [vec![f64::NAN; kernel.len()], vec![f64::NAN; kernel.len()]];
+        weight_gradient(&x, &windows, &dz, Accumulate::Overwrite, &mut dk);
+        conv::weight_gradient(&x, &windows, Algorithm::Im2col, &dz, Accumulate::Overwrite, &mut dk2);
+        let mut twice = dk.clone();
+        weight_gradient(&x, &windows, &dz, Accumulate::Add, &mut twice);
+        let dk_twice: Vec<f64> = dk2.iter().map(|v| 2.0 * v).collect();
+        for (got, expected) in [(y, y2), (dx, dx2), (dk, dk2), (twice, dk_twice)] {
+            let close =
+                got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-10 * (1.0 + dz.len() as f64));
+            assert!(close, "{layout:?} over {maps} of {input:?}, {filters} filters, seed {seed}");
+        }
+        let all = 0..windows.positions();
+        let met =
+            all.flat_map(|position| (0..taps(&windows)).filter_map(move |tap| meet(&windows, position, tap)));
+        assert_eq!(met.count(), meetings(&windows));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn the_same_as_a_product_of_windows(
+            (maps, height, width, channels) in (1_usize..20, 1_usize..6, 1_usize..6, 1_usize..40),
+            (filters, kernel) in (1_usize..60, (1_usize..6, 1_usize..6)),
+            (stride, dilation) in ((1_usize..4, 1_usize..4), (1_usize..3, 1_usize..3)),
+            padding in prop_oneof![Just(Padding::Same), (0_usize..4, 0_usize..4).prop_map(|(a, b)| Padding::from([a, b]))],
+            seed in 0_u64..1000,
+        ) {
+            let pair = |(height, width)| Pair { height, width };
+            let layout = Layout {
+                stride: pair(stride), dilation: pair(dilation), padding, ..Layout::new(pair(kernel))
+            };
+            check(layout, maps, [height, width, channels], filters, seed);
+        }
+    }
+
+    #[test]
+    fn the_same_where_channels_and_filters_are_many() {
+        let layout =
+            |stride: usize| Layout { stride: stride.into(), padding: Padding::from(1), ..Layout::new(3) };
+        check(layout(1), 33, [2, 2, 140], 100, 1);
+        check(layout(2), 16, [4, 4, 130], 49, 2);
+    }
+}
