@@ -3,6 +3,7 @@
 use rand::Rng;
 use rayon::prelude::*;
 
+use crate::bilinear::{between, blend};
 use crate::error::Error;
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
@@ -169,11 +170,9 @@ impl Part {
 
 /// Fills `to` with a part of `from`, bilinearly; beyond the edge lies the edge's own colour.
 fn enlarge<F: Scalar>(from: &[F], to: &mut [F], [height, width, channels]: [usize; 3], part: Part) {
-    // The two pixels that a place lies between, and how far it is from the first to the second.
     let place = |begin: f64, i: usize, side: usize| {
-        let at = (begin + (i as f64 + 0.5) * part.share - 0.5).clamp(0.0, (side - 1) as f64);
-        let first = at as usize;
-        (first, (first + 1).min(side - 1), F::from_f64(at - first as f64))
+        let (first, second, share) = between(begin + (i as f64 + 0.5) * part.share - 0.5, side);
+        (first, second, F::from_f64(share))
     };
     for (i, row) in to.chunks_exact_mut(width * channels).enumerate() {
         let (above, below, down) = place(part.top, i, height);
@@ -183,8 +182,7 @@ fn enlarge<F: Scalar>(from: &[F], to: &mut [F], [height, width, channels]: [usiz
             let corners = [at(above, left), at(above, right), at(below, left), at(below, right)];
             for (c, value) in pixel.iter_mut().enumerate() {
                 let [a, b, below_a, below_b] = corners.map(|corner| corner[c]);
-                let (upper, lower) = (a + (b - a) * across, below_a + (below_b - below_a) * across);
-                *value = upper + (lower - upper) * down;
+                *value = blend([[a, b], [below_a, below_b]], down, across);
             }
         }
     }

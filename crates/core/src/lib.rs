@@ -5,6 +5,7 @@
 //! [`train`].
 
 pub mod augment;
+mod bilinear;
 pub mod classifier;
 pub mod cost;
 mod data;

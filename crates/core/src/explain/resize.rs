@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, Array3, ArrayView3, ArrayViewMut3, Axis};
 
+use crate::bilinear::{between, blend};
 use crate::scalar::Scalar;
 
 /// Maps `[n, height, width]` in another size, bilinearly; the centres of pixels lie where those of PyTorch's
@@ -14,20 +15,13 @@ pub fn upsample<F: Scalar>(maps: ArrayView3<'_, F>, height: usize, width: usize)
         let ((top, below, down), (left, right, across)) = (rows[i], columns[j]);
         let (down, across) = (F::from_f64(down), F::from_f64(across));
         let at = |row, column| maps[[sample, row, column]];
-        let upper = at(top, left) + (at(top, right) - at(top, left)) * across;
-        let lower = at(below, left) + (at(below, right) - at(below, left)) * across;
-        upper + (lower - upper) * down
+        blend([[at(top, left), at(top, right)], [at(below, left), at(below, right)]], down, across)
     })
 }
 
 /// For every pixel along a side: the two it lies between, and how far it is from the first to the second.
 fn places(from: usize, to: usize) -> Vec<(usize, usize, f64)> {
-    let place = |i: usize| {
-        let at = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
-        let first = (at as usize).min(from.saturating_sub(1));
-        let second = (first + 1).min(from.saturating_sub(1));
-        (first, second, at - first as f64)
-    };
+    let place = |i: usize| between((i as f64 + 0.5) * from as f64 / to as f64 - 0.5, from);
     (0..to).map(place).collect()
 }
 

@@ -35,19 +35,30 @@ pub(super) fn run_length(windows: &Windows) -> usize {
     if windows.dilation.width == 1 { windows.kernel.width * windows.channels } else { windows.channels }
 }
 
+/// Calls `f` with each run of a window, and where it lies after the window's beginning, in maps with rows of `row` numbers.
+#[inline(always)]
+pub(super) fn for_each_run(windows: &Windows, row: usize, mut f: impl FnMut(usize, usize)) {
+    let across = windows.kernel.width * windows.channels / run_length(windows);
+    for u in 0..windows.kernel.height {
+        for v in 0..across {
+            f(
+                u * across + v,
+                u * windows.dilation.height * row + v * windows.dilation.width * windows.channels,
+            );
+        }
+    }
+}
+
 /// Lists the parts of a window, in maps with rows of `row` numbers; none longer than a product takes at a time.
 fn list_taps(windows: &Windows, row: usize, taps: &mut Vec<Tap>) {
-    let Windows { kernel, dilation, channels, .. } = *windows;
     let run = run_length(windows);
-    let across = kernel.width * channels / run;
     taps.clear();
-    for i in 0..kernel.height * across {
-        let shift = i / across * dilation.height * row + i % across * dilation.width * channels;
+    for_each_run(windows, row, |i, shift| {
         for begin in (0..run).step_by(DEPTH) {
             let part = (run - begin).min(DEPTH);
             taps.push(Tap { shift: shift + begin, from: i * run + begin, run: part });
         }
-    }
+    });
 }
 
 /// Most numbers that the strips for so many rows of output can have.

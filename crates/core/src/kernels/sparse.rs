@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::kernels::conv::Way;
 use crate::kernels::gemm::transpose;
-use crate::kernels::im2col::{Strips, run_length};
+use crate::kernels::im2col::{Strips, for_each_run, run_length};
 use crate::kernels::tile::MOST_LANES;
 use crate::kernels::window::Windows;
 use crate::param::Accumulate;
@@ -87,20 +87,6 @@ fn for_each_nonzero<S: Simd, F: Scalar>(simd: S, row: &[F], mut f: impl FnMut(us
     for (j, &v) in row.iter().enumerate().skip(vectors.len() * lanes) {
         if v != F::zero() {
             f(j, v);
-        }
-    }
-}
-
-/// Where in a map with rows of `row` numbers the runs of a window lie, after its beginning.
-#[inline(always)]
-fn for_each_run(windows: &Windows, row: usize, mut f: impl FnMut(usize, usize)) {
-    let across = windows.kernel.width * windows.channels / run_length(windows);
-    for u in 0..windows.kernel.height {
-        for v in 0..across {
-            f(
-                u * across + v,
-                u * windows.dilation.height * row + v * windows.dilation.width * windows.channels,
-            );
         }
     }
 }
