@@ -7,7 +7,8 @@
 use std::hint::black_box;
 
 use backstitch::core::SlotMut;
-use backstitch::core::kernels::conv::{self, Kernel};
+use backstitch::core::kernels::conv;
+use backstitch::core::kernels::kernel::{Kept, Kernel};
 use backstitch::core::kernels::window::{Layout, Windows};
 use backstitch::core::kernels::{elementwise, normalize, pool};
 use backstitch::core::layer::ReluRule;
@@ -20,7 +21,7 @@ use rand::Rng;
 use rayon::prelude::*;
 
 /// Maps, their size and channels; filters, kernel.
-const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 11] = [
+const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 13] = [
     (64, 14, 128, 256, 3),
     (64, 7, 256, 256, 3),
     (32, 16, 64, 64, 3),
@@ -32,6 +33,8 @@ const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 11] = [
     (32, 8, 128, 128, 3),
     (32, 4, 256, 256, 3),
     (1, 16, 64, 64, 3),
+    (1, 4, 256, 256, 3),
+    (1, 2, 512, 512, 3),
 ];
 
 fn windows(size: usize, channels: usize, kernel: usize) -> Windows {
@@ -57,12 +60,11 @@ fn convolutions(criterion: &mut Criterion) {
                 let kernel = Kernel::new(&weights);
                 bencher.iter(|| conv::forward(&x, &windows, algorithm, kernel, &mut y, |_| {}));
             });
-            if let Some(tiles) = conv::in_tiles(&windows, algorithm, &weights) {
-                group.bench_function(format!("forward, {algorithm:?} with its tiles kept"), |bencher| {
-                    let kernel = Kernel { weights: &weights, tiles: Some(&tiles) };
-                    bencher.iter(|| conv::forward(&x, &windows, algorithm, kernel, &mut y, |_| {}));
-                });
-            }
+            let kept = Kept::new(&windows, algorithm, &weights);
+            group.bench_function(format!("forward, {algorithm:?}, kernel kept"), |bencher| {
+                let kernel = Kernel { weights: &weights, kept: Some(&kept) };
+                bencher.iter(|| conv::forward(&x, &windows, algorithm, kernel, &mut y, |_| {}));
+            });
             group.bench_function(format!("weight gradient, {algorithm:?}"), |bencher| {
                 let how = Accumulate::Overwrite;
                 bencher.iter(|| conv::weight_gradient(&x, &windows, algorithm, &dz, how, &mut gradient));

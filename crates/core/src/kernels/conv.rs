@@ -9,6 +9,8 @@ use rayon::prelude::*;
 
 use crate::kernels::gemm::{self, Matrix, SPLIT_ABOVE};
 use crate::kernels::im2col::{col2im, im2col, strip_length, with_strips};
+use crate::kernels::kernel::Kernel;
+use crate::kernels::panels;
 use crate::kernels::parts::in_parts;
 use crate::kernels::taps;
 use crate::kernels::tile;
@@ -50,7 +52,7 @@ pub(super) enum Way {
 /// Fewer windows than this are few.
 const FEW: usize = 96;
 /// Maps in a batch of which nothing is known but that it is not small.
-const MANY_MAPS: usize = 64;
+pub(super) const MANY_MAPS: usize = 64;
 /// Maps, channels and filters from which on products of a tap at a time are large enough.
 const MAPS_IN_ROWS: usize = 16;
 /// Windows that are worked off at a time.
@@ -59,30 +61,6 @@ const AT_A_TIME: usize = 512;
 pub(super) const ACROSS_AT_A_TIME: usize = 256;
 /// Numbers in the columns of an input gradient that are held at a time.
 const MOST_COLUMNS: usize = 1 << 20;
-
-/// A kernel `[kernel height, kernel width, channels, filters]`, and its form in tiles where that is kept from pass to pass.
-#[derive(Debug, Clone, Copy)]
-pub struct Kernel<'a, F> {
-    /// The kernel.
-    pub weights: &'a [F],
-    /// What [`in_tiles`] made of it.
-    pub tiles: Option<&'a [F]>,
-}
-
-impl<'a, F> Kernel<'a, F> {
-    /// Without a form in tiles.
-    pub fn new(weights: &'a [F]) -> Self {
-        Self { weights, tiles: None }
-    }
-}
-
-/// The form of a kernel in tiles, for inference, where Winograd's algorithm is of use in batches of many maps. It takes four
-/// times the memory of a kernel of 3x3.
-pub fn in_tiles<F: Scalar>(windows: &Windows, algorithm: Algorithm, weights: &[F]) -> Option<Vec<F>> {
-    let filters = weights.len() / windows.window();
-    let way = choose(windows, MANY_MAPS, filters, algorithm, true);
-    (way == Way::Tiles).then(|| winograd::kernel_in_tiles(windows, weights))
-}
 
 pub(super) fn choose(
     windows: &Windows,
@@ -157,16 +135,19 @@ pub fn forward<F: Scalar>(
     let maps = x.len() / windows.map();
     let filters = kernel.weights.len() / windows.window();
     let weights = Matrix::new(kernel.weights, windows.window(), filters);
-    match choose(windows, maps, filters, algorithm, kernel.tiles.is_some()) {
+    match choose(windows, maps, filters, algorithm, kernel.tiles().is_some()) {
         Way::Tiles => winograd::forward(x, windows, kernel, y, &finish),
-        Way::Taps => taps::forward(x, windows, kernel.weights, y, &finish),
+        Way::Taps => taps::forward(x, windows, kernel, y, &finish),
         Way::Pointwise => {
             let rows = Matrix::new(x, maps * windows.positions(), windows.channels);
             gemm::multiply(rows, weights, Accumulate::Overwrite, y);
             finish(y);
         }
         Way::FewWindows => with_all_columns(x, windows, maps, |columns| {
-            gemm::multiply(columns, weights, Accumulate::Overwrite, y);
+            match kernel.panels() {
+                Some(panels) => panels::multiply(columns, panels, filters, y),
+                None => gemm::multiply(columns, weights, Accumulate::Overwrite, y),
+            }
             finish(y);
         }),
         Way::InPlace => {
@@ -351,6 +332,7 @@ mod tests {
     use rand::Rng;
 
     use super::*;
+    use crate::kernels::kernel::Kept;
     use crate::kernels::naive;
     use crate::kernels::window::{Layout, Padding};
     use crate::rng::{Purpose, stream};
@@ -469,11 +451,11 @@ mod tests {
                 [y, dx, gradient]
             };
             // A kernel whose form in tiles is kept gives the same bits.
-            let kept = in_tiles(&windows, Algorithm::Winograd, &weights);
+            let kept = Kept::new(&windows, Algorithm::Winograd, &weights);
             let mut y = vec![0.0; dz.len()];
-            let kept_kernel = Kernel { weights: &weights, tiles: kept.as_deref() };
+            let kept_kernel = Kernel { weights: &weights, kept: Some(&kept) };
             forward(&x, &windows, Algorithm::Winograd, kept_kernel, &mut y, |_| {});
-            assert!(kept.is_some() && y == all(Algorithm::Winograd)[0]);
+            assert!(kept_kernel.tiles().is_some() && y == all(Algorithm::Winograd)[0]);
             let results = all(Algorithm::Winograd).into_iter().zip(all(Algorithm::Im2col));
             for ((tiles, plain), what) in results.zip(["y", "dx", "dK"]) {
                 let largest = plain.iter().fold(0.0_f32, |most, v| most.max(v.abs()));

@@ -13,14 +13,17 @@ use crate::scalar::Scalar;
 /// Rows of the right factor that are read side by side.
 const AT_ONCE: usize = 4;
 /// With more rows than this in the left factor tiles are faster.
-const MOST_ROWS: usize = 16;
+pub(super) const MOST_ROWS: usize = 16;
 /// A smaller right factor is in the cache anyway.
-const LARGE: usize = 64 * 1024;
+pub(super) const LARGE: usize = 64 * 1024;
+
+/// A right factor with fewer columns than this is read as it lies by tiles too.
+const NARROW: usize = 64;
 
 /// Whether a product is one of these.
 pub(super) fn fits<F: Scalar>(a: &Matrix<'_, F>, b: &Matrix<'_, F>) -> bool {
     let plain = !a.transposed && !b.transposed && a.windows().is_none();
-    plain && a.rows <= MOST_ROWS && b.rows * b.columns >= LARGE
+    plain && a.rows <= MOST_ROWS && b.columns >= NARROW && b.rows * b.columns >= LARGE
 }
 
 /// `c = a b` or `c += a b`, with `c` row-major.

@@ -7,10 +7,11 @@
 use rayon::prelude::*;
 
 use crate::kernels::gemm::{Matrix, transpose};
+use crate::kernels::kernel::Kernel;
+use crate::kernels::panels::{FILTERS, panel_edge, panels, side_by_side};
 use crate::kernels::parts::in_parts;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
-use crate::kernels::winograd::{FILTERS, panel_edge, panels};
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
@@ -48,11 +49,11 @@ fn taps(windows: &Windows) -> usize {
 pub(super) fn forward<F: Scalar>(
     x: &[F],
     windows: &Windows,
-    kernel: &[F],
+    kernel: Kernel<'_, F>,
     y: &mut [F],
     finish: &(impl Fn(&mut [F]) + Sync),
 ) {
-    let (maps, filters) = (x.len() / windows.map(), kernel.len() / windows.window());
+    let (maps, filters) = (x.len() / windows.map(), kernel.weights.len() / windows.window());
     let (channels, positions) = (windows.channels, windows.positions());
     ready::<F>(&[(Purpose::Kernel, channels * FILTERS)]);
     tile::get_ready::<F>();
@@ -66,11 +67,19 @@ pub(super) fn forward<F: Scalar>(
         let mut scratch = Scratch::take(Purpose::Kernel);
         let part = scratch.first(channels * width);
         sums.fill(F::zero());
-        for (tap, kernel) in kernel.chunks_exact(channels * filters).enumerate() {
-            for (to, from) in part.chunks_exact_mut(width).zip(kernel.chunks_exact(filters)) {
-                to.copy_from_slice(&from[first..first + width]);
-            }
-            let kernel = Matrix::new(part, channels, width);
+        for (tap, weights) in kernel.weights.chunks_exact(channels * filters).enumerate() {
+            let of_tap = match kernel.panels() {
+                Some(panels) => {
+                    &panels[first * windows.window()..][tap * channels * width..][..channels * width]
+                }
+                None => {
+                    for (to, from) in part.chunks_exact_mut(width).zip(weights.chunks_exact(filters)) {
+                        to.copy_from_slice(&from[first..first + width]);
+                    }
+                    &*part
+                }
+            };
+            let kernel = Matrix::new(of_tap, channels, width);
             for (position, sums) in sums.chunks_exact_mut(maps * width).enumerate() {
                 if let Some(at) = meet(windows, position, tap) {
                     let x = x.columns(at * channels, (at + 1) * channels);
@@ -82,11 +91,7 @@ pub(super) fn forward<F: Scalar>(
     let sums = &*sums;
     y.par_chunks_mut(positions * filters).enumerate().for_each(|(map, y)| {
         for (position, y) in y.chunks_exact_mut(filters).enumerate() {
-            for panel in 0..panels(filters) {
-                let to = &mut y[panel_edge(filters, panel)..panel_edge(filters, panel + 1)];
-                let from = edge(panel) + (position * maps + map) * to.len();
-                to.copy_from_slice(&sums[from..][..to.len()]);
-            }
+            side_by_side(sums, positions * maps, position * maps + map, y);
         }
         finish(y);
     });
@@ -167,7 +172,8 @@ mod tests {
     use rand::Rng;
 
     use super::*;
-    use crate::kernels::conv::{self, Algorithm, Kernel};
+    use crate::kernels::conv::{self, Algorithm};
+    use crate::kernels::kernel::Kept;
     use crate::kernels::window::{Layout, Padding};
     use crate::rng;
 
@@ -182,10 +188,15 @@ mod tests {
         let (x, kernel) = (random(maps * windows.map(), seed), random(windows.window() * filters, seed + 1));
         let dz = random(maps * windows.positions() * filters, seed + 2);
         let [mut y, mut y2] = [vec![f64::NAN; dz.len()], vec![f64::NAN; dz.len()]];
-        forward(&x, &windows, &kernel, &mut y, &|y| y.iter_mut().for_each(|y| *y += 1.0));
+        forward(&x, &windows, Kernel::new(&kernel), &mut y, &|y| y.iter_mut().for_each(|y| *y += 1.0));
         conv::forward(&x, &windows, Algorithm::Im2col, Kernel::new(&kernel), &mut y2, |y| {
             y.iter_mut().for_each(|y| *y += 1.0);
         });
+        // A kernel that is kept in panels gives the same bits.
+        let (kept, mut by_panels) = (Kept::with_panels(&kernel, filters), vec![f64::NAN; dz.len()]);
+        let with_kept = Kernel { weights: &kernel, kept: Some(&kept) };
+        forward(&x, &windows, with_kept, &mut by_panels, &|y| y.iter_mut().for_each(|y| *y += 1.0));
+        assert!(by_panels == y);
         let [mut dx, mut dx2] = [vec![f64::NAN; x.len()], vec![f64::NAN; x.len()]];
         input_gradient(&dz, &windows, &kernel, &mut dx);
         conv::input_gradient(&dz, &windows, Algorithm::Im2col, &kernel, &mut dx2);

@@ -24,8 +24,9 @@ use std::ops::Range;
 
 use pulp::Arch;
 
-use crate::kernels::conv::Kernel;
 use crate::kernels::gemm::Matrix;
+use crate::kernels::kernel::Kernel;
+use crate::kernels::panels::{FILTERS, panel_edge, panels};
 use crate::kernels::parts::in_parts;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
@@ -63,8 +64,6 @@ struct Tiles<'a, const M: usize> {
 
 /// Tiles that are worked off at a time.
 const AT_A_TIME: usize = 48;
-/// Filters whose products with all tiles at a time stay in the cache: a whole number of tiles of a matrix product.
-pub(super) const FILTERS: usize = 48;
 /// The distance from one place's numbers to the next one's, a few more than there are: an odd number of cache lines, for
 /// a tile is written to all places at once, and at a power of two all of them would fall into one set of the first-level cache.
 fn apart(numbers: usize) -> usize {
@@ -73,9 +72,6 @@ fn apart(numbers: usize) -> usize {
 
 /// Numbers in a cache line of 64 bytes, of `f32`.
 const LINE: usize = 16;
-/// The same number of filters in every processor's vectors.
-const GRAIN: usize = 16;
-
 impl<'a, const M: usize> Tiles<'a, M> {
     fn new(windows: &'a Windows, maps: usize) -> Self {
         let (down, across) = (windows.out_height.div_ceil(M), windows.out_width.div_ceil(M));
@@ -127,15 +123,6 @@ impl<'a, const M: usize> Tiles<'a, M> {
     }
 }
 
-/// The first filter of panel `i` of `panels(filters)` even ones.
-pub(super) fn panel_edge(filters: usize, i: usize) -> usize {
-    ((filters.div_ceil(GRAIN) * i).div_ceil(panels(filters)) * GRAIN).min(filters)
-}
-
-pub(super) fn panels(filters: usize) -> usize {
-    filters.div_ceil(FILTERS)
-}
-
 /// As `conv::forward`.
 #[inline(never)]
 pub(super) fn forward<F: Scalar>(
@@ -166,7 +153,7 @@ fn forward_with<F: Scalar, const M: usize, const R: usize>(
     ready::<F>(&[(Purpose::Tiles, room(windows.channels)), (Purpose::Products, room(FILTERS))]);
     tile::get_ready::<F>();
     let mut scratch = Scratch::take(Purpose::Kernel);
-    let transformed = kernel.tiles.unwrap_or_else(|| {
+    let transformed = kernel.tiles().unwrap_or_else(|| {
         let transformed = scratch.first(PLACES * windows.channels * filters);
         transform_kernel::<F, R>(kernel.weights, windows.channels, filters, transformed);
         transformed

@@ -6,8 +6,9 @@ use std::ops::Range;
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
-use crate::kernels::conv::{self, Algorithm, Kernel};
+use crate::kernels::conv::{self, Algorithm};
 use crate::kernels::conv_backward::{ParameterGradients, input_gradient, parameter_gradients};
+use crate::kernels::kernel::{Kept, Kernel};
 use crate::kernels::window::{Layout, Padding, Pair, Windows};
 use crate::layer::{Children, Context, Fan, Layer, Place};
 use crate::layers::Activation;
@@ -162,7 +163,7 @@ impl<F: Scalar> Conv2d<F> {
         &self,
         x: &Tensor<F>,
         y: &mut Tensor<F>,
-        tiles: Option<&[F]>,
+        kept: Option<&Kept<F>>,
         then: impl Fn(&mut [F]) + Sync,
     ) {
         let windows = self.windows_of(x);
@@ -175,14 +176,14 @@ impl<F: Scalar> Conv2d<F> {
             }
             then(rows);
         };
-        let kernel = Kernel { weights: self.kernel.value().data(), tiles };
+        let kernel = Kernel { weights: self.kernel.value().data(), kept };
         conv::forward(x.data(), &windows, self.algorithm, kernel, y.data_mut(), finish);
     }
 
-    /// The kernel's form in tiles, where it is worth keeping.
-    pub(super) fn kernel_in_tiles(&self, input: &[usize]) -> Option<Vec<F>> {
+    /// The forms of the kernel that are worth keeping.
+    pub(super) fn kept_kernel(&self, input: &[usize]) -> Kept<F> {
         let windows = self.layout.over(input).expect("checked when the model was built");
-        conv::in_tiles(&windows, self.algorithm, self.kernel.value().data())
+        Kept::new(&windows, self.algorithm, self.kernel.value().data())
     }
 
     /// The windows over the maps of a batch, which were checked when the model was built.

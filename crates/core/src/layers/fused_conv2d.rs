@@ -2,6 +2,7 @@
 
 use crate::cost::Cost;
 use crate::error::ShapeError;
+use crate::kernels::kernel::Kept;
 use crate::kernels::normalize::normalize_in_place;
 use crate::layer::{Children, Context, Layer, Place};
 use crate::layers::{BatchNorm, Conv2d};
@@ -11,13 +12,13 @@ use crate::shape::Shape;
 use crate::tensor::Tensor;
 use crate::trace::Trace;
 
-/// A convolution that normalizes its outputs while they are in the cache, and keeps its kernel in the form of
-/// Winograd's tiles. Made by [`Model::fuse`](crate::Model::fuse), of layers that will not change again.
+/// A convolution that normalizes its outputs while they are in the cache, and keeps its kernel in the forms that
+/// are fastest to use. Made by [`Model::fuse`](crate::Model::fuse), of layers that will not change again.
 #[derive(Debug)]
 pub(crate) struct FusedConv2d<F: Scalar> {
     conv: Conv2d<F>,
     norm: Option<Norm<F>>,
-    tiles: Option<Vec<F>>,
+    kept: Kept<F>,
 }
 
 #[derive(Debug)]
@@ -29,9 +30,9 @@ struct Norm<F: Scalar> {
 impl<F: Scalar> FusedConv2d<F> {
     /// Of a convolution that was built for inputs of this shape, and the batch normalization behind it.
     pub(crate) fn new(conv: Conv2d<F>, norm: Option<BatchNorm<F>>, input: &[usize]) -> Self {
-        let tiles = conv.kernel_in_tiles(input);
+        let kept = conv.kept_kernel(input);
         let norm = norm.map(|layer| Norm { columns: layer.columns(), layer });
-        Self { conv, norm, tiles }
+        Self { conv, norm, kept }
     }
 }
 
@@ -50,7 +51,7 @@ impl<F: Scalar> Layer<F> for FusedConv2d<F> {
     }
 
     fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
-        self.conv.convolve(x, &mut t.y, self.tiles.as_deref(), |rows| {
+        self.conv.convolve(x, &mut t.y, Some(&self.kept), |rows| {
             if let Some(Norm { layer, columns }) = &self.norm {
                 let [mean, factor, shift] = columns;
                 normalize_in_place(rows, [mean, factor, shift]);
