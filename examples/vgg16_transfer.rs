@@ -53,7 +53,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         run.data_folder().as_deref(),
     )?;
     // Read now: a wrong file shall not be found after minutes.
-    let models = [base.model(seed)?, base.untrained().model(seed)?];
+    let models = [base.model(seed)?.fuse(), base.untrained().model(seed)?.fuse()];
     let data = run.fashion_mnist()?;
     let training = data.train.labels.len();
     let mut parts = split::hold_out(training, &[0.8, 0.2], seed)?;

@@ -202,7 +202,7 @@ impl Run {
             ),
             row("epochs", self.epochs.to_string()),
             row("seed", self.flags.seed.to_string()),
-            row("machine", format!("{}, {} threads", processor(), self.threads)),
+            row("machine", format!("{}, threads: {}", processor(), self.threads)),
             row("time", format!("{:.1} minutes", self.start.elapsed().as_secs_f64() / 60.0)),
             row(
                 "peak memory",

@@ -12,8 +12,6 @@ use super::{AnyError, Run};
 pub struct Recipe {
     /// Mirror images, and crops moved by up to 6 pixels with reflections at the edge.
     pub augment: bool,
-    /// Beside these: random parts with at least this share of the sides, enlarged to the picture's size.
-    pub parts: Option<f64>,
     /// Label smoothing.
     pub smoothing: f64,
     /// L1 and L2 penalties.
@@ -29,7 +27,7 @@ const BATCH: usize = 64;
 impl Recipe {
     /// Nothing added.
     pub const PLAIN: Self =
-        Self { augment: false, parts: None, smoothing: 0.0, penalty: (0.0, 0.0), one_cycle: None, longer: 1 };
+        Self { augment: false, smoothing: 0.0, penalty: (0.0, 0.0), one_cycle: None, longer: 1 };
 
     pub fn trainer(
         self,
@@ -45,9 +43,6 @@ impl Recipe {
         let mut augment = Augment::new();
         if self.augment {
             augment = augment.horizontal_flip().random_crop_reflected(6);
-        }
-        if let Some(least) = self.parts {
-            augment = augment.random_resized_crop(least)?;
         }
         let (l1, l2) = self.penalty;
         let trainer = Trainer::new(epochs, BATCH, run.flags.seed)?

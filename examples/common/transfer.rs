@@ -177,7 +177,12 @@ pub struct Features {
 }
 
 impl Features {
-    fn of(model: &Model, data: &FashionMnist, indices: &[usize], to: Preparation) -> Result<Self, AnyError> {
+    fn of(
+        model: &FusedModel,
+        data: &FashionMnist,
+        indices: &[usize],
+        to: Preparation,
+    ) -> Result<Self, AnyError> {
         let start = Instant::now();
         let width = model.output_shape().elements();
         let mut x = Array2::zeros((indices.len(), width));
@@ -197,7 +202,7 @@ impl Features {
     /// Of every part, each feature less its mean and divided by its deviation over the first part. All features are
     /// there, so there is no need to follow their mean from batch to batch as batch normalization does.
     pub fn standardized(
-        model: &Model,
+        model: &FusedModel,
         data: &FashionMnist,
         parts: &[&[usize]],
         to: Preparation,
@@ -233,7 +238,7 @@ pub fn ablate(
     let mut found = Vec::new();
     for preparation in sizes.into_iter().chain([bare]) {
         let base = Base { preparation, ..base.clone() };
-        let model = base.model(run.flags.seed)?;
+        let model = base.model(run.flags.seed)?.fuse();
         let few = |part: usize, most: usize| &parts[part][..parts[part].len().min(most)];
         let chosen = [few(0, FEW), few(1, FEW / 3)];
         let features = Features::standardized(&model, data, &chosen, preparation)?;
