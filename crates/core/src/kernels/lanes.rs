@@ -24,8 +24,8 @@ pub trait Lanes: Copy + 'static {
     /// 1 in each lane whose number is not 0, and 0 in the others.
     fn nonzeros<S: Simd>(simd: S, numbers: Self::Vector<S>) -> Self::Vector<S>;
 
-    /// The first lane whose number is not 0; their number where there is none.
-    fn first_nonzero<S: Simd>(simd: S, numbers: Self::Vector<S>) -> usize;
+    /// Whether there is a lane whose number is not 0.
+    fn any_nonzero<S: Simd>(simd: S, numbers: Self::Vector<S>) -> bool;
 
     /// For numbers of a max pooling from the first on: the larger of those at some taps, and of `best` unless these are the `first`, with
     /// the tap it came from. A NaN is larger than all. Returns how many were done; the others are left to the caller, in `f64` all.
@@ -70,9 +70,10 @@ impl Lanes for f32 {
         simd.select_f32s(simd.equal_f32s(numbers, zero), zero, one)
     }
     #[inline(always)]
-    fn first_nonzero<S: Simd>(simd: S, numbers: S::f32s) -> usize {
+    fn any_nonzero<S: Simd>(simd: S, numbers: S::f32s) -> bool {
         let zero = simd.equal_f32s(numbers, simd.splat_f32s(0.0));
-        simd.first_true_m32s(simd.not_m32s(zero))
+        // With AVX-512 pulp 0.22 counts the lanes from the last one; that there is none it tells everywhere.
+        simd.first_true_m32s(simd.not_m32s(zero)) < S::F32_LANES
     }
     #[inline(always)]
     fn keep_larger<S: Simd>(
@@ -140,9 +141,10 @@ impl Lanes for f64 {
         simd.select_f64s(simd.equal_f64s(numbers, zero), zero, one)
     }
     #[inline(always)]
-    fn first_nonzero<S: Simd>(simd: S, numbers: S::f64s) -> usize {
+    fn any_nonzero<S: Simd>(simd: S, numbers: S::f64s) -> bool {
         let zero = simd.equal_f64s(numbers, simd.splat_f64s(0.0));
-        simd.first_true_m64s(simd.not_m64s(zero))
+        // With AVX-512 pulp 0.22 counts the lanes from the last one; that there is none it tells everywhere.
+        simd.first_true_m64s(simd.not_m64s(zero)) < S::F64_LANES
     }
     #[inline(always)]
     fn keep_larger<S: Simd>(

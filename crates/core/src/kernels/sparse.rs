@@ -78,10 +78,18 @@ fn for_each_nonzero<S: Simd, F: Scalar>(simd: S, row: &[F], mut f: impl FnMut(us
     let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
     let vectors = F::vectors::<S>(row);
     for (i, &numbers) in vectors.iter().enumerate() {
-        for j in i * lanes + F::first_nonzero(simd, numbers)..(i + 1) * lanes {
-            if row[j] != F::zero() {
-                f(j, row[j]);
-            }
+        if !F::any_nonzero(simd, numbers) {
+            continue;
+        }
+        // A bit for each lane: lanes asked one by one cost a wrongly guessed branch each.
+        let mut left = 0_u32;
+        for (lane, &v) in row[i * lanes..][..lanes].iter().enumerate() {
+            left |= u32::from(v != F::zero()) << lane;
+        }
+        while left != 0 {
+            let j = i * lanes + left.trailing_zeros() as usize;
+            left &= left - 1;
+            f(j, row[j]);
         }
     }
     for (j, &v) in row.iter().enumerate().skip(vectors.len() * lanes) {
@@ -250,6 +258,44 @@ impl<F: Scalar> WithSimd for InputGradient<'_, F> {
                     );
                 },
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is found with this processor's vectors.
+    struct Found<'a, F>(&'a [F]);
+
+    impl<F: Scalar> WithSimd for Found<'_, F> {
+        type Output = Vec<(usize, F)>;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+            let mut found = Vec::new();
+            for_each_nonzero(simd, self.0, |place, v| found.push((place, v)));
+            found
+        }
+    }
+
+    fn check<F: Scalar>(row: &[F]) {
+        let expected: Vec<(usize, F)> =
+            row.iter().copied().enumerate().filter(|(_, v)| *v != F::zero()).collect();
+        assert_eq!(count(row), expected.len());
+        assert!(Arch::new().dispatch(Found(row)) == expected, "{row:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_that_is_not_0_is_found_once_and_in_order(
+            row in proptest::collection::vec(prop_oneof![4 => Just(0_i8), 1 => any::<i8>()], 0..200),
+        ) {
+            check(&row.iter().map(|&v| f32::from(v)).collect::<Vec<_>>());
+            check(&row.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
         }
     }
 }
