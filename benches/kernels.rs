@@ -1,6 +1,6 @@
-//! The three products of a convolution, beside the machine's peak, and passes over memory, beside a copy.
+//! The three products of dense layers and convolutions, beside the machine's peak, and passes over memory, beside a copy.
 //!
-//! `cargo bench --bench kernels -- [FILTER]` prints, for the convolutions of the table below, forward, weight gradient and
+//! `cargo bench --bench kernels -- [FILTER]` prints, for the layers of the tables below, forward, weight gradient and
 //! input gradient; criterion's `Gelem/s` are GFLOP/s here, those of the plain convolution (two a multiply-add). `peak` is
 //! fused multiply-adds that never leave the registers. All with as many threads as there are cores.
 
@@ -8,6 +8,7 @@ use std::hint::black_box;
 
 use backstitch::core::SlotMut;
 use backstitch::core::kernels::conv;
+use backstitch::core::kernels::gemm::{Matrix, multiply};
 use backstitch::core::kernels::kernel::{Kept, Kernel};
 use backstitch::core::kernels::window::{Layout, Windows};
 use backstitch::core::kernels::{elementwise, normalize, pool};
@@ -19,6 +20,30 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulp::{Arch, Simd, WithSimd};
 use rand::Rng;
 use rayon::prelude::*;
+
+/// Samples, inputs, units.
+const DENSE: [(usize, usize, usize); 5] =
+    [(32, 784, 256), (1024, 784, 256), (1024, 256, 128), (1024, 1024, 1024), (1024, 6272, 1024)];
+
+fn dense_layers(criterion: &mut Criterion) {
+    for (samples, inputs, units) in DENSE {
+        let (x, weights) = (vec![0.5_f32; samples * inputs], vec![0.1_f32; inputs * units]);
+        let dz = vec![0.2_f32; samples * units];
+        let (mut y, mut dx, mut gradient) = (dz.clone(), x.clone(), weights.clone());
+        let mut group = criterion.benchmark_group(format!("dense {samples} x {inputs}, {units} units"));
+        group.throughput(Throughput::Elements((2 * samples * inputs * units) as u64));
+        let how = Accumulate::Overwrite;
+        let (x, weights) = (Matrix::new(&x, samples, inputs), Matrix::new(&weights, inputs, units));
+        let dz = Matrix::new(&dz, samples, units);
+        group.bench_function("forward", |bencher| bencher.iter(|| multiply(x, weights, how, &mut y)));
+        group.bench_function("weight gradient", |bencher| {
+            bencher.iter(|| multiply(x.t(), dz, how, &mut gradient));
+        });
+        group.bench_function("input gradient", |bencher| {
+            bencher.iter(|| multiply(dz, weights.t(), how, &mut dx));
+        });
+    }
+}
 
 /// Maps, their size and channels; filters, kernel.
 const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 13] = [
@@ -170,6 +195,6 @@ fn optimizer(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).without_plots();
-    targets = peak, memory, pooling, optimizer, convolutions
+    targets = peak, memory, pooling, optimizer, dense_layers, convolutions
 }
 criterion_main!(benches);

@@ -15,7 +15,7 @@ WORKLOADS = "mlp_b32 mlp_b1024 cnn2_b64 cnn4_b64 trad_b1024 lenet64_b64 resnet18
 # The first that a source file's path contains; the innermost frame in the library decides, but for `lanes.rs`, which all kernels use.
 KINDS = [
     ("products", ["kernels/tile.rs", "kernels/gemm.rs", "kernels/stream.rs"]),
-    ("copies for products", ["kernels/pack.rs", "kernels/im2col.rs"]),
+    ("copies for products", ["kernels/pack.rs", "kernels/im2col.rs", "kernels/taps.rs", "kernels/panels.rs", "kernels/kernel.rs"]),
     ("Winograd's transforms", ["kernels/winograd"]),
     ("numbers that are not 0", ["kernels/sparse.rs"]),
     ("pooling", ["kernels/pool.rs", "_pool.rs"]),

@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Left,
     /// A part of the right factor, in the order in which it is read.
     Right,
+    /// The whole right factor, in the order in which it is read.
+    Whole,
     /// Rows of maps with their padding.
     Strips,
     /// Windows, one a row.
@@ -32,7 +34,7 @@ pub(crate) enum Purpose {
 }
 
 /// How many purposes there are.
-pub(crate) const PURPOSES: usize = 10;
+pub(crate) const PURPOSES: usize = 11;
 
 /// One buffer for each [`Purpose`].
 pub type Buffers<F> = [std::cell::Cell<Vec<F>>; PURPOSES];

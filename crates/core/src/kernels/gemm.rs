@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use crate::kernels::elementwise::update_with;
+use crate::kernels::pack::worth_copying;
 use crate::kernels::tile;
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
@@ -161,7 +162,7 @@ pub fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, 
     assert_eq!(a.columns, b.rows, "inner dimensions");
     assert_eq!(c.len(), a.rows * b.columns, "result of {} x {}", a.rows, b.columns);
     let work = a.rows * a.columns * b.columns;
-    if b.transposed && a.rows < b.columns {
+    if b.transposed && a.rows < b.rows.min(b.columns) {
         multiply_turned(a, b, how, c);
     } else if work > SPLIT_ABOVE && a.rows < FEW_ROWS && !a.transposed {
         multiply_halves(a, b, how, c);
@@ -177,17 +178,35 @@ fn pieces(work: usize, rows: usize) -> usize {
     if work > SPLIT_ABOVE { (work / PIECE).next_power_of_two().min(most).max(2) } else { 1 }
 }
 
-/// The product in pieces of its rows, every split in two halves of which rayon may take the second
-/// to another thread.
+/// The product in pieces of its rows. Where these would all copy the right factor, it is copied once for all of them.
 fn multiply_rows<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F], pieces: usize) {
+    let columns = b.columns;
+    if pieces > 1 && worth_copying(b, a.rows) {
+        let mut scratch = Scratch::take(Purpose::Whole);
+        let b = tile::copied(b, &mut scratch);
+        in_pieces(a, columns, pieces, c, &|a, c| tile::multiply_copied(a, b, how, c));
+    } else {
+        in_pieces(a, columns, pieces, c, &|a, c| tile::multiply(a, b, how, c));
+    }
+}
+
+/// Rows of `a` with those of the result, every piece split in two halves of which rayon may take the second to
+/// another thread.
+fn in_pieces<F: Scalar>(
+    a: Matrix<'_, F>,
+    columns: usize,
+    pieces: usize,
+    c: &mut [F],
+    multiply: &(impl Fn(Matrix<'_, F>, &mut [F]) + Sync),
+) {
     if pieces <= 1 || a.rows < 2 {
-        return tile::multiply(a, b, how, c);
+        return multiply(a, c);
     }
     let middle = a.rows / 2;
-    let (upper, lower) = c.split_at_mut(middle * b.columns);
+    let (upper, lower) = c.split_at_mut(middle * columns);
     rayon::join(
-        || multiply_rows(a.rows(0, middle), b, how, upper, pieces / 2),
-        || multiply_rows(a.rows(middle, a.rows), b, how, lower, pieces / 2),
+        || in_pieces(a.rows(0, middle), columns, pieces / 2, upper, multiply),
+        || in_pieces(a.rows(middle, a.rows), columns, pieces / 2, lower, multiply),
     );
 }
 

@@ -72,7 +72,7 @@ impl Lanes for f32 {
     #[inline(always)]
     fn any_nonzero<S: Simd>(simd: S, numbers: S::f32s) -> bool {
         let zero = simd.equal_f32s(numbers, simd.splat_f32s(0.0));
-        // With AVX-512 pulp 0.22 counts the lanes from the last one; that there is none it tells everywhere.
+        // With AVX-512 pulp 0.22 counts the lanes from the last one (its pull request 40); that there is none it tells everywhere.
         simd.first_true_m32s(simd.not_m32s(zero)) < S::F32_LANES
     }
     #[inline(always)]
@@ -143,7 +143,7 @@ impl Lanes for f64 {
     #[inline(always)]
     fn any_nonzero<S: Simd>(simd: S, numbers: S::f64s) -> bool {
         let zero = simd.equal_f64s(numbers, simd.splat_f64s(0.0));
-        // With AVX-512 pulp 0.22 counts the lanes from the last one; that there is none it tells everywhere.
+        // With AVX-512 pulp 0.22 counts the lanes from the last one (its pull request 40); that there is none it tells everywhere.
         simd.first_true_m64s(simd.not_m64s(zero)) < S::F64_LANES
     }
     #[inline(always)]

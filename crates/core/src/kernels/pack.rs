@@ -1,6 +1,7 @@
 //! The factors of a matrix product, copied into the order in which its tiles read them.
 
 use crate::kernels::gemm::{Matrix, WindowRows};
+use crate::kernels::parts::in_parts;
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
@@ -17,6 +18,8 @@ const COPY_LEFT_ABOVE: usize = 64;
 const COPY_RIGHT_FROM: usize = 48;
 /// Rows of a panel that stay in the first-level cache while it is filled by columns.
 const ROWS_IN_CACHE: usize = 32;
+/// Numbers that are not worth another thread's time to copy.
+const NUMBERS_AT_A_TIME: usize = 32 * 1024;
 
 /// Columns of the right factor, a few vectors of them.
 pub(super) struct Panel {
@@ -33,27 +36,38 @@ impl Panel {
     }
 }
 
-/// Cuts so many columns into panels, as even as can be: a panel of a single vector has too few sums to
-/// keep the processor busy.
+/// The first column of panel `i` of so many: they are as even as can be, for a panel of a single vector has too few sums to keep the
+/// processor busy.
+#[inline(always)]
+fn panel_edge(columns: usize, size: PanelSize, i: usize) -> usize {
+    let vectors = columns.div_ceil(size.lanes);
+    (vectors * i).div_ceil(vectors.div_ceil(size.vectors)) * size.lanes
+}
+
+fn panel_count(columns: usize, size: PanelSize) -> usize {
+    columns.div_ceil(size.lanes).div_ceil(size.vectors)
+}
+
+/// Cuts so many columns into panels.
 #[inline(always)]
 pub(super) fn panels(columns: usize, size: PanelSize) -> impl Iterator<Item = Panel> {
     let lanes = size.lanes;
-    let vectors = columns.div_ceil(lanes);
-    let count = vectors.div_ceil(size.vectors);
-    let edge = move |i: usize| (vectors * i).div_ceil(count) * lanes;
-    (0..count).map(move |i| {
-        let (from, to) = (edge(i), edge(i + 1));
+    (0..panel_count(columns, size)).map(move |i| {
+        let (from, to) = (panel_edge(columns, size, i), panel_edge(columns, size, i + 1));
         Panel { from, width: to.min(columns) - from, vectors: (to - from) / lanes, lanes }
     })
 }
 
-/// A block of the right factor: where it is, and the panels that were copied.
+/// A right factor, or a block of one: where it is, and the panels that were copied.
+#[derive(Clone, Copy)]
 pub(super) struct RightBlock<'a, F> {
     matrix: Matrix<'a, F>,
-    lanes: usize,
     copied: &'a [F],
     /// Columns from here on were copied.
     copied_from: usize,
+    /// Rows that were copied, and the first of them that belongs to the block.
+    rows: usize,
+    first: usize,
 }
 
 /// A panel of the right factor: rows of vectors, this far apart.
@@ -63,6 +77,11 @@ pub(super) struct Right<'a, F> {
     pub(super) stride: usize,
 }
 
+/// Whether a right factor is read faster when it was copied.
+pub(super) fn worth_copying<F: Scalar>(b: Matrix<'_, F>, readers: usize) -> bool {
+    b.transposed || readers >= COPY_RIGHT_FROM
+}
+
 /// Copies the panels that are transposed, not whole, or read often enough to pay for it.
 pub(super) fn copy_right<'a, F: Scalar>(
     b: Matrix<'a, F>,
@@ -70,11 +89,10 @@ pub(super) fn copy_right<'a, F: Scalar>(
     size: PanelSize,
     scratch: &'a mut Scratch<F>,
 ) -> RightBlock<'a, F> {
-    let all = b.transposed || readers >= COPY_RIGHT_FROM;
     let lanes = size.lanes;
     let whole = b.columns.is_multiple_of(lanes);
     let last = panels(b.columns, size).last().map_or(0, |panel| panel.from);
-    let copied_from = if all {
+    let copied_from = if worth_copying(b, readers) {
         0
     } else if whole {
         b.columns
@@ -85,15 +103,33 @@ pub(super) fn copy_right<'a, F: Scalar>(
     let buffer = scratch.first(b.rows * copied_columns);
     for panel in panels(b.columns, size).filter(|panel| panel.from >= copied_from) {
         let to = &mut buffer[(panel.from - copied_from) * b.rows..][..panel.padded() * b.rows];
-        if panel.width < panel.padded() {
-            to.fill(F::zero());
-        }
         copy_panel(b.columns(panel.from, panel.from + panel.width), to, panel.padded());
     }
-    RightBlock { matrix: b, lanes, copied: buffer, copied_from }
+    RightBlock { matrix: b, copied: buffer, copied_from, rows: b.rows, first: 0 }
+}
+
+/// Copies all panels, shared out among threads.
+pub(super) fn copy_whole<'a, F: Scalar>(
+    b: Matrix<'a, F>,
+    size: PanelSize,
+    scratch: &'a mut Scratch<F>,
+) -> RightBlock<'a, F> {
+    let buffer = scratch.first(b.rows * b.columns.next_multiple_of(size.lanes));
+    let edge = |panel: usize| panel_edge(b.columns, size, panel) * b.rows;
+    let at_a_time = NUMBERS_AT_A_TIME.div_ceil(b.rows * size.vectors * size.lanes);
+    in_parts(0..panel_count(b.columns, size), at_a_time, &edge, buffer, &|part, mut to: &mut [F]| {
+        for panel in panels(b.columns, size).take(part.end).skip(part.start) {
+            let here = to.split_off_mut(..panel.padded() * b.rows).unwrap_or_default();
+            copy_panel(b.columns(panel.from, panel.from + panel.width), here, panel.padded());
+        }
+    });
+    RightBlock { matrix: b, copied: buffer, copied_from: 0, rows: b.rows, first: 0 }
 }
 
 fn copy_panel<F: Scalar>(panel: Matrix<'_, F>, to: &mut [F], padded: usize) {
+    if panel.columns < padded {
+        to.fill(F::zero());
+    }
     if !panel.transposed {
         for (row, from) in to.chunks_exact_mut(padded).zip(panel.data.chunks(panel.stride)) {
             row[..panel.columns].copy_from_slice(&from[..panel.columns]);
@@ -112,10 +148,20 @@ fn copy_panel<F: Scalar>(panel: Matrix<'_, F>, to: &mut [F], padded: usize) {
 }
 
 impl<'a, F: Scalar> RightBlock<'a, F> {
+    /// The number of columns.
+    pub(super) fn columns(&self) -> usize {
+        self.matrix.columns
+    }
+
+    /// The rows from `first` on, where all columns were copied.
+    pub(super) fn from_row(self, first: usize) -> Self {
+        Self { first, ..self }
+    }
+
     pub(super) fn panel(&self, panel: &Panel) -> Right<'a, F> {
         if panel.from >= self.copied_from {
-            let data = &self.copied[(panel.from - self.copied_from) * self.matrix.rows..];
-            Right { data, stride: panel.vectors * self.lanes }
+            let begin = (panel.from - self.copied_from) * self.rows + self.first * panel.padded();
+            Right { data: &self.copied[begin..], stride: panel.padded() }
         } else {
             Right { data: &self.matrix.data[panel.from..], stride: self.matrix.stride }
         }

@@ -13,11 +13,14 @@
 //! multiplication", 2008.)
 
 use std::hint::black_box;
+use std::marker::PhantomData;
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::kernels::gemm::{Matrix, WindowRows};
-use crate::kernels::pack::{Left, LeftBlock, PanelSize, Right, copy_left, copy_right, panels};
+use crate::kernels::pack::{
+    Left, LeftBlock, PanelSize, Right, RightBlock, copy_left, copy_right, copy_whole, panels,
+};
 use crate::kernels::stream;
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
@@ -41,8 +44,24 @@ pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accum
         (true, ..) | (_, 0, Accumulate::Add) => {}
         (_, 0, Accumulate::Overwrite) => c.fill(F::zero()),
         _ if stream::fits(&a, &b) => stream::multiply(a, b, how, c),
-        _ => Arch::new().dispatch(Product { a, b, how, c }),
+        _ => Arch::new().dispatch(Product { a, b: Factor::Plain(b), how, c }),
     }
+}
+
+/// As [`multiply`], with a right factor that [`copied`] made.
+#[inline(never)]
+pub(super) fn multiply_copied<F: Scalar>(
+    a: Matrix<'_, F>,
+    b: RightBlock<'_, F>,
+    how: Accumulate,
+    c: &mut [F],
+) {
+    Arch::new().dispatch(Product { a, b: Factor::Copied(b), how, c });
+}
+
+/// A right factor, copied once for all parts of a product.
+pub(super) fn copied<'a, F: Scalar>(b: Matrix<'a, F>, scratch: &'a mut Scratch<F>) -> RightBlock<'a, F> {
+    copy_whole(b, Arch::new().dispatch(SizeOf(PhantomData::<F>)), scratch)
 }
 
 /// Lets every thread take its buffers now.
@@ -52,9 +71,38 @@ pub(super) fn get_ready<F: Scalar>() {
     ready::<F>(&[(Purpose::Right, right), (Purpose::Left, left)]);
 }
 
+/// Vectors side by side in a tile. Sums, vectors of b and one number of a must fit in the registers, with one to spare: the
+/// compiler does not manage without.
+const MANY_REGISTERS: usize = 32;
+const VECTORS: usize = 3;
+const FEWER_VECTORS: usize = 2;
+
+/// The size of a panel on this processor.
+struct SizeOf<F>(PhantomData<F>);
+
+impl<F: Scalar> WithSimd for SizeOf<F> {
+    type Output = PanelSize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> PanelSize {
+        let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
+        PanelSize {
+            lanes,
+            vectors: if S::REGISTER_COUNT >= MANY_REGISTERS { VECTORS } else { FEWER_VECTORS },
+        }
+    }
+}
+
+/// The right factor: as it is, or copied.
+#[derive(Clone, Copy)]
+enum Factor<'a, F> {
+    Plain(Matrix<'a, F>),
+    Copied(RightBlock<'a, F>),
+}
+
 struct Product<'a, F> {
     a: Matrix<'a, F>,
-    b: Matrix<'a, F>,
+    b: Factor<'a, F>,
     how: Accumulate,
     c: &'a mut [F],
 }
@@ -64,9 +112,11 @@ impl<F: Scalar> WithSimd for Product<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Sums, vectors of b and one number of a must fit in the registers, with one to spare: the
-        // compiler does not manage without.
-        if S::REGISTER_COUNT >= 32 { self.blocks::<S, 8, 3>(simd) } else { self.blocks::<S, 6, 2>(simd) }
+        if S::REGISTER_COUNT >= MANY_REGISTERS {
+            self.blocks::<S, 8, VECTORS>(simd);
+        } else {
+            self.blocks::<S, 6, FEWER_VECTORS>(simd);
+        }
     }
 }
 
@@ -75,20 +125,34 @@ impl<F: Scalar> Product<'_, F> {
     fn blocks<S: Simd, const ROWS: usize, const V: usize>(self, simd: S) {
         let Self { a, b, how, c } = self;
         let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
-        // Blocks as even as can be, for a narrow last one would be worked off in narrow tiles.
-        let vectors = b.columns.div_ceil(lanes);
-        let width = vectors.div_ceil(b.columns.div_ceil(COLUMNS)) * lanes;
-        for left_edge in (0..b.columns).step_by(width) {
-            let columns = left_edge..(left_edge + width).min(b.columns);
+        let size = PanelSize { lanes, vectors: V };
+        let (all, width) = match b {
+            // Blocks as even as can be, for a narrow last one would be worked off in narrow tiles.
+            Factor::Plain(b) => {
+                let vectors = b.columns.div_ceil(lanes);
+                (b.columns, vectors.div_ceil(b.columns.div_ceil(COLUMNS)) * lanes)
+            }
+            // Its panels come to the cache one by one.
+            Factor::Copied(b) => (b.columns(), b.columns()),
+        };
+        for left_edge in (0..all).step_by(width) {
+            let columns = left_edge..(left_edge + width).min(all);
+            let part = Part { from: left_edge, width: columns.len(), stride: all, how };
             let mut next = 0;
             while next < a.columns {
                 let from = next;
                 let to = a.block_end(from, DEPTH);
                 next = to;
-                let how = if from == 0 { how } else { Accumulate::Add };
-                let b = b.columns(columns.start, columns.end).rows(from, to);
-                let part = Part { from: left_edge, width: b.columns, stride: self.b.columns, how };
-                block::<S, F, ROWS, V>(simd, a.columns(from, to), b, part, lanes, c);
+                let mut scratch = Scratch::take(Purpose::Right);
+                let right = match b {
+                    Factor::Plain(b) => {
+                        let b = b.columns(columns.start, columns.end).rows(from, to);
+                        copy_right(b, a.rows, size, &mut scratch)
+                    }
+                    Factor::Copied(b) => b.from_row(from),
+                };
+                let part = Part { how: if from == 0 { how } else { Accumulate::Add }, ..part };
+                block::<S, F, ROWS, V>(simd, a.columns(from, to), right, part, size, c);
             }
         }
     }
@@ -103,30 +167,28 @@ struct Part {
     how: Accumulate,
 }
 
-/// The product with a block of `b`, which is copied once, by blocks of rows of `a`.
+/// The product with a block of the right factor, by blocks of rows of `a`.
 #[inline(always)]
 fn block<S: Simd, F: Scalar, const ROWS: usize, const V: usize>(
     simd: S,
     a: Matrix<'_, F>,
-    b: Matrix<'_, F>,
+    right: RightBlock<'_, F>,
     part: Part,
-    lanes: usize,
+    size: PanelSize,
     c: &mut [F],
 ) {
-    let mut right_scratch = Scratch::take(Purpose::Right);
-    let right = copy_right(b, a.rows, PanelSize { lanes, vectors: V }, &mut right_scratch);
     for (i, c) in c.chunks_mut(ROWS_AT_A_TIME * part.stride).enumerate() {
         let from = i * ROWS_AT_A_TIME;
         let mut left_scratch = Scratch::take(Purpose::Left);
         let a = a.rows(from, from + c.len() / part.stride);
         let left = copy_left::<F, ROWS>(a, &mut left_scratch);
-        for panel in panels(b.columns, PanelSize { lanes, vectors: V }) {
+        for panel in panels(part.width, size) {
             let right = right.panel(&panel);
             let part = Part { from: part.from + panel.from, width: panel.width, ..part };
             match panel.vectors {
-                1 => rows::<S, F, ROWS, 1>(simd, left, b.rows, right, part, c),
-                2 if V > 2 => rows::<S, F, ROWS, 2>(simd, left, b.rows, right, part, c),
-                _ => rows::<S, F, ROWS, V>(simd, left, b.rows, right, part, c),
+                1 => rows::<S, F, ROWS, 1>(simd, left, a.columns, right, part, c),
+                2 if V > 2 => rows::<S, F, ROWS, 2>(simd, left, a.columns, right, part, c),
+                _ => rows::<S, F, ROWS, V>(simd, left, a.columns, right, part, c),
             }
         }
     }
