@@ -26,6 +26,8 @@ struct Options {
 
 /// Both networks: flips, crops, label smoothing, AdamW with one cycle.
 const RECIPE: Recipe = Recipe { augment: true, smoothing: 0.1, one_cycle: Some(3e-3), ..Recipe::PLAIN };
+/// ResNet-18 with dropout nowhere knows its training pictures by heart unless its weights decay ten times as fast as LeNet5's.
+const RESNET: Recipe = Recipe { weight_decay: 0.5, ..RECIPE };
 const LENET: Lenet5 = Lenet5 { padded: true, batch_norm: true, dropout: 0.5, init: Init::GlorotUniform };
 
 fn main() -> ExitCode {
@@ -33,12 +35,13 @@ fn main() -> ExitCode {
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
-    let mut run = Run::start("caltech_resnet18", &options.flags, (30, 1), 64 << 20)?;
+    let mut run = Run::start("caltech_resnet18", &options.flags, (40, 1), 64 << 20)?;
     let photographs = Photographs::open(&mut run, options.folder)?;
     let (interrupt, seed, classes) = (Interrupt::install()?, run.flags.seed, photographs.classes.len());
     let mut all: Vec<Trained> = Vec::new();
-    for (name, net) in [("LeNet5", LENET.build(classes)), ("ResNet-18", zoo::resnet18(classes))] {
-        let (trainer, mut optimizer) = RECIPE.trainer(&run, &photographs, options.folder)?;
+    let networks = [("LeNet5", LENET.build(classes), RECIPE), ("ResNet-18", zoo::resnet18(classes), RESNET)];
+    for (name, net, recipe) in networks {
+        let (trainer, mut optimizer) = recipe.trainer(&run, &photographs, options.folder)?;
         let with = (&photographs.train, Some(&photographs.validation));
         match images::train(name, net, &mut optimizer, &trainer, with, &interrupt, seed)? {
             Some(trained) => all.push(trained),
@@ -54,7 +57,11 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let histories: Vec<_> = all.iter().map(|t| (t.name.as_str(), &t.history)).collect();
     history::write_csv(&run.out.join("history.csv"), &histories)?;
     let mut report = run.report("ResNet-18 and LeNet5 on photographs of many classes");
-    report.table("Both by the same recipe", &GAIN_HEAD, folders::gains(&all, &[("ResNet-18", "LeNet5")]));
+    report.table(
+        "Both by the same recipe, ResNet-18 with ten times the weight decay",
+        &GAIN_HEAD,
+        folders::gains(&all, &[("ResNet-18", "LeNet5")]),
+    );
     report.paragraph(format!(
         "ResNet-18 has {:.1} times the parameters of LeNet5 and {:.0} times its multiply-adds; an epoch takes {:.1} times as long, and \
          validation accuracy differs by {:+.1} points.",

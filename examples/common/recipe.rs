@@ -16,8 +16,10 @@ pub struct Recipe {
     pub smoothing: f64,
     /// L1 and L2 penalties.
     pub penalty: (f64, f64),
-    /// AdamW with weight decay 0.05 and one cycle of the learning rate up to this, in place of Adam at 0.001.
+    /// AdamW and one cycle of the learning rate up to this, in place of Adam at 0.001.
     pub one_cycle: Option<f64>,
+    /// Weight decay of AdamW.
+    pub weight_decay: f64,
     /// Times the epochs of the others.
     pub longer: usize,
 }
@@ -26,8 +28,14 @@ const BATCH: usize = 64;
 
 impl Recipe {
     /// Nothing added.
-    pub const PLAIN: Self =
-        Self { augment: false, smoothing: 0.0, penalty: (0.0, 0.0), one_cycle: None, longer: 1 };
+    pub const PLAIN: Self = Self {
+        augment: false,
+        smoothing: 0.0,
+        penalty: (0.0, 0.0),
+        one_cycle: None,
+        weight_decay: 0.05,
+        longer: 1,
+    };
 
     pub fn trainer(
         self,
@@ -51,6 +59,6 @@ impl Recipe {
             .augment(augment);
         let Some(rate) = self.one_cycle else { return Ok((trainer, Adam::new(1e-3)?)) };
         let steps = photographs.train.labels.len().div_ceil(BATCH) * epochs;
-        Ok((trainer.schedule(Schedule::one_cycle(steps as u64)?), Adam::adamw(rate, 0.05)?))
+        Ok((trainer.schedule(Schedule::one_cycle(steps as u64)?), Adam::adamw(rate, self.weight_decay)?))
     }
 }

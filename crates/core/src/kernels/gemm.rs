@@ -178,10 +178,10 @@ fn pieces(work: usize, rows: usize) -> usize {
     if work > SPLIT_ABOVE { (work / PIECE).next_power_of_two().min(most).max(2) } else { 1 }
 }
 
-/// The product in pieces of its rows. Where these would all copy the right factor, it is copied once for all of them.
+/// The product in pieces of its rows. Where more than two would copy the right factor, it is copied once for all of them.
 fn multiply_rows<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F], pieces: usize) {
     let columns = b.columns;
-    if pieces > 1 && worth_copying(b, a.rows) {
+    if pieces > 2 && worth_copying(b, a.rows) {
         let mut scratch = Scratch::take(Purpose::Whole);
         let b = tile::copied(b, &mut scratch);
         in_pieces(a, columns, pieces, c, &|a, c| tile::multiply_copied(a, b, how, c));
