@@ -50,7 +50,7 @@ pub(super) enum Way {
 }
 
 /// Fewer windows than this are few.
-const FEW: usize = 96;
+const FEW: usize = 48;
 /// Maps in a batch of which nothing is known but that it is not small.
 pub(super) const MANY_MAPS: usize = 64;
 /// Maps, channels and filters from which on products of a tap at a time are large enough.
