@@ -46,7 +46,7 @@ fn dense_layers(criterion: &mut Criterion) {
 }
 
 /// Maps, their size and channels; filters, kernel.
-const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 13] = [
+const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 15] = [
     (64, 14, 128, 256, 3),
     (64, 7, 256, 256, 3),
     (32, 16, 64, 64, 3),
@@ -55,6 +55,8 @@ const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 13] = [
     (64, 60, 3, 32, 5),
     (64, 14, 64, 128, 5),
     (64, 15, 32, 64, 5),
+    (64, 14, 16, 32, 3),
+    (64, 7, 32, 64, 3),
     (32, 8, 128, 128, 3),
     (32, 4, 256, 256, 3),
     (1, 16, 64, 64, 3),

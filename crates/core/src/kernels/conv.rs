@@ -70,19 +70,19 @@ pub(super) fn choose(
     kept: bool,
 ) -> Way {
     let one = Pair::from(1);
-    // A product's multiply-adds for each map, channel and filter.
-    let of_windows = windows.positions() * windows.kernel.height * windows.kernel.width;
-    let of_taps = taps::meetings(windows);
-    let by_taps = algorithm == Algorithm::Fastest
-        && maps >= MAPS_IN_ROWS
-        && windows.channels.min(filters) >= MAPS_IN_ROWS
-        && 4 * of_taps <= 3 * of_windows;
-    let tiles = match algorithm {
-        Algorithm::Im2col => false,
-        Algorithm::Winograd => winograd::fits(windows),
+    let (by_taps, tiles) = match algorithm {
+        Algorithm::Im2col => (false, false),
+        Algorithm::Winograd => (false, winograd::fits(windows)),
         Algorithm::Fastest => {
+            // A product's multiply-adds for each map, channel and filter.
+            let of_windows = windows.positions() * windows.kernel.height * windows.kernel.width;
+            let of_taps = taps::meetings(windows);
+            let by_taps = maps >= MAPS_IN_ROWS
+                && windows.channels.min(filters) >= MAPS_IN_ROWS
+                && 4 * of_taps <= 3 * of_windows;
             let plain = if by_taps { of_taps } else { of_windows };
-            winograd::fits(windows) && tiles_are_faster(windows, maps, filters, plain, kept)
+            let tiles = winograd::fits(windows) && tiles_are_faster(windows, maps, filters, plain, kept);
+            (by_taps, tiles)
         }
     };
     if tiles && maps > 0 {

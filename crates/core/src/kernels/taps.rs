@@ -55,7 +55,9 @@ pub(super) fn forward<F: Scalar>(
 ) {
     let (maps, filters) = (x.len() / windows.map(), kernel.weights.len() / windows.window());
     let (channels, positions) = (windows.channels, windows.positions());
-    ready::<F>(&[(Purpose::Kernel, channels * FILTERS)]);
+    if kernel.panels().is_none() {
+        ready::<F>(&[(Purpose::Kernel, channels * FILTERS)]);
+    }
     tile::get_ready::<F>();
     let x = Matrix::new(x, maps, windows.map());
     let mut scratch = Scratch::take(Purpose::Shared);
@@ -65,7 +67,6 @@ pub(super) fn forward<F: Scalar>(
     in_parts(0..panels(filters), 1, &edge, sums, &|panel, sums: &mut [F]| {
         let (first, width) = (panel_edge(filters, panel.start), sums.len() / (positions * maps));
         let mut scratch = Scratch::take(Purpose::Kernel);
-        let part = scratch.first(channels * width);
         sums.fill(F::zero());
         for (tap, weights) in kernel.weights.chunks_exact(channels * filters).enumerate() {
             let of_tap = match kernel.panels() {
@@ -73,6 +74,7 @@ pub(super) fn forward<F: Scalar>(
                     &panels[first * windows.window()..][tap * channels * width..][..channels * width]
                 }
                 None => {
+                    let part = scratch.first(channels * width);
                     for (to, from) in part.chunks_exact_mut(width).zip(weights.chunks_exact(filters)) {
                         to.copy_from_slice(&from[first..first + width]);
                     }
