@@ -1,5 +1,5 @@
-//! `cargo run --release --example caltech_resnet18`: 30 epochs, some 45 s each on two cores with AVX2, and 7 s for LeNet5.
-//! Validation accuracy, about: 0.77, of both.
+//! `cargo run --release --example caltech_resnet18`: 40 epochs, some 23 s each on two cores with AVX-512 and 45 s with AVX2, and 5 and 7 s for LeNet5.
+//! Validation accuracy, about: 0.80, LeNet5's 0.79.
 //!
 //! ResNet-18 from scratch on 101 classes of photographs of 64x64 pixels, beside the LeNet5 of `caltech_lenet5` with all that was added to it.
 
