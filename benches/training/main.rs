@@ -3,7 +3,7 @@
 //! `cargo bench --bench training -- [--json | --peers] [--threads N] [--seconds N] [WORKLOAD ...]`
 //!
 //! A step is: forward, mean softmax cross-entropy, backward, optimizer update, on random inputs in
-//! [0, 1) and random labels in f32; in the workloads with `infer` in their name, forward of the fused model alone; with `frozen`, a step that trains the head alone; with
+//! [0, 1) and random labels in f32; in the workloads with `infer` in their name, forward of the fused model alone; with `frozen`, a step that trains the head alone, and with `forward` its forward pass; with
 //! `grad_cam`, one map; with `epoch`, a share of an epoch of the trainer's, with augmentation. The figure is the median step of some seconds.
 //!
 //! With `--peers` the same in PyTorch, Keras and NumPy, by the scripts of this folder, in turns with backstitch, each workload in
@@ -54,6 +54,8 @@ enum Kind {
     Inference,
     /// SGD, with every convolution frozen.
     Frozen,
+    /// Forward as a training step does it: what a frozen base costs at least.
+    Forward,
     /// Grad-CAM at the last convolution.
     GradCam,
     /// Adam, as an epoch of `Trainer::fit` with shuffling, flips and crops; the time of a step of it.
@@ -82,7 +84,7 @@ const fn workload(
 const GREY: &[usize] = &[28, 28, 1];
 const COLOUR: &[usize] = &[64, 64, 3];
 
-const WORKLOADS: [Workload; 13] = [
+const WORKLOADS: [Workload; 14] = [
     workload("mlp_b32", 32, &[784], mlp, Kind::Sgd),
     workload("mlp_b1024", 1024, &[784], mlp, Kind::Sgd),
     workload("cnn2_b64", 64, GREY, zoo::model2, Kind::Adam),
@@ -95,6 +97,7 @@ const WORKLOADS: [Workload; 13] = [
     workload("cnn2_infer_b1", 1, GREY, zoo::model2, Kind::Inference),
     workload("resnet18_infer_b1", 1, COLOUR, || zoo::resnet18(101), Kind::Inference),
     workload("vgg16_frozen_b32", 32, &[32, 32, 3], vgg16_with_head, Kind::Frozen),
+    workload("vgg16_forward_b32", 32, &[32, 32, 3], vgg16_with_head, Kind::Forward),
     workload("cnn4_grad_cam_b1", 1, GREY, zoo::model4, Kind::GradCam),
 ];
 
@@ -160,6 +163,9 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core:
         return epochs(&mut model, optimizer.as_mut(), &x, &labels, seconds);
     }
     let mut trace = Trace::new(Keep::ForBackward);
+    if workload.kind == Kind::Forward {
+        return median(seconds, |step| model.forward(&x, &mut trace, &Context::train(0, step)));
+    }
     let rules = train::Rules::default();
     median(seconds, |step| {
         if workload.kind == Kind::GradCam {

@@ -153,8 +153,8 @@ impl<'a, F: Scalar> RightBlock<'a, F> {
         self.matrix.columns
     }
 
-    /// The rows from `first` on, where all columns were copied.
-    pub(super) fn from_row(self, first: usize) -> Self {
+    /// Without the rows before `first`, where all columns were copied.
+    pub(super) fn below(self, first: usize) -> Self {
         Self { first, ..self }
     }
 

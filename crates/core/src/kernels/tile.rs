@@ -149,7 +149,7 @@ impl<F: Scalar> Product<'_, F> {
                         let b = b.columns(columns.start, columns.end).rows(from, to);
                         copy_right(b, a.rows, size, &mut scratch)
                     }
-                    Factor::Copied(b) => b.from_row(from),
+                    Factor::Copied(b) => b.below(from),
                 };
                 let part = Part { how: if from == 0 { how } else { Accumulate::Add }, ..part };
                 block::<S, F, ROWS, V>(simd, a.columns(from, to), right, part, size, c);
