@@ -7,7 +7,7 @@ use backstitch::plot::{ConfusionChart, Picture, PictureGrid, Report};
 use clap::Args;
 use ndarray::{Array3, ArrayView3, Axis};
 
-use super::images::{Maps, Score, Trained, defined};
+use super::images::{Maps, Score, Trained, defined, times};
 use super::{AnyError, Run, four};
 
 /// Flags of the examples on photographs.
@@ -186,7 +186,7 @@ fn confused(score: &Score, photographs: &Photographs) -> Result<Option<PictureGr
     for (label, taken, count) in score.matrix.most_confused(PAIRS) {
         let wrong = |&i: &usize| validation.labels[i] == label && score.predictions[i] == taken;
         let example = (0..validation.labels.len()).find(wrong).ok_or("a picture of every confusion")?;
-        let title = format!("{}\ntaken {count} times for", name(label));
+        let title = format!("{}\ntaken {} for", name(label), times(count));
         pictures.push((title, photographs.picture(validation, example)?));
         let other =
             train.labels.iter().position(|&class| class == taken).ok_or("a picture of every class")?;

@@ -250,7 +250,7 @@ impl Score {
     pub fn confused(&self, names: &[&str], pairs: usize) -> String {
         let confused = self.matrix.most_confused(pairs).into_iter();
         let list: Vec<String> = confused
-            .map(|(label, taken, count)| format!("{} for {} ({count} times)", names[label], names[taken]))
+            .map(|(label, taken, count)| format!("{} for {} ({})", names[label], names[taken], times(count)))
             .collect();
         if list.is_empty() {
             "No class was taken for another.".to_owned()
@@ -266,4 +266,9 @@ pub const SCORE_HEAD: [&str; 6] = ["class", "precision", "recall", "F1", "ROC AU
 /// A score, or that there is none.
 pub fn defined(value: Option<f64>) -> String {
     value.map_or("undefined".to_owned(), super::four)
+}
+
+/// How often.
+pub fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }

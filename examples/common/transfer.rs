@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use backstitch::core::early_stopping::EarlyStopping;
 use backstitch::core::zoo;
 use backstitch::io::fashion_mnist::FashionMnist;
 use backstitch::io::{images as pictures, pretrained, pytorch, safetensors};
@@ -256,7 +257,7 @@ pub fn ablate(
 /// Pictures of a network that is trained from scratch, at most.
 const SCRATCH: usize = 16_000;
 
-/// The whole network with a new head, trained from its first weights for so many seconds.
+/// The whole network with a new head, trained from its first weights for so many seconds, as it was after its best epoch.
 pub fn scratch(
     run: &Run,
     base: &Base,
@@ -270,7 +271,9 @@ pub fn scratch(
     };
     let (train, validation, test) = (few(0, SCRATCH)?, few(1, 2_000)?, few(2, 10_000)?);
     let model = Model::new(head((base.net)().push(batch_norm())), &train.x.shape()[1..], run.flags.seed)?;
-    let trainer = Trainer::new(run.epochs, 32, run.flags.seed)?;
+    // The time ends in the middle of an epoch, and at Adam's 0.001 single steps can still spoil the network: the best epoch counts.
+    let best = EarlyStopping::new(run.epochs)?;
+    let trainer = Trainer::new(run.epochs, 32, run.flags.seed)?.early_stopping(best);
     let mut limit = TimeLimit::new(seconds);
     let (name, with) = ("from scratch, in the same time", (&train, Some(&validation)));
     let trained = images::train_watched(

@@ -53,7 +53,7 @@ pub fn report(
     let trained_on = base.trained_on.as_deref().unwrap_or("nothing");
     report.paragraph(format!(
         "Backbone {}, trained on {trained_on}; pictures resized to {1}x{1} in three channels, {2}. Features less their means and divided by their deviations over \
-         the training part (from scratch: batch normalization). Head: 256 units with ReLU, dropout 0.5, 10 units; Adam 0.001.",
+         the training part (from scratch: batch normalization, and the weights of the best epoch). Head: 256 units with ReLU, dropout 0.5, 10 units; Adam 0.001.",
         base.name, base.preparation.size, base.preparation.what
     ));
     let head = [
@@ -74,7 +74,7 @@ pub fn report(
             four(entry.score.log_loss),
             entry.trained.history.epochs.len().to_string(),
             format!("{:.2}", entry.trained.minutes),
-            format!("{:.1}", entry.seconds),
+            if entry.seconds > 0.0 { format!("{:.1}", entry.seconds) } else { String::new() },
         ]
     };
     report.table("What was the pretraining worth?", &head, entries.iter().map(row).collect());
