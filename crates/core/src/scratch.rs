@@ -79,12 +79,16 @@ pub(crate) fn ready<F: Scalar>(needs: &[(Purpose, usize)]) {
         scratch.buffer.len() < length
     };
     if needs.iter().any(missing) {
-        let take = || {
+        on_every_thread(|| {
             for &(purpose, length) in needs {
                 Scratch::<F>::take(purpose).first(length);
             }
-        };
-        rayon::broadcast(|_| take());
-        take();
+        });
     }
+}
+
+/// Runs `work` on every thread of the pool and on this one.
+pub(crate) fn on_every_thread(work: impl Fn() + Sync) {
+    rayon::broadcast(|_| work());
+    work();
 }

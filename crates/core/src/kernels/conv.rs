@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use crate::kernels::gemm::{self, Matrix, SPLIT_ABOVE};
-use crate::kernels::im2col::{col2im, im2col, strip_length, with_strips};
+use crate::kernels::im2col::{self, col2im, im2col, with_strips};
 use crate::kernels::kernel::Kernel;
 use crate::kernels::panels;
 use crate::kernels::parts::in_parts;
@@ -18,7 +18,7 @@ use crate::kernels::window::{Pair, Windows};
 use crate::kernels::winograd;
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch, ready};
+use crate::scratch::{Purpose, Scratch};
 
 /// Which algorithm computes a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -173,7 +173,7 @@ fn piece_of(rows: usize, windows: &Windows, filters: usize) -> usize {
 }
 
 pub(super) fn get_ready<F: Scalar>(windows: &Windows, rows: usize) {
-    ready::<F>(&[(Purpose::Strips, strip_length(windows, rows))]);
+    im2col::get_ready::<F>(windows, rows);
     tile::get_ready::<F>();
 }
 

@@ -12,7 +12,7 @@ use crate::kernels::gemm::{Tap, WindowRows};
 use crate::kernels::tile::DEPTH;
 use crate::kernels::window::Windows;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch};
+use crate::scratch::{Purpose, Scratch, on_every_thread, ready};
 
 thread_local! {
     static PLACES: Cell<Vec<usize>> = const { Cell::new(Vec::new()) };
@@ -71,6 +71,30 @@ pub(super) fn strip_length(windows: &Windows, rows: usize) -> usize {
     let maps = rows.div_ceil(windows.out_height) + 1;
     let lines = (rows * windows.stride.height + maps * covered.height).min(maps * covered.height);
     lines * covered.width * windows.channels
+}
+
+/// Lets every thread take what [`with_strips`] needs for so many rows of output.
+pub(super) fn get_ready<F: Scalar>(windows: &Windows, rows: usize) {
+    ready::<F>(&[(Purpose::Strips, strip_length(windows, rows))]);
+    let run = run_length(windows);
+    let (places, taps) = (rows * windows.out_width, windows.window() / run * run.div_ceil(DEPTH));
+    // Makes room in this thread's lists, and tells whether there was not enough.
+    let reserved = |places: usize, taps: usize| {
+        let (mut all_places, mut all_taps) = (PLACES.take(), TAPS.take());
+        all_places.clear();
+        all_taps.clear();
+        let missing = all_places.capacity() < places || all_taps.capacity() < taps;
+        all_places.reserve(places);
+        all_taps.reserve(taps);
+        PLACES.set(all_places);
+        TAPS.set(all_taps);
+        missing
+    };
+    if reserved(places, taps) {
+        on_every_thread(|| {
+            reserved(places, taps);
+        });
+    }
 }
 
 /// Lays out the windows of the rows of output `rows`, counted through all maps of `x`.
