@@ -164,19 +164,22 @@ fn memory(criterion: &mut Criterion) {
 /// Max pooling by 2, forward and backward: the map and its gradient are a quarter of the others.
 fn pooling(criterion: &mut Criterion) {
     let layout = Layout { stride: 2.into(), ..Layout::new(2) };
-    let windows = layout.over(&[28, 28, 64]).expect("a window that fits");
-    let (maps, count) = (64, 64 * windows.positions() * windows.channels);
-    let (mut x, mut y, mut winners) = (vec![0.5_f32; maps * windows.map()], vec![0.0; count], vec![0; count]);
-    let mut rng = stream(1, Purpose::GradientCheck, 0, 0);
-    x.iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0));
-    let mut group = criterion.benchmark_group("64 x 28x28x64, max pooling by 2");
-    group.throughput(Throughput::Bytes(4 * (x.len() + 2 * count) as u64));
-    group.bench_function("forward", |bencher| {
-        bencher.iter(|| pool::max_forward(&x, &windows, &mut y, &mut winners));
-    });
-    group.bench_function("backward", |bencher| {
-        bencher.iter(|| pool::max_backward(&y, &windows, &winners, &mut x));
-    });
+    for channels in [16, 64] {
+        let windows = layout.over(&[28, 28, channels]).expect("a window that fits");
+        let (maps, count) = (64, 64 * windows.positions() * channels);
+        let (mut x, mut y, mut winners) =
+            (vec![0.5_f32; maps * windows.map()], vec![0.0; count], vec![0; count]);
+        let mut rng = stream(1, Purpose::GradientCheck, 0, 0);
+        x.iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0));
+        let mut group = criterion.benchmark_group(format!("64 x 28x28x{channels}, max pooling by 2"));
+        group.throughput(Throughput::Bytes(4 * (x.len() + 2 * count) as u64));
+        group.bench_function("forward", |bencher| {
+            bencher.iter(|| pool::max_forward(&x, &windows, &mut y, &mut winners));
+        });
+        group.bench_function("backward", |bencher| {
+            bencher.iter(|| pool::max_backward(&y, &windows, &winners, &mut x));
+        });
+    }
 }
 
 /// Adam's update: weight, gradient and two moments are read, all but the gradient written.

@@ -7,19 +7,62 @@ use crate::kernels::elementwise::vectorised;
 use crate::kernels::window::Windows;
 use crate::scalar::Scalar;
 
-/// Calls `f(tap, place)` for the taps of window (`row`, `column`) that lie in the map: which tap, and where in the map its
-/// channels begin. Poolings have no dilation, so these are a rectangle of the window.
-#[inline(always)]
-fn for_each_tap(windows: &Windows, row: usize, column: usize, mut f: impl FnMut(usize, usize)) {
-    let Windows { height, width, channels, kernel, stride, before, .. } = *windows;
-    let along = |begin: usize, before: usize, kernel: usize, length: usize| {
-        before.saturating_sub(begin)..kernel.min((length + before).saturating_sub(begin))
-    };
-    let (top, left) = (row * stride.height, column * stride.width);
-    for u in along(top, before.height, kernel.height, height) {
-        let line = (top + u - before.height) * width;
-        for v in along(left, before.width, kernel.width, width) {
-            f(u * kernel.width + v, (line + left + v - before.width) * channels);
+/// The taps of a window that lie in the map. Poolings have no dilation, so these are a rectangle of the window.
+pub struct Taps {
+    /// The number of the first one.
+    tap: usize,
+    /// Where its channels begin in the map.
+    place: usize,
+    rows: usize,
+    columns: usize,
+    /// How many taps the one below is further on.
+    taps_down: usize,
+    /// How far below its channels begin.
+    down: usize,
+    /// How far to the right: the channels.
+    right: usize,
+}
+
+impl Taps {
+    #[inline(always)]
+    fn of(windows: &Windows, row: usize, column: usize) -> Self {
+        let Windows { height, width, channels, kernel, stride, before, .. } = *windows;
+        let along = |begin: usize, before: usize, kernel: usize, length: usize| {
+            before.saturating_sub(begin)..kernel.min((length + before).saturating_sub(begin))
+        };
+        let (top, left) = (row * stride.height, column * stride.width);
+        let (down, right) = (
+            along(top, before.height, kernel.height, height),
+            along(left, before.width, kernel.width, width),
+        );
+        Self {
+            tap: down.start * kernel.width + right.start,
+            place: ((top + down.start - before.height) * width + left + right.start - before.width)
+                * channels,
+            rows: down.len(),
+            columns: right.len(),
+            taps_down: kernel.width,
+            down: width * channels,
+            right: channels,
+        }
+    }
+
+    /// The number of the first one.
+    #[inline(always)]
+    pub(super) fn first(&self) -> u32 {
+        self.tap as u32
+    }
+
+    /// Calls `f(tap, place)` for each: which tap, and where in the map its channels begin.
+    #[inline(always)]
+    pub(super) fn for_each(&self, mut f: impl FnMut(usize, usize)) {
+        for row in 0..self.rows {
+            for column in 0..self.columns {
+                f(
+                    self.tap + row * self.taps_down + column,
+                    self.place + row * self.down + column * self.right,
+                );
+            }
         }
     }
 }
@@ -49,68 +92,32 @@ struct Largest<'a, F> {
     winners: &'a mut [u32],
 }
 
-/// Taps that are compared at once: each result is written once for them all.
-const AT_ONCE: usize = 4;
-
 impl<F: Scalar> WithSimd for Largest<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { x, windows, first_row, y, winners } = self;
-        let channels = windows.channels;
-        let windows_of_rows = y.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
-        for (position, (best, winner)) in windows_of_rows.enumerate() {
-            let at = first_row + position / windows.out_width;
-            let map = &x[at / windows.out_height * windows.map()..][..windows.map()];
-            let (mut taps, mut count) = ([(0, 0); AT_ONCE], 0);
-            for_each_tap(
-                windows,
-                at % windows.out_height,
-                position % windows.out_width,
-                #[inline(always)]
-                |tap, place| {
-                    if count > 0 && count % AT_ONCE == 0 {
-                        largest(simd, map, taps, count == AT_ONCE, best, winner);
-                    }
-                    // What is left of a round is this tap again, which changes nothing.
-                    taps[count % AT_ONCE..].fill((tap as u32, place));
-                    count += 1;
-                },
-            );
-            largest(simd, map, taps, count <= AT_ONCE, best, winner);
-        }
-    }
-}
-
-/// The largest numbers of some taps (which, and where its channels begin), and of what there is unless these are the `first`. A NaN is
-/// larger than all, so that it is passed on.
-#[inline(always)]
-fn largest<S: Simd, F: Scalar>(
-    simd: S,
-    map: &[F],
-    taps: [(u32, usize); AT_ONCE],
-    first: bool,
-    best: &mut [F],
-    winner: &mut [u32],
-) {
-    let from = taps.map(
-        #[inline(always)]
-        |(_, place)| &map[place..][..best.len()],
-    );
-    let taps = taps.map(
-        #[inline(always)]
-        |(tap, _)| tap,
-    );
-    let done = F::keep_larger(simd, from, taps, first, best, winner);
-    for (c, (best, winner)) in best.iter_mut().zip(winner).enumerate().skip(done) {
-        let (mut largest, mut which) = if first { (from[0][c], taps[0]) } else { (*best, *winner) };
-        for (from, tap) in from.iter().zip(taps) {
-            if from[c] > largest || from[c].is_nan() {
-                (largest, which) = (from[c], tap);
+        let Windows { channels, out_height, out_width, .. } = *windows;
+        let rows =
+            y.chunks_exact_mut(out_width * channels).zip(winners.chunks_exact_mut(out_width * channels));
+        for (at, (y, winners)) in (first_row..).zip(rows) {
+            let map = &x[at / out_height * windows.map()..][..windows.map()];
+            let windows_of_row = y.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
+            for (column, (best, winner)) in windows_of_row.enumerate() {
+                let taps = Taps::of(windows, at % out_height, column);
+                let done = F::keep_larger(simd, map, &taps, best, winner);
+                for (c, (best, winner)) in best.iter_mut().zip(winner).enumerate().skip(done) {
+                    (*best, *winner) = (F::neg_infinity(), taps.first());
+                    taps.for_each(|tap, place| {
+                        let number = map[place + c];
+                        if number > *best || number.is_nan() {
+                            (*best, *winner) = (number, tap as u32);
+                        }
+                    });
+                }
             }
         }
-        (*best, *winner) = (largest, which);
     }
 }
 
@@ -124,39 +131,50 @@ pub fn max_backward<F: Scalar>(dy: &[F], windows: &Windows, winners: &[u32], dx:
         if !once {
             dx.fill(F::zero());
         }
-        vectorised(
-            #[inline(always)]
-            || {
-                let windows_of_map =
-                    dy.chunks_exact(windows.channels).zip(winners.chunks_exact(windows.channels));
-                for (position, (dy, winners)) in windows_of_map.enumerate() {
-                    let (row, column) = (position / windows.out_width, position % windows.out_width);
-                    for_each_tap(
-                        windows,
-                        row,
-                        column,
-                        #[inline(always)]
-                        |tap, place| {
-                            let to = &mut dx[place..][..windows.channels];
-                            for ((dx, &dy), &winner) in to.iter_mut().zip(dy).zip(winners) {
-                                let share = if winner == tap as u32 { dy } else { F::zero() };
-                                *dx = if once { share } else { *dx + share };
-                            }
-                        },
-                    );
-                }
-            },
-        );
+        Arch::new().dispatch(ToLargest { dy, windows, winners, once, dx });
     });
+}
+
+/// The gradient of a map under a max pooling, to be written where windows cover it once, and to be added to elsewhere.
+struct ToLargest<'a, F> {
+    dy: &'a [F],
+    windows: &'a Windows,
+    winners: &'a [u32],
+    once: bool,
+    dx: &'a mut [F],
+}
+
+impl<F: Scalar> WithSimd for ToLargest<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { dy, windows, winners, once, dx } = self;
+        let Windows { channels, out_width, .. } = *windows;
+        let rows = dy.chunks_exact(out_width * channels).zip(winners.chunks_exact(out_width * channels));
+        for (row, (dy, winners)) in rows.enumerate() {
+            let windows_of_row = dy.chunks_exact(channels).zip(winners.chunks_exact(channels));
+            for (column, (dy, winners)) in windows_of_row.enumerate() {
+                let taps = Taps::of(windows, row, column);
+                let done = F::give_to_winner(simd, dy, winners, &taps, once, dx);
+                for (c, (&dy, &winner)) in dy.iter().zip(winners).enumerate().skip(done) {
+                    taps.for_each(|tap, place| {
+                        let share = if winner == tap as u32 { dy } else { F::zero() };
+                        let dx = &mut dx[place + c];
+                        *dx = if once { share } else { *dx + share };
+                    });
+                }
+            }
+        }
+    }
 }
 
 /// What the sum over a window is divided by: all of its numbers that lie in the map, or also those that lie
 /// in the padding.
 fn divisor(windows: &Windows, with_padding: bool, row: usize, column: usize) -> usize {
     if !with_padding {
-        let mut count = 0;
-        for_each_tap(windows, row, column, |_, _| count += 1);
-        return count;
+        let taps = Taps::of(windows, row, column);
+        return taps.rows * taps.columns;
     }
     let along = |begin: usize, kernel: usize, padded: usize| kernel.min(padded - begin);
     let height = windows.height + windows.before.height + windows.after.height;
@@ -177,10 +195,7 @@ pub fn mean_forward<F: Scalar>(x: &[F], windows: &Windows, with_padding: bool, y
                 for (position, sum) in y.chunks_exact_mut(channels).enumerate() {
                     let (row, column) = (position / windows.out_width, position % windows.out_width);
                     sum.fill(F::zero());
-                    for_each_tap(
-                        windows,
-                        row,
-                        column,
+                    Taps::of(windows, row, column).for_each(
                         #[inline(always)]
                         |_, place| {
                             let from = &map[place..][..channels];
@@ -208,10 +223,7 @@ pub fn mean_backward<F: Scalar>(dy: &[F], windows: &Windows, with_padding: bool,
                 for (position, dy) in dy.chunks_exact(channels).enumerate() {
                     let (row, column) = (position / windows.out_width, position % windows.out_width);
                     let share = F::one() / F::from_f64(divisor(windows, with_padding, row, column) as f64);
-                    for_each_tap(
-                        windows,
-                        row,
-                        column,
+                    Taps::of(windows, row, column).for_each(
                         #[inline(always)]
                         |_, place| {
                             let to = &mut dx[place..][..channels];
@@ -222,4 +234,53 @@ pub fn mean_backward<F: Scalar>(dy: &[F], windows: &Windows, with_padding: bool,
             },
         );
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernels::window::{Layout, Padding, Rounding};
+
+    /// Largest numbers, winners, and the gradient where dL/dy is 1, 2, 3, ...
+    fn pooled<F: Scalar>(numbers: &[f32], windows: &Windows) -> (Vec<f64>, Vec<u32>, Vec<f64>) {
+        let x: Vec<F> = numbers.iter().map(|&v| F::from_f64(v.into())).collect();
+        let count = x.len() / windows.map() * windows.positions() * windows.channels;
+        let (mut y, mut winners) = (vec![F::zero(); count], vec![0; count]);
+        max_forward(&x, windows, &mut y, &mut winners);
+        let dy: Vec<F> = (1..=count).map(|v| F::from_f64(v as f64)).collect();
+        let mut dx = vec![F::one(); x.len()];
+        max_backward(&dy, windows, &winners, &mut dx);
+        let wide = |numbers: Vec<F>| numbers.into_iter().map(|v| v.to_f64().expect("a float")).collect();
+        (wide(y), winners, wide(dx))
+    }
+
+    proptest! {
+        /// In `f64` there are no vectors. Few different numbers, so that many are equal.
+        #[test]
+        fn vectors_choose_as_single_numbers_do(
+            map in (1..9_usize, 1..9_usize, 1..40_usize),
+            kernel in [1..5_usize, 1..5_usize],
+            stride in [1..5_usize, 1..5_usize],
+            padded in any::<bool>(),
+            numbers in proptest::collection::vec(
+                prop_oneof![8 => -2..3_i8, 1 => Just(i8::MIN), 1 => Just(i8::MAX)], 2 * 8 * 8 * 39),
+        ) {
+            let padding = if padded { Padding::Same } else { Padding::Valid };
+            let layout = Layout { stride: stride.into(), padding, rounding: Rounding::Ceil, ..Layout::new(kernel) };
+            if let Ok(windows) = layout.over(&[map.0, map.1, map.2]) {
+                let numbers = numbers.iter().map(|&v| match v {
+                    i8::MIN => f32::NEG_INFINITY,
+                    i8::MAX => f32::NAN,
+                    v => v.into(),
+                });
+                let numbers: Vec<f32> = numbers.take(2 * windows.map()).collect();
+                let ((y, winners, dx), expected) = (pooled::<f32>(&numbers, &windows), pooled::<f64>(&numbers, &windows));
+                prop_assert_eq!(winners, expected.1);
+                prop_assert!(y.iter().zip(&expected.0).all(|(a, b)| a == b || a.is_nan() && b.is_nan()));
+                prop_assert_eq!(dx, expected.2);
+            }
+        }
+    }
 }
