@@ -19,7 +19,7 @@ use backstitch::core::kernels::keep_awake;
 use backstitch::core::rng::{Purpose, stream};
 use backstitch::core::{train, zoo};
 use backstitch::prelude::*;
-use backstitch_examples::peak_memory;
+use backstitch_examples::memory::peak_memory;
 use clap::Parser;
 use ndarray::{Axis, concatenate};
 use rand::Rng;

@@ -25,7 +25,7 @@ SAMPLE = (28, 28, 1)
 
 
 def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def conv(filters, kernel):

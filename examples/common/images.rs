@@ -1,6 +1,5 @@
 //! Pictures as maps, a model trained on them, and how good it became.
 
-use std::fs;
 use std::time::Instant;
 
 use backstitch::core::metrics::{Average, ConfusionMatrix, likeliest, log_loss, roc_auc_one_against_rest};
@@ -13,6 +12,7 @@ use ndarray::{ArrayD, Axis, Slice};
 use serde_json::{Value, json};
 
 use super::callbacks::{Interrupt, ShowProgress};
+use super::memory::MemorySince;
 use super::{AnyError, Run};
 
 /// Makes a network, untrained.
@@ -122,7 +122,7 @@ pub fn train_watched(
     more: &mut [&mut dyn Callback<f32>],
 ) -> Result<Option<Trained>, AnyError> {
     let mut progress = ShowProgress::new(name, trainer.epochs());
-    let before = forget_peak_memory();
+    let memory = MemorySince::now();
     let start = Instant::now();
     let validation = validation.map(Maps::dataset).transpose()?;
     let mut stop = interrupt.clone();
@@ -141,14 +141,8 @@ pub fn train_watched(
         history,
         seconds_per_epoch: progress.seconds_per_epoch(),
         minutes: start.elapsed().as_secs_f64() / 60.0,
-        peak_memory: before.and_then(|before| Some(super::peak_memory()?.saturating_sub(before))),
+        peak_memory: memory.and_then(|since| since.most()),
     }))
-}
-
-/// Lets the system count the most memory of the process anew, and gives what it holds now, in MB. Linux only.
-fn forget_peak_memory() -> Option<u64> {
-    fs::write("/proc/self/clear_refs", "5").ok()?;
-    super::peak_memory()
 }
 
 impl Trained {

@@ -9,6 +9,7 @@ pub mod folders;
 pub mod imagenet;
 pub mod images;
 pub mod lenet;
+pub mod memory;
 pub mod mlp;
 pub mod recipe;
 pub mod seeing;
@@ -30,6 +31,8 @@ use backstitch::plot::{ConfusionChart, LineChart, PictureGrid, Report};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+
+use memory::peak_memory;
 
 pub type AnyError = Box<dyn Error>;
 
@@ -278,13 +281,6 @@ fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
-}
-
-/// The most memory this process has held, in MB, where the system tells.
-pub fn peak_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB");
-    Some(kilobytes.parse::<u64>().ok()? / 1000)
 }
 
 /// 0.8934 as `0.8934`: accuracies and losses in tables.
