@@ -1,17 +1,12 @@
 """The workloads of the benchmark `training` that its assignments give to Keras, on TensorFlow: a JSON line a workload, which `--peers`
 reads. The median of several epochs of `fit`, whose steps are compiled into a graph."""
-import argparse
-import json
 import os
-import resource
 import statistics
 import time
 
-options = argparse.ArgumentParser(description=__doc__)
-options.add_argument("--threads", type=int, default=2)
-options.add_argument("--seconds", type=float, default=4.0)
-options.add_argument("workloads", nargs="*")
-options = options.parse_args()
+import peer
+
+options = peer.arguments(__doc__).parse_args()
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import keras
@@ -22,10 +17,6 @@ from keras import layers
 tf.config.threading.set_intra_op_parallelism_threads(options.threads)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 SAMPLE = (28, 28, 1)
-
-
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def conv(filters, kernel):
@@ -69,7 +60,7 @@ WORKLOADS = {
     "cnn4_b64": (cnn4, 64, "adam", 5),
     "trad_b1024": (traditional, 1024, "adam", 3),
 }
-imported = peak_mb()
+imported = peer.peak_mb()
 for name in options.workloads or WORKLOADS:
     if name not in WORKLOADS:
         continue
@@ -85,6 +76,4 @@ for name in options.workloads or WORKLOADS:
         model.fit(x, labels, batch, verbose=0)
         times.append((time.perf_counter() - begin) / steps)
     median = statistics.median(times)
-    line = dict(peer="Keras", v=tf.__version__, threads=options.threads, name=name)
-    line |= dict(ms=round(median * 1e3, 4), samples_s=round(batch / median), memory_mb=round(peak_mb() - imported))
-    print(json.dumps(line), flush=True)
+    peer.report("Keras", tf.__version__, options.threads, name, batch, median, imported)

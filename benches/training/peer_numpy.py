@@ -1,27 +1,18 @@
 """The dense workloads of the benchmark `training` in plain NumPy, as a student writes them: a JSON line a workload, which `--peers`
 reads. `--peers` sets the number of OpenBLAS' threads, and the processor it is told, by its environment variables."""
-import argparse
-import json
-import resource
 import statistics
 import time
 
 import numpy as np
+import peer
 
-options = argparse.ArgumentParser(description=__doc__)
-options.add_argument("--threads", type=int, default=2)
-options.add_argument("--seconds", type=float, default=4.0)
-options.add_argument("--peer", default="NumPy")
-options.add_argument("workloads", nargs="*")
-options = options.parse_args()
+parser = peer.arguments(__doc__)
+parser.add_argument("--peer", default="NumPy")
+options = parser.parse_args()
 BATCHES = {"mlp_b32": 32, "mlp_b1024": 1024}
 UNITS = [784, 256, 128, 64, 10]
 RATE = np.float32(0.01)
 random = np.random.default_rng(0)
-
-
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def new_network():
@@ -48,7 +39,7 @@ def step(weights, biases, x, labels):
         biases[i] -= RATE * bias_gradient
 
 
-imported = peak_mb()
+imported = peer.peak_mb()
 for name in options.workloads or BATCHES:
     if name not in BATCHES:
         continue
@@ -64,6 +55,4 @@ for name in options.workloads or BATCHES:
         step(*network, x[i], labels[i])
         times.append(time.perf_counter() - begin)
     median = statistics.median(times[3:])
-    line = dict(peer=options.peer, v=np.__version__, threads=options.threads, name=name)
-    line |= dict(ms=round(median * 1e3, 4), samples_s=round(batch / median), memory_mb=round(peak_mb() - imported))
-    print(json.dumps(line), flush=True)
+    peer.report(options.peer, np.__version__, options.threads, name, batch, median, imported)

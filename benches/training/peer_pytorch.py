@@ -2,27 +2,17 @@
 
 Three ways: channels first, channels last, and, where the processor has instructions for it, channels last under autocast to
 bf16, which is other arithmetic than that of backstitch and is shown aside."""
-import argparse
 import contextlib
-import json
-import resource
 import statistics
 import time
 
+import peer
 import torch
 from torch import nn
 
-options = argparse.ArgumentParser(description=__doc__)
-options.add_argument("--threads", type=int, default=2)
-options.add_argument("--seconds", type=float, default=4.0)
-options.add_argument("workloads", nargs="*")
-options = options.parse_args()
+options = peer.arguments(__doc__).parse_args()
 torch.set_num_threads(options.threads)
 torch.manual_seed(0)
-
-
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def dense(*units):
@@ -156,12 +146,10 @@ WAYS = [
 ]
 if has_bf16():
     WAYS.append(("PyTorch, bf16", torch.channels_last, bf16))
-imported = peak_mb()
+imported = peer.peak_mb()
 for name in options.workloads or WORKLOADS:
     if name not in WORKLOADS:
         continue
-    for peer, layout, precision in WAYS:
+    for way, layout, precision in WAYS:
         median, batch = steps(name, layout, precision)
-        line = dict(peer=peer, v=torch.__version__, threads=options.threads, name=name)
-        line |= dict(ms=round(median * 1e3, 4), samples_s=round(batch / median), memory_mb=round(peak_mb() - imported))
-        print(json.dumps(line), flush=True)
+        peer.report(way, torch.__version__, options.threads, name, batch, median, imported)

@@ -97,8 +97,7 @@ impl Lanes for f32 {
     ) -> usize {
         let (best, winner) = (S::as_mut_simd_f32s(best).0, S::as_mut_simd_u32s(winner).0);
         for (i, (best, winner)) in best.iter_mut().zip(winner).enumerate() {
-            let (mut largest, mut which) =
-                (simd.splat_f32s(f32::NEG_INFINITY), simd.splat_u32s(taps.first()));
+            let (mut largest, mut which) = (simd.splat_f32s(f32::NEG_INFINITY), simd.splat_u32s(taps.first));
             taps.for_each(
                 #[inline(always)]
                 |tap, place| {
@@ -106,7 +105,7 @@ impl Lanes for f32 {
                     let (larger, number) = (simd.greater_than_f32s(x, largest), simd.equal_f32s(x, x));
                     let takes = simd.or_m32s(larger, simd.not_m32s(number));
                     largest = simd.select_f32s(takes, x, largest);
-                    which = simd.select_u32s(takes, simd.splat_u32s(tap as u32), which);
+                    which = simd.select_u32s(takes, simd.splat_u32s(tap), which);
                 },
             );
             (*best, *winner) = (largest, which);
@@ -127,7 +126,7 @@ impl Lanes for f32 {
             taps.for_each(
                 #[inline(always)]
                 |tap, place| {
-                    let won = simd.equal_u32s(winner, simd.splat_u32s(tap as u32));
+                    let won = simd.equal_u32s(winner, simd.splat_u32s(tap));
                     let share = simd.select_f32s(won, dy, simd.splat_f32s(0.0));
                     let to = &mut dx[place + i * S::F32_LANES..][..S::F32_LANES];
                     let to = &mut S::as_mut_simd_f32s(to).0[0];

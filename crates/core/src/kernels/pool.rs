@@ -10,12 +10,12 @@ use crate::scalar::Scalar;
 /// The taps of a window that lie in the map. Poolings have no dilation, so these are a rectangle of the window.
 pub struct Taps {
     /// The number of the first one.
-    tap: usize,
+    pub(super) first: u32,
     /// Where its channels begin in the map.
     place: usize,
     rows: usize,
     columns: usize,
-    /// How many taps the one below is further on.
+    /// How many taps the one below is further on: the width of the window.
     taps_down: usize,
     /// How far below its channels begin.
     down: usize,
@@ -36,7 +36,7 @@ impl Taps {
             along(left, before.width, kernel.width, width),
         );
         Self {
-            tap: down.start * kernel.width + right.start,
+            first: (down.start * kernel.width + right.start) as u32,
             place: ((top + down.start - before.height) * width + left + right.start - before.width)
                 * channels,
             rows: down.len(),
@@ -47,19 +47,13 @@ impl Taps {
         }
     }
 
-    /// The number of the first one.
-    #[inline(always)]
-    pub(super) fn first(&self) -> u32 {
-        self.tap as u32
-    }
-
     /// Calls `f(tap, place)` for each: which tap, and where in the map its channels begin.
     #[inline(always)]
-    pub(super) fn for_each(&self, mut f: impl FnMut(usize, usize)) {
+    pub(super) fn for_each(&self, mut f: impl FnMut(u32, usize)) {
         for row in 0..self.rows {
             for column in 0..self.columns {
                 f(
-                    self.tap + row * self.taps_down + column,
+                    self.first + (row * self.taps_down + column) as u32,
                     self.place + row * self.down + column * self.right,
                 );
             }
@@ -108,11 +102,11 @@ impl<F: Scalar> WithSimd for Largest<'_, F> {
                 let taps = Taps::of(windows, at % out_height, column);
                 let done = F::keep_larger(simd, map, &taps, best, winner);
                 for (c, (best, winner)) in best.iter_mut().zip(winner).enumerate().skip(done) {
-                    (*best, *winner) = (F::neg_infinity(), taps.first());
+                    (*best, *winner) = (F::neg_infinity(), taps.first);
                     taps.for_each(|tap, place| {
                         let number = map[place + c];
                         if number > *best || number.is_nan() {
-                            (*best, *winner) = (number, tap as u32);
+                            (*best, *winner) = (number, tap);
                         }
                     });
                 }
@@ -159,7 +153,7 @@ impl<F: Scalar> WithSimd for ToLargest<'_, F> {
                 let done = F::give_to_winner(simd, dy, winners, &taps, once, dx);
                 for (c, (&dy, &winner)) in dy.iter().zip(winners).enumerate().skip(done) {
                     taps.for_each(|tap, place| {
-                        let share = if winner == tap as u32 { dy } else { F::zero() };
+                        let share = if winner == tap { dy } else { F::zero() };
                         let dx = &mut dx[place + c];
                         *dx = if once { share } else { *dx + share };
                     });
@@ -276,7 +270,8 @@ mod tests {
                     v => v.into(),
                 });
                 let numbers: Vec<f32> = numbers.take(2 * windows.map()).collect();
-                let ((y, winners, dx), expected) = (pooled::<f32>(&numbers, &windows), pooled::<f64>(&numbers, &windows));
+                let (y, winners, dx) = pooled::<f32>(&numbers, &windows);
+                let expected = pooled::<f64>(&numbers, &windows);
                 prop_assert_eq!(winners, expected.1);
                 prop_assert!(y.iter().zip(&expected.0).all(|(a, b)| a == b || a.is_nan() && b.is_nan()));
                 prop_assert_eq!(dx, expected.2);
