@@ -1,5 +1,6 @@
 //! What can go wrong with a file.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -19,7 +20,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file that is not what it should be.
-    #[error("{}: expected {expected}, got {got}", path.display())]
+    #[error("{}: expected {}, got {}", path.display(), Short(expected), Short(got))]
     Content {
         /// Which file.
         path: PathBuf,
@@ -29,7 +30,7 @@ pub enum Error {
         got: String,
     },
     /// A line of a text file that is not what it should be.
-    #[error("{}, line {line}: expected {expected}, got {got}", path.display())]
+    #[error("{}, line {line}: expected {}, got {}", path.display(), Short(expected), Short(got))]
     Line {
         /// Which file.
         path: PathBuf,
@@ -41,7 +42,7 @@ pub enum Error {
         got: String,
     },
     /// A download that did not succeed.
-    #[error("{url}: expected the file, got {got}")]
+    #[error("{url}: expected the file, got {}", Short(got))]
     Download {
         /// From where.
         url: String,
@@ -84,5 +85,49 @@ impl Error {
     pub(crate) fn model(path: &Path) -> impl FnOnce(backstitch_core::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Model { path, source }
+    }
+}
+
+/// The most letters of a text that a message quotes.
+const QUOTED: usize = 240;
+
+/// A text on one line, cut where it is long: what a file holds is quoted in messages, and may be anything.
+struct Short<'a>(&'a str);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for letter in self.0.chars().take(QUOTED) {
+            if letter.is_control() {
+                write!(f, "{}", letter.escape_default())?;
+            } else {
+                write!(f, "{letter}")?;
+            }
+        }
+        match self.0.chars().skip(QUOTED).count() {
+            0 => Ok(()),
+            more => write!(f, " ... and {more} more letters"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_short_line_whatever_a_file_holds() {
+        let path = Path::new("w.pkl");
+        let error = Error::content(path, "a number", "5\n\u{1b}[2J");
+        assert_eq!(error.to_string(), "w.pkl: expected a number, got 5\\n\\u{1b}[2J");
+        let error = Error::content(path, "ä".repeat(QUOTED), "x".repeat(QUOTED + 7));
+        let (whole, cut) = ("ä".repeat(QUOTED), "x".repeat(QUOTED));
+        assert_eq!(error.to_string(), format!("w.pkl: expected {whole}, got {cut} ... and 7 more letters"));
+        let (path, text) = (path.to_owned(), "y\n".repeat(5000));
+        let line = Error::Line { path, line: 3, expected: text.clone(), got: text.clone() };
+        let download = Error::Download { url: "http://a".to_owned(), got: text, unreachable: false };
+        for error in [line, download] {
+            let message = error.to_string();
+            assert!(message.len() < 1000 && !message.contains('\n'), "{message}");
+        }
     }
 }
