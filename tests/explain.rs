@@ -2,7 +2,7 @@
 //! nothing moves.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::path::Path;
 
 use backstitch::core::explain::{
     Cam, Goal, Maximizer, activations, class_gradient, grad_cam, gradient_times_input, guided_grad_cam,
@@ -11,20 +11,16 @@ use backstitch::core::explain::{
 use backstitch::core::layer::ReluRule;
 use backstitch::core::rng::{Purpose, stream};
 use backstitch::core::{Slot, zoo};
+use backstitch::io::npz;
 use backstitch::prelude::*;
-use ndarray::{Array2, Array3, ArrayD, Axis, IxDyn, OwnedRepr, s};
-use ndarray_npy::NpzReader;
+use ndarray::{Array2, Array3, ArrayD, Axis, IxDyn, s};
 use rand::Rng;
 
 fn fixture() -> BTreeMap<String, ArrayD<f64>> {
-    let path = format!("{}/fixtures/pytorch/explain.npz", env!("CARGO_MANIFEST_DIR"));
-    let mut npz = NpzReader::new(File::open(path).unwrap()).unwrap();
-    let names = npz.names().unwrap();
-    let array = |name: String| {
-        let array = npz.by_name::<OwnedRepr<f64>, IxDyn>(&name).unwrap();
-        (name.trim_end_matches(".npy").to_owned(), array)
-    };
-    names.into_iter().map(array).collect()
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pytorch/explain.npz");
+    let mut npz = npz::Archive::open(&path).unwrap();
+    let names: Vec<String> = npz.names().map(str::to_owned).collect();
+    names.into_iter().map(|name| (name.clone(), npz.read(&name).unwrap())).collect()
 }
 
 fn model_of(fixture: &BTreeMap<String, ArrayD<f64>>) -> Model<f64> {

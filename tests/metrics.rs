@@ -1,11 +1,11 @@
 //! Metrics against those of scikit-learn, on stored predictions (`fixtures/sklearn_metrics`, with the script).
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use backstitch::core::metrics::{Average, ConfusionMatrix, likeliest, log_loss, roc_auc_one_against_rest};
-use ndarray::{Array1, Array2};
-use ndarray_npy::NpzReader;
+use backstitch::io::npz;
+use ndarray::{Array2, Ix2};
 use serde_json::Value;
 
 #[track_caller]
@@ -17,10 +17,9 @@ fn close(ours: Option<f64>, theirs: &Value) {
 #[test]
 fn every_metric_is_that_of_scikit_learn() {
     let folder = Path::new("fixtures/sklearn_metrics");
-    let mut npz = NpzReader::new(File::open(folder.join("predictions.npz")).unwrap()).unwrap();
-    let labels: Array1<i64> = npz.by_name("labels.npy").unwrap();
-    let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
-    let probabilities: Array2<f64> = npz.by_name("probabilities.npy").unwrap();
+    let mut npz = npz::Archive::open(&folder.join("predictions.npz")).unwrap();
+    let labels: Vec<usize> = npz.read::<i64>("labels").unwrap().iter().map(|&label| label as usize).collect();
+    let probabilities: Array2<f64> = npz.read("probabilities").unwrap().into_dimensionality::<Ix2>().unwrap();
     let expected: Value =
         serde_json::from_str(&fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
 

@@ -2,12 +2,12 @@
 //! by the scripts beside them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::path::Path;
 
 use backstitch::core::train::{self, Rules};
+use backstitch::io::npz;
 use backstitch::prelude::*;
-use ndarray::{ArrayD, IxDyn, OwnedRepr};
-use ndarray_npy::NpzReader;
+use ndarray::ArrayD;
 
 #[path = "common/pytorch_cases.rs"]
 mod cases;
@@ -15,23 +15,22 @@ mod cases;
 /// The largest relative difference that passes.
 const TOLERANCE: f32 = 1e-4;
 
-struct Fixture(NpzReader<File>);
+struct Fixture(npz::Archive);
 
 impl Fixture {
     fn open(name: &str) -> Self {
-        let path = format!("{}/fixtures/pytorch/{name}", env!("CARGO_MANIFEST_DIR"));
-        Self(NpzReader::new(File::open(path).unwrap()).unwrap())
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pytorch").join(name);
+        Self(npz::Archive::open(&path).unwrap())
     }
 
     fn array(&mut self, name: &str) -> ArrayD<f32> {
-        self.0.by_name::<OwnedRepr<f32>, IxDyn>(&format!("{name}.npy")).unwrap()
+        self.0.read(name).unwrap()
     }
 
     /// The arrays whose names begin so, by the rest of their names.
     fn under(&mut self, prefix: &str) -> BTreeMap<String, Tensor> {
-        let names = self.0.names().unwrap();
-        let rest = |name: &String| Some(name.strip_prefix(prefix)?.trim_end_matches(".npy").to_owned());
-        let found: Vec<String> = names.iter().filter_map(rest).collect();
+        let rest = |name: &str| Some(name.strip_prefix(prefix)?.to_owned());
+        let found: Vec<String> = self.0.names().filter_map(rest).collect();
         found
             .into_iter()
             .map(|name| {
@@ -42,7 +41,7 @@ impl Fixture {
     }
 
     fn labels(&mut self, name: &str) -> Vec<usize> {
-        let labels = self.0.by_name::<OwnedRepr<i64>, IxDyn>(&format!("{name}.npy")).unwrap();
+        let labels = self.0.read::<i64>(name).unwrap();
         labels.iter().map(|&label| label as usize).collect()
     }
 }
@@ -169,7 +168,7 @@ fn check_pass(name: &str, regime: &str, ctx: &Context, model: &mut Model, fixtur
 fn every_layer_and_block_agrees_in_every_regime() {
     let mut fixture = Fixture::open("layers.npz");
     let mut stored: Vec<String> =
-        fixture.0.names().unwrap().iter().filter_map(|n| Some(n.split_once('/')?.0.to_owned())).collect();
+        fixture.0.names().filter_map(|n| Some(n.split_once('/')?.0.to_owned())).collect();
     stored.sort();
     stored.dedup();
     let all = cases::all();

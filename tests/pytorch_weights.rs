@@ -1,23 +1,21 @@
 //! Weights files of PyTorch: what comes in gives PyTorch's outputs, and what is damaged is an error.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use backstitch::core::zoo;
-use backstitch::io::pytorch;
+use backstitch::io::{npz, pytorch};
 use backstitch::prelude::*;
-use ndarray::{Array4, ArrayD, IxDyn, OwnedRepr};
-use ndarray_npy::NpzReader;
+use ndarray::{Array4, ArrayD};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pytorch").join(name)
 }
 
 fn numbers(name: &str) -> ArrayD<f32> {
-    let mut npz = NpzReader::new(File::open(fixture("weights.npz")).unwrap()).unwrap();
-    npz.by_name::<OwnedRepr<f32>, IxDyn>(name).unwrap()
+    npz::Archive::open(&fixture("weights.npz")).unwrap().read(name).unwrap()
 }
 
 /// The network of fixtures/pytorch/weights.py.

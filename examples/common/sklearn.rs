@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
-use ndarray::Array1;
-use ndarray_npy::NpzWriter;
+use backstitch::io::npz;
+use ndarray::ArrayD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -62,13 +62,11 @@ fn train(run: &Run, parts: &[Part; 3]) -> Result<Option<Sklearn>, AnyError> {
         return Ok(None);
     }
     let data = run.out.join("parts.npz");
-    let mut npz = NpzWriter::new(File::create(&data)?);
+    let mut npz = npz::Writer::new(File::create(&data)?);
     for (name, part) in ["train", "validation", "test"].iter().zip(parts) {
-        npz.add_array(*name, &part.rows.mapv(|pixel| (pixel * 255.0).round() as u8))?;
-        npz.add_array(
-            format!("{name}_labels"),
-            &part.labels.iter().map(|&l| l as u8).collect::<Array1<u8>>(),
-        )?;
+        npz.add(name, part.rows.mapv(|pixel| (pixel * 255.0).round() as u8).view().into_dyn())?;
+        let labels: Vec<u8> = part.labels.iter().map(|&l| l as u8).collect();
+        npz.add(&format!("{name}_labels"), ArrayD::from_shape_vec(vec![labels.len()], labels)?.view())?;
     }
     npz.finish()?;
     let (epochs, seed) = (run.epochs.to_string(), run.flags.seed.to_string());

@@ -8,10 +8,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::GzDecoder;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::error::Error;
+use crate::input;
+use crate::numbers::size_of_shape;
 
 /// An array of one of the format's element types.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,16 +31,16 @@ pub enum Idx {
     F64(ArrayD<f64>),
 }
 
-/// Reads an IDX file, gunzipping it where it begins like a gzip file.
+/// Reads an IDX file, gunzipping it where it begins like a gzip file; several members of gzip are one stream.
+///
+/// Memory is taken as elements arrive, at most twice their bytes (and gzip makes at most 1032 bytes of one).
 ///
 /// # Errors
-/// If the file cannot be read, is no IDX file, is cut or too long, or its gzip cover is damaged.
+/// If the file cannot be read, is no IDX file, is cut or holds more than its header says, or its gzip cover is damaged.
 pub fn read(path: &Path) -> Result<Idx, Error> {
     let file = File::open(path).map_err(Error::io(path, "open"))?;
-    let mut reader = BufReader::with_capacity(256 * 1024, file);
-    let gzipped =
-        io::BufRead::fill_buf(&mut reader).map_err(Error::io(path, "read"))?.starts_with(&[0x1f, 0x8b]);
-    if gzipped { parse(GzDecoder::new(reader), path) } else { parse(reader, path) }
+    let reader = BufReader::with_capacity(256 * 1024, file);
+    parse(input::gunzipped(reader).map_err(Error::io(path, "read"))?, path)
 }
 
 /// Reads an IDX array that must be of bytes, as images and labels are.
@@ -93,12 +94,12 @@ pub fn parse(mut reader: impl Read, path: &Path) -> Result<Idx, Error> {
             return Err(Error::content(path, known, format!("{code:#04x}")));
         }
     };
-    let bytes = shape.iter().try_fold(size, |bytes: usize, &length| bytes.checked_mul(length));
-    let bytes = bytes.filter(|&bytes| bytes <= isize::MAX as usize);
-    let Some(bytes) = bytes else {
+    let Some(bytes) = size_of_shape(&shape, size) else {
         return Err(Error::content(path, "axes whose product fits in memory", format!("{shape:?}")));
     };
-    let data = elements(reader, bytes, path)?;
+    // To the end, so that what the header does not speak of is noticed.
+    let data = input::exactly(reader, bytes)
+        .map_err(|unlike| Error::content(path, format!("{bytes} bytes of elements"), unlike))?;
     let shape = IxDyn(&shape);
     Ok(match code {
         0x08 => Idx::U8(array(shape, data)),
@@ -110,31 +111,12 @@ pub fn parse(mut reader: impl Read, path: &Path) -> Result<Idx, Error> {
     })
 }
 
-/// All the bytes there are, which must be as many as the header said: the buffer grows with what
-/// arrives, so a header that promises too much costs nothing.
-fn elements(mut reader: impl Read, expected: usize, path: &Path) -> Result<Vec<u8>, Error> {
-    let mut data = Vec::new();
-    let read = reader.by_ref().take(expected as u64).read_to_end(&mut data);
-    read.map_err(|error| Error::content(path, format!("{expected} bytes of elements"), error))?;
-    if data.len() < expected {
-        let got = format!("{}, then the end of the file", data.len());
-        return Err(Error::content(path, format!("{expected} bytes of elements"), got));
-    }
-    // Reading on to the end also makes gzip compare its checksum.
-    let mut rest = [0];
-    match reader.read(&mut rest) {
-        Ok(0) => Ok(data),
-        Ok(_) => Err(Error::content(path, format!("{expected} bytes of elements"), "more")),
-        Err(error) => Err(Error::content(path, format!("the end after {expected} bytes of elements"), error)),
-    }
-}
-
 fn big_endian<const N: usize, T>(data: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
     data.chunks_exact(N).map(|bytes| from(bytes.try_into().expect("chunks of N"))).collect()
 }
 
 fn array<T>(shape: IxDyn, data: Vec<T>) -> ArrayD<T> {
-    ArrayD::from_shape_vec(shape, data).expect("as many elements as the shape has")
+    ArrayD::from_shape_vec(shape, data).expect("as many elements as the shape has, which can be")
 }
 
 impl Idx {
@@ -246,6 +228,46 @@ mod tests {
             message(&promising)
                 .ends_with("expected 4294967295 bytes of elements, got 3, then the end of the file")
         );
+    }
+
+    #[test]
+    fn axes_that_overflow_are_an_error_even_beside_one_of_no_length() {
+        for zero in 0..4 {
+            let mut axes = [[0xff; 4]; 4];
+            axes[zero] = [0; 4];
+            let error = message(&[&[0, 0, 8, 4][..], &axes.concat()].concat());
+            assert!(error.contains("expected axes whose product fits in memory"), "{error}");
+        }
+        let many = [&[0, 0, 8, 255][..], &[0xff; 4 * 255]].concat();
+        assert!(message(&many).len() < 400, "{}", message(&many));
+        // 255 axes of length 1 are an array like any other.
+        let many = [&[0, 0, 8, 255][..], &[0, 0, 0, 1].repeat(255), &[7]].concat();
+        assert!(matches!(parse(&*many, Path::new("x")), Ok(Idx::U8(array)) if array.ndim() == 255));
+    }
+
+    #[test]
+    fn members_of_gzip_are_one_file_and_have_no_more_than_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels-idx1-ubyte.gz");
+        let member = |bytes: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let array = ArrayD::from_shape_fn(IxDyn(&[1000]), |i| (i[0] * 7 % 10) as u8);
+        let plain = Idx::U8(array.clone()).to_bytes().unwrap();
+        let attempt = |members: &[&[u8]]| {
+            std::fs::write(&path, members.iter().flat_map(|bytes| member(bytes)).collect::<Vec<_>>())
+                .unwrap();
+            read_bytes(&path).map_err(|error| error.to_string())
+        };
+        for cut in [1, 5, 8, 500] {
+            assert_eq!(attempt(&[&plain[..cut], &plain[cut..]]).unwrap(), array, "cut at {cut}");
+        }
+        let more = attempt(&[&plain, b"more"]).unwrap_err();
+        assert!(more.ends_with("expected 1000 bytes of elements, got more"), "{more}");
+        let fewer = attempt(&[&plain[..500], &plain[500..999]]).unwrap_err();
+        assert!(fewer.ends_with("got 991, then the end of the file"), "{fewer}");
     }
 
     #[test]

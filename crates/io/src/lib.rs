@@ -14,7 +14,10 @@ pub mod fashion_mnist;
 pub mod history;
 pub mod idx;
 pub mod images;
+mod input;
+mod npy;
 pub mod npz;
+mod numbers;
 pub mod pickle;
 #[cfg(feature = "download")]
 pub mod pretrained;
@@ -24,3 +27,4 @@ pub mod table;
 pub mod tensorboard;
 
 pub use error::Error;
+pub use numbers::Number;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use md5::{Digest, Md5};
 
 use super::Progress;
@@ -86,7 +86,7 @@ fn fetch(path: &Path, url: &str, file: &Remote, progress: &mut dyn FnMut(Progres
 
 /// Compares the uncompressed content with its size and checksum.
 fn verify(gzipped: &[u8], file: &Remote) -> Result<(), String> {
-    let mut content = GzDecoder::new(gzipped).take(file.size + 1);
+    let mut content = MultiGzDecoder::new(gzipped).take(file.size + 1);
     let mut hash = Hash(Md5::new());
     let size = io::copy(&mut content, &mut hash).map_err(|error| format!("damaged gzip: {error}"))?;
     if size != file.size {

@@ -110,7 +110,8 @@ pub fn open(folder: Option<&Path>, progress: &mut dyn FnMut(Progress<'_>)) -> Re
     }
 }
 
-/// Reads the four files of the data set, gzipped or not.
+/// Reads the four files of the data set: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and two that begin with `t10k`. A dot may
+/// stand for the dash before `idx`, and `.gz` behind the name, gzipped or not; of several the one with a dash and `.gz` comes first.
 ///
 /// # Errors
 /// If a file is missing or damaged, pictures and labels differ in number, or a label is no class.
@@ -123,12 +124,8 @@ pub fn load(folder: &Path) -> Result<FashionMnist, Error> {
 }
 
 fn load_part(folder: &Path, part: &str) -> Result<Images, Error> {
-    let file = |name: String| {
-        let gzipped = folder.join(format!("{name}.gz"));
-        if gzipped.exists() { gzipped } else { folder.join(name) }
-    };
-    let (pixels_path, labels_path) =
-        (file(format!("{part}-images-idx3-ubyte")), file(format!("{part}-labels-idx1-ubyte")));
+    let pixels_path = find(folder, &format!("{part}-images"), "idx3-ubyte")?;
+    let labels_path = find(folder, &format!("{part}-labels"), "idx1-ubyte")?;
     let pixels = idx::read_bytes(&pixels_path)?;
     let shape = format!("{:?}", pixels.shape());
     let pixels = pixels
@@ -141,13 +138,25 @@ fn load_part(folder: &Path, part: &str) -> Result<Images, Error> {
     let labels =
         labels.into_dimensionality::<Ix1>().map_err(|_| Error::content(&labels_path, "labels [n]", shape))?;
     if labels.len() != pixels.len_of(ndarray::Axis(0)) {
-        let expected = format!("{} labels, one a picture of {}", pixels.dim().0, pixels_path.display());
+        let pictures = pixels_path.file_name().unwrap_or_default().display();
+        let expected = format!("{} labels, one a picture of {pictures}", pixels.dim().0);
         return Err(Error::content(&labels_path, expected, labels.len()));
     }
     if let Some(at) = labels.iter().position(|&label| usize::from(label) >= CLASSES.len()) {
         return Err(Error::content(&labels_path, "labels from 0 to 9", format!("{} at {at}", labels[at])));
     }
     Ok(Images { pixels, labels: labels.iter().map(|&label| usize::from(label)).collect() })
+}
+
+/// The file of a name in the ways in which it is written.
+fn find(folder: &Path, name: &str, kind: &str) -> Result<PathBuf, Error> {
+    let names = ["-", "."].map(|between| format!("{name}{between}{kind}"));
+    let files = names.iter().flat_map(|name| [format!("{name}.gz"), name.clone()]);
+    let found = files.map(|file| folder.join(file)).find(|path| path.exists());
+    let [dash, dot] = &names;
+    found.ok_or_else(|| {
+        Error::content(folder, format!("{dash} or {dot}, with .gz or without"), "no such file")
+    })
 }
 
 /// A small set of drawn, garment-like pictures in the ten classes: always the same, and never
@@ -240,7 +249,32 @@ mod tests {
         let shape = error(folder_with(&[3, 20, 28], 3, 0));
         assert!(shape.ends_with("expected pictures [n, 28, 28], got [3, 20, 28]"), "{shape}");
         let missing = error(tempfile::tempdir().unwrap());
-        assert!(missing.contains("train-images-idx3-ubyte: could not open"), "{missing}");
+        let names = "train-images-idx3-ubyte or train-images.idx3-ubyte, with .gz or without";
+        assert!(missing.ends_with(&format!(": expected {names}, got no such file")), "{missing}");
+    }
+
+    #[test]
+    fn files_are_found_under_the_names_of_the_site_and_of_the_archives() {
+        use flate2::{Compression, write::GzEncoder};
+        use std::io::Write;
+        for (between, gzip) in [("-", false), (".", false), ("-", true), (".", true)] {
+            let folder = folder_with(&[3, 28, 28], 3, 9);
+            for entry in fs::read_dir(folder.path()).unwrap() {
+                let path = entry.unwrap().path();
+                let name =
+                    path.file_name().unwrap().to_str().unwrap().replace("-idx", &format!("{between}idx"));
+                let mut content = fs::read(&path).unwrap();
+                fs::remove_file(&path).unwrap();
+                if gzip {
+                    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+                    encoder.write_all(&content).unwrap();
+                    content = encoder.finish().unwrap();
+                }
+                let end = if gzip { ".gz" } else { "" };
+                fs::write(folder.path().join(format!("{name}{end}")), content).unwrap();
+            }
+            assert_eq!(load(folder.path()).unwrap().len(), 6, "{between} {gzip}");
+        }
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! Decoded pixels in one file, so that the next run need not decode.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
-use ndarray::{Array4, Ix4, OwnedRepr};
-use ndarray_npy::{NpzReader, NpzWriter};
+use ndarray::{Array4, Ix4};
 use rayon::prelude::*;
 
 use crate::error::Error;
+use crate::npz::{Archive, Writer};
 use crate::{atomic, cache};
 
 /// Goes into every key: pixels decoded by another version are not taken.
@@ -45,9 +44,12 @@ pub(super) fn file(cache: &Path, root: &Path, files: &[PathBuf], size: [usize; 2
 
 /// The pixels, if the file is there and whole.
 pub(super) fn read(file: &Path, shape: (usize, usize, usize, usize)) -> Option<Array4<u8>> {
-    let mut npz = NpzReader::new(File::open(file).ok()?).ok()?;
-    let pixels = npz.by_name::<OwnedRepr<u8>, Ix4>("pixels").ok()?;
-    (pixels.dim() == shape && pixels.is_standard_layout()).then_some(pixels)
+    let mut archive = Archive::open(file).ok()?;
+    if archive.shape("pixels")? != [shape.0, shape.1, shape.2, shape.3] {
+        return None;
+    }
+    let pixels = archive.read("pixels").ok()?.into_dimensionality::<Ix4>().ok()?;
+    pixels.is_standard_layout().then_some(pixels)
 }
 
 pub(super) fn write(file: &Path, pixels: &Array4<u8>) -> Result<(), Error> {
@@ -55,9 +57,8 @@ pub(super) fn write(file: &Path, pixels: &Array4<u8>) -> Result<(), Error> {
         fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
     }
     atomic::write(file, |to| {
-        let mut npz = NpzWriter::new(to);
-        npz.add_array("pixels", pixels).map_err(io::Error::other)?;
-        npz.finish().map_err(io::Error::other)?;
-        Ok(())
+        let mut npz = Writer::new(to);
+        npz.add("pixels", pixels.view().into_dyn())?;
+        npz.finish()
     })
 }

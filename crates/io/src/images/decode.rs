@@ -112,23 +112,22 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Array3<u8>, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::path::PathBuf;
 
-    use ndarray::{Ix3, OwnedRepr};
-    use ndarray_npy::NpzReader;
+    use ndarray::Ix3;
     use proptest::prelude::*;
 
     use super::super::resize;
     use super::*;
+    use crate::npz::Archive;
 
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/images").join(name)
     }
 
     fn by_pillow(name: &str) -> Array3<u8> {
-        let mut npz = NpzReader::new(File::open(fixture("expected.npz")).unwrap()).unwrap();
-        npz.by_name::<OwnedRepr<u8>, Ix3>(name).unwrap()
+        let mut npz = Archive::open(&fixture("expected.npz")).unwrap();
+        npz.read(name).unwrap().into_dimensionality::<Ix3>().unwrap()
     }
 
     fn largest_difference(a: &Array3<u8>, b: &Array3<u8>) -> u8 {
