@@ -5,7 +5,7 @@ use std::process::Command;
 
 use backstitch::io::{npz, pickle};
 use backstitch::prelude::*;
-use ndarray::array;
+use ndarray::{Array1, Array2, array};
 
 fn model(seed: u64) -> Model {
     let net = Sequential::new().push(dense(5, Activation::Relu)).push(dense(3, Activation::Linear));
@@ -39,9 +39,39 @@ fn weights_of_another_network_are_refused() {
 fn pickles_that_numpy_made_are_read() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pickle");
     let expected = [array![[-0.5, -0.25, 0.0], [0.25, 0.5, 0.75]].into_dyn(), array![0.25, -8.0].into_dyn()];
-    for name in ["protocol3", "protocol4", "protocol5", "float64", "big_endian", "fortran"] {
+    let names = [
+        "protocol0",
+        "protocol1",
+        "protocol2",
+        "protocol3",
+        "protocol4",
+        "protocol5",
+        "python2_protocol0",
+        "python2_protocol1",
+        "python2_protocol2",
+        "float64",
+        "float64_protocol0",
+        "float16",
+        "big_endian",
+        "fortran",
+        "fortran_protocol5",
+        "strided_protocol5",
+        "tuple",
+        "tuple_protocol0",
+    ];
+    for name in names {
         let arrays = pickle::read(&folder.join(format!("{name}.pkl"))).unwrap();
         assert_eq!(arrays, expected, "{name}");
+    }
+    for protocol in [0, 2, 5] {
+        let single = pickle::read(&folder.join(format!("single_protocol{protocol}.pkl"))).unwrap();
+        assert_eq!(single, expected[..1], "protocol {protocol}");
+        // Every byte, and integers of 8 bytes; and an array without rows.
+        let bytes = pickle::read(&folder.join(format!("bytes_protocol{protocol}.pkl"))).unwrap();
+        let every = Array1::range(0.0_f32, 256.0, 1.0);
+        let expected =
+            [Array2::zeros((0, 3)).into_dyn(), every.clone().into_dyn(), (every - 128.0).into_dyn()];
+        assert_eq!(bytes, expected, "protocol {protocol}");
     }
 }
 

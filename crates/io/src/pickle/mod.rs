@@ -1,10 +1,12 @@
 //! Python pickles of lists of NumPy arrays: what `pickle.dump([w1, w2, ...], file)` writes.
 //!
 //! [`write()`] makes files that `pickle.load` turns into a list of arrays with nothing but NumPy
-//! installed. [`read`] takes such a list back, from here or from Python (protocols 3 to 5), and
+//! installed. [`read`] takes such a list back, or a tuple, or an array alone, from here or from Python (protocols 0 to 5), and
 //! nothing else: it runs no code, and any other content is an error.
 
+mod numpy;
 mod read;
+mod value;
 mod write;
 
 use std::fs;
@@ -24,14 +26,17 @@ pub fn write(path: &Path, arrays: &[ArrayD<f32>]) -> Result<(), Error> {
     atomic::write(path, |to| write::list(to, arrays))
 }
 
-/// Reads a Python list of NumPy arrays of `float32` or `float64`, as `float32`.
+/// Reads a Python list or tuple of NumPy arrays, or an array alone, as `float32`: `float64` is rounded, `float16` and integers are
+/// converted, where `float32` can hold them.
+///
+/// Memory: the file, up to four times its bytes (1 MiB at least) for the arrays, and some 50 MB for what lies between them.
 ///
 /// # Errors
-/// If the file cannot be read or is anything but such a list: with the offset of the first byte
+/// If the file cannot be read or is anything but such arrays, or another pickle is behind the first: with the offset of the first byte
 /// that does not belong.
 pub fn read(path: &Path) -> Result<Vec<ArrayD<f32>>, Error> {
     let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
-    read::list(&bytes).map_err(|wrong| {
+    read::arrays(&bytes).map_err(|wrong| {
         Error::content(path, format!("{} at byte {}", wrong.expected, wrong.offset), wrong.got)
     })
 }

@@ -1,13 +1,25 @@
-//! A machine for the few pickle opcodes of which lists of NumPy arrays are made.
+//! A machine for the few pickle opcodes of which NumPy arrays, and lists and tuples of them, are made.
 //!
-//! It knows the four functions that NumPy's pickles call, by name, and does what they would do;
-//! it calls nothing. Values are shared, not copied, so a small file cannot grow without bound.
+//! It knows the functions that NumPy's pickles call, by name, and does what they would do; it calls
+//! nothing. Values are shared, not copied, opcodes are counted, and so are the bytes of the arrays: a small file
+//! cannot grow without bound.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use ndarray::{ArrayD, IxDyn, ShapeBuilder};
+use ndarray::ArrayD;
+
+use super::value::{Bytes, Text, Value};
+
+/// A pickle may have this many opcodes: enough for some 15,000 arrays, and what they leave behind takes some 50 MB at most.
+const MOST_OPCODES: usize = 1 << 19;
+
+/// Bytes that the arrays of any pickle may take; of a larger one four times its own, as bytes that become `f32` need.
+const FREE: usize = 1 << 20;
+
+/// The newest protocol there is.
+const NEWEST: u8 = 5;
 
 /// Where and how a file leaves the subset.
 #[derive(Debug)]
@@ -17,53 +29,74 @@ pub(super) struct Wrong {
     pub(super) got: String,
 }
 
-#[derive(Clone, Debug)]
-enum Value<'a> {
-    None,
-    Bool(bool),
-    Int(i64),
-    Bytes(&'a [u8]),
-    Text(&'a str),
-    Tuple(Rc<Vec<Value<'a>>>),
-    List(Rc<RefCell<Vec<Value<'a>>>>),
-    Global(Rc<str>),
-    Dtype(Rc<Dtype>),
-    Array(Rc<RefCell<Option<ArrayD<f32>>>>),
+/// A text of a file as a message quotes it: its first letters.
+pub(super) fn quoted(text: &str) -> String {
+    text.chars().take(60).collect()
 }
 
-#[derive(Debug)]
-struct Dtype {
-    bytes: usize,
-    big_endian: Cell<bool>,
-}
-
-struct Machine<'a> {
+pub(super) struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    stack: Vec<Value<'a>>,
+    pub(super) stack: Vec<Value<'a>>,
     marks: Vec<usize>,
     memo: HashMap<u32, Value<'a>>,
+    /// Bytes that arrays may still take.
+    room: usize,
 }
 
-/// The arrays of a pickled list.
-pub(super) fn list(bytes: &[u8]) -> Result<Vec<ArrayD<f32>>, Wrong> {
-    let mut machine = Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
-    let Value::List(items) = machine.run()? else {
-        return Err(machine.wrong("a list of arrays", "something else"));
+/// The arrays of a pickled list or tuple, or the only one.
+pub(super) fn arrays(bytes: &[u8]) -> Result<Vec<ArrayD<f32>>, Wrong> {
+    let room = bytes.len().saturating_mul(4).saturating_add(FREE);
+    let mut machine =
+        Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), room };
+    let result = machine.run()?;
+    let behind = bytes.len() - machine.at;
+    if behind > 0 {
+        return Err(machine.wrong("the end of the file behind the pickle", format!("{behind} bytes more")));
+    }
+    // What is remembered holds the arrays too.
+    machine.memo.clear();
+    machine.stack.clear();
+    let items = match result {
+        Value::List(items) => items.take(),
+        Value::Tuple(items) => Rc::unwrap_or_clone(items),
+        array @ Value::Array(_) => vec![array],
+        other => return Err(machine.wrong("an array, a list or a tuple of arrays", other.name())),
     };
-    let items = items.take();
-    let arrays = items.into_iter().map(|item| match item {
-        Value::Array(array) => {
-            array.borrow().clone().ok_or_else(|| machine.wrong("an array", "one without data"))
-        }
-        _ => Err(machine.wrong("a list of arrays", "a list of something else")),
-    });
-    arrays.collect()
+    items.into_iter().map(|item| machine.finished(item)).collect()
 }
 
 impl<'a> Machine<'a> {
-    fn wrong(&self, expected: &'static str, got: impl Into<String>) -> Wrong {
+    pub(super) fn wrong(&self, expected: &'static str, got: impl Into<String>) -> Wrong {
         Wrong { offset: self.at, expected, got: got.into() }
+    }
+
+    /// An array that is handed out. One that is in the list twice is copied.
+    fn finished(&mut self, item: Value<'a>) -> Result<ArrayD<f32>, Wrong> {
+        let Value::Array(array) = item else {
+            return Err(self.wrong("an array", item.name()));
+        };
+        let array = match Rc::try_unwrap(array) {
+            Ok(only) => only.into_inner(),
+            Err(shared) => {
+                self.take_room(shared.borrow().as_ref().map(ArrayD::len))?;
+                shared.borrow().clone()
+            }
+        };
+        array.ok_or_else(|| self.wrong("an array", "one without data"))
+    }
+
+    /// Counts the numbers of an array before memory is taken for them.
+    pub(super) fn take_room(&mut self, numbers: Option<usize>) -> Result<(), Wrong> {
+        let bytes = numbers.and_then(|numbers| numbers.checked_mul(size_of::<f32>()));
+        let room = bytes.and_then(|bytes| self.room.checked_sub(bytes));
+        self.room = room.ok_or_else(|| {
+            self.wrong(
+                "arrays of at most 4 times the bytes of the file",
+                "more: the same one again and again?",
+            )
+        })?;
+        Ok(())
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], Wrong> {
@@ -85,18 +118,32 @@ impl<'a> Machine<'a> {
         self.take(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    fn text(&mut self, bytes: &'a [u8]) -> Result<Value<'a>, Wrong> {
-        std::str::from_utf8(bytes).map(Value::Text).map_err(|_| self.wrong("UTF-8 text", "other bytes"))
+    fn utf8(&self, bytes: &'a [u8]) -> Result<&'a str, Wrong> {
+        std::str::from_utf8(bytes).map_err(|_| self.wrong("UTF-8 text", "other bytes"))
     }
 
-    fn line(&mut self) -> Result<&'a str, Wrong> {
+    fn text(&mut self, length_bytes: usize) -> Result<Value<'a>, Wrong> {
+        let bytes = self.counted(length_bytes)?;
+        Ok(Value::Text(Text::Utf8(self.utf8(bytes)?)))
+    }
+
+    fn line(&mut self) -> Result<&'a [u8], Wrong> {
         let length = self.bytes[self.at..].iter().position(|&byte| byte == b'\n');
         let length = length.ok_or_else(|| self.wrong("a line", "the end of the file"))?;
-        let line = self.take(length + 1)?;
-        std::str::from_utf8(&line[..length]).map_err(|_| self.wrong("UTF-8 text", "other bytes"))
+        Ok(&self.take(length + 1)?[..length])
     }
 
-    fn pop(&mut self) -> Result<Value<'a>, Wrong> {
+    fn text_line(&mut self) -> Result<&'a str, Wrong> {
+        let line = self.line()?;
+        self.utf8(line)
+    }
+
+    /// A number in decimal digits.
+    fn decimal<T: std::str::FromStr>(&self, digits: &str) -> Result<T, Wrong> {
+        digits.parse().map_err(|_| self.wrong("a whole number", quoted(digits)))
+    }
+
+    pub(super) fn pop(&mut self) -> Result<Value<'a>, Wrong> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
             return Err(self.wrong("a value on the stack", "none"));
@@ -129,8 +176,21 @@ impl<'a> Machine<'a> {
         Ok(Value::Tuple(Rc::new(items)))
     }
 
+    fn list_of(&self, items: Vec<Value<'a>>) -> Result<Value<'a>, Wrong> {
+        self.check_items(&items)?;
+        Ok(Value::List(Rc::new(RefCell::new(items))))
+    }
+
+    /// A list has arrays alone, so that it cannot hold itself.
+    fn check_items(&self, items: &[Value<'a>]) -> Result<(), Wrong> {
+        match items.iter().find(|item| !matches!(item, Value::Array(_))) {
+            Some(other) => Err(self.wrong("a list of arrays", format!("one with {} in it", other.name()))),
+            None => Ok(()),
+        }
+    }
+
     fn run(&mut self) -> Result<Value<'a>, Wrong> {
-        loop {
+        for _ in 0..MOST_OPCODES {
             let opcode = self.take(1)?[0];
             if opcode == b'.' {
                 return self.pop();
@@ -139,26 +199,25 @@ impl<'a> Machine<'a> {
                 self.stack.push(value);
             }
         }
+        Err(self.wrong("a pickle of fewer arrays", format!("one of more than {MOST_OPCODES} opcodes")))
     }
 
     /// Does one opcode; returns what it pushes.
     fn step(&mut self, opcode: u8) -> Result<Option<Value<'a>>, Wrong> {
         Ok(Some(match opcode {
-            0x80 => return self.take(1).map(|_| None), // PROTO
+            0x80 => return self.protocol().map(|()| None),
             0x95 => return self.take(8).map(|_| None), // FRAME
             b'(' => {
                 self.marks.push(self.stack.len());
                 return Ok(None);
             }
-            b'q' | b'r' | 0x94 => return self.memoize(opcode).map(|()| None),
-            b'h' | b'j' => {
-                let key = self.number(if opcode == b'h' { 1 } else { 4 })? as u32;
-                self.memo
-                    .get(&key)
-                    .cloned()
-                    .ok_or_else(|| self.wrong("a remembered value", format!("none at {key}")))?
-            }
+            b'p' | b'q' | b'r' | 0x94 => return self.memoize(opcode).map(|()| None),
+            b'g' | b'h' | b'j' => self.remembered(opcode)?,
             b']' => Value::List(Rc::default()),
+            b'l' => {
+                let items = self.since_mark()?;
+                self.list_of(items)?
+            }
             b')' => self.tuple(0)?,
             0x85..=0x87 => self.tuple(usize::from(opcode - 0x84))?,
             b't' => {
@@ -170,29 +229,55 @@ impl<'a> Machine<'a> {
             b'K' => Value::Int(self.number(1)?.cast_signed()),
             b'M' => Value::Int(self.number(2)?.cast_signed()),
             b'J' => Value::Int(i64::from((self.number(4)? as u32).cast_signed())),
+            b'I' => self.int_line()?,
+            b'L' => {
+                let digits = self.text_line()?;
+                Value::Int(self.decimal(digits.strip_suffix('L').unwrap_or(digits))?)
+            }
             0x8a => self.long()?,
-            b'C' => Value::Bytes(self.counted(1)?),
-            b'B' => Value::Bytes(self.counted(4)?),
-            0x8e | 0x96 => Value::Bytes(self.counted(8)?),
-            0x8c => self.counted(1).and_then(|bytes| self.text(bytes))?,
-            b'X' => self.counted(4).and_then(|bytes| self.text(bytes))?,
+            b'C' | b'U' => Value::Bytes(Bytes::Plain(self.counted(1)?)),
+            b'B' | b'T' => Value::Bytes(Bytes::Plain(self.counted(4)?)),
+            0x8e | 0x96 => Value::Bytes(Bytes::Plain(self.counted(8)?)),
+            b'S' => self.quoted_line()?,
+            0x8c => self.text(1)?,
+            b'X' => self.text(4)?,
+            b'V' => Value::Text(Text::Escaped(self.line()?)),
             b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
-                Value::Global(format!("{module}.{name}").into())
+                let (module, name) = (self.text_line()?, self.text_line()?);
+                self.global(module, name)?
             }
             0x93 => match (self.pop()?, self.pop()?) {
-                (Value::Text(name), Value::Text(module)) => Value::Global(format!("{module}.{name}").into()),
+                (Value::Text(Text::Utf8(name)), Value::Text(Text::Utf8(module))) => {
+                    self.global(module, name)?
+                }
                 _ => return Err(self.wrong("a module and a name", "other values")),
             },
             b'R' => self.reduce()?,
             b'b' => return self.build().map(|()| None),
             b'a' | b'e' => return self.append(opcode == b'e').map(|()| None),
-            _ => return Err(self.wrong("an opcode of a list of arrays", format!("{opcode:#04x}"))),
+            b'}' | b'd' => {
+                return Err(self.wrong(
+                    "an array, a list or a tuple of arrays",
+                    "a dictionary: pickle list(it.values())",
+                ));
+            }
+            _ => return Err(self.wrong("an opcode of arrays, lists and tuples", format!("{opcode:#04x}"))),
         }))
+    }
+
+    fn protocol(&mut self) -> Result<(), Wrong> {
+        match self.take(1)?[0] {
+            0..=NEWEST => Ok(()),
+            newer => Err(self.wrong("a protocol from 0 to 5", newer.to_string())),
+        }
     }
 
     fn memoize(&mut self, opcode: u8) -> Result<(), Wrong> {
         let key = match opcode {
+            b'p' => {
+                let digits = self.text_line()?;
+                self.decimal(digits)?
+            }
             b'q' => self.number(1)? as u32,
             b'r' => self.number(4)? as u32,
             _ => self.memo.len() as u32,
@@ -200,6 +285,34 @@ impl<'a> Machine<'a> {
         let top = self.stack.last().cloned().ok_or_else(|| self.wrong("a value to remember", "none"))?;
         self.memo.insert(key, top);
         Ok(())
+    }
+
+    fn remembered(&mut self, opcode: u8) -> Result<Value<'a>, Wrong> {
+        let key = match opcode {
+            b'g' => {
+                let digits = self.text_line()?;
+                self.decimal(digits)?
+            }
+            b'h' => self.number(1)? as u32,
+            _ => self.number(4)? as u32,
+        };
+        self.memo.get(&key).cloned().ok_or_else(|| self.wrong("a remembered value", format!("none at {key}")))
+    }
+
+    /// Protocol 0 has True and False as numbers of two digits.
+    fn int_line(&mut self) -> Result<Value<'a>, Wrong> {
+        Ok(match self.text_line()? {
+            "00" => Value::Bool(false),
+            "01" => Value::Bool(true),
+            digits => Value::Int(self.decimal(digits)?),
+        })
+    }
+
+    fn quoted_line(&mut self) -> Result<Value<'a>, Wrong> {
+        match self.line()? {
+            [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => Ok(Value::Bytes(Bytes::Quoted(inner))),
+            _ => Err(self.wrong("a string in quotes", "another line")),
+        }
     }
 
     fn long(&mut self) -> Result<Value<'a>, Wrong> {
@@ -215,10 +328,8 @@ impl<'a> Machine<'a> {
 
     fn append(&mut self, all: bool) -> Result<(), Wrong> {
         let items = if all { self.since_mark()? } else { vec![self.pop()?] };
+        self.check_items(&items)?;
         match self.stack.last() {
-            Some(Value::List(_)) if !items.iter().all(|item| matches!(item, Value::Array(_))) => {
-                Err(self.wrong("arrays to append", "another value"))
-            }
             Some(Value::List(list)) => {
                 list.borrow_mut().extend(items);
                 Ok(())
@@ -226,103 +337,27 @@ impl<'a> Machine<'a> {
             _ => Err(self.wrong("a list to append to", "none")),
         }
     }
-
-    /// The calls of NumPy's pickles.
-    fn reduce(&mut self) -> Result<Value<'a>, Wrong> {
-        let (arguments, function) = (self.pop()?, self.pop()?);
-        let (Value::Tuple(arguments), Value::Global(function)) = (arguments, function) else {
-            return Err(self.wrong("a function and its arguments", "other values"));
-        };
-        match (&*function, arguments.as_slice()) {
-            ("numpy.core.multiarray._reconstruct" | "numpy._core.multiarray._reconstruct", [_, _, _]) => {
-                Ok(Value::Array(Rc::default()))
-            }
-            ("numpy.dtype", [Value::Text(code), ..]) => {
-                let bytes = match *code {
-                    "f4" => 4,
-                    "f8" => 8,
-                    other => return Err(self.wrong("dtype f4 or f8", other)),
-                };
-                Ok(Value::Dtype(Rc::new(Dtype { bytes, big_endian: Cell::new(false) })))
-            }
-            (
-                "numpy.core.numeric._frombuffer" | "numpy._core.numeric._frombuffer",
-                [Value::Bytes(data), Value::Dtype(dtype), Value::Tuple(shape), Value::Text(order)],
-            ) => {
-                let array = self.array(data, dtype, shape, *order == "F")?;
-                Ok(Value::Array(Rc::new(RefCell::new(Some(array)))))
-            }
-            _ => Err(self.wrong("a call that makes a NumPy array", &*function)),
-        }
-    }
-
-    /// Sets the state of a dtype or of an array.
-    fn build(&mut self) -> Result<(), Wrong> {
-        let state = self.pop()?;
-        let Value::Tuple(state) = state else { return Err(self.wrong("a state", "another value")) };
-        match (self.stack.last().cloned(), state.as_slice()) {
-            (Some(Value::Dtype(dtype)), [Value::Int(_), Value::Text(order), ..]) => {
-                dtype.big_endian.set(*order == ">");
-                Ok(())
-            }
-            (
-                Some(Value::Array(array)),
-                [
-                    Value::Int(_),
-                    Value::Tuple(shape),
-                    Value::Dtype(dtype),
-                    Value::Bool(fortran),
-                    Value::Bytes(data),
-                ],
-            ) => {
-                let made = self.array(data, dtype, shape, *fortran)?;
-                *array.borrow_mut() = Some(made);
-                Ok(())
-            }
-            _ => Err(self.wrong("the state of a NumPy array", "another")),
-        }
-    }
-
-    fn array(
-        &self,
-        data: &[u8],
-        dtype: &Dtype,
-        shape: &[Value<'a>],
-        fortran: bool,
-    ) -> Result<ArrayD<f32>, Wrong> {
-        let lengths = shape.iter().map(|length| match length {
-            Value::Int(length) => usize::try_from(*length).ok(),
-            _ => None,
-        });
-        let lengths: Option<Vec<usize>> = lengths.collect();
-        let lengths = lengths.ok_or_else(|| self.wrong("a shape", format!("{shape:?}")))?;
-        let elements = lengths.iter().try_fold(1_usize, |product, &length| product.checked_mul(length));
-        if elements.and_then(|elements| elements.checked_mul(dtype.bytes)) != Some(data.len()) {
-            let got = format!("{} bytes for {lengths:?}", data.len());
-            return Err(self.wrong("as many bytes as the shape needs", got));
-        }
-        let values: Vec<f32> = match (dtype.bytes, dtype.big_endian.get()) {
-            (4, false) => each(data, f32::from_le_bytes).collect(),
-            (4, true) => each(data, f32::from_be_bytes).collect(),
-            (_, false) => each(data, f64::from_le_bytes).map(|value| value as f32).collect(),
-            (_, true) => each(data, f64::from_be_bytes).map(|value| value as f32).collect(),
-        };
-        ArrayD::from_shape_vec(IxDyn(&lengths).set_f(fortran), values)
-            .map_err(|error| self.wrong("an array that can be", error.to_string()))
-    }
-}
-
-fn each<const N: usize, T>(data: &[u8], from: impl Fn([u8; N]) -> T) -> impl Iterator<Item = T> {
-    data.chunks_exact(N).map(move |bytes| from(bytes.try_into().expect("chunks of N")))
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use std::sync::LazyLock;
+
+    use ndarray::{IxDyn, array};
     use proptest::prelude::*;
 
     use super::*;
     use crate::pickle::write;
+
+    /// What NumPy wrote in every protocol, and a list of ours.
+    static PICKLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/pickle");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|end| end == "pkl")).collect();
+        files.sort();
+        files.into_iter().map(|path| std::fs::read(path).unwrap()).chain([pickled().1]).collect()
+    });
 
     fn pickled() -> (Vec<ArrayD<f32>>, Vec<u8>) {
         let arrays = vec![array![[1.0, 2.0, 3.0], [4.0, 5.0, -6.5]].into_dyn(), array![0.25].into_dyn()];
@@ -331,31 +366,111 @@ mod tests {
         (arrays, bytes)
     }
 
+    fn got(bytes: &[u8]) -> String {
+        arrays(bytes).unwrap_err().got
+    }
+
     #[test]
     fn what_is_written_can_be_read() {
-        let (arrays, bytes) = pickled();
-        assert_eq!(list(&bytes).unwrap(), arrays);
+        let (expected, bytes) = pickled();
+        assert_eq!(arrays(&bytes).unwrap(), expected);
     }
 
     #[test]
     fn other_pickles_are_refused_and_not_run() {
         // What `pickle.dumps` makes of an object whose loading would call os.system("echo").
         let evil = b"\x80\x03cposix\nsystem\nX\x04\x00\x00\x00echo\x85R.";
-        let wrong = list(evil).unwrap_err();
+        let wrong = arrays(evil).unwrap_err();
         assert_eq!((wrong.expected, &*wrong.got), ("a call that makes a NumPy array", "posix.system"));
-        assert!(list(b"\x80\x03}.").is_err());
-        assert!(list(b"\x80\x03K\x01.").is_err());
-        assert!(list(b"").is_err());
-        assert!(list(b"\x80\x04]\x94h\x00a.").is_err());
+        assert_eq!(got(b"\x80\x03}."), "a dictionary: pickle list(it.values())");
+        assert_eq!(got(b"\x80\x03K\x01."), "a number");
+        assert_eq!(got(b"\x80\x03K\x01\x85."), "a number");
+        assert_eq!(got(b"\x80\x03]K\x01a."), "one with a number in it");
+        assert_eq!(got(b"\x80\x03]]a."), "one with a list in it");
+        assert_eq!(got(b""), "the end of the file");
+        assert_eq!(got(b"\x80\x06]."), "6");
+        assert!(arrays(b"\x80\x04]\x94h\x00a.").is_err());
         let deep = [&b"\x80\x03)"[..], &[0x85; 1_000_000]].concat();
-        assert!(list(&deep).is_err());
+        assert!(arrays(&deep).is_err());
+        // `open("/etc/passwd")`, by the one built-in module that is known.
+        assert_eq!(got(b"c__builtin__\nopen\n(V/etc/passwd\ntR."), "__builtin__.open");
+        assert!(arrays(b"c__builtin__\nbytes\n(I1000000000\ntR.").is_err());
+    }
+
+    #[test]
+    fn a_second_pickle_in_the_file_is_not_left_out() {
+        let (_, bytes) = pickled();
+        let wrong = arrays(&[&bytes[..], &bytes].concat()).unwrap_err();
+        assert_eq!(wrong.expected, "the end of the file behind the pickle");
+        assert_eq!((wrong.got, wrong.offset), (format!("{} bytes more", bytes.len()), bytes.len()));
+    }
+
+    #[test]
+    fn an_array_may_be_in_a_list_twice_but_a_small_file_does_not_grow() {
+        // One array, remembered, and pushed again and again.
+        let list = |numbers: usize, times: usize| {
+            let mut one = Vec::new();
+            write::list(&mut one, &[ArrayD::zeros(IxDyn(&[numbers]))]).unwrap();
+            let array = &one[4..one.len() - 2];
+            [b"\x80\x03](", array, b"q\x00", &b"h\x00".repeat(times - 1), b"e."].concat()
+        };
+        assert_eq!(arrays(&list(1000, 3)).unwrap(), vec![ArrayD::<f32>::zeros(IxDyn(&[1000])); 3]);
+        let wrong = arrays(&list(100_000, 1000)).unwrap_err();
+        assert_eq!(wrong.expected, "arrays of at most 4 times the bytes of the file");
+        // Bytes that are remembered, and many arrays that are made of them.
+        let start = b"\x80\x03](cnumpy.core.numeric\n_frombuffer\nq\x00(B\x40\x0d\x03\x00";
+        let first = [
+            &start[..],
+            &[0; 200_000],
+            b"q\x01cnumpy\ndtype\nU\x02f4\x85Rq\x02J\x50\xc3\x00\x00\x85q\x03U\x01Cq\x04tR",
+        ]
+        .concat();
+        let many =
+            |times: usize| [&first[..], &b"h\x00(h\x01h\x02h\x03h\x04tR".repeat(times - 1), b"e."].concat();
+        assert_eq!(arrays(&many(3)).unwrap(), vec![ArrayD::<f32>::zeros(IxDyn(&[50_000])); 3]);
+        let wrong = arrays(&many(1000)).unwrap_err();
+        assert_eq!(wrong.expected, "arrays of at most 4 times the bytes of the file");
+    }
+
+    #[test]
+    fn many_opcodes_are_refused() {
+        for opcode in [b')', b'(', b'N', b']'] {
+            let wrong = arrays(&vec![opcode; 2 * MOST_OPCODES]).unwrap_err();
+            assert_eq!(wrong.expected, "a pickle of fewer arrays");
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_is_short() {
+        let long = "x".repeat(1_000_000);
+        for pickle in [
+            format!("cos\n{long}\n."),
+            format!("c{long}\nf\n."),
+            format!("I{long}\n."),
+            format!("g{long}\n."),
+        ] {
+            assert!(got(pickle.as_bytes()).len() < 200);
+        }
+        let dtype =
+            [b"\x80\x03cnumpy\ndtype\nX\x40\x42\x0f\x00", long.as_bytes(), b"\x89\x88\x87R."].concat();
+        assert_eq!(got(&dtype), "x".repeat(60));
+        // A shape whose one length is a long text.
+        let shape = [
+            &b"cnumpy.core.numeric\n_frombuffer\n(C\x00cnumpy\ndtype\nU\x02f4\x85R(X\x40\x42\x0f\x00"[..],
+            long.as_bytes(),
+            b"tU\x01CtR.",
+        ]
+        .concat();
+        let wrong = arrays(&shape).unwrap_err();
+        assert_eq!((wrong.expected, &*wrong.got), ("a shape of whole numbers", "another"));
     }
 
     #[test]
     fn a_file_cut_anywhere_is_an_error() {
-        let (_, bytes) = pickled();
-        for end in 0..bytes.len() {
-            assert!(list(&bytes[..end]).is_err(), "cut at {end}");
+        for bytes in &*PICKLES {
+            for end in 0..bytes.len() {
+                assert!(arrays(&bytes[..end]).is_err(), "cut at {end}");
+            }
         }
     }
 
@@ -363,14 +478,16 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(
             noise in proptest::collection::vec(any::<u8>(), 0..60),
-            at in 0_usize..250,
+            which in any::<prop::sample::Index>(),
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         ) {
-            let _ = list(&noise);
-            let (_, mut bytes) = pickled();
-            for (byte, noise) in bytes.iter_mut().skip(at).zip(&noise) {
-                *byte = *noise;
+            let _ = arrays(&noise);
+            let mut bytes = which.get(&PICKLES).clone();
+            for (place, value) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = value;
             }
-            let _ = list(&bytes);
+            let _ = arrays(&bytes);
         }
     }
 }

@@ -1,0 +1,104 @@
+//! The functions that NumPy's pickles call, done here.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use ndarray::{ArrayD, IxDyn, ShapeBuilder};
+
+use super::read::{Machine, Wrong, quoted};
+use super::value::{Bytes, Global, Value};
+use crate::numbers::{Dtype, size_of_shape};
+
+impl<'a> Machine<'a> {
+    /// A function or type, if it is one of those that arrays need.
+    pub(super) fn global(&self, module: &str, name: &str) -> Result<Value<'a>, Wrong> {
+        let unknown =
+            || self.wrong("a call that makes a NumPy array", format!("{}.{}", quoted(module), quoted(name)));
+        Global::of(module, name).map(Value::Global).ok_or_else(unknown)
+    }
+
+    /// The calls of NumPy's pickles.
+    pub(super) fn reduce(&mut self) -> Result<Value<'a>, Wrong> {
+        let (arguments, function) = (self.pop()?, self.pop()?);
+        let (Value::Tuple(arguments), Value::Global(function)) = (arguments, function) else {
+            return Err(self.wrong("a function and its arguments", "other values"));
+        };
+        match (function, arguments.as_slice()) {
+            (Global::Reconstruct, [Value::Global(Global::Ndarray), _, _]) => Ok(Value::Array(Rc::default())),
+            (Global::Dtype, [code, ..]) => {
+                let code = code.word().ok_or_else(|| self.wrong("the text of a dtype", code.name()))?;
+                let dtype = Dtype::parse(code)
+                    .ok_or_else(|| self.wrong("a dtype of floats up to f8 or of integers", quoted(code)))?;
+                Ok(Value::Dtype(Rc::new(Cell::new(dtype))))
+            }
+            (Global::FromBuffer, [Value::Bytes(data), Value::Dtype(dtype), Value::Tuple(shape), order]) => {
+                let fortran = match order.word() {
+                    Some("C") => false,
+                    Some("F") => true,
+                    _ => return Err(self.wrong("the order C or F", "another")),
+                };
+                let array = self.array(*data, dtype.get(), shape, fortran)?;
+                Ok(Value::Array(Rc::new(RefCell::new(Some(array)))))
+            }
+            (Global::Encode, [Value::Text(text), encoding]) if encoding.word() == Some("latin1") => {
+                Ok(Value::Bytes(Bytes::Latin1(*text)))
+            }
+            (Global::NoBytes, []) => Ok(Value::Bytes(Bytes::Plain(&[]))),
+            _ => Err(self.wrong("the arguments of a call that makes a NumPy array", "others")),
+        }
+    }
+
+    /// Sets the state of a dtype or of an array.
+    pub(super) fn build(&mut self) -> Result<(), Wrong> {
+        let state = self.pop()?;
+        let Value::Tuple(state) = state else { return Err(self.wrong("a state", state.name())) };
+        match (self.stack.last().cloned(), state.as_slice()) {
+            (Some(Value::Dtype(dtype)), [Value::Int(_), order, ..]) => {
+                let big_endian = match order.word() {
+                    Some("<" | "|") => false,
+                    Some(">") => true,
+                    _ => return Err(self.wrong("the order of bytes < or >", "another")),
+                };
+                dtype.set(dtype.get().ordered(big_endian));
+                Ok(())
+            }
+            (
+                Some(Value::Array(array)),
+                [Value::Int(_), Value::Tuple(shape), Value::Dtype(dtype), fortran, Value::Bytes(data)],
+            ) => {
+                let fortran = fortran.truth().ok_or_else(|| self.wrong("True or False", fortran.name()))?;
+                let made = self.array(*data, dtype.get(), shape, fortran)?;
+                *array.borrow_mut() = Some(made);
+                Ok(())
+            }
+            _ => Err(self.wrong("the state of a NumPy array", "another")),
+        }
+    }
+
+    fn array(
+        &mut self,
+        data: Bytes<'a>,
+        dtype: Dtype,
+        shape: &[Value<'a>],
+        fortran: bool,
+    ) -> Result<ArrayD<f32>, Wrong> {
+        let lengths = shape.iter().map(|length| match length {
+            Value::Int(length) => usize::try_from(*length).ok(),
+            _ => None,
+        });
+        let lengths: Option<Vec<usize>> = lengths.collect();
+        let lengths = lengths.ok_or_else(|| self.wrong("a shape of whole numbers", "another"))?;
+        let expected = size_of_shape(&lengths, dtype.bytes());
+        let expected = expected.ok_or_else(|| self.wrong("a shape that fits in memory", "a larger one"))?;
+        self.take_room(Some(expected / dtype.bytes()))?;
+        let data = data.decode().map_err(|got| self.wrong("the bytes of an array", got))?;
+        if data.len() != expected {
+            let got = format!("{} bytes for a shape that needs {expected}", data.len());
+            return Err(self.wrong("as many bytes as the shape needs", got));
+        }
+        let values =
+            dtype.decode(&data).map_err(|got| self.wrong("numbers that can be converted to f32", got))?;
+        ArrayD::from_shape_vec(IxDyn(&lengths).set_f(fortran), values)
+            .map_err(|error| self.wrong("an array that can be", error.to_string()))
+    }
+}
