@@ -93,11 +93,11 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let histories: Vec<_> = entries.iter().map(|e| (e.trained.name.as_str(), &e.trained.history)).collect();
     history::write_csv(&run.out.join("history.csv"), &histories)?;
     let best = entries.iter().max_by(|a, b| a.validated().total_cmp(&b.validated()));
-    if let (Some((rows, _)), Some(best)) = (to_submit, best) {
-        let labels = vec![0; rows.nrows()];
-        let x = rows.into_shape_with_order((labels.len(), 28, 28, 1))?.into_dyn();
+    if let (Some(pictures), Some(best)) = (to_submit, best) {
+        let labels = vec![0; pictures.rows.nrows()];
+        let x = pictures.rows.into_shape_with_order((labels.len(), 28, 28, 1))?.into_dyn();
         let classes = images::Score::of(&best.trained.model, &Maps { x, labels })?.predictions;
-        table::write_submission(&run.out.join("submission.csv"), &classes)?;
+        table::write_submission(&run.out.join("submission.csv"), pictures.ids.as_deref(), &classes)?;
         println!("submission.csv: {} pictures by {}", classes.len(), best.trained.name);
     }
     let tables: Vec<_> = options.part.iter().map(|part| part.text()).collect();

@@ -1,7 +1,10 @@
 //! CSV files with a row a sample and a column of labels: the layout of Kaggle's Fashion-MNIST.
+//!
+//! Names of columns are told apart without their case. A column `id` or `ImageId`, or without a name in front, as pandas writes its
+//! index, numbers the samples and is no feature.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use ndarray::Array2;
@@ -19,12 +22,21 @@ pub struct Table {
     pub labels: Vec<usize>,
 }
 
+/// Labels are below this: a network has an output a class, and so one wrong label could ask for any memory.
+pub const MOST_CLASSES: usize = 1 << 16;
+
+/// A longer line is refused: it has room for 100,000 columns.
+const LONGEST_LINE: usize = 1 << 20;
+
 /// Reads a CSV file whose first line names the columns, one of them the labels; every other column
-/// is a feature.
+/// is a feature, but one that numbers the samples.
+///
+/// Memory is taken as lines arrive: some four times the bytes of the file, for its shortest numbers have two, and some 50 MB for names
+/// of columns. A line has at most 1 MiB.
 ///
 /// # Errors
-/// If the file cannot be read, the column is not there, there are no rows, or a row is too short or
-/// too long, or has a label that is no class or a feature that is no finite number: with its line.
+/// If the file cannot be read, the column of labels is not there or there twice, there are no rows, or a row is too short or
+/// too long, or has a label that is no class below [`MOST_CLASSES`] or a feature that is no finite number: with its line.
 pub fn read(path: &Path, label_column: &str) -> Result<Table, Error> {
     parse(File::open(path).map_err(Error::io(path, "open"))?, path, label_column)
 }
@@ -35,57 +47,106 @@ pub fn read(path: &Path, label_column: &str) -> Result<Table, Error> {
 /// As [`read`].
 pub fn parse(bytes: impl Read, path: &Path, label_column: &str) -> Result<Table, Error> {
     let mut lines = Lines::new(bytes, path)?;
-    let mut columns = lines.columns.clone();
-    let Some(label_at) = columns.iter().position(|column| column == label_column) else {
-        let got = columns.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    let Roles { label, features, .. } = lines.roles(label_column)?;
+    let Some(label) = label else {
+        let got = lines.columns.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         return Err(Error::content(path, format!("a column named {label_column:?}"), format!("{got} ...")));
     };
-    columns.remove(label_at);
+    if features.is_empty() {
+        return Err(Error::content(path, "a column of features", "none"));
+    }
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     while lines.next()? {
-        for i in (0..lines.columns.len()).filter(|&i| i != label_at) {
+        for &i in &features {
             values.push(lines.number(i, "a finite number", f32::is_finite)?);
         }
-        labels.push(lines.class(label_at)?);
+        labels.push(lines.class(label)?);
     }
-    if labels.is_empty() {
+    let columns = features.iter().map(|&i| lines.columns[i].clone()).collect();
+    Ok(Table { columns, features: rows(values, features.len(), path)?, labels })
+}
+
+/// One row a sample.
+fn rows(values: Vec<f32>, columns: usize, path: &Path) -> Result<Array2<f32>, Error> {
+    if values.is_empty() {
         return Err(Error::content(path, "at least one row of data", "none"));
     }
-    let features =
-        Array2::from_shape_vec((labels.len(), columns.len()), values).expect("every row was checked");
-    Ok(Table { columns, features, labels })
+    Ok(Array2::from_shape_vec((values.len() / columns, columns), values).expect("every row was checked"))
 }
 
 /// The lines of a CSV file below the one that names the columns; errors name the line.
 struct Lines<'a, R> {
-    reader: csv::Reader<R>,
+    reader: csv::Reader<LineByLine<BufReader<R>>>,
     path: &'a Path,
     columns: Vec<String>,
     record: csv::StringRecord,
 }
 
+/// Which column is what.
+struct Roles {
+    label: Option<usize>,
+    id: Option<usize>,
+    features: Vec<usize>,
+}
+
 impl<'a, R: Read> Lines<'a, R> {
     fn new(bytes: R, path: &'a Path) -> Result<Self, Error> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(bytes);
+        let lines = LineByLine { inner: BufReader::new(bytes), line: 0, at_start: true, length: 0 };
+        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(lines);
         let head = reader.headers().map_err(|error| Error::content(path, "CSV text", error))?;
         let columns = head.iter().map(str::to_owned).collect();
         Ok(Self { reader, path, columns, record: csv::StringRecord::new() })
     }
 
-    /// Goes on to the next line, if there is one, which must have all columns.
-    fn next(&mut self) -> Result<bool, Error> {
-        let read = self.reader.read_record(&mut self.record);
-        let more = read.map_err(|error| Error::content(self.path, "CSV text", error))?;
-        if more && self.record.len() != self.columns.len() {
-            let expected = format!("{} columns", self.columns.len());
-            return Err(self.wrong(expected, self.record.len().to_string()));
+    fn roles(&self, label_column: &str) -> Result<Roles, Error> {
+        let named = |name: &str| -> Vec<usize> {
+            let is = |&i: &usize| self.columns[i].eq_ignore_ascii_case(name);
+            (0..self.columns.len()).filter(is).collect()
+        };
+        let once = |columns: &[usize], name: &str| match *columns {
+            [] => Ok(None),
+            [one] => Ok(Some(one)),
+            _ => {
+                let got: Vec<_> = columns.iter().take(5).map(|&i| &self.columns[i]).collect();
+                Err(Error::content(self.path, format!("one column named {name:?}"), format!("{got:?}")))
+            }
+        };
+        let label = once(&named(label_column), label_column)?;
+        let mut ids = [named("id"), named("ImageId")].concat();
+        ids.retain(|&id| Some(id) != label);
+        let id = once(&ids, "id")?;
+        // pandas has no name for its index, and gives it one when it reads what it wrote.
+        let is_index = |i: usize| (i == 0 && self.columns[i].is_empty()) || self.columns[i] == "Unnamed: 0";
+        let index = (0..self.columns.len()).find(|&i| is_index(i));
+        let is_feature = |&i: &usize| Some(i) != label && Some(i) != id && !is_index(i);
+        let features: Vec<usize> = (0..self.columns.len()).filter(is_feature).collect();
+        if let Some(nameless) = features.iter().find(|&&i| self.columns[i].is_empty()) {
+            let got = format!("none for column {}", nameless + 1);
+            return Err(Error::content(self.path, "a name for every column", got));
         }
-        Ok(more)
+        Ok(Roles { label, id: id.or(index), features })
+    }
+
+    /// Goes on to the next line, if there is one, which must have all columns. Lines of blanks are passed over.
+    fn next(&mut self) -> Result<bool, Error> {
+        loop {
+            self.reader.get_mut().length = 0;
+            let read = self.reader.read_record(&mut self.record);
+            let more = read.map_err(|error| self.wrong("CSV text".to_owned(), error.to_string()))?;
+            let blank = self.record.len() == 1 && self.record[0].is_empty() && self.columns.len() > 1;
+            if more && blank {
+                continue;
+            }
+            if more && self.record.len() != self.columns.len() {
+                let expected = format!("{} columns", self.columns.len());
+                return Err(self.wrong(expected, self.record.len().to_string()));
+            }
+            return Ok(more);
+        }
     }
 
     fn wrong(&self, expected: String, got: String) -> Error {
-        let line = self.record.position().map_or(0, csv::Position::line);
-        Error::Line { path: self.path.to_owned(), line, expected, got }
+        Error::Line { path: self.path.to_owned(), line: self.reader.get_ref().line, expected, got }
     }
 
     /// The number in a column, if it is one that fits.
@@ -96,19 +157,67 @@ impl<'a, R: Read> Lines<'a, R> {
         number.ok_or_else(|| self.wrong(expected(), format!("{field:?}")))
     }
 
+    /// A class, which may be written as a float: 9.0.
     fn class(&self, column: usize) -> Result<usize, Error> {
         let field = &self.record[column];
-        field.parse().map_err(|_| self.wrong("a class, counted from 0".to_owned(), format!("{field:?}")))
+        let whole = |value: f64| (value.fract() == 0.0 && value >= 0.0).then_some(value as usize);
+        let class = field.parse().ok().or_else(|| field.parse().ok().and_then(whole));
+        let class = class.filter(|&class| class < MOST_CLASSES);
+        let expected = || format!("a class from 0 to {}", MOST_CLASSES - 1);
+        class.ok_or_else(|| self.wrong(expected(), format!("{field:?}")))
     }
 }
 
+/// Hands out no more than a line at a time, and so knows which one a record ends on: the `csv` crate counts lines too, but takes a
+/// record to begin on the blank line before it. Refuses lines that are too long.
+struct LineByLine<R> {
+    inner: R,
+    line: u64,
+    /// Whether the next byte begins a line.
+    at_start: bool,
+    /// Bytes of the record up to here.
+    length: usize,
+}
+
+impl<R: BufRead> Read for LineByLine<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let there = self.inner.fill_buf()?;
+        let line = there.iter().position(|&byte| byte == b'\n').map_or(there.len(), |end| end + 1);
+        let count = line.min(to.len());
+        if count == 0 {
+            return Ok(0);
+        }
+        to[..count].copy_from_slice(&there[..count]);
+        self.inner.consume(count);
+        self.line += u64::from(self.at_start);
+        self.at_start = to[count - 1] == b'\n';
+        self.length += count;
+        if self.length > LONGEST_LINE {
+            return Err(io::Error::other(format!(
+                "a line of more than {LONGEST_LINE} bytes: a quote that is not closed?"
+            )));
+        }
+        Ok(count)
+    }
+}
+
+/// Pictures of 28x28 from a CSV file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pictures {
+    /// Rows of 784 numbers from 0 to 1.
+    pub rows: Array2<f32>,
+    /// The class of each; none where the pictures are to be submitted.
+    pub labels: Option<Vec<usize>>,
+    /// How the file numbers them, if it does.
+    pub ids: Option<Vec<String>>,
+}
+
 /// Reads pictures of 28x28 from a CSV file in Kaggle's layout: a column of pixels for each place, row by row, and
-/// maybe a column `label` of classes or a column `id`; without labels the pictures are to be submitted. Gives rows of 784 numbers from 0
-/// to 1, and the labels.
+/// maybe a column `label` of classes or one that numbers the pictures. Memory is taken as by [`read`].
 ///
 /// # Errors
-/// As [`read`]; and if there are not 784 columns of pixels, or a pixel is not from 0 to 255: with its line.
-pub fn read_pictures(path: &Path) -> Result<(Array2<f32>, Option<Vec<usize>>), Error> {
+/// As [`read`], but that there may be no labels; and if there are not 784 columns of pixels, or a pixel is not from 0 to 255: with its line.
+pub fn read_pictures(path: &Path) -> Result<Pictures, Error> {
     parse_pictures(File::open(path).map_err(Error::io(path, "open"))?, path)
 }
 
@@ -119,42 +228,45 @@ const PIXELS: usize = 28 * 28;
 ///
 /// # Errors
 /// As [`read_pictures`].
-pub fn parse_pictures(bytes: impl Read, path: &Path) -> Result<(Array2<f32>, Option<Vec<usize>>), Error> {
+pub fn parse_pictures(bytes: impl Read, path: &Path) -> Result<Pictures, Error> {
     let mut lines = Lines::new(bytes, path)?;
-    let columns = &lines.columns;
-    let label_at = columns.iter().position(|column| column == "label");
-    let id_at = columns.iter().position(|column| column == "id");
-    let pixels: Vec<usize> =
-        (0..columns.len()).filter(|&i| Some(i) != label_at && Some(i) != id_at).collect();
+    let Roles { label, id, features: pixels } = lines.roles("label")?;
     if pixels.len() != PIXELS {
         return Err(Error::content(path, format!("{PIXELS} columns of pixels"), pixels.len()));
     }
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    let (mut values, mut labels, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     while lines.next()? {
         for &i in &pixels {
             let in_range = |value: f32| (0.0..=255.0).contains(&value);
             values.push(lines.number(i, "a number from 0 to 255", in_range)? / 255.0);
         }
-        if let Some(at) = label_at {
+        if let Some(at) = label {
             labels.push(lines.class(at)?);
         }
+        if let Some(at) = id {
+            ids.push(lines.record[at].to_owned());
+        }
     }
-    let rows = values.len() / PIXELS;
-    if rows == 0 {
-        return Err(Error::content(path, "at least one row of data", "none"));
-    }
-    let values = Array2::from_shape_vec((rows, PIXELS), values).expect("every row was checked");
-    Ok((values, label_at.map(|_| labels)))
+    let rows = rows(values, PIXELS, path)?;
+    Ok(Pictures { rows, labels: label.map(|_| labels), ids: id.map(|_| ids) })
 }
 
-/// Writes a submission to Kaggle: `id,label`, a line a sample, counted from 0.
+/// Writes a submission to Kaggle: `id,label`, a line a sample, with the file's own ids or counted from 0.
 ///
 /// # Errors
-/// If the file cannot be written.
-pub fn write_submission(path: &Path, classes: &[usize]) -> Result<(), Error> {
+/// If there are not as many ids as classes, or the file cannot be written.
+pub fn write_submission(path: &Path, ids: Option<&[String]>, classes: &[usize]) -> Result<(), Error> {
+    if let Some(ids) = ids.filter(|ids| ids.len() != classes.len()) {
+        return Err(Error::content(path, format!("{} ids, one a class", classes.len()), ids.len()));
+    }
     crate::atomic::write(path, |to| {
-        writeln!(to, "id,label")?;
-        classes.iter().enumerate().try_for_each(|(id, class)| writeln!(to, "{id},{class}"))
+        let mut writer = csv::Writer::from_writer(to);
+        writer.write_record(["id", "label"])?;
+        for (i, class) in classes.iter().enumerate() {
+            let id = ids.map_or_else(|| i.to_string(), |ids| ids[i].clone());
+            writer.write_record([id, class.to_string()])?;
+        }
+        writer.flush()
     })
 }
 
@@ -194,7 +306,7 @@ mod tests {
         );
         assert_eq!(
             error("label,a\n-1,2\n"),
-            "train.csv, line 2: expected a class, counted from 0, got \"-1\""
+            "train.csv, line 2: expected a class from 0 to 65535, got \"-1\""
         );
         assert_eq!(error("id,a\n1,2\n"), "train.csv: expected a column named \"label\", got id, a ...");
         assert_eq!(error("label,a\n"), "train.csv: expected at least one row of data, got none");
@@ -209,10 +321,34 @@ mod tests {
         let read = |text: String| {
             parse_pictures(text.as_bytes(), Path::new("test.csv")).map_err(|error| error.to_string())
         };
-        let (rows, labels) = read(text("7,", "label,", "51")).unwrap();
-        assert_eq!((rows[[0, 0]], labels), (0.2, Some(vec![7])));
-        assert_eq!(read(text("", "", "51")).unwrap().1, None);
-        assert_eq!(read(text("4,", "id,", "51")).unwrap().1, None);
+        let with_labels = read(text("7,", "label,", "51")).unwrap();
+        assert_eq!((with_labels.rows[[0, 0]], with_labels.labels), (0.2, Some(vec![7])));
+        let plain = read(text("", "", "51")).unwrap();
+        assert_eq!((plain.labels, plain.ids), (None, None));
+        for (head, first, id, label) in [
+            ("id,", "4,", "4", None),
+            ("ImageId,", "a-4,", "a-4", None),
+            ("Id,Label,", "4,9.0,", "4", Some(vec![9])),
+            (",label,", "0,3,", "0", Some(vec![3])),
+            (",Unnamed: 0,ID,", "0,0,17,", "17", None),
+        ] {
+            let pictures = read(text(first, head, "51")).unwrap();
+            assert_eq!((pictures.ids.unwrap(), pictures.labels), (vec![id.to_owned()], label), "{head}");
+            assert_eq!(pictures.rows[[0, 0]], 0.2, "{head}");
+        }
+        assert_eq!(
+            read(text("4,5,", "label,Label,", "51")).unwrap_err(),
+            "test.csv: expected one column named \"label\", got [\"label\", \"Label\"]"
+        );
+        assert_eq!(
+            read(text("4,5,", "id,ImageId,", "51")).unwrap_err(),
+            "test.csv: expected one column named \"id\", got [\"id\", \"ImageId\"]"
+        );
+        for pixel in ["nan", "inf", "-1", "255.5", ""] {
+            let expected =
+                format!("test.csv, line 2: expected a number from 0 to 255 in column pixel1, got {pixel:?}");
+            assert_eq!(read(text("", "", pixel)).unwrap_err(), expected);
+        }
         assert_eq!(
             read(text("", "", "256")).unwrap_err(),
             "test.csv, line 2: expected a number from 0 to 255 in column pixel1, got \"256\""
@@ -224,11 +360,103 @@ mod tests {
         );
     }
 
+    #[test]
+    fn labels_are_found_and_read_as_other_programs_write_them() {
+        let table = read_text(",Label,a\n0,9.0,1\n1, 2 ,3\n2,1e1,4\n").unwrap();
+        assert_eq!((table.labels, table.columns), (vec![9, 2, 10], vec!["a".to_owned()]));
+        assert_eq!(table.features, array![[1.0], [3.0], [4.0]]);
+        let error = |text: &str| read_text(text).unwrap_err();
+        for label in ["9.5", "1099511627776", "65536", "1e300", "inf", "nan", "-0.5", ""] {
+            let expected = format!("train.csv, line 2: expected a class from 0 to 65535, got {label:?}");
+            assert_eq!(error(&format!("label,a\n{label},1\n")), expected);
+        }
+        assert_eq!(read_text("label,a\n65535,1\n").unwrap().labels, [65535]);
+        let two = "train.csv: expected one column named \"label\", got [\"label\", \"LABEL\"]";
+        assert_eq!(error("label,a,LABEL\n1,2,3\n"), two);
+        assert_eq!(
+            error("label,,a\n1,2,3\n"),
+            "train.csv: expected a name for every column, got none for column 2"
+        );
+        assert_eq!(error("id,label\n1,2\n"), "train.csv: expected a column of features, got none");
+    }
+
+    #[test]
+    fn text_of_other_systems_is_read_and_lines_are_counted_as_an_editor_does() {
+        let plain = read_text("label,a\n3,7\n4,8\n").unwrap();
+        for text in [
+            "\u{feff}label,a\n3,7\n4,8\n",
+            "label,a\r\n3,7\r\n4,8\r\n",
+            "\"label\",\"a\"\n\"3\",\"7\"\n4,\" 8 \"",
+            "\n\nlabel,a\n\n3,7\n  \n\n4,8\n\n\n",
+        ] {
+            assert_eq!(read_text(text).unwrap(), plain, "{text:?}");
+        }
+        let line = |text| read_text(text).unwrap_err().split(':').next().unwrap().to_owned();
+        assert_eq!(line("label,a\n1,2\n\n\n1,x\n"), "train.csv, line 5");
+        assert_eq!(line("label,a\r\n\r\n1,2\r\n1,x\r\n"), "train.csv, line 4");
+        assert_eq!(line("\"la\nbel\",label,a\n1,2,3\n1,2\n"), "train.csv, line 4");
+        assert_eq!(line("label,a\n1,2\n1,\u{fffd}"), "train.csv, line 3");
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused() {
+        let text = format!("label,a\n1,2\n1,\"{}", "2\n".repeat(LONGEST_LINE));
+        let error = read_text(&text).unwrap_err();
+        assert!(
+            error.ends_with(
+                "expected CSV text, got a line of more than 1048576 bytes: a quote that is not closed?"
+            ),
+            "{error}"
+        );
+        let error = read_text(&",".repeat(LONGEST_LINE + 1)).unwrap_err();
+        assert!(error.contains("a line of more than"), "{error}");
+        let long = read_text(&format!("label,a\n1,{}\n", "y".repeat(100_000))).unwrap_err();
+        assert!(long.len() < 400, "{}", long.len());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_named() {
+        let error = |bytes: &[u8]| parse(bytes, Path::new("x.csv"), "label").unwrap_err().to_string();
+        assert!(error(b"\xff\xfel\0a\0").starts_with("x.csv: expected CSV text, got "));
+        assert!(error(b"label,a\n1,2\n1,\xff\n").starts_with("x.csv, line 3: expected CSV text, got "));
+    }
+
+    #[test]
+    fn a_submission_has_the_ids_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("submission.csv");
+        write_submission(&path, None, &[3, 0]).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "id,label\n0,3\n1,0\n");
+        let ids = ["60001", "a,b"].map(str::to_owned);
+        write_submission(&path, Some(&ids), &[3, 0]).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "id,label\n60001,3\n\"a,b\",0\n");
+        let error = write_submission(&path, Some(&ids), &[3]).unwrap_err().to_string();
+        assert!(error.ends_with("submission.csv: expected 1 ids, one a class, got 2"), "{error}");
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse(&*[b"label,a\n", &*bytes].concat(), Path::new("x"), "label");
             let _ = parse(&*bytes, Path::new("x"), "label");
+            let _ = parse_pictures(&*bytes, Path::new("x"));
+        }
+
+        #[test]
+        fn no_change_to_a_good_table_makes_it_panic(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            end in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = b"\xef\xbb\xbfId,\"Label\",a,b\r\n1,9.0,0.5,\"1e3\"\r\n\r\n2,0,-1,7\r\n".to_vec();
+            for (place, value) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = value;
+            }
+            let end = end.index(bytes.len() + 1);
+            if let Ok(table) = parse(&bytes[..end], Path::new("x"), "label") {
+                prop_assert_eq!(table.features.dim(), (table.labels.len(), table.columns.len()));
+                prop_assert!(table.labels.iter().all(|&label| label < MOST_CLASSES));
+            }
         }
     }
 }
