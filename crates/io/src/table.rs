@@ -31,8 +31,8 @@ const LONGEST_LINE: usize = 1 << 20;
 /// Reads a CSV file whose first line names the columns, one of them the labels; every other column
 /// is a feature, but one that numbers the samples.
 ///
-/// Memory is taken as lines arrive: some four times the bytes of the file, for its shortest numbers have two, and some 50 MB for names
-/// of columns. A line has at most 1 MiB.
+/// Memory is taken as lines arrive: up to eight times the bytes of the file, for a label or number may be two letters there, and some
+/// 50 MB for names of columns. A line has at most 1 MiB.
 ///
 /// # Errors
 /// If the file cannot be read, the column of labels is not there or there twice, there are no rows, or a row is too short or

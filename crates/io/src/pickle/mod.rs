@@ -29,7 +29,7 @@ pub fn write(path: &Path, arrays: &[ArrayD<f32>]) -> Result<(), Error> {
 /// Reads a Python list or tuple of NumPy arrays, or an array alone, as `float32`: `float64` is rounded, `float16` and integers are
 /// converted, where `float32` can hold them.
 ///
-/// Memory: the file, up to four times its bytes (1 MiB at least) for the arrays, and some 50 MB for what lies between them.
+/// Memory: the file, up to four times its bytes (1 MiB at least) for the arrays, and some 40 MB for what lies between them.
 ///
 /// # Errors
 /// If the file cannot be read or is anything but such arrays, or another pickle is behind the first: with the offset of the first byte

@@ -12,8 +12,8 @@ use ndarray::ArrayD;
 
 use super::value::{Bytes, Text, Value};
 
-/// A pickle may have this many opcodes: enough for some 15,000 arrays, and what they leave behind takes some 50 MB at most.
-const MOST_OPCODES: usize = 1 << 19;
+/// A pickle may have this many opcodes: enough for some 8,000 arrays, and what they leave behind takes some 40 MB at most.
+const MOST_OPCODES: usize = 1 << 18;
 
 /// Bytes that the arrays of any pickle may take; of a larger one four times its own, as bytes that become `f32` need.
 const FREE: usize = 1 << 20;
