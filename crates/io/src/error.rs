@@ -20,7 +20,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file that is not what it should be.
-    #[error("{}: expected {}, got {}", path.display(), Short(expected), Short(got))]
+    #[error("{}: expected {}, got {}", path.display(), Cut(expected, QUOTED), Cut(got, QUOTED))]
     Content {
         /// Which file.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum Error {
         got: String,
     },
     /// A line of a text file that is not what it should be.
-    #[error("{}, line {line}: expected {}, got {}", path.display(), Short(expected), Short(got))]
+    #[error("{}, line {line}: expected {}, got {}", path.display(), Cut(expected, QUOTED), Cut(got, QUOTED))]
     Line {
         /// Which file.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum Error {
         got: String,
     },
     /// A download that did not succeed.
-    #[error("{url}: expected the file, got {}", Short(got))]
+    #[error("{url}: expected the file, got {}", Cut(got, QUOTED))]
     Download {
         /// From where.
         url: String,
@@ -60,7 +60,7 @@ pub enum Error {
         to: String,
     },
     /// The network of the file and that of the program differ.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), Cut(&source.to_string(), LISTED))]
     Model {
         /// Which file.
         path: PathBuf,
@@ -91,19 +91,22 @@ impl Error {
 /// The most letters of a text that a message quotes.
 const QUOTED: usize = 240;
 
-/// A text on one line, cut where it is long: what a file holds is quoted in messages, and may be anything.
-struct Short<'a>(&'a str);
+/// The most letters of a list of names that do not fit.
+const LISTED: usize = 2000;
 
-impl fmt::Display for Short<'_> {
+/// A text on one line, cut where it is long: what a file holds is quoted in messages, and may be anything.
+struct Cut<'a>(&'a str, usize);
+
+impl fmt::Display for Cut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for letter in self.0.chars().take(QUOTED) {
+        for letter in self.0.chars().take(self.1) {
             if letter.is_control() {
                 write!(f, "{}", letter.escape_default())?;
             } else {
                 write!(f, "{letter}")?;
             }
         }
-        match self.0.chars().skip(QUOTED).count() {
+        match self.0.chars().skip(self.1).count() {
             0 => Ok(()),
             more => write!(f, " ... and {more} more letters"),
         }
@@ -125,9 +128,15 @@ mod tests {
         let (path, text) = (path.to_owned(), "y\n".repeat(5000));
         let line = Error::Line { path, line: 3, expected: text.clone(), got: text.clone() };
         let download = Error::Download { url: "http://a".to_owned(), got: text, unreachable: false };
-        for error in [line, download] {
+        let names = backstitch_core::Error::State {
+            missing: vec!["z".repeat(9000)],
+            unexpected: vec![],
+            shapes: vec![],
+        };
+        let model = Error::model(Path::new("w"))(names);
+        for error in [line, download, model] {
             let message = error.to_string();
-            assert!(message.len() < 1000 && !message.contains('\n'), "{message}");
+            assert!(message.len() < 2100 && !message.contains('\n'), "{message}");
         }
     }
 }
