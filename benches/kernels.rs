@@ -1,6 +1,6 @@
 //! The three products of dense layers and convolutions, beside the machine's peak, and passes over memory, beside a copy.
 //!
-//! `cargo bench --bench kernels -- [FILTER]` prints, for the layers of the tables below, forward, weight gradient and
+//! `cargo bench --features bench-internals --bench kernels -- [FILTER]` prints, for the layers of the tables below, forward, weight gradient and
 //! input gradient; criterion's `Gelem/s` are GFLOP/s here, those of the plain convolution (two a multiply-add). `peak` is
 //! fused multiply-adds that never leave the registers. All with as many threads as there are cores.
 
@@ -11,8 +11,7 @@ use backstitch::core::kernels::conv;
 use backstitch::core::kernels::gemm::{Matrix, multiply};
 use backstitch::core::kernels::kernel::{Kept, Kernel};
 use backstitch::core::kernels::window::{Layout, Windows};
-use backstitch::core::kernels::{elementwise, normalize, pool};
-use backstitch::core::layer::ReluRule;
+use backstitch::core::kernels::{self, elementwise, normalize, pool};
 use backstitch::core::param::Accumulate;
 use backstitch::core::rng::{Purpose, stream};
 use backstitch::prelude::*;
@@ -150,13 +149,13 @@ fn memory(criterion: &mut Criterion) {
         let bytes = |arrays: u64| Throughput::Bytes(arrays * 4 * length as u64);
         group.throughput(bytes(2));
         group.bench_function("copy", |bencher| bencher.iter(|| elementwise::copy(&x, &mut to)));
-        group.bench_function("relu", |bencher| bencher.iter(|| Activation::Relu.apply(&mut to, 64)));
+        group.bench_function("relu", |bencher| bencher.iter(|| kernels::relu(&mut to)));
         group.bench_function("normalize", |bencher| {
             bencher.iter(|| normalize::normalize(&x, [&column; 3], &mut to, |_| {}));
         });
         group.throughput(bytes(3));
         group.bench_function("derivative of relu", |bencher| {
-            bencher.iter(|| Activation::Relu.differentiate(&x, &mut to, 64, ReluRule::Plain));
+            bencher.iter(|| kernels::derivative_of_relu(&x, &mut to));
         });
     }
 }

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use backstitch::core::{kernels::keep_awake, train};
+use backstitch::core::train::{self, keep_awake};
 use backstitch::prelude::*;
 
 struct Counting;
@@ -81,7 +81,7 @@ fn count(warm_up: usize, (net, input): &Net, batches: &[usize]) -> usize {
     let mut optimizer = Adam::new(0.01).unwrap();
     let mut trace = Trace::new(Keep::ForBackward);
     let batch = |&n: &usize| {
-        let x: Tensor = Tensor::zeros(&model.input_shape().batched(n));
+        let x: Tensor = Tensor::zeros(&model.input_shape().batched(n).unwrap()).unwrap();
         (x, (0..n).map(|i| i % 10).collect::<Vec<_>>())
     };
     let inputs: Vec<(Tensor, Vec<usize>)> = batches.iter().map(batch).collect();

@@ -304,7 +304,7 @@ fn every_architecture_along_a_random_direction() {
     let loss = backstitch::core::CrossEntropy::new();
     for (name, net, input) in nets {
         let mut model: Model<f64> = Model::new(net, input, 1).unwrap();
-        let x = Tensor::from_array(&random(&model.input_shape().batched(2), 3)).unwrap();
+        let x = Tensor::from_array(&random(&model.input_shape().batched(2).unwrap(), 3)).unwrap();
         let (ctx, targets) = (context(Regime::Training), Targets::Classes(&[3, 7]));
         let mut trace = Trace::new(Keep::ForBackward);
         model.forward(&x, &mut trace, &ctx).unwrap();

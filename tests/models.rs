@@ -14,7 +14,7 @@ mod rows;
 
 fn random(shape: &[usize], seed: u64) -> Tensor {
     let mut rng = stream(seed, Purpose::GradientCheck, 0, 0);
-    let mut tensor = Tensor::zeros(shape);
+    let mut tensor = Tensor::zeros(shape).unwrap();
     tensor.data_mut().iter_mut().for_each(|v| *v = rng.random_range(0.0..1.0));
     tensor
 }
@@ -31,8 +31,10 @@ fn trained(net: fn() -> Sequential, input: &[usize], steps: u64, threads: usize)
         let mut model: Model = Model::new(net(), input, 3).unwrap();
         let mut optimizer = Adam::new(1e-3).unwrap();
         let mut trace = Trace::new(Keep::ForBackward);
-        let (x, labels) =
-            (random(&model.input_shape().batched(33), 4), (0..33).map(|i| i % 10).collect::<Vec<_>>());
+        let (x, labels) = (
+            random(&model.input_shape().batched(33).unwrap(), 4),
+            (0..33).map(|i| i % 10).collect::<Vec<_>>(),
+        );
         for step in 0..steps {
             let (ctx, targets) = (Context::train(7, step), Targets::Classes(&labels));
             let rules = train::Rules::default();
@@ -98,13 +100,15 @@ fn the_summary_s_bytes_are_those_of_the_trace() {
     for row in rows::all() {
         let mut model = row.model(1);
         let batch = 64;
-        let mut x = Tensor::zeros(&model.input_shape().batched(batch));
+        let mut x = Tensor::zeros(&model.input_shape().batched(batch).unwrap()).unwrap();
         x.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = ((i * 7) % 13) as f64);
         let mut trace = Trace::new(Keep::ForBackward);
         let ctx = Context::train(0, 0);
         model.forward(&x, &mut trace, &ctx).unwrap();
-        trace.dy.resize(&trace.y.shape());
+        trace.dy.set_shape(&trace.y.shape()).unwrap();
         model.backward(&x, &mut trace, None, &ctx).unwrap();
+        let numbers: usize = model.state().values().map(|value| value.data().len()).sum();
+        assert_eq!(model.net().cost(&model.input_shape()).parameters, numbers, "{}", row.name);
         let summary = model.summary();
         let (said, held) = (batch * summary.training_bytes_per_sample, trace.bytes());
         // Batch normalization keeps a few numbers a channel, whatever the batch; nobody asked for dx here, so that a

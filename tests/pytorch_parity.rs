@@ -190,7 +190,7 @@ fn every_layer_and_block_agrees_in_every_regime() {
             model.unfreeze("*running*").unwrap();
         }
         let trace = check_pass(name, "training", &training, &mut model, &mut fixture);
-        model.commit(&trace);
+        model.commit(&trace).unwrap();
         let state = model.state();
         for (buffer, expected) in after {
             assert_close(&format!("{name}: {buffer} after a step"), state[&*buffer], &expected.to_array());

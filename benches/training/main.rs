@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use backstitch::core::augment::Augment;
 use backstitch::core::explain::{Cam, grad_cam};
-use backstitch::core::kernels::keep_awake;
 use backstitch::core::rng::{Purpose, stream};
-use backstitch::core::{train, zoo};
+use backstitch::core::train::{self, keep_awake};
+use backstitch::core::zoo;
 use backstitch::prelude::*;
 use backstitch_examples::memory::peak_memory;
 use clap::Parser;
@@ -151,7 +151,7 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core:
         model.freeze("conv*")?;
     }
     let mut rng = stream(1, Purpose::GradientCheck, 0, 0);
-    let mut x = Tensor::zeros(&model.input_shape().batched(workload.batch));
+    let mut x = Tensor::zeros(&model.input_shape().batched(workload.batch)?)?;
     x.data_mut().iter_mut().for_each(|v| *v = rng.random_range(0.0..1.0));
     let classes = model.output_shape()[0];
     let labels: Vec<usize> = (0..workload.batch).map(|_| rng.random_range(0..classes)).collect();

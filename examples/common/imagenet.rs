@@ -286,7 +286,7 @@ fn neurons(
         let last = wanted.responses.last().copied().unwrap_or_default();
         let photograph = picture(seen[i].x.slice(s![0, .., .., ..]))?;
         let map = responses[i].slice(s![.., .., channel]).insert_axis(Axis(0)).to_owned();
-        let map = backstitch::core::explain::upsample(map.view(), SIDE, SIDE).index_axis_move(Axis(0), 0);
+        let map = backstitch::core::explain::upsample(map.view(), SIDE, SIDE)?.index_axis_move(Axis(0), 0);
         pictures.push((
             format!("channel {channel}\n{} {:.2}", seen[i].name, mean(i, channel)),
             photograph.clone(),

@@ -230,7 +230,7 @@ pub fn neurons(
             means[[best, channel]]
         );
         pictures.push((title, Picture::grey(picture(&few.x, best).view())?));
-        let map = upsample(maps.slice(s![best..=best, .., .., channel]), 28, 28);
+        let map = upsample(maps.slice(s![best..=best, .., .., channel]), 28, 28)?;
         pictures.push(("its response\n ".to_owned(), heat(map.index_axis(Axis(0), 0))?));
         pictures.push((
             format!("what it wants\n{last:.2}"),

@@ -8,7 +8,7 @@ use std::time::Instant;
 /// Everything that must pass before a push, as it would be typed, with what goes into the environment.
 const CHECKS: [(&str, &[(&str, &str)]); 4] = [
     ("cargo fmt --all --check", &[]),
-    ("cargo clippy --workspace --all-targets -- -D warnings", &[]),
+    ("cargo clippy --workspace --all-targets --features backstitch/bench-internals -- -D warnings", &[]),
     ("cargo doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]),
     ("cargo test --workspace", &[]),
 ];

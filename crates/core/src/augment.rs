@@ -44,7 +44,8 @@ impl Augment {
         self
     }
 
-    /// Moves each map by up to `padding` pixels, up or down and left or right; zeros move in.
+    /// Moves each map by up to `padding` pixels, up or down and left or right; zeros move in. The padding must be smaller than the map, which
+    /// training checks.
     #[must_use]
     pub fn random_crop(mut self, padding: usize) -> Self {
         (self.crop, self.reflect) = (padding, false);
@@ -75,17 +76,18 @@ impl Augment {
     /// Subtracts a mean from every channel and divides by a deviation; in training after the rest.
     ///
     /// # Errors
-    /// If there are not as many means as deviations, a mean is not finite, or a deviation not above 0.
+    /// If there are not as many means as deviations, a mean is beyond 1e30, or a deviation is not between 1e-30 and 1e30, within which
+    /// `f32` can divide by it.
     pub fn normalize(mut self, mean: &[f64], deviation: &[f64]) -> Result<Self, Error> {
         if mean.len() != deviation.len() || mean.is_empty() {
             let expected = format!("{}, one a mean, at least 1", mean.len());
             return Err(Error::argument("deviations", expected, deviation.len()));
         }
-        if let Some(mean) = mean.iter().find(|mean| !mean.is_finite()) {
-            return Err(Error::argument("mean", "a finite number", mean));
+        if let Some(mean) = mean.iter().find(|mean| !(-1e30..=1e30).contains(*mean)) {
+            return Err(Error::argument("mean", "a number from -1e30 to 1e30", mean));
         }
-        if let Some(deviation) = deviation.iter().find(|d| !(**d > 0.0 && d.is_finite())) {
-            return Err(Error::argument("deviation", "a finite number above 0", deviation));
+        if let Some(deviation) = deviation.iter().find(|d| !(1e-30..=1e30).contains(*d)) {
+            return Err(Error::argument("deviation", "a number from 1e-30 to 1e30", deviation));
         }
         (self.mean, self.deviation) = (mean.to_vec(), deviation.to_vec());
         Ok(self)
@@ -97,27 +99,37 @@ impl Augment {
             return Ok(());
         }
         match sample {
-            [height, width, _] if self.reflect && self.crop >= *height.min(width) => Err(Error::argument(
-                "padding of the reflected crop",
+            [height, width, _] if self.crop > 0 && self.crop >= *height.min(width) => Err(Error::argument(
+                "padding of the random crop",
                 format!("below {}, a side of the maps", height.min(width)),
                 self.crop,
             )),
-            [_, _, channels] if self.mean.is_empty() || self.mean.len() == *channels => Ok(()),
-            [_, _, channels] => Err(Error::argument(
-                "means of the normalization",
-                format!("{channels}, one a channel"),
-                self.mean.len(),
-            )),
+            [_, _, channels] => self.check_channels(*channels),
             _ => {
                 Err(Error::argument("samples to augment", "[height, width, channels]", format!("{sample:?}")))
             }
         }
     }
 
+    fn check_channels(&self, channels: usize) -> Result<(), Error> {
+        if self.mean.is_empty() || self.mean.len() == channels {
+            return Ok(());
+        }
+        let expected = format!("{channels}, one a channel");
+        Err(Error::argument("means of the normalization", expected, self.mean.len()))
+    }
+
     /// Applies all of it to the maps of a training batch: of these samples, in this epoch.
-    pub(crate) fn train<F: Scalar>(&self, maps: &mut Tensor<F>, samples: &[usize], seed: u64, epoch: usize) {
+    pub(crate) fn train<F: Scalar>(
+        &self,
+        maps: &mut Tensor<F>,
+        samples: &[usize],
+        seed: u64,
+        epoch: usize,
+    ) -> Result<(), Error> {
+        self.check(maps.shape().get(1..).unwrap_or_default())?;
         if self.flip || self.crop > 0 || self.least.is_some() {
-            let [_, height, width, channels] = *maps.shape() else { unreachable!("checked before training") };
+            let [_, height, width, channels] = *maps.shape() else { unreachable!("checked above") };
             let (shape, size) = ([height, width, channels], height * width * channels);
             scratch::ready::<F>(&[(scratch::Purpose::Columns, size)]);
             maps.data_mut().par_chunks_mut(size).zip(samples).for_each(|(map, &sample)| {
@@ -136,19 +148,28 @@ impl Augment {
                 move_map(from, map, shape, Moved { flip, down, right, reflect: self.reflect });
             });
         }
-        self.evaluate(maps);
+        self.evaluate(maps)
     }
 
-    /// Applies what is done in evaluation too: the normalization. For maps to predict from, do the same.
-    pub fn evaluate<F: Scalar>(&self, maps: &mut Tensor<F>) {
+    /// Applies what is done in evaluation too: the normalization. For maps `[n, height, width, channels]` to predict from, do the same.
+    ///
+    /// # Errors
+    /// If there is a normalization, and the maps have other axes or another number of channels than it has means; they then stay as
+    /// they are.
+    pub fn evaluate<F: Scalar>(&self, maps: &mut Tensor<F>) -> Result<(), Error> {
         if self.mean.is_empty() {
-            return;
+            return Ok(());
+        }
+        match *maps.shape() {
+            [_, _, _, channels] => self.check_channels(channels)?,
+            _ => return Err(Error::argument("maps", "[n, height, width, channels]", maps.shape())),
         }
         for pixel in maps.data_mut().chunks_exact_mut(self.mean.len()) {
             for ((x, &mean), &deviation) in pixel.iter_mut().zip(&self.mean).zip(&self.deviation) {
                 *x = (*x - F::from_f64(mean)) / F::from_f64(deviation);
             }
         }
+        Ok(())
     }
 }
 
@@ -224,7 +245,7 @@ mod tests {
     use super::*;
 
     fn maps(count: usize) -> Tensor<f64> {
-        let mut maps = Tensor::zeros(&[count, 3, 4, 2]);
+        let mut maps = Tensor::zeros(&[count, 3, 4, 2]).unwrap();
         maps.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = (i % 24) as f64 + 1.0);
         maps
     }
@@ -251,7 +272,7 @@ mod tests {
         let error = augment.check(&[4, 3, 1]).unwrap_err().to_string();
         assert!(error.contains("below 3, a side of the maps") && error.contains("got 3"), "{error}");
         let mut batch = maps(2);
-        Augment::new().random_crop_reflected(2).train(&mut batch, &[5, 6], 1, 1);
+        Augment::new().random_crop_reflected(2).train(&mut batch, &[5, 6], 1, 1).unwrap();
         assert!(batch.data().iter().all(|v| *v > 0.0), "no zero moves in");
     }
 
@@ -260,7 +281,7 @@ mod tests {
         let augment = Augment::new().horizontal_flip().random_crop(1);
         let after = |samples: &[usize], epoch| {
             let mut batch = maps(samples.len());
-            augment.train(&mut batch, samples, 7, epoch);
+            augment.train(&mut batch, samples, 7, epoch).unwrap();
             batch
         };
         let all: Vec<usize> = (0..40).collect();
@@ -287,7 +308,7 @@ mod tests {
         }
         let mut batch = maps(20);
         let augment = Augment::new().random_resized_crop(0.4).unwrap();
-        augment.train(&mut batch, &(0..20).collect::<Vec<_>>(), 3, 1);
+        augment.train(&mut batch, &(0..20).collect::<Vec<_>>(), 3, 1).unwrap();
         assert!(batch.data().iter().all(|v| (1.0..=24.0).contains(v)));
         assert!(batch.data().chunks(24).all(|map| map != maps(1).data()));
     }
@@ -296,10 +317,16 @@ mod tests {
     fn channels_are_normalized_each_by_its_own() {
         let augment = Augment::new().normalize(&[1.0, 2.0], &[1.0, 2.0]).unwrap();
         let mut batch = maps(1);
-        augment.evaluate(&mut batch);
+        augment.evaluate(&mut batch).unwrap();
         assert_eq!(batch.data()[..4], [0.0, 0.0, 2.0, 1.0]);
         assert!(augment.check(&[3, 4, 2]).is_ok() && augment.check(&[3, 4, 1]).is_err());
         assert!(augment.check(&[784]).is_err());
+        // Five channels are not two and a half pixels of two.
+        for shape in [&[1, 2, 2, 5][..], &[1, 2, 2, 1], &[4, 2]] {
+            let mut others = Tensor::<f64>::zeros(shape).unwrap();
+            assert!(augment.evaluate(&mut others).is_err());
+            assert!(others.data().iter().all(|v| *v == 0.0), "nothing is changed");
+        }
         assert!(Augment::new().normalize(&[0.0], &[0.0]).is_err());
         assert!(Augment::new().normalize(&[0.0], &[]).is_err());
     }

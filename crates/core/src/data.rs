@@ -4,9 +4,10 @@ use ndarray::{ArrayViewD, CowArray, IxDyn};
 
 use crate::error::Error;
 use crate::loss::Targets;
+use crate::memory;
 use crate::model::Model;
 use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
 
 /// Inputs with what their outputs should be.
@@ -20,18 +21,20 @@ impl<'a, F: Scalar> Dataset<'a, F> {
     /// Pairs inputs `[n, ...]` with n targets. Inputs in another order than row by row are copied.
     ///
     /// # Errors
-    /// If there are no samples, or not as many targets as inputs.
+    /// If there are no samples, not as many targets as inputs, or more than [`MAX_AXES`](crate::MAX_AXES) axes.
     pub fn new(inputs: ArrayViewD<'a, F>, targets: Targets<'a, F>) -> Result<Self, Error> {
         let samples = inputs.shape().first().copied().unwrap_or(0);
         if samples == 0 {
             return Err(Error::argument("inputs", "at least one sample", format!("{:?}", inputs.shape())));
         }
+        let shape = Shape::new(inputs.shape())?;
         if samples != targets.len() {
             return Err(Error::argument("targets", format!("{samples}, one a sample"), targets.len()));
         }
         let inputs = if inputs.is_standard_layout() {
             inputs.into()
         } else {
+            memory::check_tensor::<F>("inputs", &shape)?;
             inputs.as_standard_layout().into_owned().into()
         };
         Ok(Self { inputs, targets })
@@ -48,7 +51,7 @@ impl<'a, F: Scalar> Dataset<'a, F> {
     }
 
     pub(crate) fn check(&self, model: &Model<F>) -> Result<(), Error> {
-        let expected = model.input_shape().batched(self.len());
+        let expected = model.input_shape().batched(self.len())?;
         if self.inputs.shape() != &*expected {
             return Err(Error::argument(
                 "inputs",
@@ -73,10 +76,11 @@ pub(crate) struct Batch<F: Scalar> {
 
 impl<F: Scalar> Batch<F> {
     pub(crate) fn gather(&mut self, data: &Dataset<'_, F>, samples: impl ExactSizeIterator<Item = usize>) {
-        let sample_shape = Shape::of(&data.inputs.shape()[1..]);
-        let width = sample_shape.elements();
+        let mut shape = Shape::of(data.inputs.shape());
+        let width = product(&shape[1..]);
         let all = data.inputs.as_slice().expect("made row by row");
-        self.inputs.resize(&sample_shape.batched(samples.len()));
+        shape.set_first(samples.len());
+        self.inputs.resize(&shape);
         self.classes.clear();
         if let Targets::Rows(rows) = data.targets {
             self.rows.resize(&[samples.len(), rows.ncols()]);

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// An input that a layer cannot take. Containers put their path in front.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{path} ({layer}): expected {expected}, got {got}")]
+#[error("{}: expected {expected}, got {got}", self.place())]
 pub struct ShapeError {
     /// Where the layer stands, `block2.main.conv1`.
     pub path: String,
@@ -19,7 +19,16 @@ pub struct ShapeError {
 impl ShapeError {
     /// An error of a layer that does not know its own name yet.
     pub fn new(layer: String, expected: impl Into<String>, got: impl Into<String>) -> Self {
-        Self { path: String::new(), layer, expected: expected.into(), got: got.into() }
+        let [layer, expected, got] = [layer, expected.into(), got.into()].map(|text| clipped(&text));
+        Self { path: String::new(), layer, expected, got }
+    }
+
+    /// `block2.main.conv1 (Conv2d 3x3)`, or the layer alone where it stands in no container.
+    fn place(&self) -> String {
+        match self.path.as_str() {
+            "" => self.layer.clone(),
+            path => format!("{} ({})", clipped(path), self.layer),
+        }
     }
 
     /// The same error seen from the container in which the layer is called `name`.
@@ -27,6 +36,42 @@ impl ShapeError {
     pub fn within(mut self, name: &str) -> Self {
         self.path = join_path(name, &self.path);
         self
+    }
+}
+
+/// The most letters of a name or a value in a message.
+const MOST_LETTERS: usize = 100;
+
+/// A text as a part of a message: on one line, and not too long.
+pub(crate) fn clipped(text: &str) -> String {
+    let text =
+        if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text.to_owned() };
+    match text.char_indices().nth(MOST_LETTERS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+/// The most letters of a list of names.
+const MOST_IN_A_LIST: usize = 160;
+
+/// Names side by side, as many as there is room for in a message, and how many more there are.
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let (mut list, mut more) = (String::new(), 0);
+    for name in names {
+        if more > 0 || list.len() + name.len() > MOST_IN_A_LIST {
+            more += 1;
+            continue;
+        }
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(name);
+    }
+    match (list.as_str(), more) {
+        (_, 0) => list,
+        ("", more) => format!("{more} names"),
+        (_, more) => format!("{list} and {more} more"),
     }
 }
 
@@ -115,7 +160,18 @@ pub enum Error {
 impl Error {
     /// An argument outside what is allowed.
     pub fn argument(name: impl Into<String>, expected: impl Into<String>, got: impl ToString) -> Self {
-        Self::Argument { name: name.into(), expected: expected.into(), got: got.to_string() }
+        let [name, expected, got] =
+            [name.into(), expected.into(), got.to_string()].map(|text| clipped(&text));
+        Self::Argument { name, expected, got }
+    }
+
+    /// A name that is not among those there are.
+    pub(crate) fn unknown<'a>(
+        kind: &'static str,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        Self::UnknownName { kind, name: clipped(name), known: listed(known) }
     }
 }
 
@@ -126,6 +182,15 @@ pub(crate) fn by_name<T: Copy>(argument: &str, allowed: &[(&str, T)], name: &str
         let names: Vec<_> = allowed.iter().map(|(name, _)| *name).collect();
         Error::argument(argument, format!("one of {}", names.join(", ")), name)
     })
+}
+
+/// A whole number from 1 to `most`.
+pub(crate) fn in_range(name: &str, value: usize, most: usize) -> Result<usize, Error> {
+    if (1..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Error::argument(name, format!("from 1 to {most}"), value))
+    }
 }
 
 /// A finite number above 0.
@@ -152,5 +217,27 @@ pub(crate) fn below_one(name: &str, value: f64) -> Result<f64, Error> {
         Ok(value)
     } else {
         Err(Error::argument(name, "a number in [0, 1)", value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_however_long_the_names_are() {
+        let long = "n".repeat(10_000);
+        for message in [
+            Error::argument(&long, &long, &long).to_string(),
+            Error::unknown("layer", &long, [long.as_str(), "b"]).to_string(),
+            ShapeError::new("Dense 3".to_owned(), "less", &long).within(&long).to_string(),
+        ] {
+            assert!(message.len() < 400, "{message}");
+        }
+        assert_eq!(Error::argument("a", "b", "c\nd").to_string(), "a: expected b, got c\\nd");
+        let names: Vec<String> = (0..100).map(|i| format!("layer{i}.weight")).collect();
+        let list = listed(names.iter().map(String::as_str));
+        assert!(list.starts_with("layer0.weight, ") && list.ends_with(" and 90 more"), "{list}");
+        assert_eq!(listed(["a", "b"]), "a, b");
     }
 }

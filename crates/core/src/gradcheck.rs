@@ -136,9 +136,9 @@ pub fn check_outputs(
             buffer.value.data_mut().iter_mut().for_each(|v| *v = 1.0 + *v / 2.0);
         }
     });
-    let mut x = Tensor::zeros(&model.input_shape().batched(batch));
+    let mut x = Tensor::zeros(&model.input_shape().batched(batch).map_err(Error::from)?)?;
     random(&mut x);
-    let mut weights = Tensor::zeros(&model.output_shape().batched(batch));
+    let mut weights = Tensor::zeros(&model.output_shape().batched(batch).map_err(Error::from)?)?;
     random(&mut weights);
     check(model, &x, ctx, |y, dy| {
         if let Some(dy) = dy {

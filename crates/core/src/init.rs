@@ -2,8 +2,6 @@
 
 use std::str::FromStr;
 
-use ndarray::{ArrayD, IxDyn};
-use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::{Distribution, Normal, Uniform};
 use rand_chacha::ChaCha8Rng;
 
@@ -53,37 +51,46 @@ impl Init {
     ];
 
     /// A tensor of first values, drawn in `f64` so that `f32` and `f64` models start alike.
-    pub fn tensor<F: Scalar>(self, shape: &[usize], fan: Fan, rng: &mut ChaCha8Rng) -> Tensor<F> {
-        let (inputs, outputs) = (fan.inputs as f64, fan.outputs as f64);
-        match self {
-            Self::Zero => Tensor::zeros(shape),
-            Self::One => {
-                let mut ones = Tensor::zeros(shape);
-                ones.fill(F::one());
-                ones
-            }
-            Self::Random => uniform(shape, 0.01, rng),
-            Self::Normal => normal(shape, 0.01, rng),
-            Self::GlorotUniform => uniform(shape, (6.0 / (inputs + outputs)).sqrt(), rng),
-            Self::GlorotNormal => normal(shape, (2.0 / (inputs + outputs)).sqrt(), rng),
-            Self::HeUniform => uniform(shape, (6.0 / inputs).sqrt(), rng),
-            Self::HeNormal => normal(shape, (2.0 / inputs).sqrt(), rng),
+    ///
+    /// # Errors
+    /// If there cannot be such a tensor, or the fan has no inputs or outputs.
+    pub(crate) fn tensor<F: Scalar>(
+        self,
+        shape: &[usize],
+        fan: Fan,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Tensor<F>, Error> {
+        if fan.inputs == 0 || fan.outputs == 0 {
+            return Err(Error::argument("fan", "at least 1 input and 1 output", format!("{fan:?}")));
         }
+        let (inputs, outputs) = (fan.inputs as f64, fan.outputs as f64);
+        let mut tensor = Tensor::zeros(shape)?;
+        match self {
+            Self::Zero => {}
+            Self::One => tensor.fill(F::one()),
+            Self::Random => uniform(&mut tensor, 0.01, rng),
+            Self::Normal => normal(&mut tensor, 0.01, rng),
+            Self::GlorotUniform => uniform(&mut tensor, (6.0 / (inputs + outputs)).sqrt(), rng),
+            Self::GlorotNormal => normal(&mut tensor, (2.0 / (inputs + outputs)).sqrt(), rng),
+            Self::HeUniform => uniform(&mut tensor, (6.0 / inputs).sqrt(), rng),
+            Self::HeNormal => normal(&mut tensor, (2.0 / inputs).sqrt(), rng),
+        }
+        Ok(tensor)
     }
 }
 
-fn uniform<F: Scalar>(shape: &[usize], bound: f64, rng: &mut ChaCha8Rng) -> Tensor<F> {
-    drawn(shape, Uniform::new(-bound, bound).expect("the bound is finite and above 0"), rng)
+fn uniform<F: Scalar>(tensor: &mut Tensor<F>, bound: f64, rng: &mut ChaCha8Rng) {
+    draw(tensor, Uniform::new(-bound, bound).expect("the bound is finite and above 0"), rng);
 }
 
-fn normal<F: Scalar>(shape: &[usize], deviation: f64, rng: &mut ChaCha8Rng) -> Tensor<F> {
-    drawn(shape, Normal::new(0.0, deviation).expect("the deviation is finite and above 0"), rng)
+fn normal<F: Scalar>(tensor: &mut Tensor<F>, deviation: f64, rng: &mut ChaCha8Rng) {
+    draw(tensor, Normal::new(0.0, deviation).expect("the deviation is finite and above 0"), rng);
 }
 
 /// Each number is rounded as it is drawn: an array of `f64` beside the tensor would be the most memory that building a
 /// large model takes.
-fn drawn<F: Scalar>(shape: &[usize], from: impl Distribution<f64>, rng: &mut ChaCha8Rng) -> Tensor<F> {
-    Tensor::of_owned(ArrayD::random_using(IxDyn(shape), from.map(F::from_f64), rng))
+fn draw<F: Scalar>(tensor: &mut Tensor<F>, from: impl Distribution<f64>, rng: &mut ChaCha8Rng) {
+    tensor.data_mut().iter_mut().for_each(|value| *value = F::from_f64(from.sample(&mut *rng)));
 }
 
 impl FromStr for Init {
@@ -102,7 +109,7 @@ mod tests {
 
     fn moments(init: Init) -> (f64, f64, f64) {
         let mut rng = stream(1, Purpose::Initialize, 0, 0);
-        let tensor: Tensor<f64> = init.tensor(&[300, 100], FAN, &mut rng);
+        let tensor: Tensor<f64> = init.tensor(&[300, 100], FAN, &mut rng).unwrap();
         let values = tensor.data();
         let mean = values.iter().sum::<f64>() / 3e4;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 3e4;

@@ -2,9 +2,10 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::sync::{Arc, OnceLock};
 
 use crate::cost::Cost;
-use crate::error::{ShapeError, join_path};
+use crate::error::{Error, ShapeError, join_path};
 use crate::init::Init;
 use crate::param::{Buffer, Param, Slot, SlotMut};
 use crate::rng::{Purpose, stream};
@@ -68,33 +69,59 @@ impl Context {
 pub struct Place {
     path: String,
     seed: u64,
+    /// The first parameter or buffer of the model that could not be made, and why.
+    refused: Arc<OnceLock<Error>>,
 }
 
 impl Place {
     /// The outermost place.
     pub(crate) fn root(seed: u64) -> Self {
-        Self { path: String::new(), seed }
+        Self { path: String::new(), seed, refused: Arc::default() }
+    }
+
+    /// Whether every parameter and buffer could be made.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        Arc::into_inner(self.refused).and_then(OnceLock::into_inner).map_or(Ok(()), Err)
     }
 
     /// The place of the child called `name`.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        Self { path: join_path(&self.path, name), seed: self.seed }
+        Self { path: join_path(&self.path, name), seed: self.seed, refused: Arc::clone(&self.refused) }
     }
 
     /// A new parameter of the layer at this place. Its first values depend on the seed and on its
     /// full name, so a layer added elsewhere in the model does not change them.
+    ///
+    /// Where that shape or those values cannot be, the parameter is empty, and [`Model::new`](crate::Model::new) gives the error.
     pub fn param<F: Scalar>(&self, name: &str, shape: &[usize], init: Init, fan: Fan) -> Param<F> {
         let name = join_path(&self.path, name);
         let mut rng = stream(self.seed, Purpose::Initialize, name_hash(&name), 0);
-        Param::new(name, init.tensor(shape, fan, &mut rng))
+        let value = self.or_refuse(&name, init.tensor(shape, fan, &mut rng));
+        Param::new(name, value)
     }
 
-    /// A new buffer of the layer at this place, every number of it `value`.
+    /// A new buffer of the layer at this place, every number of it `value`. Where that shape cannot be, as for
+    /// [`param`](Self::param).
     pub fn buffer<F: Scalar>(&self, name: &str, shape: &[usize], value: F) -> Buffer<F> {
-        let mut first = Tensor::zeros(shape);
+        let name = join_path(&self.path, name);
+        let mut first = self.or_refuse(&name, Tensor::zeros(shape));
         first.fill(value);
-        Buffer::new(join_path(&self.path, name), first)
+        Buffer::new(name, first)
+    }
+
+    /// What was made for `name`, or an empty tensor and a note of the error.
+    fn or_refuse<F: Scalar>(&self, name: &str, made: Result<Tensor<F>, Error>) -> Tensor<F> {
+        made.unwrap_or_else(|error| {
+            // Only the first is told.
+            let _ = self.refused.set(match error {
+                Error::Argument { name: what, expected, got } => {
+                    Error::Argument { name: format!("{what} of parameter {name}"), expected, got }
+                }
+                other => other,
+            });
+            Tensor::default()
+        })
     }
 
     /// A number that tells the layers of a model apart, for layers that draw random numbers.
@@ -123,6 +150,9 @@ pub struct Fan {
 /// What is learned is the layer's; what happened in one pass is the [`Trace`]'s. So a pass needs
 /// only `&self`, many threads can predict with one model, and a pass made to look at gradients
 /// cannot move anything.
+///
+/// The methods are for models and containers to call: a [`Model`](crate::Model) looks at x, the trace and the shapes of all parameters before a pass,
+/// and layers trust that it has. Programs call those of the model.
 ///
 /// No method has a default body: a container that forgot its children would do so in silence.
 pub trait Layer<F: Scalar>: Any + Debug + Send + Sync {

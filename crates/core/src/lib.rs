@@ -15,10 +15,16 @@ pub mod explain;
 mod fuse;
 pub mod gradcheck;
 mod init;
+#[cfg(not(feature = "bench-internals"))]
+mod kernels;
+/// For benches/kernels.rs alone: these check nothing.
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
 pub mod kernels;
 pub mod layer;
 pub mod layers;
 pub mod loss;
+mod memory;
 pub mod metrics;
 mod model;
 pub mod optim;
@@ -43,6 +49,7 @@ pub use init::Init;
 pub use layer::{Children, Context, Layer, Mode};
 pub use layers::{Activation, Sequential};
 pub use loss::{CrossEntropy, Targets};
+pub use memory::{MEMORY_LIMIT, WORK_LIMIT};
 pub use model::Model;
 pub use param::{Buffer, Param, Slot, SlotMut};
 pub use scalar::Scalar;

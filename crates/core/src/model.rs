@@ -1,6 +1,7 @@
 //! A network that knows its shapes: built, named, ready to be trained.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
@@ -8,14 +9,18 @@ use crate::error::{Error, ShapeError};
 use crate::kernels::elementwise::softmax_rows;
 use crate::layer::{Children, Context, Layer, Mode, Place, walk};
 use crate::layers::Sequential;
+use crate::memory::{self, WORK_LIMIT};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::trace::{Keep, Trace};
+use crate::trace::{Keep, Pass, Trace};
 
 /// Samples predicted at once: enough for full speed, few enough for the cache.
 const PREDICTION_BATCH: usize = 256;
+
+/// A pass that takes no more than this is not asked about: the limit is for what may end the program.
+const ASKED_ABOVE: u64 = 1 << 30;
 
 /// A network with known shapes, its parameters made and named.
 ///
@@ -35,22 +40,48 @@ pub struct Model<F: Scalar = f32> {
     net: Sequential<F>,
     input: Shape,
     output: Shape,
+    /// Tells models apart.
+    id: u64,
+    /// The shapes of parameters and buffers, in the order of [`visit`](Self::visit).
+    shapes: Vec<Shape>,
+    needs: Needs,
+}
+
+/// Bytes that passes take.
+#[derive(Debug, Clone, Copy)]
+struct Needs {
+    /// In training, for each sample.
+    training: u64,
+    /// In prediction, for each sample.
+    prediction: u64,
 }
 
 impl<F: Scalar> Model<F> {
     /// Infers every shape from that of one input sample, and makes the parameters from the seed.
     ///
     /// # Errors
-    /// If a layer cannot take what comes to it; the message says which, what it expected and what
-    /// it got.
+    /// If a layer cannot take what comes to it: the message says which, what it expected and what
+    /// it got. If parameters, their gradients and a training pass over one sample would take more memory than
+    /// [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is, or such a pass more work than [`WORK_LIMIT`]. Nothing is taken before that is
+    /// known.
     pub fn new(mut net: Sequential<F>, input: &[usize], seed: u64) -> Result<Self, Error> {
         if input.is_empty() || input.len() >= crate::shape::MAX_AXES || input.contains(&0) {
             let expected = format!("1 to {} axes, none of length 0", crate::shape::MAX_AXES - 1);
             return Err(Error::argument("input shape", expected, format!("{input:?}")));
         }
         let output = net.output_shape(input)?;
-        net.build(input, &Place::root(seed));
-        Ok(Self { net, input: Shape::of(input), output })
+        let input = Shape::of(input);
+        let needs = check_needs(&net, input, output)?;
+        let place = Place::root(seed);
+        net.build(&input, &place);
+        place.finish()?;
+        static MODELS: AtomicU64 = AtomicU64::new(0);
+        let id = MODELS.fetch_add(1, Ordering::Relaxed);
+        let mut model = Self { net, input, output, id, shapes: Vec::new(), needs };
+        let mut shapes = Vec::new();
+        model.visit(&mut |slot| shapes.push(slot.value().shape()));
+        model.shapes = shapes;
+        Ok(model)
     }
 
     /// The layers.
@@ -75,14 +106,54 @@ impl<F: Scalar> Model<F> {
     /// y = f(x), with everything of the pass in the trace: `trace.y` is the output.
     ///
     /// # Errors
-    /// If `x` is not a batch of this model's inputs.
+    /// If `x` is not a batch of this model's inputs, of at least one sample; if a parameter or buffer was given another shape; or if the
+    /// pass would take more memory than [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is.
     pub fn forward(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
         self.check_input(&x.shape())?;
+        if x.batch() == 0 {
+            return Err(Error::argument("input", "at least one sample", x.shape()));
+        }
+        self.check_parameters()?;
+        self.check_pass(x.batch(), trace)?;
         if x.batch() == 1 && ctx.mode == Mode::Train {
             self.check_one_sample()?;
         }
+        trace.set_pass(None);
         self.net.forward(x, trace, ctx);
+        trace.set_pass(Some(Pass::of(self.id, x)));
         Ok(())
+    }
+
+    /// Whether every parameter and buffer has the shape it was built with.
+    pub(crate) fn check_parameters(&self) -> Result<(), Error> {
+        let mut shapes = self.shapes.iter();
+        let mut result = Ok(());
+        self.visit(&mut |slot| {
+            let (shape, whole) =
+                (slot.value().shape(), !matches!(slot, Slot::Param(param) if !param.is_whole()));
+            let expected = shapes.next();
+            if result.is_ok() && (expected != Some(&shape) || !whole) {
+                let expected =
+                    format!("{} and a gradient of that shape", expected.copied().unwrap_or_default());
+                result = Err(Error::argument(format!("parameter {}", slot.name()), expected, shape));
+            }
+        });
+        result
+    }
+
+    /// Whether there is memory for a pass over so many samples, beyond what the trace has.
+    fn check_pass(&self, samples: usize, trace: &Trace<F>) -> Result<(), Error> {
+        let one = if trace.keep() == Keep::Last { self.needs.prediction } else { self.needs.training };
+        let all = one.saturating_mul(samples as u64);
+        if all <= ASKED_ABOVE {
+            return Ok(());
+        }
+        let more = all.saturating_sub(trace.bytes() as u64);
+        if memory::is_there(more) && all <= memory::MEMORY_LIMIT {
+            return Ok(());
+        }
+        let got = format!("{samples} samples of {} each", memory::in_words(one));
+        Err(Error::argument("batch", memory::expected(), got))
     }
 
     /// Whether a training pass over a single sample makes sense, or which layer cannot do it.
@@ -107,7 +178,8 @@ impl<F: Scalar> Model<F> {
     /// with the same `x`, keeping more than the output.
     ///
     /// # Errors
-    /// If the trace keeps only the output, or `trace.dy` has another shape than `trace.y`.
+    /// If the trace keeps only the output, is not that of this model's latest forward pass over this `x`, or `trace.dy` has another shape
+    /// than `trace.y`. (Of `x` its shape and some of its numbers are compared.)
     pub fn backward(
         &mut self,
         x: &Tensor<F>,
@@ -118,7 +190,17 @@ impl<F: Scalar> Model<F> {
         if trace.keep() == Keep::Last {
             return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
         }
-        let expected = self.output.batched(x.batch());
+        self.check_parameters()?;
+        let pass = self.pass_of(trace)?;
+        let here = Pass::of(self.id, x);
+        if here != pass {
+            let (expected, got) = match here.input == pass.input {
+                true => ("the batch that the forward pass was over".to_owned(), "other numbers".to_owned()),
+                false => (format!("{}, as in the forward pass", pass.input), here.input.to_string()),
+            };
+            return Err(Error::argument("x", expected, got));
+        }
+        let expected = self.output.batched(x.batch())?;
         if trace.y.shape() != expected || trace.dy.shape() != expected {
             let got = format!("y {}, dy {}", trace.y.shape(), trace.dy.shape());
             return Err(Error::argument("trace", format!("y and dy of {expected}"), got));
@@ -127,20 +209,44 @@ impl<F: Scalar> Model<F> {
         Ok(())
     }
 
+    /// The pass of this model that a trace holds.
+    fn pass_of(&self, trace: &Trace<F>) -> Result<Pass, Error> {
+        let expected = "one of this model's forward pass";
+        match trace.pass() {
+            Some(pass) if pass.model == self.id => Ok(pass),
+            Some(_) => Err(Error::argument("trace", expected, "that of another model")),
+            None => Err(Error::argument("trace", expected, "one without a pass")),
+        }
+    }
+
     /// Folds what a training pass saw into running statistics, once a step.
-    pub fn commit(&mut self, trace: &Trace<F>) {
+    ///
+    /// # Errors
+    /// If the trace is not that of this model's forward pass, or keeps only the output.
+    pub fn commit(&mut self, trace: &Trace<F>) -> Result<(), Error> {
+        if trace.keep() == Keep::Last {
+            return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
+        }
+        self.pass_of(trace)?;
+        self.check_parameters()?;
         self.net.commit(trace);
+        Ok(())
     }
 
     /// The outputs for a batch of inputs of any size, as it is at evaluation.
     ///
     /// # Errors
-    /// If `x` is not a batch of this model's inputs.
+    /// If `x` is not a batch of this model's inputs, if a parameter or buffer was given another shape, or if there is no memory for the
+    /// outputs or for a pass.
     pub fn predict(&self, x: &ArrayViewD<'_, F>) -> Result<ArrayD<F>, Error> {
         self.check_input(x.shape())?;
+        self.check_parameters()?;
         let samples = x.shape()[0];
-        let mut outputs = ArrayD::zeros(IxDyn(&self.output.batched(samples)));
         let mut trace = Trace::new(Keep::Last);
+        self.check_pass(samples.min(PREDICTION_BATCH), &trace)?;
+        let shape = self.output.batched(samples)?;
+        memory::check_tensor::<F>("outputs", &shape)?;
+        let mut outputs = ArrayD::zeros(IxDyn(&shape));
         for from in (0..samples).step_by(PREDICTION_BATCH) {
             let rows = Slice::from(from..samples.min(from + PREDICTION_BATCH));
             let batch = Tensor::from_array(&x.slice_axis(Axis(0), rows))?;
@@ -293,8 +399,7 @@ impl<F: Scalar> Model<F> {
     }
 
     fn unknown_parameter(&self, pattern: &str) -> Error {
-        let known = self.state().into_keys().collect::<Vec<_>>().join(", ");
-        Error::UnknownName { kind: "parameter", name: pattern.to_owned(), known }
+        Error::unknown("parameter", pattern, self.state().into_keys())
     }
 
     /// Forgets all gradients.
@@ -318,14 +423,46 @@ impl<F: Scalar> Model<F> {
     }
 }
 
-/// Whether a name matches a pattern in which `*` stands for any letters.
-fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
-            (0..=rest.len()).any(|i| rest.is_char_boundary(i) && matches(after, &rest[i..]))
-        }),
+/// Whether a model can be held and a pass over one sample ends, computed from shapes before anything is taken.
+fn check_needs<F: Scalar>(net: &Sequential<F>, input: Shape, output: Shape) -> Result<Needs, Error> {
+    let cost = net.cost(&input);
+    let training = memory::bytes_of_sample::<F>(&cost, output.elements());
+    let of_input = memory::bytes::<F>(input.elements().saturating_mul(2), 0);
+    let all = memory::bytes_of_model::<F>(&cost).saturating_add(training).saturating_add(of_input);
+    // The layer that takes most is named, and how much the largest two maps side by side are is what prediction takes.
+    let (mut largest, mut prediction) = ((0, String::new()), 0);
+    walk(net, "", input, &mut |path, layer, input| {
+        if matches!(layer.children(), Children::None) {
+            let output = layer.output_shape(&input).map_or(0, |shape| shape.elements());
+            let maps = memory::bytes::<F>(input.elements().saturating_add(output), 0);
+            prediction = prediction.max(maps);
+            let bytes = memory::bytes_of_model::<F>(&layer.cost(&input)).saturating_add(maps);
+            if bytes > largest.0 {
+                largest = (bytes, format!("{path} ({})", layer.describe()));
+            }
+        }
+    });
+    if !memory::is_there(all) {
+        let got = format!("{}, most of it for {}", memory::in_words(all), largest.1);
+        return Err(Error::argument("model", memory::expected(), got));
     }
+    if cost.multiply_adds > WORK_LIMIT {
+        let expected = format!("at most {WORK_LIMIT} multiplications for a sample");
+        return Err(Error::argument("model", expected, cost.multiply_adds));
+    }
+    Ok(Needs { training, prediction })
+}
+
+/// Whether a name matches a pattern in which `*` stands for any letters: its first part begins the name, its last part ends it, and each
+/// other is looked for behind the one before, where it comes first.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let inside = name.strip_prefix(first).and_then(|name| name.strip_suffix(last));
+    let mut parts = middle.split('*').filter(|part| !part.is_empty());
+    inside.is_some_and(|inside| {
+        parts.try_fold(inside, |rest, part| Some(&rest[rest.find(part)? + part.len()..])).is_some()
+    })
 }
 
 #[cfg(test)]
@@ -338,7 +475,7 @@ mod tests {
         let net = Sequential::new().push(crate::layers::flatten());
         let mut model: Model = Model::new(net, &[2, 2, 1], 0).unwrap();
         model.load_state(&BTreeMap::new()).unwrap();
-        let unexpected = BTreeMap::from([("w".to_owned(), Tensor::zeros(&[1]))]);
+        let unexpected = BTreeMap::from([("w".to_owned(), Tensor::zeros(&[1]).unwrap())]);
         assert!(model.load_state(&unexpected).is_err());
     }
 
@@ -353,6 +490,13 @@ mod tests {
             ("*", "anything", true),
             ("dense1.weight", "dense1.weight", true),
             ("dense1", "dense1.weight", false),
+            ("a*a", "a", false),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "acb", false),
+            ("**b**", "abc", true),
+            ("*ö*", "größe", true),
+            ("a*bab", "abab", true),
+            (&format!("{}b", "*a".repeat(5_000)), &"a".repeat(10_000), false),
         ] {
             assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
         }
@@ -376,7 +520,7 @@ mod tests {
         let net = Sequential::new().push(dense(3, Activation::Relu)).named("norm", batch_norm());
         let model: Model = Model::new(net, &[4], 0).unwrap();
         let mut trace = Trace::new(Keep::ForBackward);
-        let x = Tensor::zeros(&[1, 4]);
+        let x = Tensor::zeros(&[1, 4]).unwrap();
         assert_eq!(
             model.forward(&x, &mut trace, &Context::train(0, 0)).unwrap_err().to_string(),
             "norm (BatchNorm): expected more than one value for each channel in training, got one sample of [3]"

@@ -18,7 +18,7 @@ impl<F: Scalar> Param<F> {
     /// A trainable parameter with a value and no gradient. The name is the full path,
     /// `block1.main.conv2.weight`, given once when the model is built.
     pub fn new(name: String, value: Tensor<F>) -> Self {
-        Self { name, grad: Tensor::zeros(&value.shape()), value, has_grad: false, trainable: true }
+        Self { name, grad: value.alike(F::zero()), value, has_grad: false, trainable: true }
     }
 
     /// The full path of the parameter.
@@ -31,9 +31,14 @@ impl<F: Scalar> Param<F> {
         &self.value
     }
 
-    /// What has been learned, to change. The shape must stay what it is.
+    /// What has been learned, to change. A model whose parameters have other shapes than it was built with refuses to run.
     pub fn value_mut(&mut self) -> &mut Tensor<F> {
         &mut self.value
+    }
+
+    /// Whether value and gradient have one shape: both can be changed from outside.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.value.shape() == self.grad.shape()
     }
 
     /// The gradient of the loss, or `None` where no backward pass has added to it since the last
@@ -84,7 +89,7 @@ pub enum Accumulate {
 #[derive(Debug, Default)]
 pub struct Buffer<F = f32> {
     name: String,
-    /// The present value. The shape must stay what it is.
+    /// The present value. A model whose buffers have other shapes than it was built with refuses to run.
     pub value: Tensor<F>,
     /// Whether training leaves it as it is, and uses it as evaluation does.
     pub frozen: bool,
@@ -147,7 +152,7 @@ impl<F: Scalar> SlotMut<'_, F> {
         }
     }
 
-    /// The present value, to change. The shape must stay what it is.
+    /// The present value, to change. A model whose values have other shapes than it was built with refuses to run.
     pub fn value_mut(&mut self) -> &mut Tensor<F> {
         match self {
             Self::Param(param) => param.value_mut(),

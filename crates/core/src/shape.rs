@@ -3,38 +3,49 @@
 use std::fmt;
 use std::ops::Deref;
 
+use crate::error::ShapeError;
+
 /// The greatest number of axes a [`Shape`] can have.
 pub const MAX_AXES: usize = 6;
 
-/// The lengths of a tensor's axes, outermost first. Reads as a slice of `usize`.
+/// The lengths of a tensor's axes, outermost first. Reads as a slice of `usize`. The default is `[0]`, the shape of no numbers.
 ///
 /// ```
 /// use backstitch_core::Shape;
-/// let shape = Shape::of(&[28, 28, 1]);
+/// let shape = Shape::from([28, 28, 1]);
 /// assert_eq!(shape.elements(), 784);
-/// assert_eq!(shape.batched(32).to_string(), "[32, 28, 28, 1]");
+/// assert_eq!(shape.batched(32)?.to_string(), "[32, 28, 28, 1]");
+/// # Ok::<(), backstitch_core::ShapeError>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     axes: [usize; MAX_AXES],
     count: usize,
 }
 
 impl Shape {
-    /// A shape with the given axes.
+    /// A shape with these axes. Where their number is known when the program is written, [`Shape::from`] an array needs no check.
     ///
-    /// # Panics
-    /// With more than [`MAX_AXES`] axes: the library itself never makes one, and
-    /// [`Tensor::from_array`](crate::Tensor::from_array) refuses an array that has more.
-    pub fn of(axes: &[usize]) -> Self {
+    /// # Errors
+    /// If there are more than [`MAX_AXES`] axes.
+    pub fn new(axes: &[usize]) -> Result<Self, ShapeError> {
+        if axes.len() > MAX_AXES {
+            let (expected, got) = (format!("at most {MAX_AXES} axes"), format!("{} axes", axes.len()));
+            return Err(ShapeError::new("Shape".to_owned(), expected, got));
+        }
+        Ok(Self::of(axes))
+    }
+
+    /// A shape with axes that are known to be no more than [`MAX_AXES`].
+    pub(crate) fn of(axes: &[usize]) -> Self {
         let mut shape = Self { axes: [0; MAX_AXES], count: axes.len() };
         shape.axes[..axes.len()].copy_from_slice(axes);
         shape
     }
 
-    /// How many numbers a tensor of this shape holds.
+    /// How many numbers a tensor of this shape holds; `usize::MAX` where they are that many or more.
     pub fn elements(&self) -> usize {
-        self.iter().product()
+        product(self)
     }
 
     /// Changes the length of the last axis.
@@ -44,12 +55,39 @@ impl Shape {
         }
     }
 
+    /// Changes the length of the first axis.
+    pub(crate) fn set_first(&mut self, length: usize) {
+        if self.count > 0 {
+            self.axes[0] = length;
+        }
+    }
+
     /// The shape of `samples` of these, the batch axis in front.
-    pub fn batched(&self, samples: usize) -> Self {
-        let mut shape = Self { axes: [0; MAX_AXES], count: self.count + 1 };
-        shape.axes[0] = samples;
-        shape.axes[1..=self.count].copy_from_slice(self);
-        shape
+    ///
+    /// # Errors
+    /// If the shape has [`MAX_AXES`] axes already.
+    pub fn batched(&self, samples: usize) -> Result<Self, ShapeError> {
+        let mut axes = [samples; MAX_AXES + 1];
+        axes[1..=self.count].copy_from_slice(self);
+        Self::new(&axes[..=self.count])
+    }
+}
+
+/// The product of lengths; `usize::MAX` where it is that large or larger.
+pub(crate) fn product(lengths: &[usize]) -> usize {
+    if lengths.contains(&0) { 0 } else { lengths.iter().fold(1, |product, &n| product.saturating_mul(n)) }
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self::from([0])
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(axes: [usize; N]) -> Self {
+        const { assert!(N <= MAX_AXES, "more axes than a shape can have") };
+        Self::of(&axes)
     }
 }
 
@@ -69,5 +107,23 @@ impl fmt::Display for Shape {
 impl fmt::Debug for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_axes_are_an_error_and_too_many_numbers_saturate() {
+        let six = Shape::new(&[1; 6]).unwrap();
+        assert_eq!(
+            Shape::new(&[1; 7]).unwrap_err().to_string(),
+            "Shape: expected at most 6 axes, got 7 axes"
+        );
+        assert_eq!(six.batched(2).unwrap_err().to_string(), "Shape: expected at most 6 axes, got 7 axes");
+        assert_eq!(Shape::from([3, 1 << 40, 1 << 40]).elements(), usize::MAX);
+        assert_eq!(Shape::from([1 << 40, 1 << 40, 0]).elements(), 0);
+        assert_eq!((Shape::default().elements(), Shape::from([]).elements()), (0, 1));
     }
 }

@@ -95,12 +95,12 @@ fn line<F: Scalar>(path: &str, layer: &dyn Layer<F>, input: &[usize]) -> Summary
 impl Summary {
     /// All parameters, trainable and frozen.
     pub fn parameters(&self) -> usize {
-        self.lines.iter().map(|line| line.trainable + line.frozen).sum()
+        self.lines.iter().fold(0, |sum, line| sum.saturating_add(line.trainable).saturating_add(line.frozen))
     }
 
     /// Multiply-adds of a forward pass over one sample.
     pub fn multiply_adds(&self) -> u64 {
-        self.lines.iter().map(|line| line.multiply_adds).sum()
+        self.lines.iter().fold(0, |sum, line| sum.saturating_add(line.multiply_adds))
     }
 }
 
@@ -114,7 +114,7 @@ impl fmt::Display for Summary {
                     line.path.clone(),
                     line.layer.clone(),
                     line.output.to_string(),
-                    with_commas((line.trainable + line.frozen) as u64),
+                    with_commas(line.trainable.saturating_add(line.frozen) as u64),
                     with_commas(line.multiply_adds),
                     with_commas(line.activation_bytes as u64),
                 ]
@@ -135,14 +135,14 @@ impl fmt::Display for Summary {
         for row in &rows {
             line(row.each_ref().map(String::as_str))?;
         }
-        let trainable: usize = self.lines.iter().map(|line| line.trainable).sum();
+        let trainable = self.lines.iter().fold(0_usize, |sum, line| sum.saturating_add(line.trainable));
         writeln!(
             f,
             "input {}; parameters {} ({} trainable, {} frozen), {} bytes; {} multiply-adds a sample",
             self.input,
             with_commas(self.parameters() as u64),
             with_commas(trainable as u64),
-            with_commas((self.parameters() - trainable) as u64),
+            with_commas(self.parameters().saturating_sub(trainable) as u64),
             with_commas(self.parameter_bytes as u64),
             with_commas(self.multiply_adds()),
         )?;
@@ -192,10 +192,10 @@ training holds 3,408 bytes a sample";
     fn the_bytes_are_those_of_the_trace() {
         let mut model = model();
         let mut trace = Trace::new(Keep::ForBackward);
-        let x = Tensor::zeros(&[32, 784]);
+        let x = Tensor::zeros(&[32, 784]).unwrap();
         let ctx = Context::train(0, 0);
         model.forward(&x, &mut trace, &ctx).unwrap();
-        trace.dy.copy_from(&Tensor::zeros(&trace.y.shape()));
+        trace.dy.copy_from(&Tensor::zeros(&trace.y.shape()).unwrap());
         model.backward(&x, &mut trace, None, &ctx).unwrap();
         assert_eq!(trace.bytes(), 32 * model.summary().training_bytes_per_sample);
     }

@@ -3,13 +3,14 @@
 use ndarray::{ArrayD, ArrayView2, ArrayViewD, ArrayViewMutD, IxDyn};
 
 use crate::error::Error;
+use crate::memory;
 use crate::scalar::Scalar;
-use crate::shape::{MAX_AXES, Shape};
+use crate::shape::Shape;
 
 /// Numbers in standard (C) layout with a [`Shape`]: the batch first, channels last.
 ///
-/// A tensor is a thin cover over a `Vec`: [`resize`](Self::resize) to a smaller batch and back
-/// does not allocate. At the library's doors it turns into an `ndarray` array and back.
+/// A tensor is a thin cover over a `Vec`: [`set_shape`](Self::set_shape) to a smaller batch and back
+/// does not allocate. At the library's doors it turns into an `ndarray` array and back. The default has the shape `[0]`.
 ///
 /// ```
 /// use backstitch_core::Tensor;
@@ -27,33 +28,33 @@ pub struct Tensor<F = f32> {
 
 impl<F: Scalar> Tensor<F> {
     /// A tensor of zeros.
-    pub fn zeros(shape: &[usize]) -> Self {
-        let shape = Shape::of(shape);
-        Self { data: vec![F::zero(); shape.elements()], shape }
+    ///
+    /// # Errors
+    /// If there are more than [`MAX_AXES`](crate::MAX_AXES) axes, or it would take more memory than
+    /// [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is.
+    pub fn zeros(shape: &[usize]) -> Result<Self, Error> {
+        let shape = Shape::new(shape)?;
+        memory::check_tensor::<F>("tensor", &shape)?;
+        Ok(Self { data: vec![F::zero(); shape.elements()], shape })
+    }
+
+    /// A tensor of the same shape as this one, every number of it `value`.
+    pub(crate) fn alike(&self, value: F) -> Self {
+        Self { data: vec![value; self.data.len()], shape: self.shape }
     }
 
     /// A copy of an `ndarray` array of any layout.
     ///
     /// # Errors
-    /// If the array has more than [`MAX_AXES`] axes.
+    /// If the array has more than [`MAX_AXES`](crate::MAX_AXES) axes, or there is no memory for the copy: a view can be larger than what it
+    /// shows.
     pub fn from_array<S>(array: &ndarray::ArrayBase<S, IxDyn>) -> Result<Self, Error>
     where
         S: ndarray::Data<Elem = F>,
     {
-        if array.ndim() > MAX_AXES {
-            return Err(Error::argument(
-                "array",
-                format!("at most {MAX_AXES} axes"),
-                format!("{} axes", array.ndim()),
-            ));
-        }
-        Ok(Self { data: array.iter().copied().collect(), shape: Shape::of(array.shape()) })
-    }
-
-    /// Takes over an array in standard layout, of at most [`MAX_AXES`] axes.
-    pub(crate) fn of_owned(array: ArrayD<F>) -> Self {
-        let shape = Shape::of(array.shape());
-        Self { data: array.into_raw_vec_and_offset().0, shape }
+        let shape = Shape::new(array.shape())?;
+        memory::check_tensor::<F>("array", &shape)?;
+        Ok(Self { data: array.iter().copied().collect(), shape })
     }
 
     /// The lengths of the axes.
@@ -61,9 +62,9 @@ impl<F: Scalar> Tensor<F> {
         self.shape
     }
 
-    /// The number of samples: the length of the first axis.
+    /// The number of samples: the length of the first axis; 1 where there is no axis, and one number.
     pub fn batch(&self) -> usize {
-        self.shape.first().copied().unwrap_or(0)
+        self.shape.first().copied().unwrap_or(1)
     }
 
     /// The numbers, row by row.
@@ -78,7 +79,20 @@ impl<F: Scalar> Tensor<F> {
 
     /// Gives the tensor another shape. What it held is unspecified afterwards; memory is taken
     /// only where the buffer was never this large before.
-    pub fn resize(&mut self, shape: &[usize]) {
+    ///
+    /// # Errors
+    /// As [`zeros`](Self::zeros); the tensor then stays as it was.
+    pub fn set_shape(&mut self, shape: &[usize]) -> Result<(), Error> {
+        let new = Shape::new(shape)?;
+        if new.contains(&0) || new.elements() > self.data.capacity() {
+            memory::check_tensor::<F>("tensor", &new)?;
+        }
+        self.resize(&new);
+        Ok(())
+    }
+
+    /// As [`set_shape`](Self::set_shape), to a shape for which there is memory: models ask before a pass.
+    pub(crate) fn resize(&mut self, shape: &[usize]) {
         self.shape = Shape::of(shape);
         self.data.resize(self.shape.elements(), F::zero());
     }
@@ -121,5 +135,36 @@ impl<F: Scalar> Tensor<F> {
     /// Bytes held, whether in use by the present shape or not.
     pub fn allocated_bytes(&self) -> usize {
         self.data.capacity() * size_of::<F>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tensor_can_be_looked_at() {
+        let mut tensor = Tensor::<f32>::default();
+        assert_eq!(
+            (tensor.shape().to_string(), tensor.batch(), tensor.rows().dim()),
+            ("[0]".into(), 0, (0, 1))
+        );
+        assert_eq!((tensor.view().len(), tensor.view_mut().len(), tensor.to_array().len()), (0, 0, 0));
+        for (shape, rows) in [(&[][..], (1, 1)), (&[3], (3, 1)), (&[0, 7], (0, 7)), (&[2, 0, 5], (2, 0))] {
+            let tensor = Tensor::<f32>::zeros(shape).unwrap();
+            assert_eq!((tensor.view().shape(), tensor.rows().dim()), (shape, rows));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_held_is_an_error_and_changes_nothing() {
+        let mut tensor = Tensor::<f64>::zeros(&[2, 3]).unwrap();
+        for shape in [&[1 << 32, 1 << 32][..], &[usize::MAX], &[0, usize::MAX, 2], &[1; 7]] {
+            assert!(Tensor::<f64>::zeros(shape).is_err());
+            assert!(tensor.set_shape(shape).is_err());
+        }
+        assert_eq!((tensor.shape().to_string(), tensor.data().len()), ("[2, 3]".to_owned(), 6));
+        tensor.set_shape(&[4, 1]).unwrap();
+        assert_eq!(tensor.view().shape(), [4, 1]);
     }
 }

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::layer::Layer;
 use crate::layers::Sequential;
 use crate::scalar::Scalar;
+use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 /// How much of a pass a [`Trace`] keeps.
@@ -32,10 +33,36 @@ pub struct Trace<F = f32> {
     /// As `saved`, for positions (the winners of a max pooling).
     pub index: Vec<u32>,
     /// The traces of a container's layers, in their order.
-    pub children: Vec<Trace<F>>,
+    pub(crate) children: Vec<Trace<F>>,
     /// Buffers that children take in turn, or for intermediate results.
     pub(crate) spare: [Tensor<F>; 2],
     keep: Keep,
+    /// Of which pass this is the trace, in that of a whole model.
+    pass: Option<Pass>,
+}
+
+/// A pass of a model that a trace holds: what a backward pass needs to be that of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pass {
+    /// Which model.
+    pub(crate) model: u64,
+    /// Shape of its inputs.
+    pub(crate) input: Shape,
+    /// A sum over some of the inputs, by which others are told from them.
+    pub(crate) sample: u64,
+}
+
+impl Pass {
+    /// Of this model over these inputs.
+    pub(crate) fn of<F: Scalar>(model: u64, x: &Tensor<F>) -> Self {
+        // FNV-1a over some hundred of the numbers: all of them would be one more walk through memory.
+        let step = x.data().len() / 128 + 1;
+        let bits = x.data().iter().step_by(step).map(|v| v.as_f64().to_bits());
+        let sample = bits.fold(0xcbf2_9ce4_8422_2325, |hash: u64, bits| {
+            (hash ^ bits ^ (bits >> 32)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Self { model, input: x.shape(), sample }
+    }
 }
 
 impl<F: Scalar> Trace<F> {
@@ -49,7 +76,30 @@ impl<F: Scalar> Trace<F> {
             children: Vec::new(),
             spare: [Tensor::default(), Tensor::default()],
             keep,
+            pass: None,
         }
+    }
+
+    /// The pass whose trace this is.
+    pub(crate) fn pass(&self) -> Option<Pass> {
+        self.pass
+    }
+
+    /// Notes which pass this is the trace of; none while it is being made.
+    pub(crate) fn set_pass(&mut self, pass: Option<Pass>) {
+        self.pass = pass;
+    }
+
+    /// The traces of a container's layers, in their order.
+    pub fn children(&self) -> &[Self] {
+        &self.children
+    }
+
+    /// As [`children`](Self::children), for a container of your own to fill in its forward pass. A trace whose children were taken to be
+    /// changed is no longer that of a pass, so a backward pass of the model refuses it.
+    pub fn children_mut(&mut self) -> &mut Vec<Self> {
+        self.pass = None;
+        &mut self.children
     }
 
     /// How much is kept.
@@ -81,14 +131,17 @@ impl<F: Scalar> Trace<F> {
         (dy, &mut self.saved)
     }
 
-    /// Output of the layer called `path` (`block2.main.conv1`) and the gradient with respect to it.
-    /// Complete where the trace was made with [`Keep::All`].
+    /// Output of the layer called `path` (`block2.main.conv1`) and the gradient with respect to it, as they were after the latest
+    /// backward pass.
     ///
     /// # Errors
-    /// If the model has no layer of that name; the message lists the names there are.
+    /// If the trace does not keep everything, no pass of such a model is in it, or the model has no layer of that name; the message lists
+    /// the names there are.
     pub fn get(&self, model: &Sequential<F>, path: &str) -> Result<(&Tensor<F>, &Tensor<F>), Error> {
-        let unknown =
-            || Error::UnknownName { kind: "layer", name: path.to_owned(), known: model.paths().join(", ") };
+        if self.keep != Keep::All {
+            return Err(Error::argument("trace", "Keep::All", format!("Keep::{:?}", self.keep)));
+        }
+        let unknown = || Error::unknown("layer", path, model.paths().iter().map(String::as_str));
         let mut trace = self;
         let mut layer: &dyn Layer<F> = model;
         for name in path.split('.') {
@@ -96,7 +149,12 @@ impl<F: Scalar> Trace<F> {
             let position = children.iter().position(|child| child.name == name);
             let position = position.ok_or_else(unknown)?;
             layer = children[position].layer.as_ref();
-            trace = trace.children.get(position).ok_or_else(unknown)?;
+            if trace.children.len() != children.len() {
+                let got =
+                    format!("a trace of {} layers in the place of {}", trace.children.len(), children.len());
+                return Err(Error::argument("trace", "one of a pass of this model", got));
+            }
+            trace = &trace.children[position];
         }
         Ok((&trace.y, &trace.dy))
     }

@@ -7,8 +7,8 @@ use crate::augment::Augment;
 use crate::data::{Batch, Dataset};
 use crate::early_stopping::{Best, EarlyStopping};
 use crate::error::{Error, above_zero};
-use crate::kernels::keep_awake;
-use crate::layer::{Context, Layer};
+pub use crate::kernels::keep_awake;
+use crate::layer::Context;
 use crate::loss::{CrossEntropy, Targets};
 use crate::metrics::count_correct;
 use crate::model::Model;
@@ -334,7 +334,7 @@ impl Trainer {
         let (mut loss_sum, mut penalty_sum, mut correct) = (0.0, 0.0, 0);
         for (i, samples) in order.chunks(self.batch_size).enumerate() {
             batch.gather(data, samples.iter().copied());
-            self.augment.train(&mut batch.inputs, samples, self.seed, epoch);
+            self.augment.train(&mut batch.inputs, samples, self.seed, epoch)?;
             let targets = batch.targets(data);
             let ctx = Context::train(self.seed, ((epoch - 1) * steps + i) as u64);
             optimizer.set_learning_rate(rate(i));
@@ -385,7 +385,7 @@ pub fn step<F: Scalar>(
         if let Some(norm) = rules.clip_norm {
             clip_gradients(model, norm);
         }
-        model.commit(trace);
+        model.commit(trace)?;
         optimizer.step(model);
     }
     Ok(loss)
@@ -410,8 +410,8 @@ fn evaluate_with<F: Scalar>(
     let (mut loss, mut correct) = (0.0, 0);
     for from in (0..data.len()).step_by(EVALUATION_BATCH) {
         batch.gather(data, from..data.len().min(from + EVALUATION_BATCH));
-        augment.evaluate(&mut batch.inputs);
-        model.net().forward(&batch.inputs, &mut trace, &Context::evaluate());
+        augment.evaluate(&mut batch.inputs)?;
+        model.forward(&batch.inputs, &mut trace, &Context::evaluate())?;
         let targets = batch.targets(data);
         loss += CrossEntropy::new().loss(&trace.y, targets, None) * targets.len() as f64;
         correct += count_correct(&trace.y, targets);

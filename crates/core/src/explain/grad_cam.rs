@@ -72,7 +72,7 @@ pub fn grad_cam<F: Scalar>(
         });
     }
     let empty = coarse.outer_iter().map(|map| map.iter().all(|&value| value == F::zero())).collect();
-    Ok(CamMaps { maps: upsample(coarse.view(), height, width), coarse, empty })
+    Ok(CamMaps { maps: upsample(coarse.view(), height, width)?, coarse, empty })
 }
 
 /// Σ over places of w g+, in each place: with g the gradient, w = g² / (2 g² + g³ Σ over places of A).

@@ -3,8 +3,9 @@
 use ndarray::{Array3, ArrayView3, Axis, Slice};
 use rand::Rng;
 
-use crate::error::{Error, above_zero, below_one};
-use crate::explain::{Look, check_maps, gaussian_blur, position};
+use crate::error::{Error, above_zero, below_one, in_range};
+use crate::explain::resize::{blur, check_deviation};
+use crate::explain::{Look, MOST_PASSES, check_maps, position};
 use crate::layer::{Context, ReluRule};
 use crate::model::Model;
 use crate::rng::{Purpose, stream};
@@ -66,13 +67,10 @@ impl Maximizer {
     /// So many steps; in each, pixels move by `rate` times the gradient divided by its root mean square.
     ///
     /// # Errors
-    /// If there are no iterations, or the rate is not above 0 and finite.
+    /// If there are no iterations or more than a million, or the rate is not above 0 and finite.
     pub fn new(iterations: usize, rate: f64) -> Result<Self, Error> {
-        if iterations == 0 {
-            return Err(Error::argument("iterations", "at least 1", 0));
-        }
         Ok(Self {
-            iterations,
+            iterations: in_range("iterations", iterations, MOST_PASSES)?,
             rate: above_zero("rate", rate)?,
             decay: 0.0,
             blur: 0.0,
@@ -124,7 +122,8 @@ impl Maximizer {
         Ok(self)
     }
 
-    /// Moves the picture round by up to so many pixels before each step, and back after it.
+    /// Moves the picture round by up to so many pixels before each step, and back after it. [`run`](Self::run) refuses more than the
+    /// picture has along a side.
     #[must_use]
     pub fn jitter(mut self, pixels: usize) -> Self {
         self.jitter = pixels;
@@ -157,9 +156,14 @@ impl Maximizer {
     /// A picture to begin with: uniform noise around a mean.
     ///
     /// # Errors
-    /// If the model's inputs are no maps.
+    /// If the model's inputs are no maps, or mean or width is not finite.
     pub fn noise<F: Scalar>(&self, model: &Model<F>, mean: f64, width: f64) -> Result<Array3<F>, Error> {
         let [height, wide, channels] = check_maps(model)?;
+        for (name, value) in [("mean", mean), ("width", width)] {
+            if !value.is_finite() {
+                return Err(Error::argument(name, "a finite number", value));
+            }
+        }
         let mut rng = stream(self.seed, Purpose::Noise, u64::MAX, 0);
         Ok(Array3::from_shape_fn((height, wide, channels), |_| {
             F::from_f64(mean + width * rng.random_range(-1.0..1.0))
@@ -169,14 +173,28 @@ impl Maximizer {
     /// Climbs from this picture, `[height, width, channels]`.
     ///
     /// # Errors
-    /// If the picture is not one of the model's inputs, or the class, layer or channel does not exist.
+    /// If the picture is not one of the model's inputs; the class, layer or channel does not exist; or jitter or blur is wider than the
+    /// picture.
     pub fn run<F: Scalar>(
         &self,
         model: &mut Model<F>,
         goal: &Goal,
         start: ArrayView3<'_, F>,
     ) -> Result<Maximized<F>, Error> {
-        check_maps(model)?;
+        let [height, width, channels] = check_maps(model)?;
+        if start.dim() != (height, width, channels) {
+            let got = format!("{:?}", start.shape());
+            return Err(Error::argument("picture", model.input_shape().to_string(), got));
+        }
+        let side = height.min(width);
+        if self.jitter > side {
+            return Err(Error::argument(
+                "jitter",
+                format!("at most {side}, a side of the picture"),
+                self.jitter,
+            ));
+        }
+        check_deviation(self.blur, height, width)?;
         let mut picture = start.to_owned();
         let (mut responses, mut no_gradient, mut look) = (Vec::new(), true, Look::new());
         for step in 0..self.iterations {
@@ -206,7 +224,7 @@ impl Maximizer {
         let kept = F::from_f64(1.0 - self.decay);
         picture.mapv_inplace(|value| value * kept);
         if self.blur > 0.0 && (step + 1).is_multiple_of(self.blur_every) {
-            gaussian_blur(picture.view_mut(), self.blur);
+            blur(picture.view_mut(), self.blur);
         }
         let contributions = &*picture * gradient;
         clip_smallest(picture, self.small_contribution, &contributions, |pixel| pixel.sum().abs().as_f64());

@@ -24,6 +24,9 @@ use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use crate::trace::{Keep, Trace};
 
+/// The most passes that a method makes because its caller says how many: more would never end.
+const MOST_PASSES: usize = 1_000_000;
+
 /// The output of a layer for a batch of inputs, `[n, height, width, channels]`.
 ///
 /// # Errors
@@ -57,11 +60,7 @@ pub fn filters<F: Scalar>(model: &Model<F>, layer: &str) -> Result<Array4<F>, Er
         let is_kernel = |tensor: &Tensor<F>| tensor.shape().len() == 4;
         let known = state.iter().filter(|(_, tensor)| is_kernel(tensor));
         let known: Vec<&str> = known.map(|(name, _)| name.trim_end_matches(".weight")).collect();
-        return Err(Error::UnknownName {
-            kind: "convolution",
-            name: layer.to_owned(),
-            known: known.join(", "),
-        });
+        return Err(Error::unknown("convolution", layer, known));
     };
     let kernel = kernel.to_array().permuted_axes(vec![3, 0, 1, 2]);
     Ok(kernel.as_standard_layout().into_owned().into_dimensionality().expect("four axes"))
@@ -71,7 +70,7 @@ pub fn filters<F: Scalar>(model: &Model<F>, layer: &str) -> Result<Array4<F>, Er
 fn as_maps<F: Scalar>(y: &Tensor<F>, layer: &str) -> Result<Array4<F>, Error> {
     let shape = y.shape();
     let &[n, height, width, channels] = &*shape else {
-        let got = format!("outputs of {:?}", &shape[1..]);
+        let got = format!("outputs of {:?}", shape.get(1..).unwrap_or_default());
         return Err(Error::argument(format!("layer {layer}"), "outputs of [height, width, channels]", got));
     };
     Ok(Array4::from_shape_vec((n, height, width, channels), y.data().to_vec())
@@ -117,8 +116,8 @@ impl<F: Scalar> Look<F> {
     ) -> Result<(), Error> {
         let (x, trace) = (Tensor::from_array(x)?, &mut self.trace);
         let ctx = Context { relu: rule, ..Context::evaluate() };
-        model.forward(&x, trace, &ctx)?;
         let outputs = check_classes(model, x.batch(), classes)?;
+        model.forward(&x, trace, &ctx)?;
         trace.dy.resize(&[x.batch(), outputs]);
         trace.dy.fill(F::zero());
         for (row, &class) in trace.dy.data_mut().chunks_exact_mut(outputs).zip(classes) {
@@ -146,8 +145,5 @@ fn check_classes<F: Scalar>(model: &Model<F>, samples: usize, classes: &[usize])
 fn position<F: Scalar>(model: &Model<F>, layer: &str) -> Result<usize, Error> {
     let children = model.net().children().list();
     let position = children.iter().position(|child| child.name == layer);
-    position.ok_or_else(|| {
-        let known = children.iter().map(|child| child.name.as_str()).collect::<Vec<_>>().join(", ");
-        Error::UnknownName { kind: "layer", name: layer.to_owned(), known }
-    })
+    position.ok_or_else(|| Error::unknown("layer", layer, children.iter().map(|child| child.name.as_str())))
 }

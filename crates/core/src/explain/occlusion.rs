@@ -7,6 +7,9 @@ use crate::explain::{check_classes, check_maps};
 use crate::model::Model;
 use crate::scalar::Scalar;
 
+/// The most numbers in the copies of a picture that are predicted from at once.
+const AT_ONCE: usize = 1 << 26;
+
 /// How much the logit of a class falls when a patch of the picture is covered with `fill`: for each pixel the mean over the patches
 /// that cover it (M. Zeiler and R. Fergus, "Visualizing and understanding convolutional networks", 2014, section 4.2).
 /// `x` is one picture, `[1, height, width, channels]`; the result `[height, width]`. A patch is `patch` pixels wide and
@@ -35,19 +38,22 @@ pub fn occlusion<F: Scalar>(
         }
     }
     let base = model.predict(x)?[[0, class]];
+    // Copies of one row of patches, or of a part of it: of large pictures few.
+    let copies = (AT_ONCE / x.len()).max(1);
     let (mut sums, mut counts) = (Array2::zeros((height, width)), Array2::zeros((height, width)));
     for top in starts(height, patch, stride) {
-        let lefts = starts(width, patch, stride);
-        let shape: Vec<usize> = [lefts.len()].iter().chain(&x.shape()[1..]).copied().collect();
-        let mut covered = x.broadcast(shape).expect("one picture, many times").to_owned();
-        for (mut picture, &left) in covered.axis_iter_mut(Axis(0)).zip(&lefts) {
-            picture.slice_mut(s![top..top + patch, left..left + patch, ..]).fill(fill);
-        }
-        let outputs = model.predict(&covered.view())?;
-        for (&left, output) in lefts.iter().zip(outputs.axis_iter(Axis(0))) {
-            let place = s![top..top + patch, left..left + patch];
-            sums.slice_mut(place).mapv_inplace(|sum: F| sum + base - output[class]);
-            counts.slice_mut(place).mapv_inplace(|count: F| count + F::one());
+        for lefts in starts(width, patch, stride).chunks(copies) {
+            let shape: Vec<usize> = [lefts.len()].iter().chain(&x.shape()[1..]).copied().collect();
+            let mut covered = x.broadcast(shape).expect("one picture, many times").to_owned();
+            for (mut picture, &left) in covered.axis_iter_mut(Axis(0)).zip(lefts) {
+                picture.slice_mut(s![top..top + patch, left..left + patch, ..]).fill(fill);
+            }
+            let outputs = model.predict(&covered.view())?;
+            for (&left, output) in lefts.iter().zip(outputs.axis_iter(Axis(0))) {
+                let place = s![top..top + patch, left..left + patch];
+                sums.slice_mut(place).mapv_inplace(|sum: F| sum + base - output[class]);
+                counts.slice_mut(place).mapv_inplace(|count: F| count + F::one());
+            }
         }
     }
     // With a stride larger than the patch some pixels are never covered.

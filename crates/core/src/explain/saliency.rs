@@ -3,12 +3,14 @@
 use ndarray::{Array3, ArrayD, ArrayViewD};
 use ndarray_rand::rand_distr::{Distribution, Normal};
 
-use crate::error::{Error, above_zero};
-use crate::explain::{Look, check_maps};
+use crate::error::{Error, above_zero, in_range};
+use crate::explain::{Look, MOST_PASSES, check_classes, check_maps};
 use crate::layer::ReluRule;
+use crate::memory;
 use crate::model::Model;
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
+use crate::shape::Shape;
 
 /// dS/dx of the logit S of one class for each sample, in the shape of `x`; with [`ReluRule::Guided`] by guided
 /// backpropagation, with [`ReluRule::Deconvnet`] by a deconvnet's rule.
@@ -63,7 +65,7 @@ pub fn gradient_times_input<F: Scalar>(
 /// normal with this deviation, in the units of `x`; the paper takes 10 to 20 per cent of the range of `x`, and 50 samples.
 ///
 /// # Errors
-/// As [`saliency`]; and if there are no samples, or the deviation is not above 0 and finite.
+/// As [`saliency`]; and if there are no samples or more than a million, or the deviation is not above 0 and finite.
 pub fn smooth_grad<F: Scalar>(
     model: &mut Model<F>,
     x: &ArrayViewD<'_, F>,
@@ -74,11 +76,11 @@ pub fn smooth_grad<F: Scalar>(
 ) -> Result<Array3<F>, Error> {
     check_maps(model)?;
     above_zero("deviation", deviation)?;
-    if samples == 0 {
-        return Err(Error::argument("samples", "at least 1", 0));
-    }
+    check_classes(model, x.shape().first().copied().unwrap_or(0), classes)?;
+    in_range("samples", samples, MOST_PASSES)?;
     let noise =
         Normal::new(0.0, deviation).map_err(|error| Error::argument("deviation", "a width", error))?;
+    memory::check_tensor::<F>("x", &Shape::new(x.shape())?)?;
     let mut sum = ArrayD::zeros(x.raw_dim());
     for sample in 0..samples {
         let mut rng = stream(seed, Purpose::Noise, sample as u64, 0);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::shape::product;
+
 /// A length along the height and one along the width. `3.into()` is 3 along both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair {
@@ -90,6 +92,11 @@ pub struct Layout {
     pub rounding: Rounding,
 }
 
+/// The most that a kernel, a stride, a dilation or a padding can be along one axis: with these no sum or product of two overflows.
+const MOST_ALONG: usize = 1 << 24;
+/// The most numbers in a padded map, in a window and in what all windows of one place hold.
+const MOST_NUMBERS: usize = 1 << 40;
+
 /// Why windows cannot be laid over a map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
@@ -142,6 +149,7 @@ impl Layout {
     /// If a length is 0, the input has other axes, or not a single window fits.
     pub fn over(&self, input: &[usize]) -> Result<Windows, Misfit> {
         let misfit = |expected: &str, got: String| Misfit { expected: expected.to_owned(), got };
+        self.check_lengths()?;
         for (name, pair) in [("kernel", self.kernel), ("stride", self.stride), ("dilation", self.dilation)] {
             if pair.height == 0 || pair.width == 0 {
                 return Err(misfit(&format!("a {name} of at least 1x1"), pair.to_string()));
@@ -150,6 +158,9 @@ impl Layout {
         let &[height, width, channels] = input else {
             return Err(misfit("[height, width, channels]", format!("{input:?}")));
         };
+        if product(input) > MOST_NUMBERS {
+            return Err(misfit(&format!("a map of at most {MOST_NUMBERS} numbers"), format!("{input:?}")));
+        }
         let vertical = self.axis(height, |pair| pair.height);
         let horizontal = self.axis(width, |pair| pair.width);
         let (Some((out_height, above, below)), Some((out_width, left, right))) = (vertical, horizontal)
@@ -164,7 +175,7 @@ impl Layout {
                 format!("{input:?}{padding}"),
             ));
         };
-        Ok(Windows {
+        let windows = Windows {
             height,
             width,
             channels,
@@ -175,7 +186,24 @@ impl Layout {
             dilation: self.dilation,
             before: Pair { height: above, width: left },
             after: Pair { height: below, width: right },
-        })
+        };
+        windows.check_numbers()?;
+        Ok(windows)
+    }
+
+    /// Whether every setting is small enough to compute with.
+    fn check_lengths(&self) -> Result<(), Misfit> {
+        let Self { kernel, stride, dilation, padding, .. } = *self;
+        let padding = if let Padding::Explicit(pair) = padding { pair } else { Pair::from(0) };
+        for (name, pair) in
+            [("kernel", kernel), ("stride", stride), ("dilation", dilation), ("padding", padding)]
+        {
+            if pair.height.max(pair.width) > MOST_ALONG {
+                let expected = format!("a {name} of at most {}", Pair::from(MOST_ALONG));
+                return Err(Misfit { expected, got: pair.to_string() });
+            }
+        }
+        Ok(())
     }
 
     /// From the first to the last number of a window, along one axis.
@@ -207,6 +235,35 @@ impl Layout {
 }
 
 impl Windows {
+    /// Whether the numbers in everything that is made of the windows can be counted.
+    fn check_numbers(&self) -> Result<(), Misfit> {
+        let Self { height, width, channels, kernel, before, after, .. } = *self;
+        let covered = self.covered();
+        let padded = [height + before.height + after.height, width + before.width + after.width];
+        for (what, numbers) in [
+            ("map with its padding", [padded[0].max(covered.height), padded[1].max(covered.width), channels]),
+            ("window", [kernel.height, kernel.width, channels]),
+            ("output", [self.out_height, self.out_width, channels]),
+        ] {
+            if product(&numbers) > MOST_NUMBERS {
+                let expected = format!("a {what} of at most {MOST_NUMBERS} numbers");
+                return Err(Misfit { expected, got: format!("{numbers:?}") });
+            }
+        }
+        Ok(())
+    }
+
+    /// The most numbers that kernels hold beside maps and weights, for these windows and so many filters: a padded map, windows of a whole map
+    /// where they are copied, and the weights turned round, or in the form of tiles, which only small kernels have.
+    pub(crate) fn scratch(&self, filters: usize) -> usize {
+        let (covered, weights) = (self.covered(), self.window().saturating_mul(filters));
+        let padded = product(&[2, covered.height, covered.width, self.channels]);
+        let copied = if self.stride == Pair::from(1) { 48 } else { self.positions() };
+        let copied = copied.min(self.positions()).saturating_mul(self.window());
+        let forms = if self.kernel.height <= 5 { 4 } else { 1 };
+        padded.saturating_add(copied).saturating_add(weights.saturating_mul(forms))
+    }
+
     /// Numbers in a window, all channels.
     pub fn window(&self) -> usize {
         self.kernel.height * self.kernel.width * self.channels

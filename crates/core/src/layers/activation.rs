@@ -83,7 +83,7 @@ impl Activation {
     }
 
     /// `y = activation(y)` in place, with rows of `width` numbers.
-    pub fn apply<F: Scalar>(self, y: &mut [F], width: usize) {
+    pub(crate) fn apply<F: Scalar>(self, y: &mut [F], width: usize) {
         if self == Self::Softmax {
             return softmax_rows(y, width);
         }
@@ -98,7 +98,7 @@ impl Activation {
     }
 
     /// `y = activation(y + bias)` in place, with rows as long as the bias.
-    pub fn apply_with_bias<F: Scalar>(self, y: &mut [F], bias: &[F]) {
+    pub(crate) fn apply_with_bias<F: Scalar>(self, y: &mut [F], bias: &[F]) {
         match self {
             Self::Linear => add_bias_and(y, bias, |z| z),
             Self::Relu => add_bias_and(y, bias, relu),
@@ -115,7 +115,7 @@ impl Activation {
     /// Turns dL/dy into dL/dz in place, with rows of `width` numbers; a ReLU by the rule of the pass.
     ///
     /// `+ zero` is there for the processor, as in `relu`.
-    pub fn differentiate<F: Scalar>(self, y: &[F], dy: &mut [F], width: usize, relu: ReluRule) {
+    pub(crate) fn differentiate<F: Scalar>(self, y: &[F], dy: &mut [F], width: usize, relu: ReluRule) {
         let (zero, one) = (F::zero(), F::one());
         match self {
             Self::Relu if relu == ReluRule::Guided => {
@@ -208,7 +208,7 @@ impl<F: Scalar> Layer<F> for ActivationLayer {
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
         let checked = self.activation.check();
         checked.map_err(|(expected, got)| ShapeError::new(Layer::<F>::describe(self), expected, got))?;
-        Ok(Shape::of(input))
+        Shape::new(input)
     }
 
     fn build(&mut self, _input: &[usize], _place: &Place) {}

@@ -74,7 +74,7 @@ impl<F: Scalar> Layer<F> for AvgPool {
 
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
         let windows = self.windows.over(input)?;
-        Ok(Shape::of(&[windows.out_height, windows.out_width, windows.channels]))
+        Ok(Shape::from([windows.out_height, windows.out_width, windows.channels]))
     }
 
     fn build(&mut self, _input: &[usize], _place: &Place) {}

@@ -8,7 +8,7 @@ use crate::layer::{Children, Context, Fan, Layer, Mode, Place};
 use crate::layers::Activation;
 use crate::param::{Buffer, Param, Slot, SlotMut};
 use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
 use crate::trace::Trace;
 
@@ -139,7 +139,10 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         if !(0.0..=1.0).contains(&self.momentum) {
             return Err(error("a momentum in [0, 1]", self.momentum.to_string()));
         }
-        Ok(Shape::of(input))
+        match input {
+            [] => Err(error("at least one axis", "none".to_owned())),
+            _ => Shape::new(input),
+        }
     }
 
     fn build(&mut self, input: &[usize], place: &Place) {
@@ -244,10 +247,15 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
-        let (channels, positions) =
-            (input[input.len() - 1], input[..input.len() - 1].iter().product::<usize>());
+        let Some((&channels, places)) = input.split_last() else { return Cost::default() };
+        let positions = product(places);
         let least_samples = if positions == 1 && self.uses_batch(Mode::Train) { 2 } else { 1 };
-        Cost { multiply_adds: (positions * channels) as u64, least_samples, ..Cost::default() }
+        Cost {
+            multiply_adds: positions.saturating_mul(channels) as u64,
+            least_samples,
+            parameters: channels.saturating_mul(4),
+            ..Cost::default()
+        }
     }
 
     fn children(&self) -> Children<'_, F> {

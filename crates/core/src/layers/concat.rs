@@ -8,7 +8,7 @@ use crate::layers::Sequential;
 use crate::layers::activation::last_axis;
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
 use crate::trace::Trace;
 
@@ -76,7 +76,7 @@ impl<F: Scalar> Layer<F> for Concat<F> {
                 return Err(misfit(expected, format!("{output}, the output of {}", child.name)));
             }
             let mut axes = map.to_vec();
-            axes.push(width + more);
+            axes.push(width.saturating_add(*more));
             total = Some(Shape::of(&axes));
         }
         total.ok_or_else(|| misfit("at least 1 branch".to_owned(), "0".to_owned()))
@@ -146,12 +146,12 @@ impl<F: Scalar> Layer<F> for Concat<F> {
     fn cost(&self, input: &[usize]) -> Cost {
         let mut cost = Cost::default();
         for child in &self.branches {
-            let output = child.layer.output_shape(input).expect("checked when the model was built");
+            let Ok(output) = child.layer.output_shape(input) else { return Cost::default() };
             cost += child.layer.cost(input);
-            cost.kept += 2 * output.elements();
+            cost.keep(output.elements().saturating_mul(2));
         }
         if self.branches.len() > 1 {
-            cost.kept += input.iter().product::<usize>();
+            cost.keep(product(input));
         }
         cost
     }

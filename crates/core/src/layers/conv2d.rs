@@ -199,7 +199,7 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
 
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
         let windows = self.windows(input)?;
-        Ok(Shape::of(&[windows.out_height, windows.out_width, self.filters]))
+        Ok(Shape::from([windows.out_height, windows.out_width, self.filters]))
     }
 
     fn build(&mut self, input: &[usize], place: &Place) {
@@ -258,9 +258,12 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
-        let windows = self.windows(input).expect("checked when the model was built");
+        let Ok(windows) = self.windows(input) else { return Cost::default() };
+        let weights = windows.window().saturating_mul(self.filters);
         Cost {
-            multiply_adds: (windows.positions() * windows.window() * self.filters) as u64,
+            multiply_adds: windows.positions().saturating_mul(weights) as u64,
+            parameters: weights.saturating_add(if self.with_bias { self.filters } else { 0 }),
+            scratch: windows.scratch(self.filters),
             ..Cost::default()
         }
     }

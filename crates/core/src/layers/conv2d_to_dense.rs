@@ -4,7 +4,9 @@ use ndarray::{Array1, Array2};
 
 use crate::error::Error;
 use crate::layers::Conv2d;
+use crate::memory;
 use crate::scalar::Scalar;
+use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 impl<F: Scalar> Conv2d<F> {
@@ -30,7 +32,7 @@ impl<F: Scalar> Conv2d<F> {
     /// ```
     ///
     /// # Errors
-    /// If the layer cannot take such an input, or weight and bias are another layer's.
+    /// If the layer cannot take such an input, weight and bias are another layer's, or the matrix would take more memory than there is.
     pub fn to_dense(
         &self,
         weight: &Tensor<F>,
@@ -44,7 +46,8 @@ impl<F: Scalar> Conv2d<F> {
             let got = format!("weight {}, bias {}", weight.shape(), bias.shape());
             return Err(Error::argument("weight", format!("weight {expected:?}, bias [{filters}]"), got));
         }
-        let outputs = windows.positions() * filters;
+        let outputs = windows.positions().saturating_mul(filters);
+        memory::check_tensor::<F>("matrix of the dense layer", &Shape::from([windows.map(), outputs]))?;
         let mut matrix = Array2::zeros((windows.map(), outputs));
         for (row, column) in grid(windows.out_height, windows.out_width) {
             let output = (row * windows.out_width + column) * filters;
@@ -90,7 +93,7 @@ mod tests {
         let y = model.predict(&x.view().into_dyn()).unwrap();
         let dense = x.into_shape_with_order((1, 84)).unwrap().dot(&w) + &b;
         assert!(y.iter().zip(&dense).all(|(a, b)| (a - b).abs() < 1e-12));
-        let wrong = Tensor::zeros(&[3, 3, 2, 3]);
+        let wrong = Tensor::zeros(&[3, 3, 2, 3]).unwrap();
         let error = conv().to_dense(&wrong, state["conv1.bias"], &[7, 6, 2]).unwrap_err().to_string();
         assert_eq!(
             error,

@@ -9,7 +9,7 @@ use crate::layer::{Children, Context, Fan, Layer, Place};
 use crate::layers::Activation;
 use crate::param::{Accumulate, Param, Slot, SlotMut};
 use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
 use crate::trace::Trace;
 
@@ -68,9 +68,9 @@ impl<F: Scalar> Layer<F> for Dense<F> {
             _ if self.units == 0 => Err(error("at least 1 unit", "0".to_owned())),
             [inputs] if *inputs > 0 => {
                 self.activation.check().map_err(|(expected, got)| error(expected, got))?;
-                Ok(Shape::of(&[self.units]))
+                Ok(Shape::from([self.units]))
             }
-            _ => Err(error("[features]", Shape::of(input).to_string())),
+            _ => Err(error("[features]", format!("{input:?}"))),
         }
     }
 
@@ -122,7 +122,9 @@ impl<F: Scalar> Layer<F> for Dense<F> {
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
-        Cost { multiply_adds: (input[0] * self.units) as u64, ..Cost::default() }
+        let weights = product(input).saturating_mul(self.units);
+        let parameters = weights.saturating_add(self.units);
+        Cost { multiply_adds: weights as u64, parameters, ..Cost::default() }
     }
 
     fn children(&self) -> Children<'_, F> {

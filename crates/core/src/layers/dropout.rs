@@ -10,7 +10,7 @@ use crate::layer::{Children, Context, Layer, Mode, Place};
 use crate::param::{Slot, SlotMut};
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
 use crate::trace::Trace;
 
@@ -76,7 +76,7 @@ impl<F: Scalar> Layer<F> for Dropout {
 
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
         if (0.0..1.0).contains(&self.rate) {
-            Ok(Shape::of(input))
+            Shape::new(input)
         } else {
             let name = Layer::<F>::describe(self);
             Err(ShapeError::new(name, "a rate in [0, 1)", self.rate.to_string()))
@@ -116,7 +116,7 @@ impl<F: Scalar> Layer<F> for Dropout {
     fn visit_mut(&mut self, _f: &mut dyn FnMut(SlotMut<'_, F>)) {}
 
     fn cost(&self, input: &[usize]) -> Cost {
-        Cost { kept: input.iter().product(), ..Cost::default() }
+        Cost { kept: product(input), ..Cost::default() }
     }
 
     fn children(&self) -> Children<'_, F> {
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn as_many_are_dropped_as_asked_and_the_mean_stays() {
         let model: Model<f64> = Model::new(Sequential::new().push(dropout(0.3)), &[1000], 0).unwrap();
-        let mut x = Tensor::zeros(&[100, 1000]);
+        let mut x = Tensor::zeros(&[100, 1000]).unwrap();
         x.fill(1.0);
         let mut trace = Trace::new(Keep::ForBackward);
         let mut masks = Vec::new();

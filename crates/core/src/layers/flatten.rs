@@ -6,7 +6,7 @@ use crate::kernels::elementwise::copy;
 use crate::layer::{Children, Context, Layer, Place};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
 use crate::trace::Trace;
 
@@ -37,7 +37,7 @@ impl<F: Scalar> Layer<F> for Flatten {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
-        Ok(Shape::of(&[input.iter().product()]))
+        Ok(Shape::from([product(input)]))
     }
 
     fn build(&mut self, _input: &[usize], _place: &Place) {}

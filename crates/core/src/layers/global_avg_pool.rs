@@ -44,7 +44,7 @@ impl<F: Scalar> Layer<F> for GlobalAvgPool {
 
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
         match input {
-            &[_, _, channels] => Ok(Shape::of(&[channels])),
+            &[_, _, channels] => Ok(Shape::from([channels])),
             _ => {
                 let name = Layer::<F>::describe(self);
                 Err(ShapeError::new(name, "[height, width, channels]", format!("{input:?}")))

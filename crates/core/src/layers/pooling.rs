@@ -22,7 +22,7 @@ impl PoolWindows {
     pub(super) fn over(&self, input: &[usize]) -> Result<Windows, ShapeError> {
         let misfit = |expected: &str, got: String| ShapeError::new(self.to_string(), expected, got);
         if let Padding::Explicit(pair) = self.layout.padding
-            && (2 * pair.height > self.layout.kernel.height || 2 * pair.width > self.layout.kernel.width)
+            && (pair.height > self.layout.kernel.height / 2 || pair.width > self.layout.kernel.width / 2)
         {
             return Err(misfit("a padding of at most half the window", pair.to_string()));
         }

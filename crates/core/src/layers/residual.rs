@@ -8,7 +8,7 @@ use crate::layers::activation::last_axis;
 use crate::layers::{Activation, Sequential};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
 use crate::trace::Trace;
 
@@ -72,7 +72,7 @@ impl<F: Scalar> Layer<F> for Residual<F> {
         let main = self.children[0].layer.output_shape(input).map_err(|error| error.within("main"))?;
         let shortcut = match self.children.get(1) {
             Some(child) => child.layer.output_shape(input).map_err(|error| error.within("shortcut"))?,
-            None => Shape::of(input),
+            None => Shape::new(input)?,
         };
         if main == shortcut {
             Ok(main)
@@ -137,15 +137,17 @@ impl<F: Scalar> Layer<F> for Residual<F> {
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
-        let output = self.output_shape(input).expect("checked when the model was built").elements();
+        let Ok(output) = self.output_shape(input).map(|shape| shape.elements()) else {
+            return Cost::default();
+        };
         // dz, and what the shortcut makes of it.
         let mut cost = Cost { kept: output, ..Cost::default() };
         for child in &self.children {
             cost += child.layer.cost(input);
-            cost.kept += 2 * output;
+            cost.keep(output.saturating_mul(2));
         }
         if self.children.len() == 2 {
-            cost.kept += input.iter().product::<usize>();
+            cost.keep(product(input));
         }
         cost
     }

@@ -1,5 +1,7 @@
 //! Layers one after another.
 
+use std::collections::HashSet;
+
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::layer::{
@@ -7,7 +9,7 @@ use crate::layer::{
 };
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::shape::{MAX_AXES, Shape};
 use crate::tensor::Tensor;
 use crate::trace::{Keep, Trace};
 
@@ -33,8 +35,10 @@ impl<F: Scalar> Sequential<F> {
     pub fn push(self, layer: impl Layer<F> + 'static) -> Self {
         let kind = layer.describe().split([' ', ',']).next().unwrap_or_default().to_lowercase();
         let kind = kind.trim_end_matches("2d");
-        let name = (1..).map(|i| format!("{kind}{i}"));
-        let name = name.into_iter().find(|name| !self.has(name)).expect("numbers do not end");
+        let taken: HashSet<&str> = self.children.iter().map(|child| child.name.as_str()).collect();
+        // One of the first n + 1 numbers is free where there are n layers.
+        let mut names = (1..=taken.len() + 1).map(|i| format!("{kind}{i}"));
+        let name = names.find(|name| !taken.contains(name.as_str())).unwrap_or_default();
         self.named(&name, layer)
     }
 
@@ -47,10 +51,6 @@ impl<F: Scalar> Sequential<F> {
 
     pub(crate) fn children_mut(&mut self) -> &mut Vec<Child<F>> {
         &mut self.children
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.children.iter().any(|child| child.name == name)
     }
 
     /// The path of every layer inside, containers before what they contain.
@@ -99,13 +99,10 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
-        let mut shape = Shape::of(input);
+        let (mut shape, mut names) = (Shape::new(input)?, HashSet::new());
         for (i, child) in self.children.iter().enumerate() {
-            if child.name.is_empty()
-                || child.name.contains('.')
-                || self.children[..i].iter().any(|c| c.name == child.name)
-            {
-                let expected = "a name without a dot that no other layer here has";
+            if !is_name(&child.name) || !names.insert(child.name.as_str()) {
+                let expected = "a name of 1 to 100 letters without a dot that no other layer here has";
                 return Err(ShapeError::new(child.layer.describe(), expected, format!("{:?}", child.name))
                     .within(&child.name));
             }
@@ -115,6 +112,12 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
                 }
                 error.within(&child.name)
             })?;
+            if shape.contains(&0) || shape.len() >= MAX_AXES {
+                let expected = format!("an output of at most {} axes, none of length 0", MAX_AXES - 1);
+                let error =
+                    ShapeError::new(child.layer.describe(), expected, format!("an output of {shape}"));
+                return Err(error.within(&child.name));
+            }
         }
         Ok(shape)
     }
@@ -207,27 +210,35 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
 
     fn cost(&self, input: &[usize]) -> Cost {
         let mut cost = Cost::default();
-        let mut shape = Shape::of(input);
+        let Ok(mut shape) = Shape::new(input) else { return cost };
         let first = self.first_to_learn();
         let mut spare = [0; 2];
         for (i, child) in self.children.iter().enumerate() {
             cost += child.layer.cost(&shape);
-            shape = child.layer.output_shape(&shape).expect("checked when the model was built");
+            match child.layer.output_shape(&shape) {
+                Ok(output) => shape = output,
+                Err(_) => return Cost::default(),
+            }
             // The last output is the container's own; the gradients of the others take turns.
             if i + 1 < self.children.len() {
-                cost.kept += shape.elements();
+                cost.keep(shape.elements());
                 if i >= first {
                     spare[(i + 1) % 2] = shape.elements().max(spare[(i + 1) % 2]);
                 }
             }
         }
-        cost.kept += spare.iter().sum::<usize>();
+        spare.into_iter().for_each(|numbers| cost.keep(numbers));
         cost
     }
 
     fn children(&self) -> Children<'_, F> {
         Children::Chain(&self.children)
     }
+}
+
+/// Whether a layer can be called this: paths are names with dots between, and stand on one line of a message.
+fn is_name(name: &str) -> bool {
+    (1..=100).contains(&name.chars().count()) && !name.contains(|c: char| c == '.' || c.is_control())
 }
 
 /// Moves a tensor between a container and its last layer: without copying, except where

@@ -67,7 +67,8 @@ impl Lenet5 {
         }
         net = net.push(flatten());
         for (units, rate) in [(1021, self.dropout / 2.0), (84, self.dropout)] {
-            net = if rate > 0.0 { net.push(dropout(rate)) } else { net };
+            // What is no rate is for the layer to refuse.
+            net = if rate != 0.0 { net.push(dropout(rate)) } else { net };
             net = net.push(dense(units, Activation::Relu).init(self.init));
             net = if self.batch_norm { net.push(batch_norm()) } else { net };
         }

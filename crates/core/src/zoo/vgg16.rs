@@ -66,11 +66,14 @@ pub fn vgg16_torchvision_name(name: &str) -> String {
     {
         // There a convolution and its ReLU are two layers, and a pooling ends each group.
         let before: usize = GROUPS[..group - 1].iter().map(|(count, _)| 2 * count + 1).sum();
-        return format!("features.{}.{parameter}", before + 2 * i.saturating_sub(1));
+        return format!(
+            "features.{}.{parameter}",
+            before.saturating_add(i.saturating_sub(1).saturating_mul(2))
+        );
     }
     match layer.strip_prefix("dense").and_then(|i| i.parse::<usize>().ok()) {
         // There a dense layer, its ReLU and the dropout are three.
-        Some(i) => format!("classifier.{}.{parameter}", 3 * i.saturating_sub(1)),
+        Some(i) => format!("classifier.{}.{parameter}", i.saturating_sub(1).saturating_mul(3)),
         None => name.to_owned(),
     }
 }
@@ -93,5 +96,8 @@ mod tests {
         assert_eq!(numbers, [&features[..], &[0, 3, 6]].concat());
         assert_eq!(vgg16_torchvision_name("dense3.bias"), "classifier.6.bias");
         assert_eq!(vgg16_torchvision_name("other.weight"), "other.weight");
+        for name in [format!("conv5-{}.weight", usize::MAX), format!("dense{}.bias", usize::MAX)] {
+            assert!(!vgg16_torchvision_name(&name).is_empty());
+        }
     }
 }

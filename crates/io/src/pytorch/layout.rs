@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backstitch_core::{Model, Scalar, Shape};
+use backstitch_core::{Model, Scalar, Shape, ShapeError};
 
 /// The order of a tensor's numbers in a file of PyTorch, and here.
 pub(super) enum Layout {
@@ -15,8 +15,8 @@ pub(super) enum Layout {
 
 impl Layout {
     /// Of a tensor of this shape, which belongs to a dense layer behind a flatten of the map, where there is one.
-    pub(super) fn of(there: &[usize], map: Option<[usize; 3]>) -> Self {
-        match (there, map) {
+    pub(super) fn of(there: &[usize], map: Option<[usize; 3]>) -> Result<Self, ShapeError> {
+        Ok(match (there, map) {
             (&[outputs, channels, height, width], _) => {
                 Self::Turned { there: [outputs, channels, height, width], kernel: true }
             }
@@ -24,8 +24,8 @@ impl Layout {
                 Self::Turned { there: [outputs, channels, height, width], kernel: false }
             }
             (&[outputs, inputs], _) => Self::Turned { there: [outputs, inputs, 1, 1], kernel: false },
-            _ => Self::Same(Shape::of(there)),
-        }
+            _ => Self::Same(Shape::new(there)?),
+        })
     }
 
     /// The tensor's shape here.
@@ -33,10 +33,10 @@ impl Layout {
         match *self {
             Self::Same(shape) => shape,
             Self::Turned { there: [outputs, channels, height, width], kernel: true } => {
-                Shape::of(&[height, width, channels, outputs])
+                Shape::from([height, width, channels, outputs])
             }
             Self::Turned { there: [outputs, channels, height, width], kernel: false } => {
-                Shape::of(&[height * width * channels, outputs])
+                Shape::from([height * width * channels, outputs])
             }
         }
     }

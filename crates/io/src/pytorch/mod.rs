@@ -61,14 +61,19 @@ fn place<F: Scalar>(
     for name in model.names(pattern) {
         let theirs = name_in_file(&name);
         if let Some(shape) = there.remove(&theirs) {
-            found.insert(name.clone(), (theirs, Layout::of(&shape, maps.get(&name).copied())));
+            let layout = Layout::of(&shape, maps.get(&name).copied());
+            let layout = layout.map_err(|error| Error::model(path)(error.into()))?;
+            found.insert(name.clone(), (theirs, layout));
         }
     }
     let mut shapes: BTreeMap<String, _> =
         found.iter().map(|(name, (_, layout))| (name.clone(), layout.shape())).collect();
     if whole {
         // What is left is nothing of the model's: the message lists it.
-        shapes.extend(there.iter().map(|(name, shape)| (name.clone(), Shape::of(shape))));
+        for (name, shape) in &there {
+            let shape = Shape::new(shape).map_err(|error| Error::model(path)(error.into()))?;
+            shapes.insert(name.clone(), shape);
+        }
     }
     model.check_part(pattern, &shapes).map_err(Error::model(path))?;
     found.values().try_for_each(|(theirs, _)| file.check_kind(theirs))?;

@@ -1,0 +1,96 @@
+//! How much memory may be taken: asked before it is taken, for a failed allocation ends the program.
+
+use crate::cost::Cost;
+use crate::error::Error;
+use crate::shape::Shape;
+
+/// The most bytes that one model, one pass or one tensor may need: 64 GiB. What needs more is an error, and so is what needs less, but more
+/// than this machine can give.
+pub const MEMORY_LIMIT: u64 = 64 << 30;
+
+/// The most multiplications that one sample's pass may take, 2^44: minutes of work. A model that needs more is an error, for it would seem
+/// to hang.
+pub const WORK_LIMIT: u64 = 1 << 44;
+
+/// So little is taken without asking: asking has a price, and there is so much.
+const LITTLE: u64 = 1 << 20;
+
+/// Whether so many bytes are within the limit, and the allocator would hand them out in one piece. They are not touched, so asking
+/// takes no memory.
+pub(crate) fn is_there(bytes: u64) -> bool {
+    if bytes <= LITTLE {
+        return true;
+    }
+    let mut probe: Vec<u8> = Vec::new();
+    let there = bytes <= MEMORY_LIMIT
+        && usize::try_from(bytes).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
+    // Without this the compiler may leave the allocation out, and say that it succeeds.
+    std::hint::black_box(&mut probe);
+    there
+}
+
+/// Whether a tensor of this shape can be had; `what` it is for.
+pub(crate) fn check_tensor<F>(what: &str, shape: &Shape) -> Result<(), Error> {
+    // An axis of length 0 does not make the others harmless: ndarray counts without it.
+    let numbers = shape.iter().fold(1_u64, |product, &n| product.saturating_mul(n.max(1) as u64));
+    let bytes = numbers.saturating_mul(size_of::<F>() as u64);
+    if is_there(bytes) {
+        return Ok(());
+    }
+    Err(Error::argument(what, expected(), format!("{shape} with {}", in_words(bytes))))
+}
+
+/// What there is to take, as an error says it.
+pub(crate) fn expected() -> String {
+    format!("memory that is there, and at most {}", in_words(MEMORY_LIMIT))
+}
+
+/// Bytes of numbers and positions.
+pub(crate) fn bytes<F>(numbers: usize, indices: usize) -> u64 {
+    let of = |count: usize, size: usize| (count as u64).saturating_mul(size as u64);
+    of(numbers, size_of::<F>()).saturating_add(of(indices, size_of::<u32>()))
+}
+
+/// Bytes that a model of this cost holds, whatever the batch: parameters with their gradients, and room for the results of kernels.
+pub(crate) fn bytes_of_model<F>(cost: &Cost) -> u64 {
+    bytes::<F>(cost.parameters.saturating_mul(2).saturating_add(cost.scratch), 0)
+}
+
+/// Bytes that a training pass holds for each sample whose output has so many numbers.
+pub(crate) fn bytes_of_sample<F>(cost: &Cost, output: usize) -> u64 {
+    bytes::<F>(cost.kept.saturating_add(output.saturating_mul(2)), cost.indices)
+}
+
+/// `3.5 GiB`.
+pub(crate) fn in_words(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let unit = (0..UNITS.len() - 1).find(|&i| bytes >> (10 * (i + 1)) == 0).unwrap_or(UNITS.len() - 1);
+    let value = bytes as f64 / 2_f64.powi(10 * unit as i32);
+    let more = if bytes == u64::MAX { "more than " } else { "" };
+    format!("{more}{} {}", (value * 10.0).round() / 10.0, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_machine_has_is_refused_before_it_is_taken() {
+        assert!(is_there(8 << 20));
+        assert!(!is_there(MEMORY_LIMIT + 1) && !is_there(u64::MAX));
+        let message = check_tensor::<f64>("tensor", &Shape::from([1 << 40])).unwrap_err().to_string();
+        let expected =
+            "tensor: expected memory that is there, and at most 64 GiB, got [1099511627776] with 8 TiB";
+        assert_eq!(message, expected);
+        assert_eq!(in_words(u64::MAX), "more than 16 EiB");
+        for shape in [[1 << 32, 1 << 32, 1], [0, 1 << 40, 1 << 40]] {
+            assert!(check_tensor::<f32>("tensor", &Shape::from(shape)).is_err());
+        }
+    }
+
+    #[test]
+    fn bytes_are_said_in_the_largest_unit() {
+        let all = [0, 1023, 1024, 3 << 29, 5 << 40].map(in_words);
+        assert_eq!(all, ["0 bytes", "1023 bytes", "1 KiB", "1.5 GiB", "5 TiB"]);
+    }
+}
