@@ -106,6 +106,13 @@ proptest! {
             model.backward(&x, &mut trace, Some(&mut dx), &ctx).unwrap();
             model.commit(&trace).unwrap();
             prop_assert_eq!(dx.shape(), x.shape());
+            // No samples at all are no mistake where nothing is learned from them.
+            let (none, ctx) = (Tensor::zeros(&model.input_shape().batched(0).unwrap()).unwrap(), Context::evaluate());
+            let mut trace = Trace::new(Keep::All);
+            model.forward(&none, &mut trace, &ctx).unwrap();
+            trace.dy.copy_from(&trace.y);
+            model.backward(&none, &mut trace, Some(&mut dx), &ctx).unwrap();
+            prop_assert_eq!(dx.shape(), none.shape());
             prop_assert_eq!(model.predict(&x.view()).unwrap().len(), 3 * model.output_shape().elements());
         }
     }

@@ -96,15 +96,14 @@ fn settings_of_layers() {
         let shown = value.to_string();
         let got = &shown[..shown.len().min(20)];
         t.layer(&format!("dropout {name}"), got, &[4], || dropout(value));
-        t.layer(&format!("slope {name}"), &(value as f32).to_string()[..1], &[4], || {
-            dense(3, Activation::LeakyRelu(value as f32))
-        });
-        t.layer(&format!("slope {name} of a layer of its own"), "activation", &[4], || {
-            activation(Activation::LeakyRelu(value as f32))
-        });
+        let leaky = Activation::LeakyRelu(value as _);
+        t.layer(&format!("slope {name}"), "slope", &[4], || dense(3, leaky));
+        t.layer(&format!("slope {name} of a convolution"), "slope", MAP, || conv2d(3, 3, leaky));
+        t.layer(&format!("slope {name} of a normalization"), "slope", MAP, || batch_norm().activation(leaky));
+        t.layer(&format!("slope {name} of a layer of its own"), "slope", &[4], || activation(leaky));
         t.net(&format!("slope {name} behind a sum"), "residual1", &[4], || {
             let main = Sequential::new().push(dense(4, RELU));
-            Sequential::new().push(residual(main, Sequential::new(), Activation::LeakyRelu(value as f32)))
+            Sequential::new().push(residual(main, Sequential::new(), leaky))
         });
         t.net(&format!("lenet5 with dropout {name}"), "dropout", &[64, 64, 3], || {
             zoo::Lenet5 { dropout: if value == 1.0 { 2.0 } else { value }, ..Default::default() }.build(10)

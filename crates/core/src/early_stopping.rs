@@ -38,7 +38,7 @@ impl EarlyStopping {
     /// Whether the best epoch is so long ago.
     pub(crate) fn is_over(&self, history: &History) -> bool {
         let last = history.epochs.last().map_or(0, |record| record.epoch);
-        Self::best_epoch(history).is_some_and(|best| last >= best + self.patience)
+        Self::best_epoch(history).is_some_and(|best| last.saturating_sub(best) >= self.patience)
     }
 }
 
@@ -74,5 +74,27 @@ impl<F: Scalar> Best<F> {
             }
         });
         self.epoch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::EpochRecord;
+
+    #[test]
+    fn the_largest_patience_never_ends_and_the_smallest_does_at_once() {
+        let record = |epoch, loss| EpochRecord {
+            epoch,
+            train_loss: 1.0,
+            penalty: 0.0,
+            train_accuracy: 0.5,
+            validation_loss: Some(loss),
+            validation_accuracy: None,
+        };
+        let history = History { epochs: vec![record(1, 0.5), record(2, 0.7)], restored: None };
+        let is_over = |patience| EarlyStopping::new(patience).unwrap().is_over(&history);
+        assert_eq!([1, 2, usize::MAX].map(is_over), [true, false, false]);
+        assert!(EarlyStopping::new(0).is_err());
     }
 }

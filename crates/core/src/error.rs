@@ -19,7 +19,8 @@ pub struct ShapeError {
 impl ShapeError {
     /// An error of a layer that does not know its own name yet.
     pub fn new(layer: String, expected: impl Into<String>, got: impl Into<String>) -> Self {
-        let [layer, expected, got] = [layer, expected.into(), got.into()].map(|text| clipped(&text));
+        let [layer, expected, got] =
+            [layer, expected.into(), got.into()].map(|text| clipped(&text, MOST_LETTERS));
         Self { path: String::new(), layer, expected, got }
     }
 
@@ -27,7 +28,7 @@ impl ShapeError {
     fn place(&self) -> String {
         match self.path.as_str() {
             "" => self.layer.clone(),
-            path => format!("{} ({})", clipped(path), self.layer),
+            path => format!("{} ({})", clipped(path, MOST_OF_A_NAME), self.layer),
         }
     }
 
@@ -39,14 +40,15 @@ impl ShapeError {
     }
 }
 
-/// The most letters of a name or a value in a message.
+/// The most letters of a name in a message, and of what was expected or came.
+const MOST_OF_A_NAME: usize = 64;
 const MOST_LETTERS: usize = 100;
 
-/// A text as a part of a message: on one line, and not too long.
-pub(crate) fn clipped(text: &str) -> String {
+/// A text as a part of a message: on one line, and of at most so many letters.
+fn clipped(text: &str, most: usize) -> String {
     let text =
         if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text.to_owned() };
-    match text.char_indices().nth(MOST_LETTERS) {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
     }
@@ -161,7 +163,7 @@ impl Error {
     /// An argument outside what is allowed.
     pub fn argument(name: impl Into<String>, expected: impl Into<String>, got: impl ToString) -> Self {
         let [name, expected, got] =
-            [name.into(), expected.into(), got.to_string()].map(|text| clipped(&text));
+            [name.into(), expected.into(), got.to_string()].map(|text| clipped(&text, MOST_LETTERS));
         Self::Argument { name, expected, got }
     }
 
@@ -171,7 +173,7 @@ impl Error {
         name: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        Self::UnknownName { kind, name: clipped(name), known: listed(known) }
+        Self::UnknownName { kind, name: clipped(name, MOST_OF_A_NAME), known: listed(known) }
     }
 }
 

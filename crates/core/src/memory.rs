@@ -15,15 +15,15 @@ pub const WORK_LIMIT: u64 = 1 << 44;
 /// So little is taken without asking: asking has a price, and there is so much.
 const LITTLE: u64 = 1 << 20;
 
-/// Whether so many bytes are within the limit, and the allocator would hand them out in one piece. They are not touched, so asking
-/// takes no memory.
+/// Whether so many bytes are within the limit, and can be had.
 pub(crate) fn is_there(bytes: u64) -> bool {
-    if bytes <= LITTLE {
-        return true;
-    }
+    bytes <= LITTLE || bytes <= MEMORY_LIMIT && can_be_had(bytes)
+}
+
+/// Whether the allocator hands out so many bytes in one piece. They are not touched and given back, so asking takes no memory.
+fn can_be_had(bytes: u64) -> bool {
     let mut probe: Vec<u8> = Vec::new();
-    let there = bytes <= MEMORY_LIMIT
-        && usize::try_from(bytes).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
+    let there = usize::try_from(bytes).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
     // Without this the compiler may leave the allocation out, and say that it succeeds.
     std::hint::black_box(&mut probe);
     there
@@ -76,7 +76,9 @@ mod tests {
 
     #[test]
     fn what_no_machine_has_is_refused_before_it_is_taken() {
-        assert!(is_there(8 << 20));
+        assert!(is_there(8 << 20) && can_be_had(8 << 20));
+        // More than there are addresses, though a vector may be that long.
+        assert!(!can_be_had(1 << 62));
         assert!(!is_there(MEMORY_LIMIT + 1) && !is_there(u64::MAX));
         let message = check_tensor::<f64>("tensor", &Shape::from([1 << 40])).unwrap_err().to_string();
         let expected =

@@ -106,12 +106,12 @@ impl<F: Scalar> Model<F> {
     /// y = f(x), with everything of the pass in the trace: `trace.y` is the output.
     ///
     /// # Errors
-    /// If `x` is not a batch of this model's inputs, of at least one sample; if a parameter or buffer was given another shape; or if the
+    /// If `x` is not a batch of this model's inputs, of at least one sample in training; if a parameter or buffer was given another shape; or if the
     /// pass would take more memory than [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is.
     pub fn forward(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
         self.check_input(&x.shape())?;
-        if x.batch() == 0 {
-            return Err(Error::argument("input", "at least one sample", x.shape()));
+        if x.batch() == 0 && ctx.mode == Mode::Train {
+            return Err(Error::argument("input", "at least one sample to train on", x.shape()));
         }
         self.check_parameters()?;
         self.check_pass(x.batch(), trace)?;
@@ -120,7 +120,8 @@ impl<F: Scalar> Model<F> {
         }
         trace.set_pass(None);
         self.net.forward(x, trace, ctx);
-        trace.set_pass(Some(Pass::of(self.id, x)));
+        // Of a prediction nothing can be done backward, and a hash would be part of its time.
+        trace.set_pass((trace.keep() != Keep::Last).then(|| Pass::of(self.id, x)));
         Ok(())
     }
 

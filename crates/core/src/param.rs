@@ -70,9 +70,9 @@ impl<F: Scalar> Param<F> {
     }
 
     /// Value and gradient for an optimizer, where it has something to do: the parameter is
-    /// trainable and has a gradient.
+    /// trainable and has a gradient, of its shape. (Where one of the two was given another shape, the model refuses to run.)
     pub fn to_update(&mut self) -> Option<(&mut Tensor<F>, &mut Tensor<F>)> {
-        (self.trainable && self.has_grad).then_some((&mut self.value, &mut self.grad))
+        (self.trainable && self.has_grad && self.is_whole()).then_some((&mut self.value, &mut self.grad))
     }
 }
 
