@@ -42,10 +42,9 @@ pub fn load(path: &Path, model: &mut Model) -> Result<(), Error> {
     let mut shapes = BTreeMap::new();
     for name in archive.names() {
         let shape = archive.shape(name).unwrap_or_default();
-        if shape.len() > MAX_AXES {
-            return Err(Error::content(path, format!("at most {MAX_AXES} axes in {name:?}"), shape.len()));
-        }
-        shapes.insert(name.to_owned(), Shape::of(shape));
+        let shape = Shape::new(shape)
+            .map_err(|_| Error::content(path, format!("at most {MAX_AXES} axes in {name:?}"), shape.len()))?;
+        shapes.insert(name.to_owned(), shape);
     }
     model.check_part("*", &shapes).map_err(Error::model(path))?;
     let mut state = BTreeMap::new();
