@@ -19,6 +19,7 @@ use super::{AnyError, Run};
 /// What the network takes off blue, green and red.
 pub const MEANS: [f32; 3] = [104.0, 117.0, 123.0];
 const SIDE: usize = 227;
+const CLASSES: usize = 1000;
 
 /// Folders of photographs, each with its number among ImageNet's classes, counted from 0.
 pub const TEN: [(&str, usize); 10] = [
@@ -47,7 +48,7 @@ impl ImageNet {
         let data = run.data_folder().ok_or(
             "--model squeezenet: expected the folder of its weights and photographs by --data, got none",
         )?;
-        let mut model = Model::new(zoo::squeezenet(1000), &[SIDE, SIDE, 3], 0)?;
+        let mut model = Model::new(zoo::squeezenet(CLASSES), &[SIDE, SIDE, 3], 0)?;
         let weights = data.join("pretrained/squeezenet1_0.safetensors");
         pytorch::load(&weights, &mut model, zoo::squeezenet_published_name)?;
         let names = data.join("pretrained/imagenet_classes.txt");
@@ -57,7 +58,14 @@ impl ImageNet {
             let names = line.split_once(' ').map_or(line, |(_, names)| names);
             names.split(',').next().unwrap_or(names).to_owned()
         };
-        Ok(Self { model, names: text.lines().map(name).collect(), data })
+        let list: Vec<String> = text.lines().map(name).collect();
+        if list.len() != CLASSES {
+            let got = list.len();
+            return Err(
+                format!("{}: expected {CLASSES} lines, one a class, got {got}", names.display()).into()
+            );
+        }
+        Ok(Self { model, names: list, data })
     }
 
     /// The folder of photographs.

@@ -46,7 +46,11 @@ impl Plane {
         let near = self.row((y / down).min(self.height - 1));
         // The other row that a halved one is made of.
         let far = || {
-            self.row(if y % 2 == 0 { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(self.height - 1) })
+            self.row(if y.is_multiple_of(2) {
+                (y / 2).saturating_sub(1)
+            } else {
+                (y / 2 + 1).min(self.height - 1)
+            })
         };
         row.clear();
         match (down, right) {
