@@ -20,6 +20,7 @@ pub const MOST_PIXELS: usize = 1 << 26;
 /// Grey becomes three equal channels, 16 bits become 8, palettes and CMYK become colours; transparency, colour profiles and the
 /// orientation are left out ([`super::Options::upright`] takes that of a folder's pictures). Of an animated PNG it is the picture that
 /// programs without animation show. The pixels of a JPEG are those of libjpeg-turbo, and so of Pillow, to 3 of 255.
+/// A JPEG with an end mark in which blocks are missing before it cannot be told from a whole one; like there, they are grey.
 ///
 /// # Errors
 /// If the file cannot be read, is neither PNG nor JPEG, is broken or breaks off, or is larger than [`LARGEST_SIDE`] or
