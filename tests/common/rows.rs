@@ -39,6 +39,7 @@ fn with_every_activation() -> Vec<Row> {
                 dense(units, a)
             }));
         }
+        rows.push(row(&format!("dense 4 without bias, {name}"), &[5], move || dense(4, a).without_bias()));
         for input in [&[1][..], &[5], &[2, 3], &[3, 2, 4]] {
             rows.push(row(&format!("activation {name} over {input:?}"), input, move || activation(a)));
         }
