@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backstitch::io::checkpoint::Checkpoint;
+use backstitch::io::checkpoint::{Checkpoint, RunSettings};
 use backstitch::io::fashion_mnist;
 use backstitch::prelude::*;
 use ndarray::ArrayD;
@@ -23,6 +23,11 @@ fn optimizer() -> Sgd {
 
 fn state(model: &Model) -> State {
     model.state().into_iter().map(|(name, value)| (name.to_owned(), value.to_array())).collect()
+}
+
+/// What the runs of [`train`] are told.
+fn run_settings() -> RunSettings {
+    RunSettings { seed: 5, batch_size: 32, settings: "settings".to_owned() }
 }
 
 /// Trains on the drawn sample from `history` on, to so many epochs.
@@ -95,13 +100,13 @@ fn a_resumed_run_ends_with_the_same_bits() {
     {
         let (mut first, mut optimizer) = (model(), optimizer());
         let history = train(&mut first, &mut optimizer, 2, History::default());
-        Checkpoint::new(5, "settings".to_owned(), &first, &optimizer, &history).save(&path).unwrap();
+        Checkpoint::new(run_settings(), &first, &optimizer, &history).save(&path).unwrap();
     }
     // A model and an optimizer with a past of their own, all of which must be overwritten.
     let (mut second, mut optimizer) = (model(), optimizer());
     train(&mut second, &mut optimizer, 1, History::default());
     let checkpoint = Checkpoint::load(&path).unwrap();
-    let restored = checkpoint.restore(Path::new("c"), "settings", &mut second, &mut optimizer).unwrap();
+    let restored = checkpoint.restore(Path::new("c"), &run_settings(), &mut second, &mut optimizer).unwrap();
     assert_eq!(restored.epochs.len(), 2);
     let resumed = train(&mut second, &mut optimizer, 5, restored);
 

@@ -90,9 +90,12 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
-    /// Saved values that do not fit a model: every difference at once.
+    /// Saved values that do not fit a model: every difference at once, of which the message shows the first of each kind.
     #[error(
-        "state does not fit the model: missing {missing:?}, unexpected {unexpected:?}, other shapes {shapes:?}"
+        "state does not fit the model: missing {}, unexpected {}, other shapes {}",
+        few(missing),
+        few(unexpected),
+        few(shapes)
     )]
     State {
         /// Names that the model has and the state lacks.
@@ -117,6 +120,18 @@ impl Error {
     pub fn argument(name: impl Into<String>, expected: impl Into<String>, got: impl ToString) -> Self {
         Self::Argument { name: name.into(), expected: expected.into(), got: got.to_string() }
     }
+}
+
+/// A list of names for a message: the first eight, and how many more there are.
+pub(crate) fn few<T: std::fmt::Debug>(names: impl IntoIterator<Item = T>) -> String {
+    const SHOWN: usize = 8;
+    let mut names = names.into_iter();
+    let mut shown: Vec<String> = names.by_ref().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let more = names.count();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    format!("[{}]", shown.join(", "))
 }
 
 /// Looks a name up among those allowed.

@@ -202,7 +202,8 @@ impl<F: Scalar> Model<F> {
         self.state().into_keys().filter(|name| matches(pattern, name)).map(str::to_owned).collect()
     }
 
-    /// Takes on saved parameters and buffers. Either all of them fit, or nothing is changed.
+    /// Takes on saved parameters and buffers. Either all of them fit, or nothing is changed. Numbers are taken as they are, NaN and infinite
+    /// ones too, so that a network that went astray can be looked at.
     ///
     /// # Errors
     /// Lists every name that is missing, unexpected or of another shape.
@@ -293,8 +294,11 @@ impl<F: Scalar> Model<F> {
     }
 
     fn unknown_parameter(&self, pattern: &str) -> Error {
-        let known = self.state().into_keys().collect::<Vec<_>>().join(", ");
-        Error::UnknownName { kind: "parameter", name: pattern.to_owned(), known }
+        let names = self.state().into_keys().collect::<Vec<_>>();
+        // The first ones show how names look here.
+        let (shown, rest) = names.split_at(names.len().min(8));
+        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        Error::UnknownName { kind: "parameter", name: pattern.to_owned(), known: shown.join(", ") + &more }
     }
 
     /// Forgets all gradients.

@@ -78,7 +78,7 @@ pub struct EpochEnd<'a, F: Scalar> {
     pub history: &'a History,
     /// The model as it is now.
     pub model: &'a Model<F>,
-    /// The optimizer as it is now.
+    /// The optimizer as it is now, with the learning rate that the schedule multiplies.
     pub optimizer: &'a dyn Optimizer<F>,
 }
 
@@ -275,15 +275,17 @@ impl Trainer {
         let mut trace = Trace::new(Keep::ForBackward);
         let mut batch = Batch::default();
         let mut best = Best::default();
-        let rate = optimizer.learning_rate();
+        let base = optimizer.learning_rate();
         for epoch in history.epochs.len() + 1..=self.epochs {
             let steps = data.len().div_ceil(self.batch_size);
             let factor = |step| self.schedule.factor(step, epoch, &history);
-            let rate = |i: usize| rate * factor(((epoch - 1) * steps + i) as u64);
+            let rate = |i: usize| base * factor(((epoch - 1) * steps + i) as u64);
             let trained = keep_awake(|| {
                 self.epoch(epoch, &rate, model, optimizer, data, callbacks, &mut trace, &mut batch)
             })?;
             let Some((loss, train_accuracy)) = trained else { break };
+            // Who saves the optimizer now saves the rate that the schedule multiplies.
+            optimizer.set_learning_rate(base);
             let judged = validation.map(|data| evaluate_with(model, data, &self.augment)).transpose()?;
             let record = EpochRecord {
                 epoch,

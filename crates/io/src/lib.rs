@@ -15,6 +15,7 @@ pub mod history;
 pub mod idx;
 pub mod images;
 pub mod npz;
+mod numbers;
 pub mod pickle;
 #[cfg(feature = "download")]
 pub mod pretrained;

@@ -32,14 +32,16 @@ pub trait Optimizer<F: Scalar>: Send {
     /// Sets the learning rate of the next step: schedules do.
     fn set_learning_rate(&mut self, rate: f64);
 
-    /// What the optimizer remembers between steps, by the names of parameters.
+    /// What the optimizer remembers between steps, by the names of parameters, its learning rate and its settings.
     fn state(&self) -> OptimizerState;
 
-    /// Goes on from a saved state.
+    /// Goes on from a saved state, at the learning rate that is in it. The model is the one that will be trained: what is
+    /// remembered has to fit its parameters. Either all of the state fits, or nothing is changed.
     ///
     /// # Errors
-    /// If the state is another optimizer's.
-    fn load_state(&mut self, state: &OptimizerState) -> Result<(), Error>;
+    /// If the state is another optimizer's or one with other settings, or if its names or sizes are not those of the model's
+    /// parameters: the message says which. A state from before the first step, without parameters, fits every model.
+    fn load_state(&mut self, state: &OptimizerState, model: &Model<F>) -> Result<(), Error>;
 }
 
 /// What an optimizer remembers: named rows of numbers, kept in `f64` so that nothing is lost.
@@ -47,6 +49,10 @@ pub trait Optimizer<F: Scalar>: Send {
 pub struct OptimizerState {
     /// Which optimizer, `sgd`.
     pub kind: String,
+    /// The learning rate of the next step.
+    pub learning_rate: f64,
+    /// What else it was told, `momentum`; a switch is 0 or 1.
+    pub settings: Vec<(String, f64)>,
     /// What it remembers of each parameter, in the order of names.
     pub of_parameters: Vec<ParameterState>,
 }
