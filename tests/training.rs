@@ -114,6 +114,41 @@ fn a_resumed_run_ends_with_the_same_bits() {
     assert!(state(&second) == state(&straight));
 }
 
+/// Keeps a checkpoint of the second epoch.
+struct KeepSecond(std::path::PathBuf);
+
+impl Callback<f32> for KeepSecond {
+    fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
+        if at.record.epoch == 2 {
+            Checkpoint::new(run_settings(), at.model, at.optimizer, at.history).save(&self.0)?;
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+#[test]
+fn a_run_with_a_schedule_goes_on_at_the_rate_it_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.bin");
+    let data = fashion_mnist::generate_sample("a test");
+    let (rows, labels) = data.rows(&(0..96).collect::<Vec<_>>());
+    let data = Dataset::new(rows.view().into_dyn(), Targets::Classes(&labels)).unwrap();
+    let trainer = || Trainer::new(4, 32, 5).unwrap().schedule(Schedule::step(1, 0.5).unwrap());
+    let mut straight = model();
+    let mut keep = KeepSecond(path.clone());
+    let fitted = trainer().fit(&mut straight, &mut optimizer(), &data, None, &mut [&mut keep]).unwrap();
+    // Another rate, which the checkpoint's replaces.
+    let (mut resumed, mut other) = (model(), optimizer());
+    other.set_learning_rate(0.7);
+    let checkpoint = Checkpoint::load(&path).unwrap();
+    let history = checkpoint.restore(&path, &run_settings(), &mut resumed, &mut other).unwrap();
+    let rate = Optimizer::<f32>::learning_rate(&other);
+    assert_eq!(rate, Optimizer::<f32>::learning_rate(&optimizer()));
+    let history = trainer().after(history).fit(&mut resumed, &mut other, &data, None, &mut []).unwrap();
+    assert_eq!(history, fitted);
+    assert!(state(&resumed) == state(&straight));
+}
+
 #[test]
 fn a_network_learns_the_drawn_garments() {
     let mut model = model();

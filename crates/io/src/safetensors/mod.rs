@@ -13,7 +13,7 @@ use backstitch_core::{Model, Scalar, Tensor};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-use crate::pytorch::layout::layouts;
+use crate::pytorch::layout::{Layout, layouts};
 use crate::{atomic, pytorch};
 use file::{Entry, Header};
 
@@ -177,18 +177,18 @@ fn refuse_other_layout<F: Scalar>(
 ) -> Result<(), Error> {
     let state = model.state();
     let layouts = layouts(model);
-    let theirs = |name: &&str| {
-        let layout = layouts.get(*name).and_then(|layout| layout.as_ref().ok());
-        let shape = header.tensors.get(*name).map(|info| &info.shape);
+    let theirs = |name: &str| {
+        let layout = layouts.get(name).and_then(|layout| layout.as_ref().ok());
+        let shape = header.tensors.get(name).map(|info| &info.shape);
         layout.zip(shape).is_some_and(|(layout, shape)| layout.shape_there() == *shape)
     };
-    if !(state.len() == header.tensors.len() && state.keys().all(|name| theirs(&name))) {
+    if !(state.len() == header.tensors.len() && state.keys().all(|name| theirs(name))) {
         return Ok(());
     }
     if !fits {
         return Err(of_pytorch(path, "shapes of PyTorch"));
     }
-    let same = |layout: &Result<pytorch::layout::Layout, String>| layout.as_ref().is_ok_and(|l| l.is_same());
+    let same = |layout: &Result<Layout, String>| layout.as_ref().is_ok_and(Layout::is_same);
     if layouts.values().all(same) {
         return Ok(());
     }
