@@ -65,20 +65,28 @@ pub enum Error {
         /// What came.
         label: usize,
     },
+    /// Numbers that are NaN or infinite where a figure or a picture is to be made of them.
+    #[error("{what}: expected finite numbers, got {got}")]
+    NotFinite {
+        /// What they are, such as `inputs of sample 17` or a parameter's name.
+        what: String,
+        /// The first of them, and where it is.
+        got: String,
+    },
     /// Training went astray.
     #[error(
-        "epoch {epoch}, step {step}: expected a finite {what}, got {value}; training stopped \
+        "epoch {epoch}, step {step}: expected a finite {what}, got {got}; training stopped \
          (a smaller learning rate, or inputs scaled to 0..1, usually helps)"
     )]
     Diverged {
-        /// Which figure, `training loss` or `validation loss`.
-        what: &'static str,
+        /// Which figure, such as `training loss`, or the name of a parameter or buffer.
+        what: String,
         /// Epoch, counted from 1.
         epoch: usize,
         /// Step within the epoch, counted from 1.
         step: usize,
-        /// What it became.
-        value: f64,
+        /// What it became, and where.
+        got: String,
     },
     /// A name that no layer, parameter or buffer of the model has.
     #[error("{kind} {name:?}: expected one of {known}, got no match")]
@@ -153,4 +161,20 @@ pub(crate) fn below_one(name: &str, value: f64) -> Result<f64, Error> {
     } else {
         Err(Error::argument(name, "a number in [0, 1)", value))
     }
+}
+
+/// The most bytes that are taken for one result whose size a caller's numbers give.
+const MOST_BYTES: usize = 4 << 30;
+
+/// Checks that an array of these lengths, with so many bytes a number, is not absurdly large: taking the memory would end the
+/// program. `got` is the argument that makes it large.
+pub(crate) fn check_size(name: &str, got: usize, lengths: &[usize], bytes: usize) -> Result<(), Error> {
+    // An axis of length 0 does not excuse the others.
+    let total = lengths.iter().try_fold(bytes, |total, &length| total.checked_mul(length.max(1)));
+    if total.is_some_and(|total| total <= MOST_BYTES) {
+        return Ok(());
+    }
+    let expected =
+        format!("few enough for {} GiB, with {lengths:?} numbers of {bytes} bytes", MOST_BYTES >> 30);
+    Err(Error::argument(name, expected, got))
 }

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
 use crate::error::{Error, ShapeError};
+use crate::finite;
 use crate::kernels::elementwise::softmax_rows;
 use crate::layer::{Children, Context, Layer, Mode, Place, walk};
 use crate::layers::Sequential;
+use crate::logits;
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -154,13 +156,13 @@ impl<F: Scalar> Model<F> {
     /// [`predict`](Self::predict).
     ///
     /// # Errors
-    /// If `x` is not a batch of this model's inputs, or its outputs are not `[classes]`.
+    /// If `x` is not a batch of this model's inputs, its outputs are not `[classes]` or already those of a softmax, or a probability
+    /// is NaN: the message says of which sample, and whether weights are the reason.
     pub fn predict_proba(&self, x: &ArrayViewD<'_, F>) -> Result<Array2<F>, Error> {
-        let [classes] = *self.output else {
-            return Err(Error::argument("model output", "[classes]", self.output));
-        };
+        let classes = logits::classes_to_predict(self)?;
         let mut rows = self.predict(x)?.into_raw_vec_and_offset().0;
         softmax_rows(&mut rows, classes);
+        finite::check_outputs(self, &rows, 0)?;
         Ok(Array2::from_shape_vec((x.shape()[0], classes), rows).expect("as many as predicted"))
     }
 

@@ -3,7 +3,7 @@
 use ndarray::{Array3, Array4, ArrayD, ArrayViewD, Axis, Zip, s};
 
 use crate::error::Error;
-use crate::explain::{Look, as_maps, check_maps, class_gradient, upsample};
+use crate::explain::{Look, as_maps, check_maps, class_gradient, found, upsample};
 use crate::layer::ReluRule;
 use crate::model::Model;
 use crate::scalar::Scalar;
@@ -44,8 +44,8 @@ pub struct CamMaps<F> {
 /// ```
 ///
 /// # Errors
-/// If `x` is not a batch of the model's inputs, there is not one class a sample, a class or a layer does not exist, or
-/// the layer's output is no map.
+/// If `x` is not a batch of the model's inputs, there is not one class a sample, a class or a layer does not exist,
+/// the layer's output is no map, or an input, an output or a map is not finite: such a map would look empty.
 pub fn grad_cam<F: Scalar>(
     model: &mut Model<F>,
     x: &ArrayViewD<'_, F>,
@@ -68,9 +68,11 @@ pub fn grad_cam<F: Scalar>(
         let scale = if cam == Cam::GradCam { places } else { F::one() };
         Zip::from(&mut map).and(y.lanes(Axis(2))).for_each(|map, y| {
             let sum = y.iter().zip(&sums).fold(F::zero(), |sum, (&y, &weight)| sum + y * weight);
-            *map = (sum / scale).max(F::zero());
+            *map = sum / scale;
         });
     }
+    // Looked at before it is compared with 0, which NaN would not survive.
+    let coarse = found("map", coarse)?.mapv_into(|value| value.max(F::zero()));
     let empty = coarse.outer_iter().map(|map| map.iter().all(|&value| value == F::zero())).collect();
     Ok(CamMaps { maps: upsample(coarse.view(), height, width), coarse, empty })
 }
@@ -104,5 +106,5 @@ pub fn guided_grad_cam<F: Scalar>(
 ) -> Result<ArrayD<F>, Error> {
     let maps = grad_cam(model, x, classes, layer, Cam::GradCam)?.maps;
     let gradient = class_gradient(model, x, classes, ReluRule::Guided)?;
-    Ok(gradient * maps.insert_axis(Axis(3)).into_dyn())
+    found("guided map", gradient * maps.insert_axis(Axis(3)).into_dyn())
 }

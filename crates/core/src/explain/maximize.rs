@@ -4,12 +4,12 @@ use ndarray::{Array3, ArrayView3, Axis, Slice};
 use rand::Rng;
 
 use crate::error::{Error, above_zero, below_one};
-use crate::explain::{Look, check_maps, gaussian_blur, position};
+use crate::explain::{Look, check_maps, checked, gaussian_blur, position};
+use crate::finite;
 use crate::layer::{Context, ReluRule};
 use crate::model::Model;
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
 
 /// What is made as large as can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,9 +157,14 @@ impl Maximizer {
     /// A picture to begin with: uniform noise around a mean.
     ///
     /// # Errors
-    /// If the model's inputs are no maps.
+    /// If the model's inputs are no maps, or mean or width are not finite.
     pub fn noise<F: Scalar>(&self, model: &Model<F>, mean: f64, width: f64) -> Result<Array3<F>, Error> {
         let [height, wide, channels] = check_maps(model)?;
+        for (name, value) in [("mean", mean), ("width", width)] {
+            if !value.is_finite() {
+                return Err(Error::argument(name, "a finite number", value));
+            }
+        }
         let mut rng = stream(self.seed, Purpose::Noise, u64::MAX, 0);
         Ok(Array3::from_shape_fn((height, wide, channels), |_| {
             F::from_f64(mean + width * rng.random_range(-1.0..1.0))
@@ -169,7 +174,8 @@ impl Maximizer {
     /// Climbs from this picture, `[height, width, channels]`.
     ///
     /// # Errors
-    /// If the picture is not one of the model's inputs, or the class, layer or channel does not exist.
+    /// If the picture is not one of the model's inputs, the class, layer or channel does not exist, or a number of the picture, of the
+    /// response or of its gradient is not finite, at the start or in a later step.
     pub fn run<F: Scalar>(
         &self,
         model: &mut Model<F>,
@@ -183,9 +189,11 @@ impl Maximizer {
             let shift = self.shift(step);
             roll(&mut picture, shift);
             let (response, gradient) = response(model, goal, &picture, &mut look)?;
+            finite::check(|| format!("response in step {}", step + 1), &[response], &[])?;
             responses.push(response);
             let squares = gradient.iter().map(|g| g.as_f64().powi(2)).sum::<f64>();
             let root = (squares / gradient.len() as f64).sqrt();
+            finite::check(|| format!("gradient in step {}", step + 1), &[root], &[])?;
             if root > 0.0 {
                 no_gradient = false;
                 picture.scaled_add(F::from_f64(self.rate / root), &gradient);
@@ -275,7 +283,7 @@ fn response<F: Scalar>(
         }
         Goal::Filter { layer, channel } => {
             let position = position(model, layer)?;
-            let (x, ctx) = (Tensor::from_array(&x)?, Context::evaluate());
+            let (x, ctx) = (checked(&x)?, Context::evaluate());
             model.forward(&x, &mut look.trace, &ctx)?;
             let child = &mut look.trace.children[position];
             let shape = child.y.shape();

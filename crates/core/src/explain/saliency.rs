@@ -4,7 +4,7 @@ use ndarray::{Array3, ArrayD, ArrayViewD};
 use ndarray_rand::rand_distr::{Distribution, Normal};
 
 use crate::error::{Error, above_zero};
-use crate::explain::{Look, check_maps};
+use crate::explain::{Look, check_maps, found};
 use crate::layer::ReluRule;
 use crate::model::Model;
 use crate::rng::{Purpose, stream};
@@ -14,7 +14,8 @@ use crate::scalar::Scalar;
 /// backpropagation, with [`ReluRule::Deconvnet`] by a deconvnet's rule.
 ///
 /// # Errors
-/// If `x` is not a batch of the model's inputs, there is not one class a sample, or a class does not exist.
+/// If `x` is not a batch of the model's inputs, there is not one class a sample, a class does not exist, or an input, an output or
+/// the gradient is not finite: the message says where.
 pub fn class_gradient<F: Scalar>(
     model: &mut Model<F>,
     x: &ArrayViewD<'_, F>,
@@ -56,7 +57,7 @@ pub fn gradient_times_input<F: Scalar>(
     x: &ArrayViewD<'_, F>,
     classes: &[usize],
 ) -> Result<ArrayD<F>, Error> {
-    Ok(class_gradient(model, x, classes, ReluRule::Plain)? * x)
+    found("gradient times input", class_gradient(model, x, classes, ReluRule::Plain)? * x)
 }
 
 /// SmoothGrad: the mean of dS/dx over noisy copies of the input, then the largest of the channels (D. Smilkov et al. 2017). The noise is
@@ -85,7 +86,8 @@ pub fn smooth_grad<F: Scalar>(
         let noisy = x.mapv(|value| value + F::from_f64(noise.sample(&mut rng)));
         sum += &class_gradient(model, &noisy.view(), classes, ReluRule::Plain)?;
     }
-    Ok(largest_channel(&(sum / F::from_f64(samples as f64))))
+    let mean = found("mean gradient", sum / F::from_f64(samples as f64))?;
+    Ok(largest_channel(&mean))
 }
 
 fn largest_channel<F: Scalar>(gradient: &ArrayD<F>) -> Array3<F> {

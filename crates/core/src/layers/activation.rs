@@ -200,6 +200,13 @@ pub fn activation(activation: Activation) -> ActivationLayer {
     ActivationLayer { activation }
 }
 
+impl ActivationLayer {
+    /// The activation that it applies.
+    pub(crate) fn last_activation(&self) -> Activation {
+        self.activation
+    }
+}
+
 impl<F: Scalar> Layer<F> for ActivationLayer {
     fn describe(&self) -> String {
         format!("Activation {}", self.activation)

@@ -116,7 +116,8 @@ impl<F: Scalar> BatchNorm<F> {
         [mean, factor.collect(), shift]
     }
 
-    pub(super) fn activation_behind(&self) -> Activation {
+    /// The activation that comes last.
+    pub(crate) fn last_activation(&self) -> Activation {
         self.activation
     }
 

@@ -55,6 +55,11 @@ impl<F: Scalar> Dense<F> {
         self.init = init;
         self
     }
+
+    /// The activation that comes last.
+    pub(crate) fn last_activation(&self) -> Activation {
+        self.activation
+    }
 }
 
 impl<F: Scalar> Layer<F> for Dense<F> {
