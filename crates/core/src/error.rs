@@ -80,6 +80,12 @@ pub enum Error {
         /// What it became.
         value: f64,
     },
+    /// Gradients that cannot be clipped.
+    #[error("gradients: expected a finite norm to clip, got {value}; one of them is NaN or infinite")]
+    GradientNorm {
+        /// The norm.
+        value: f64,
+    },
     /// A name that no layer, parameter or buffer of the model has.
     #[error("{kind} {name:?}: expected one of {known}, got no match")]
     UnknownName {

@@ -339,7 +339,14 @@ impl Trainer {
             let ctx = Context::train(self.seed, ((epoch - 1) * steps + i) as u64);
             optimizer.set_learning_rate(rate(i));
             let StepLoss { data: loss, penalty } =
-                step(model, optimizer, &batch.inputs, targets, &self.rules, trace, &ctx)?;
+                step(model, optimizer, &batch.inputs, targets, &self.rules, trace, &ctx).map_err(
+                    |error| match error {
+                        Error::GradientNorm { value } => {
+                            Error::Diverged { what: "norm of the gradients", epoch, step: i + 1, value }
+                        }
+                        other => other,
+                    },
+                )?;
             if !loss.is_finite() {
                 return Err(Error::Diverged { what: "training loss", epoch, step: i + 1, value: loss });
             }
@@ -364,7 +371,8 @@ impl Trainer {
 /// `trace.y`. After the first step at a batch size no memory is allocated.
 ///
 /// # Errors
-/// If `x` is not a batch of the model's inputs, or the loss has weights for another number of classes.
+/// If `x` is not a batch of the model's inputs, the loss has weights for another number of classes, or gradients that are to be
+/// clipped are not finite (the weights are then as they were).
 pub fn step<F: Scalar>(
     model: &mut Model<F>,
     optimizer: &mut dyn Optimizer<F>,
@@ -383,7 +391,7 @@ pub fn step<F: Scalar>(
         model.backward(x, trace, None, ctx)?;
         rules.penalty.add_gradients(model);
         if let Some(norm) = rules.clip_norm {
-            clip_gradients(model, norm);
+            clip_gradients(model, norm)?;
         }
         model.commit(trace);
         optimizer.step(model);

@@ -61,14 +61,14 @@ pub fn grad_cam<F: Scalar>(
         Cam::GradCam => dy,
         Cam::PlusPlus => plus_plus(&y, &dy),
     };
-    let places = F::from_f64((y.dim().1 * y.dim().2) as f64);
+    let places = (y.dim().1 * y.dim().2) as f64;
     let mut coarse = Array3::zeros((y.dim().0, y.dim().1, y.dim().2));
     for ((mut map, y), weights) in coarse.outer_iter_mut().zip(y.outer_iter()).zip(weights.outer_iter()) {
-        let sums = weights.sum_axis(Axis(0)).sum_axis(Axis(0));
-        let scale = if cam == Cam::GradCam { places } else { F::one() };
+        let sums = weights.mapv(Scalar::as_f64).sum_axis(Axis(0)).sum_axis(Axis(0));
+        let scale = if cam == Cam::GradCam { places } else { 1.0 };
         Zip::from(&mut map).and(y.lanes(Axis(2))).for_each(|map, y| {
-            let sum = y.iter().zip(&sums).fold(F::zero(), |sum, (&y, &weight)| sum + y * weight);
-            *map = (sum / scale).max(F::zero());
+            let sum: f64 = y.iter().zip(&sums).map(|(y, weight)| y.as_f64() * weight).sum();
+            *map = F::from_f64(sum / scale).max(F::zero());
         });
     }
     let empty = coarse.outer_iter().map(|map| map.iter().all(|&value| value == F::zero())).collect();
@@ -80,7 +80,7 @@ fn plus_plus<F: Scalar>(y: &Array4<F>, dy: &Array4<F>) -> Array4<F> {
     let mut weights = dy.clone();
     for sample in 0..y.dim().0 {
         for channel in 0..y.dim().3 {
-            let total = y.slice(s![sample, .., .., channel]).sum();
+            let total = F::from_f64(y.slice(s![sample, .., .., channel]).iter().map(|y| y.as_f64()).sum());
             weights.slice_mut(s![sample, .., .., channel]).mapv_inplace(|g| {
                 let divisor = (g + g) * g + g * g * g * total;
                 let weight = if divisor == F::zero() { F::zero() } else { g * g / divisor };

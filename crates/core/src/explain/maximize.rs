@@ -289,10 +289,10 @@ fn response<F: Scalar>(
             child.dy.resize(&shape);
             child.dy.fill(F::zero());
             child.dy.data_mut().iter_mut().skip(*channel).step_by(channels).for_each(|d| *d = share);
-            let sum =
-                child.y.data().iter().skip(*channel).step_by(channels).fold(F::zero(), |sum, &y| sum + y);
+            let outputs = child.y.data().iter().skip(*channel).step_by(channels);
+            let mean = outputs.map(|y| y.as_f64()).sum::<f64>() / places as f64;
             model.net_mut().backward_from(position, &x, &mut look.trace, &mut look.dx, &ctx);
-            sum * share
+            F::from_f64(mean)
         }
     };
     let gradient = look.dx.to_array().remove_axis(Axis(0));

@@ -79,13 +79,13 @@ pub fn smooth_grad<F: Scalar>(
     }
     let noise =
         Normal::new(0.0, deviation).map_err(|error| Error::argument("deviation", "a width", error))?;
-    let mut sum = ArrayD::zeros(x.raw_dim());
+    let mut sum = ArrayD::<f64>::zeros(x.raw_dim());
     for sample in 0..samples {
         let mut rng = stream(seed, Purpose::Noise, sample as u64, 0);
         let noisy = x.mapv(|value| value + F::from_f64(noise.sample(&mut rng)));
-        sum += &class_gradient(model, &noisy.view(), classes, ReluRule::Plain)?;
+        sum += &class_gradient(model, &noisy.view(), classes, ReluRule::Plain)?.mapv(Scalar::as_f64);
     }
-    Ok(largest_channel(&(sum / F::from_f64(samples as f64))))
+    Ok(largest_channel(&sum.mapv(|sum| F::from_f64(sum / samples as f64))))
 }
 
 fn largest_channel<F: Scalar>(gradient: &ArrayD<F>) -> Array3<F> {

@@ -139,19 +139,8 @@ pub fn add_bias_and<F: Scalar>(rows: &mut [F], bias: &[F], f: impl Fn(F) -> F + 
     }
 }
 
-/// Adds up the rows of `rows` into `sums`, in order.
-pub fn add_rows<F: Scalar>(rows: &[F], sums: &mut [F]) {
-    vectorised(
-        #[inline(always)]
-        || {
-            for row in rows.chunks_exact(sums.len()) {
-                for (sum, &x) in sums.iter_mut().zip(row) {
-                    *sum += x;
-                }
-            }
-        },
-    );
-}
+/// Numbers of a row that are added up before their sum becomes an `f64`.
+pub(crate) const AT_A_TIME: usize = 64;
 
 /// Each row becomes its softmax: `exp(x - max) / sum(exp(x - max))`, which no large value
 /// overflows. Returns nothing; a row with a NaN becomes NaN.
@@ -174,7 +163,9 @@ pub(crate) fn softmax<F: Scalar>(row: &mut [F]) -> F {
     for x in row.iter_mut() {
         *x = (*x - largest).exponential();
     }
-    let sum = row.iter().fold(F::zero(), |a, &b| a + b);
+    let sum = F::from_f64(
+        row.chunks(AT_A_TIME).map(|part| part.iter().fold(F::zero(), |a, &b| a + b).as_f64()).sum(),
+    );
     let scale = F::one() / sum;
     for x in row.iter_mut() {
         *x *= scale;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::cost::Cost;
 use crate::error::{Error, ShapeError, by_name};
-use crate::kernels::elementwise::{add_bias_and, softmax_rows, update, update_with, vectorised};
+use crate::kernels::elementwise::{AT_A_TIME, add_bias_and, softmax_rows, update, update_with, vectorised};
 use crate::layer::{Children, Context, Layer, Place, ReluRule};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
@@ -21,7 +21,7 @@ use crate::trace::Trace;
 /// | activation | y | dL/dz |
 /// |---|---|---|
 /// | linear | z | dL/dy |
-/// | relu | max(z, 0) | dL/dy where y > 0, else 0 |
+/// | relu | max(z, 0) | 0 where y <= 0, else dL/dy |
 /// | sigmoid | 1 / (1 + e^-z) | dL/dy · y (1 - y) |
 /// | tanh | tanh z | dL/dy · (1 - y²) |
 /// | leaky_relu | z where z > 0, else slope · z | dL/dy where y > 0, else slope · dL/dy |
@@ -52,7 +52,7 @@ pub enum Activation {
     Softmax,
     /// Leaky rectified linear unit with a slope in [0, 1) below 0 (Maas, Hannun and Ng 2013); by name with
     /// a slope of 0.01, as in PyTorch. The derivative at 0 is taken as the slope.
-    LeakyRelu(f32),
+    LeakyRelu(f64),
 }
 
 impl Activation {
@@ -93,7 +93,7 @@ impl Activation {
             Self::Relu => each(y, relu),
             Self::Sigmoid => each(y, sigmoid),
             Self::Tanh => each(y, F::hyperbolic_tangent),
-            Self::LeakyRelu(slope) => each(y, leaky(F::from_f64(slope.into()))),
+            Self::LeakyRelu(slope) => each(y, leaky(F::from_f64(slope))),
         }
     }
 
@@ -104,7 +104,7 @@ impl Activation {
             Self::Relu => add_bias_and(y, bias, relu),
             Self::Sigmoid => add_bias_and(y, bias, sigmoid),
             Self::Tanh => add_bias_and(y, bias, F::hyperbolic_tangent),
-            Self::LeakyRelu(slope) => add_bias_and(y, bias, leaky(F::from_f64(slope.into()))),
+            Self::LeakyRelu(slope) => add_bias_and(y, bias, leaky(F::from_f64(slope))),
             Self::Softmax => {
                 add_bias_and(y, bias, |z| z);
                 softmax_rows(y, bias.len());
@@ -114,30 +114,35 @@ impl Activation {
 
     /// Turns dL/dy into dL/dz in place, with rows of `width` numbers; a ReLU by the rule of the pass.
     ///
-    /// `+ zero` is there for the processor, as in `relu`.
+    /// As in PyTorch, a ReLU whose output is NaN passes the gradient on: what is compared is false for NaN. `+ zero` is there for the
+    /// processor, as in `relu`.
     pub fn differentiate<F: Scalar>(self, y: &[F], dy: &mut [F], width: usize, relu: ReluRule) {
         let (zero, one) = (F::zero(), F::one());
         match self {
             Self::Relu if relu == ReluRule::Guided => {
-                update_with(dy, y, |d, y| *d = if y > zero && *d > zero { *d + zero } else { zero });
+                update_with(dy, y, |d, y| *d = if y <= zero || *d <= zero { zero } else { *d + zero });
             }
             Self::Relu if relu == ReluRule::Deconvnet => {
-                update_with(dy, y, |d, _| *d = if *d > zero { *d + zero } else { zero });
+                update_with(dy, y, |d, _| *d = if *d <= zero { zero } else { *d + zero });
             }
             Self::Linear => {}
             // Multiplying by 0 would turn an infinite gradient into NaN.
-            Self::Relu => update_with(dy, y, |d, y| *d = if y > zero { *d + zero } else { zero }),
+            Self::Relu => update_with(dy, y, |d, y| *d = if y <= zero { zero } else { *d + zero }),
             Self::Sigmoid => update_with(dy, y, |d, y| *d = *d * y * (one - y)),
             Self::Tanh => update_with(dy, y, |d, y| *d *= one - y * y),
             Self::LeakyRelu(slope) => {
-                let slope = F::from_f64(slope.into());
+                let slope = F::from_f64(slope);
                 update_with(dy, y, |d, y| *d *= if y > zero { one } else { slope });
             }
             Self::Softmax => vectorised(
                 #[inline(always)]
                 || {
                     for (d, y) in dy.chunks_exact_mut(width).zip(y.chunks_exact(width)) {
-                        let dot = d.iter().zip(y).fold(F::zero(), |sum, (&d, &y)| sum + d * y);
+                        let parts = d.chunks(AT_A_TIME).zip(y.chunks(AT_A_TIME));
+                        let dot = |(d, y): (&[F], &[F])| {
+                            d.iter().zip(y).fold(F::zero(), |sum, (&d, &y)| sum + d * y).as_f64()
+                        };
+                        let dot = F::from_f64(parts.map(dot).sum());
                         for (d, &y) in d.iter_mut().zip(y) {
                             *d = y * (*d - dot);
                         }

@@ -3,8 +3,8 @@
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
-use crate::kernels::elementwise::add_rows;
 use crate::kernels::gemm::{Matrix, multiply};
+use crate::kernels::sums::add_rows;
 use crate::layer::{Children, Context, Fan, Layer, Place};
 use crate::layers::Activation;
 use crate::param::{Accumulate, Param, Slot, SlotMut};

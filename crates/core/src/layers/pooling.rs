@@ -26,7 +26,12 @@ impl PoolWindows {
         {
             return Err(misfit("a padding of at most half the window", pair.to_string()));
         }
-        self.layout.over(input).map_err(|error| misfit(&error.expected, error.got))
+        let windows = self.layout.over(input).map_err(|error| misfit(&error.expected, error.got))?;
+        if !windows.all_meet_the_map() {
+            let expected = "windows with a number of the map in each of them: a smaller dilation or padding";
+            return Err(misfit(expected, format!("{input:?}")));
+        }
+        Ok(windows)
     }
 
     /// The windows over the maps of a batch, which were checked when the model was built.
@@ -37,10 +42,13 @@ impl PoolWindows {
 
 impl fmt::Display for PoolWindows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Layout { kernel, stride, padding, rounding, .. } = self.layout;
+        let Layout { kernel, stride, dilation, padding, rounding } = self.layout;
         write!(f, "{} {kernel}", self.kind)?;
         if stride != kernel {
             write!(f, ", stride {stride}")?;
+        }
+        if dilation != 1.into() {
+            write!(f, ", dilation {dilation}")?;
         }
         if padding != Padding::Valid {
             write!(f, ", padding {padding}")?;

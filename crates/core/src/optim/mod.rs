@@ -11,6 +11,8 @@ mod slots;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::kernels::elementwise::update;
+use crate::kernels::sums::norm;
 use crate::model::Model;
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
@@ -63,33 +65,36 @@ pub struct ParameterState {
 }
 
 /// Scales all gradients by one factor, so that the norm of all of them together is at most `largest`. Returns
-/// the norm as it was. (Pascanu, Mikolov and Bengio 2013, algorithm 1.)
-pub fn clip_gradients<F: Scalar>(model: &mut Model<F>, largest: f64) -> f64 {
-    let mut squares = 0.0;
+/// the norm as it was. (Pascanu, Mikolov and Bengio 2013, algorithm 1.) As in PyTorch, the factor is `largest / (norm + 1e-6)`.
+///
+/// The norm is summed up in `f64`, and right wherever an `f64` can hold it: no square in it overflows or becomes 0.
+///
+/// # Errors
+/// If a gradient is NaN or infinite: there is no direction to go in. The gradients are then as they were.
+pub fn clip_gradients<F: Scalar>(model: &mut Model<F>, largest: f64) -> Result<f64, Error> {
+    let mut all = 0.0_f64;
     model.visit(&mut |slot| {
         if let Slot::Param(param) = slot
             && param.trainable
             && let Some(grad) = param.grad()
         {
-            squares += sum_of_squares(grad.data());
+            all = all.hypot(norm(grad.data()));
         }
     });
-    let norm = squares.sqrt();
+    let norm = all;
+    if !norm.is_finite() {
+        return Err(Error::GradientNorm { value: norm });
+    }
     if norm > largest {
-        let factor = F::from_f64(largest / (norm + 1e-6));
+        let factor = largest / (norm + 1e-6);
         model.visit_mut(&mut |slot| {
             if let SlotMut::Param(param) = slot
                 && let Some((_, grad)) = param.to_update()
             {
-                crate::kernels::elementwise::update(grad.data_mut(), |g| *g *= factor);
+                // In f64: the factor for a very large norm may be too small for an f32.
+                update(grad.data_mut(), |g| *g = F::from_f64(g.as_f64() * factor));
             }
         });
     }
-    norm
-}
-
-/// In pieces of one length, so that small numbers are not lost beside a large sum.
-fn sum_of_squares<F: Scalar>(values: &[F]) -> f64 {
-    let piece = |values: &[F]| values.iter().fold(F::zero(), |sum, &v| sum + v * v).as_f64();
-    values.chunks(256).map(piece).sum()
+    Ok(norm)
 }
