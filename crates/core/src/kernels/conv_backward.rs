@@ -329,6 +329,48 @@ mod tests {
         }
     }
 
+    /// 0 times NaN or infinity is NaN: terms of zeros are left out only where all other factors are finite.
+    #[test]
+    fn nothing_that_is_not_finite_is_lost_where_most_numbers_are_0() {
+        let layout = Layout { padding: Padding::Same, ..Layout::new(5) };
+        let windows = layout.over(&[16, 16, 8]).unwrap();
+        let (filters, maps) = (32, 16);
+        let count = maps * windows.positions() * filters;
+        for bad in [f32::NAN, f32::INFINITY] {
+            for where_bad in ["x", "kernel", "dz"] {
+                let (mut x, mut kernel) =
+                    (vec![0.5; maps * windows.map()], vec![0.5; windows.window() * filters]);
+                let mut dz = vec![0.0; count];
+                dz.iter_mut().step_by(97).for_each(|dz| *dz = 1.0);
+                match where_bad {
+                    "x" => x[windows.map() + 77] = bad,
+                    "kernel" => kernel[5] = bad,
+                    _ => dz[97 * 11] = bad,
+                }
+                let both = [Algorithm::Fastest, Algorithm::Im2col].map(|algorithm| {
+                    let (mut dx, mut dk, mut db) =
+                        (vec![0.0; x.len()], vec![0.0; kernel.len()], vec![0.0; filters]);
+                    let mut dz = dz.clone();
+                    let gradients = ParameterGradients {
+                        bias: Some(&mut db),
+                        kernel: Some((Accumulate::Overwrite, &mut dk)),
+                    };
+                    let nonzeros =
+                        parameter_gradients(&x, &windows, algorithm, filters, &mut dz, |_, _| {}, gradients);
+                    assert!(sparse::is_faster(&windows, Way::InPlace, nonzeros, count));
+                    input_gradient((&dz, nonzeros), &windows, algorithm, &kernel, &mut dx);
+                    [dx, dk, db].map(|all| all.iter().map(|v: &f32| v.is_finite()).collect::<Vec<_>>())
+                });
+                for (which, (few, all)) in both[0].iter().zip(&both[1]).enumerate() {
+                    // In a product that is not finite more may be NaN than the plain loops make so, never less.
+                    let kept = few.iter().zip(all).all(|(few, all)| *all || !few);
+                    assert!(kept, "{bad} in {where_bad}, gradient {which}");
+                }
+                assert!(both[1].iter().any(|gradient| gradient.contains(&false)), "{bad} in {where_bad}");
+            }
+        }
+    }
+
     #[test]
     fn the_same_where_the_work_is_cut_in_parts() {
         for (kernel, channels, size, filters) in

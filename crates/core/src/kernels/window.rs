@@ -71,8 +71,8 @@ pub enum Rounding {
     /// There is none.
     #[default]
     Floor,
-    /// It is there, and what lies outside of the map does not count; but every window begins inside
-    /// the map or its padding above and left, as in PyTorch.
+    /// It is there where less than a stride of it is missing, also where it is the only one, and what lies outside of the map does not
+    /// count; but every window begins inside the map or its padding above and left, as in PyTorch.
     Ceil,
 }
 
@@ -155,7 +155,11 @@ impl Layout {
         let horizontal = self.axis(width, |pair| pair.width);
         let (Some((out_height, above, below)), Some((out_width, left, right))) = (vertical, horizontal)
         else {
-            let (needed_height, needed_width) = (self.span(|p| p.height), self.span(|p| p.width));
+            let needed = |along: fn(Pair) -> usize| match self.rounding {
+                Rounding::Floor => self.span(along),
+                Rounding::Ceil => (self.span(along) + 1).saturating_sub(along(self.stride)).max(1),
+            };
+            let (needed_height, needed_width) = (needed(|p| p.height), needed(|p| p.width));
             let padding = match self.padding {
                 Padding::Explicit(pair) => format!(" with a padding of {pair}"),
                 _ => String::new(),
@@ -339,6 +343,18 @@ mod tests {
     }
 
     #[test]
+    fn a_dilated_window_may_step_over_a_small_map() {
+        let spread = |size: usize, dilation: usize| {
+            let layout = Layout { dilation: dilation.into(), ..layout(2, 1, 1) };
+            layout.over(&[size, 9, 1]).unwrap()
+        };
+        assert!(!spread(1, 2).all_meet_the_map());
+        assert!(spread(2, 2).all_meet_the_map());
+        assert!(spread(1, 1).all_meet_the_map());
+        assert!(!spread(2, 2).cover_once());
+    }
+
+    #[test]
     fn what_does_not_fit_is_said() {
         let message = |layout: Layout, input: &[usize]| {
             let Misfit { expected, got } = layout.over(input).unwrap_err();
@@ -349,6 +365,11 @@ mod tests {
             "expected a padded map of at least 7x7, got [4, 9, 3] with a padding of 1x1"
         );
         assert_eq!(message(layout(3, 0, 1), &[4, 9, 3]), "expected a stride of at least 1x1, got 0x0");
+        let ceil = Layout { rounding: Rounding::Ceil, ..layout(7, 3, 1) };
+        assert_eq!(
+            message(ceil, &[2, 9, 3]),
+            "expected a padded map of at least 5x5, got [2, 9, 3] with a padding of 1x1"
+        );
         assert_eq!(message(layout(3, 1, 1), &[784]), "expected [height, width, channels], got [784]");
     }
 }

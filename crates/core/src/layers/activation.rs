@@ -275,6 +275,49 @@ mod tests {
         }
     }
 
+    /// What PyTorch 2.15 gives.
+    #[test]
+    fn gradients_of_nan_and_to_nan_are_those_of_pytorch() {
+        const NAN: f32 = f32::NAN;
+        const INFINITY: f32 = f32::INFINITY;
+        let dy = [1.0, NAN, NAN, NAN, NAN, INFINITY, INFINITY];
+        let check = |activation: Activation, y: &[f32], expected: [f32; 7]| {
+            // As many as fill vectors, and some more.
+            let (y, mut d) = (y.repeat(20), dy.repeat(20));
+            activation.differentiate(&y, &mut d, 7, ReluRule::Plain);
+            for (i, (d, expected)) in d.iter().zip(expected.repeat(20)).enumerate() {
+                assert!(*d == expected || d.is_nan() && expected.is_nan(), "{activation} at {i}: {d}");
+            }
+        };
+        // Of z = NaN, 1, -1, 0, NaN, 2, -3.
+        let relu = [NAN, 1.0, 0.0, 0.0, NAN, 2.0, 0.0];
+        check(Activation::Relu, &relu, [1.0, NAN, 0.0, 0.0, NAN, INFINITY, 0.0]);
+        let leaky = [NAN, 1.0, -0.25, 0.0, NAN, 2.0, -0.75];
+        check(Activation::LeakyRelu(0.25), &leaky, [0.25, NAN, NAN, NAN, NAN, INFINITY, INFINITY]);
+    }
+
+    #[test]
+    fn rules_for_pictures_pass_nan_on() {
+        for rule in [ReluRule::Guided, ReluRule::Deconvnet] {
+            let mut d = [f32::NAN, 1.0, -1.0];
+            Activation::Relu.differentiate(&[1.0, f32::NAN, 1.0], &mut d, 3, rule);
+            assert!(d[0].is_nan() && d[1] == 1.0 && d[2] == 0.0, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn the_slope_of_leaky_relu_is_exact_in_f64() {
+        let mut y = [-1.0_f64, 2.0];
+        Activation::LeakyRelu(0.3).apply(&mut y, 2);
+        assert_eq!(y, [-0.3, 2.0]);
+        let mut y = [-2.0_f64];
+        Activation::LeakyRelu(0.3).apply_with_bias(&mut y, &[1.0]);
+        assert_eq!(y, [-0.3]);
+        let mut d = [1.0_f64];
+        Activation::LeakyRelu(0.3).differentiate(&y, &mut d, 1, ReluRule::Plain);
+        assert_eq!(d, [0.3]);
+    }
+
     #[test]
     fn relu_is_flat_at_zero() {
         let mut d = [1.0_f32, 1.0, f32::INFINITY];

@@ -83,5 +83,26 @@ mod tests {
             message(|layout| layout.stride = 0.into(), &[9, 9, 8]),
             "pool2 (MaxPool 4x4, stride 0x0): expected a stride of at least 1x1, got 0x0"
         );
+        let spread = |layout: &mut Layout| {
+            (layout.dilation, layout.padding) = (4.into(), 2.into());
+            layout.kernel = 5.into();
+            layout.stride = 1.into();
+        };
+        assert_eq!(
+            message(spread, &[14, 1, 8]),
+            "pool2 (MaxPool 5x5, stride 1x1, dilation 4x4, padding 2x2): expected a padded map of at least 17x17, got [14, 1, 8] with a \
+             padding of 2x2"
+        );
+        let steps_over = |layout: &mut Layout| {
+            layout.dilation = 2.into();
+            layout.padding = 1.into();
+            layout.kernel = 2.into();
+            layout.stride = 1.into();
+        };
+        assert_eq!(
+            message(steps_over, &[1, 9, 8]),
+            "pool2 (MaxPool 2x2, stride 1x1, dilation 2x2, padding 1x1): expected windows with a number of the map in each of them: a \
+             smaller dilation or padding, got [1, 9, 8]"
+        );
     }
 }

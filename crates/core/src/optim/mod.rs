@@ -98,3 +98,57 @@ pub fn clip_gradients<F: Scalar>(model: &mut Model<F>, largest: f64) -> Result<f
     }
     Ok(norm)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Activation, dense};
+    use crate::{Sequential, Shape};
+
+    /// The norm that is returned, and the gradients after it, where each of 6 was `value`.
+    fn clipped<F: Scalar>(value: f64, largest: f64) -> (Result<f64, Error>, Vec<f64>) {
+        let net = Sequential::new().push(dense(2, Activation::Linear));
+        let mut model: Model<F> = Model::new(net, &Shape::of(&[2]), 0).unwrap();
+        model.visit_mut(&mut |slot| {
+            if let SlotMut::Param(param) = slot {
+                param.grad_to_add().fill(F::from_f64(value));
+            }
+        });
+        let norm = clip_gradients(&mut model, largest);
+        let mut gradients = Vec::new();
+        model.visit(&mut |slot| {
+            if let Slot::Param(param) = slot {
+                gradients.extend(param.grad().unwrap().data().iter().map(|g| g.as_f64()));
+            }
+        });
+        (norm, gradients)
+    }
+
+    #[test]
+    fn gradients_of_any_size_are_clipped_to_the_norm() {
+        let check = |(norm, gradients): (Result<f64, Error>, Vec<f64>), value: f64, largest: f64| {
+            let root = 6.0_f64.sqrt();
+            assert!((norm.unwrap() / (value * root) - 1.0).abs() < 1e-6, "{value}");
+            let expected =
+                if value * root > largest { largest / (1.0 + 1e-6 / (value * root)) / root } else { value };
+            assert!(gradients.iter().all(|g| (g / expected - 1.0).abs() < 1e-6), "{value}: {gradients:?}");
+        };
+        for value in [1e-30, 1e-20, 1e-3, 1.0, 1e20, 1e38] {
+            check(clipped::<f32>(value, 1.0), value, 1.0);
+        }
+        for value in [1e-300, 1e-200, 1.0, 1e200, 1e307] {
+            check(clipped::<f64>(value, 1.0), value, 1.0);
+        }
+    }
+
+    #[test]
+    fn a_norm_that_is_not_finite_is_an_error_and_nothing_changes() {
+        let (norm, gradients) = clipped::<f32>(f64::INFINITY, 1.0);
+        assert_eq!(
+            norm.unwrap_err().to_string(),
+            "gradients: expected a finite norm to clip, got inf; one of them is NaN or infinite"
+        );
+        assert!(gradients.iter().all(|g| *g == f64::INFINITY));
+        assert!(clipped::<f64>(f64::NAN, 1.0).0.is_err());
+    }
+}
