@@ -102,24 +102,39 @@ fn a_line_has_a_gap_where_there_is_no_number() {
     assert_eq!(lines(vec![(1.0, 1.0), (2.0, 2.0), (2.5, f64::NAN), (3.0, 3.0), (4.0, 1.0)]), 4);
 }
 
+/// Where the pixels of the first colour are: the least and the largest x, the least and the largest y.
+fn blue(png: &[u8]) -> [usize; 4] {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let width = reader.next_frame(&mut pixels).unwrap().width as usize;
+    let places = pixels.chunks(3).enumerate().filter(|(_, pixel)| *pixel == [0, 114, 178]);
+    let (xs, ys): (Vec<_>, Vec<_>) = places.map(|(i, _)| (i % width, i / width)).unzip();
+    let ends = |all: &[usize]| [all.iter().min().copied().unwrap(), all.iter().max().copied().unwrap()];
+    let ([left, right], [top, bottom]) = (ends(&xs), ends(&ys));
+    [left, right, top, bottom]
+}
+
 #[test]
 fn points_in_any_order_stay_in_the_frame() {
-    let points: Vec<_> =
-        (0..200).map(|i| (f64::from(i * 7919 % 200), f64::from(i * 104_729 % 211))).collect();
-    for dashed in [false, true] {
-        let chart = chart(vec![Series { dashed, ..series("", points.clone()) }]);
-        assert_inside(&chart.svg().unwrap());
-        let bytes = chart.png().unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        let width = reader.next_frame(&mut pixels).unwrap().width as usize;
-        // The line's colour is nowhere but between the axes.
-        let blue = |&(_, pixel): &(usize, &[u8])| pixel == [0, 114, 178];
-        let places = pixels.chunks(3).enumerate().filter(blue).map(|(i, _)| (i % width, i / width));
-        let (xs, ys): (Vec<_>, Vec<_>) = places.unzip();
-        assert!(xs.len() > 1000);
-        assert!(xs.iter().all(|x| (60..890).contains(x)), "{:?} {:?}", xs.iter().min(), xs.iter().max());
-        assert!(ys.iter().all(|y| (50..460).contains(y)), "{:?} {:?}", ys.iter().min(), ys.iter().max());
+    let back = vec![(1.0, 0.0), (3.0, 1.0), (1.0, 0.01), (3.0, 0.98), (1.01, 0.02)];
+    let columns = (0..800).flat_map(|i| [(f64::from(i), 0.0), (f64::from(i), 1.0)]).collect();
+    let noise = (0..4000).map(|i| (f64::from(i), f64::from(i * 7919 % 1000))).collect();
+    let mixed = (0..200).map(|i| (f64::from(i * 7919 % 200), f64::from(i * 104_729 % 211))).collect();
+    for (name, points) in [("back", back), ("columns", columns), ("noise", noise), ("mixed", mixed)] {
+        // The frame is where two points in its corners are.
+        let ends = |value: fn(&(f64, f64)) -> f64| {
+            let values = || points.iter().map(value);
+            (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
+        };
+        let ((x0, x1), (y0, y1)) = (ends(|point| point.0), ends(|point| point.1));
+        let corners = chart(vec![series("", vec![(x0, y0), (x1, y1)])]);
+        let [left, right, top, bottom] = blue(&corners.png().unwrap());
+        for dashed in [false, true] {
+            let chart = chart(vec![Series { dashed, ..series("", points.clone()) }]);
+            assert_inside(&chart.svg().unwrap());
+            let [l, r, t, b] = blue(&chart.png().unwrap());
+            assert!(l >= left && r <= right && t >= top && b <= bottom, "{name}: {:?}", [l, r, t, b]);
+        }
     }
 }
 
