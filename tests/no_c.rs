@@ -31,7 +31,7 @@ fn brings_c(package: &str, features: &str) -> bool {
 
 #[test]
 fn nothing_compiles_c() {
-    for package in ["backstitch-core", "backstitch-plot"] {
+    for package in ["backstitch-core", "backstitch-io", "backstitch-plot", "backstitch"] {
         assert!(!brings_c(package, ""), "{package}");
     }
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 /// Everything that must pass before a push, as it would be typed, with what goes into the environment.
 const CHECKS: [(&str, &[(&str, &str)]); 5] = [
     ("cargo fmt --all --check", &[]),
-    // The network is built where there is no C compiler. In a folder of its own, so that nothing is there already.
-    ("cargo check --package backstitch-core --package backstitch-plot --target-dir target/no-c", &NO_C),
+    // The library is built where there is no C compiler. In a folder of its own, so that nothing is there already.
+    ("cargo check --package backstitch --target-dir target/no-c", &NO_C),
     ("cargo clippy --workspace --all-targets -- -D warnings", &[]),
     ("cargo doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]),
     ("cargo test --workspace", &[]),
