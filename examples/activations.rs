@@ -49,7 +49,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         let class = &photographs.classes[part.labels[index]];
         let one = part.chosen(&[index]);
         let probabilities = model.predict_proba(&one.x.view())?;
-        let taken = backstitch::core::metrics::likeliest(probabilities.view())[0];
+        let taken = backstitch::core::metrics::likeliest(probabilities.view())?[0];
         let taken = (names.get(taken).ok_or("a name for every class")?, probabilities[[0, taken]]);
         report.heading(format!("A picture of the class {class}"));
         let grid = backstitch::plot::PictureGrid {

@@ -75,7 +75,11 @@ fn bad_flags_and_folders_are_errors_before_any_training() {
     fails(&["--quick"], &file.join("runs"), "could not create the folder");
     let nowhere = folder.path().join("nowhere");
     let nowhere = nowhere.to_str().unwrap();
-    fails(&["--quick", "--data", nowhere], folder.path(), "train-images-idx3-ubyte: could not open");
+    fails(
+        &["--quick", "--data", nowhere],
+        folder.path(),
+        "train-images.idx3-ubyte, with .gz or without, got no such file",
+    );
     fails(
         &["--activation", "swish"],
         folder.path(),

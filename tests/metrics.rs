@@ -23,7 +23,7 @@ fn every_metric_is_that_of_scikit_learn() {
     let expected: Value =
         serde_json::from_str(&fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
 
-    let predictions = likeliest(probabilities.view());
+    let predictions = likeliest(probabilities.view()).unwrap();
     let matrix = ConfusionMatrix::new(&labels, &predictions, 5).unwrap();
     let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
     assert_eq!(serde_json::json!(rows), expected["confusion"]);

@@ -268,6 +268,7 @@ fn batch_norm_over_features_refuses_a_last_batch_of_one() {
         Trainer::new(1, 5, 1).unwrap().fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut []);
     assert_eq!(
         error.unwrap_err().to_string(),
-        "batchnorm1 (BatchNorm): expected more than one value for each channel in training, got one sample of [3]"
+        "batch_size: expected batches of at least 2 samples, which batchnorm1 (BatchNorm) needs in training: `Trainer::drop_last` leaves \
+         the rest of an epoch out, or take another size, got one sample in the last batch (11 samples in batches of 5)"
     );
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use backstitch::io::checkpoint::Checkpoint;
+use backstitch::io::checkpoint::{Checkpoint, RunSettings};
 use backstitch::prelude::*;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -72,14 +72,12 @@ impl Callback<f32> for ShowProgress {
 /// Keeps the state of the run in one file, after every epoch.
 pub struct SaveCheckpoints {
     pub path: PathBuf,
-    pub seed: u64,
-    pub settings: String,
+    pub run: RunSettings,
 }
 
 impl Callback<f32> for SaveCheckpoints {
     fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
-        let settings = self.settings.clone();
-        Checkpoint::new(self.seed, settings, at.model, at.optimizer, at.history).save(&self.path)?;
+        Checkpoint::new(self.run.clone(), at.model, at.optimizer, at.history).save(&self.path)?;
         Ok(Flow::Continue)
     }
 }

@@ -280,7 +280,7 @@ fn neurons(
             let others = (0..seen.len()).filter(|&other| other != i).map(|other| mean(other, channel));
             mean(i, channel) - others.fold(0.0, f32::max)
         };
-        let channel = largest((0..channels).map(alone));
+        let channel = largest((0..channels).map(alone)).ok_or("responses without NaN")?;
         let goal = Goal::Filter { layer: LAYER.to_owned(), channel };
         let wanted = maximizer.run(&mut net.model, &goal, start.view())?;
         let last = wanted.responses.last().copied().unwrap_or_default();

@@ -209,7 +209,7 @@ pub struct Score {
 impl Score {
     pub fn of(model: &Model, part: &Maps) -> Result<Self, AnyError> {
         let probabilities = model.predict_proba(&part.x.view())?;
-        let predictions = likeliest(probabilities.view());
+        let predictions = likeliest(probabilities.view())?;
         Ok(Self {
             matrix: ConfusionMatrix::new(&part.labels, &predictions, probabilities.ncols())?,
             areas: roc_auc_one_against_rest(&part.labels, probabilities.view())?,

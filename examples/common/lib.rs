@@ -25,8 +25,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use backstitch::io::atomic::{self, FolderLock};
 use backstitch::io::fashion_mnist::{self, DATA_VARIABLE, FashionMnist, Progress, Source};
-use backstitch::io::{atomic, images as image_files};
+use backstitch::io::images as image_files;
 use backstitch::plot::{ConfusionChart, LineChart, PictureGrid, Report};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -70,10 +71,12 @@ pub struct Run {
     dataset: Value,
     threads: usize,
     start: Instant,
+    /// Keeps other processes out of the output folder until the end.
+    _lock: FolderLock,
 }
 
 impl Run {
-    /// Prepares threads and the output folder, which must have room for so many bytes.
+    /// Prepares threads and the output folder, which must have room for so many bytes and be no other process's.
     pub fn start(
         name: &'static str,
         flags: &Flags,
@@ -85,8 +88,11 @@ impl Run {
         }
         rayon::ThreadPoolBuilder::new().num_threads(flags.threads.unwrap_or(0)).build_global()?;
         let out = flags.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
+        atomic::prepare_folder(&out, 0)?;
+        let lock = FolderLock::take(&out)?;
         atomic::prepare_folder(&out, bytes)?;
         Ok(Self {
+            _lock: lock,
             epochs: flags.epochs.unwrap_or(if flags.quick { quick } else { epochs }),
             flags: flags.clone(),
             out,
@@ -149,7 +155,14 @@ impl Run {
             let from = if part.from_cache { "from the cache" } else { "decoded" };
             println!("{} pictures {from}, {} left out as broken", part.labels.len(), part.skipped.len());
             part.skipped.iter().for_each(|error| println!("left out: {error}"));
-            part.cache_error.iter().for_each(|error| println!("not kept for the next run: {error}"));
+            part.cache_error.iter().for_each(|error| println!("cache of pictures: {error}"));
+            if let Some(first) = part.passed_over.first() {
+                println!(
+                    "{} files passed over as no pictures, the first {}",
+                    part.passed_over.len(),
+                    first.display()
+                );
+            }
         }
         println!("read in {:.2} s", start.elapsed().as_secs_f64());
         self.say_quick();

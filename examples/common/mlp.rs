@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use backstitch::core::{Error, split, train::evaluate};
-use backstitch::io::{checkpoint::Checkpoint, npz, pickle};
+use backstitch::io::checkpoint::{Checkpoint, RunSettings};
+use backstitch::io::{npz, pickle};
 use backstitch::plot::Series;
 use backstitch::prelude::*;
 use ndarray::Array2;
@@ -153,6 +154,7 @@ fn train(
         MlpParameters { num_epochs: 0, ..parameters.clone() },
         train.labels.len()
     );
+    let settings = RunSettings { seed: run.flags.seed, batch_size: parameters.batch_size, settings };
     let mut optimizer = Sgd::new(rate)?;
     let mut classifier = MlpClassifier::new(parameters.clone())?;
     let path = run.out.join(format!("{name}_{rate}.checkpoint"));
@@ -163,7 +165,7 @@ fn train(
         println!("{name}: going on after epoch {}", history.epochs.len());
     }
     let mut progress = ShowProgress::new(name, run.epochs);
-    let mut checkpoints = SaveCheckpoints { path, seed: run.flags.seed, settings };
+    let mut checkpoints = SaveCheckpoints { path, run: settings };
     let after = saved_after(run.epochs);
     let mut weights = SaveWeights { folder: &run.out, name, after: after.clone() };
     let history = classifier.resume(

@@ -1,7 +1,7 @@
 //! The pictures and figures of `grad_cam`.
 
 use backstitch::core::explain::{self, Cam, CamMaps, Goal, Maximizer, activations, grad_cam, upsample};
-use backstitch::core::metrics::{largest, likeliest};
+use backstitch::core::metrics::likeliest;
 use backstitch::plot::{ColourBar, ColourMap, Picture, PictureGrid};
 use backstitch::prelude::*;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewD, Axis, s};
@@ -23,6 +23,8 @@ pub struct Seen {
     pictures: Vec<Array2<f32>>,
     labels: Vec<usize>,
     probabilities: Array2<f32>,
+    /// The likeliest of each picture.
+    classes: Vec<usize>,
     maps: [CamMaps<f32>; 2],
 }
 
@@ -32,13 +34,13 @@ pub const COVER: f64 = 0.55;
 pub fn look(model: &mut Model, chosen: &Maps, layers: Layers) -> Result<Seen, AnyError> {
     let x = chosen.x.view();
     let probabilities = model.predict_proba(&x)?;
-    let classes = likeliest(probabilities.view());
+    let classes = likeliest(probabilities.view())?;
     let maps = [
         grad_cam(model, &x, &classes, layers.early, Cam::GradCam)?,
         grad_cam(model, &x, &classes, layers.last, Cam::GradCam)?,
     ];
     let pictures = (0..classes.len()).map(|i| picture(&chosen.x, i)).collect();
-    Ok(Seen { layers, pictures, labels: chosen.labels.clone(), probabilities, maps })
+    Ok(Seen { layers, pictures, labels: chosen.labels.clone(), probabilities, classes, maps })
 }
 
 fn picture(x: &ndarray::ArrayD<f32>, i: usize) -> Array2<f32> {
@@ -86,15 +88,11 @@ pub const HEAD: [&str; 6] = [
 ];
 
 impl Seen {
-    fn predicted(&self, i: usize) -> usize {
-        largest(self.probabilities.row(i).iter().copied())
-    }
-
     /// A row a picture: itself, then map and overlay at both layers.
     pub fn grid(&self, title: &str) -> Result<PictureGrid, AnyError> {
         let mut pictures = Vec::new();
         for (i, image) in self.pictures.iter().enumerate() {
-            let class = self.predicted(i);
+            let class = self.classes[i];
             let grey = Picture::grey(image.view())?;
             let probability = self.probabilities[[i, class]];
             let names = format!("{}\n{} {probability:.2}", CLASSES[self.labels[i]], CLASSES[class]);
@@ -124,7 +122,7 @@ impl Seen {
             share.map_or("empty map".to_owned(), |share| format!("{share:.2}"))
         };
         let row = |i: usize| {
-            let (label, class) = (self.labels[i], self.predicted(i));
+            let (label, class) = (self.labels[i], self.classes[i]);
             let p = |class: usize| format!("{:.3}", self.probabilities[[i, class]]);
             vec![
                 CLASSES[label].to_owned(),
@@ -213,14 +211,15 @@ pub fn neurons(
     let means =
         maps.mean_axis(Axis(1)).and_then(|m| m.mean_axis(Axis(1))).ok_or("maps that are not empty")?;
     let mut order: Vec<usize> = (0..means.ncols()).collect();
-    let strongest = |channel: usize| largest(means.column(channel).iter().copied());
-    order.sort_by(|&a, &b| means[[strongest(b), b]].total_cmp(&means[[strongest(a), a]]));
+    // The picture to which each channel responds most.
+    let strongest = likeliest(means.t())?;
+    order.sort_by(|&a, &b| means[[strongest[b], b]].total_cmp(&means[[strongest[a], a]]));
     let maximizer =
         Maximizer::new(iterations, 0.03)?.decay(0.005)?.blur(0.5, 4)?.jitter(1).range(0.0, 1.0)?.seed(seed);
     let start = maximizer.noise(model, 0.3, 0.1)?;
     let (mut pictures, mut found) = (Vec::new(), Vec::new());
     for &channel in order.iter().take(CHANNELS) {
-        let best = strongest(channel);
+        let best = strongest[channel];
         let goal = Goal::Filter { layer: layer.to_owned(), channel };
         let wanted = maximizer.run(model, &goal, start.view())?;
         let last = wanted.responses.last().copied().unwrap_or_default();

@@ -39,6 +39,7 @@ fn with_every_activation() -> Vec<Row> {
                 dense(units, a)
             }));
         }
+        rows.push(row(&format!("dense 4 without bias, {name}"), &[5], move || dense(4, a).without_bias()));
         for input in [&[1][..], &[5], &[2, 3], &[3, 2, 4]] {
             rows.push(row(&format!("activation {name} over {input:?}"), input, move || activation(a)));
         }
@@ -91,7 +92,14 @@ fn poolings() -> Vec<Row> {
         row("max_pool 3, stride 1, overlapping", &[4, 5, 1], || max_pool(3).stride(1)),
         row("max_pool 3, stride 2, rounding up", &[6, 8, 2], || max_pool(3).stride(2).ceil()),
         row("max_pool 3, same", &[5, 4, 2], || max_pool(3).stride(1).padding(Padding::Same)),
+        row("max_pool 2x3, dilation 2x1, padding 1", &[5, 6, 2], || {
+            max_pool([2, 3]).dilation([2, 1]).padding(1)
+        }),
+        row("max_pool 3, stride 1, dilation 2", &[7, 6, 2], || max_pool(3).stride(1).dilation(2)),
+        row("max_pool 5, rounding up over a smaller map", &[3, 4, 2], || max_pool(5).ceil()),
         row("avg_pool 2", &[4, 6, 3], || avg_pool(2)),
+        row("avg_pool 5, rounding up over a smaller map", &[3, 4, 2], || avg_pool(5).padding(1).ceil()),
+        row("avg_pool 9x8, large windows", &[12, 9, 2], || avg_pool([9, 8]).stride(1)),
         row("avg_pool 3, stride 2, padding 1", &[7, 6, 2], || avg_pool(3).stride(2).padding(1)),
         row("avg_pool 3, stride 2, padding 1, rounding up", &[6, 6, 2], || {
             avg_pool(3).stride(2).padding(1).ceil()

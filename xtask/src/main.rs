@@ -6,12 +6,17 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 /// Everything that must pass before a push, as it would be typed, with what goes into the environment.
-const CHECKS: [(&str, &[(&str, &str)]); 4] = [
+const CHECKS: [(&str, &[(&str, &str)]); 5] = [
     ("cargo fmt --all --check", &[]),
+    // The library is built where there is no C compiler. In a folder of its own, so that nothing is there already.
+    ("cargo check --package backstitch --target-dir target/no-c", &NO_C),
     ("cargo clippy --workspace --all-targets --features backstitch/bench-internals -- -D warnings", &[]),
     ("cargo doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]),
     ("cargo test --workspace", &[]),
 ];
+
+/// Compilers that fail.
+const NO_C: [(&str, &str); 2] = [("CC", "false"), ("CXX", "false")];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -4,9 +4,11 @@ use ndarray::{Array2, ArrayView2, Ix2};
 
 use crate::data::Dataset;
 use crate::error::Error;
+use crate::finite;
 use crate::init::Init;
 use crate::layers::{Activation, Sequential, dense};
 use crate::loss::Targets;
+use crate::memory::check_size;
 use crate::metrics::likeliest;
 use crate::model::Model;
 use crate::optim::Sgd;
@@ -93,6 +95,9 @@ impl MlpClassifier {
             let expected = "at least an input and an output size, all above 0";
             return Err(Error::argument("layer_sizes", expected, format!("{sizes:?}")));
         }
+        for pair in sizes.windows(2) {
+            check_size("layer_sizes", pair[0].max(pair[1]), pair, size_of::<f32>())?;
+        }
         Sgd::<f32>::new(parameters.learning_rate)?;
         Trainer::new(parameters.num_epochs, parameters.batch_size, parameters.seed)?;
         if parameters.num_epochs == 0 {
@@ -162,7 +167,7 @@ impl MlpClassifier {
     /// The probability of every class, `[n, classes]`.
     ///
     /// # Errors
-    /// If the inputs have another number of features.
+    /// If the inputs have another number of features, or a probability is NaN: the message says of which sample.
     pub fn predict_proba(&self, inputs: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
         self.model.predict_proba(&inputs.into_dyn())
     }
@@ -170,17 +175,24 @@ impl MlpClassifier {
     /// The likeliest class of every sample.
     ///
     /// # Errors
-    /// If the inputs have another number of features.
+    /// If the inputs have another number of features, or an output is NaN: the message says for which sample, and whether weights
+    /// are the reason.
     pub fn predict(&self, inputs: ArrayView2<'_, f32>) -> Result<Vec<usize>, Error> {
         let logits = self.model.predict(&inputs.into_dyn())?;
-        let rows = logits.into_dimensionality::<Ix2>().expect("[n, classes]");
-        Ok(likeliest(rows.view()))
+        let shape = format!("{:?}", logits.shape());
+        let Ok(rows) = logits.into_dimensionality::<Ix2>() else {
+            return Err(Error::argument("model output", "[samples, classes]", shape));
+        };
+        likeliest(rows.view()).or_else(|error| {
+            finite::check_outputs(&self.model, &rows.into_raw_vec_and_offset().0, 0)?;
+            Err(error)
+        })
     }
 
     /// The share of samples whose likeliest class is their label.
     ///
     /// # Errors
-    /// If inputs and labels do not fit each other or the model.
+    /// If inputs and labels do not fit each other or the model, or an output is not finite.
     pub fn score(&self, inputs: ArrayView2<'_, f32>, labels: &[usize]) -> Result<f64, Error> {
         let data = Dataset::new(inputs.into_dyn(), Targets::Classes(labels))?;
         Ok(crate::train::evaluate(&self.model, &data)?.1)
@@ -223,6 +235,12 @@ mod tests {
             message(|p| (p.n_layers, p.layer_sizes) = (3, vec![784, 0, 10])),
             "layer_sizes: expected at least an input and an output size, all above 0, got [784, 0, 10]"
         );
+        for size in [1 << 40, usize::MAX] {
+            for sizes in [vec![size, 10], vec![4, size], vec![size, size]] {
+                let error = message(|p| (p.n_layers, p.layer_sizes) = (2, sizes));
+                assert!(error.starts_with("layer_sizes: expected few enough for 4 GiB"), "{error}");
+            }
+        }
         assert_eq!(message(|p| p.batch_size = 0), "batch_size: expected at least 1, got 0");
         assert_eq!(message(|p| p.num_epochs = 0), "num_epochs: expected at least 1, got 0");
         for rate in [0.0, -0.1, f64::NAN, f64::INFINITY] {
@@ -263,14 +281,56 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_that_is_not_finite_stops_training_and_changes_nothing() {
-        let mut inputs = Array2::<f32>::zeros((4, 3));
-        inputs[[2, 1]] = f32::NAN;
+    fn a_loss_that_is_not_finite_stops_training() {
+        // Finite itself, but not times the weights that it makes.
+        let inputs = Array2::<f32>::from_elem((4, 3), f32::MAX);
+        let error = small().fit(inputs.view(), &[0, 1, 0, 1]).unwrap_err().to_string();
+        assert!(error.starts_with("epoch 2, step 1: expected a finite training loss, got "), "{error}");
+        assert!(error.contains("a smaller learning rate"), "{error}");
+    }
+
+    #[test]
+    fn an_input_that_is_not_finite_is_named() {
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut inputs = Array2::<f32>::zeros((4, 3));
+            inputs[[2, 1]] = wrong;
+            let error = small().fit(inputs.view(), &[0, 1, 0, 1]).unwrap_err().to_string();
+            assert_eq!(error, format!("inputs of sample 2: expected finite numbers, got {wrong} at [1]"));
+            assert_eq!(small().score(inputs.view(), &[0, 1, 0, 1]).unwrap_err().to_string(), error);
+        }
+    }
+
+    #[test]
+    fn a_model_of_nan_predicts_nothing() {
         let mut classifier = small();
-        let before = classifier.model().state()["dense1.weight"].to_array();
-        let error = classifier.fit(inputs.view(), &[0, 1, 0, 1]).unwrap_err().to_string();
-        assert!(error.starts_with("epoch 1, step 1: expected a finite training loss, got NaN"), "{error}");
-        assert_eq!(classifier.model().state()["dense1.weight"].to_array(), before);
+        classifier.model_mut().visit_mut(&mut |mut slot| {
+            if slot.name() == "dense1.bias" {
+                slot.value_mut().data_mut()[1] = f32::NAN;
+            }
+        });
+        let inputs = Array2::<f32>::zeros((4, 3));
+        let errors = [
+            classifier.predict(inputs.view()).unwrap_err(),
+            classifier.predict_proba(inputs.view()).unwrap_err(),
+            classifier.score(inputs.view(), &[0; 4]).unwrap_err(),
+        ];
+        for error in errors.map(|error| error.to_string()) {
+            assert!(
+                error.starts_with("outputs for sample 0: expected finite numbers, got NaN at ["),
+                "{error}"
+            );
+            assert!(error.ends_with(", for dense1.bias holds NaN"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_was_put_in_its_place_cannot_make_it_panic() {
+        let mut classifier = small();
+        let net = Sequential::new().push(crate::layers::flatten());
+        *classifier.model_mut() = Model::new(net, &[3], 0).unwrap();
+        assert_eq!(classifier.predict(Array2::zeros((2, 3)).view()).unwrap(), [0, 0]);
+        *classifier.model_mut() = Model::new(Sequential::new(), &[2, 2, 1], 0).unwrap();
+        assert!(classifier.predict(Array2::zeros((2, 4)).view()).is_err());
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use ndarray::{ArrayViewD, CowArray, IxDyn};
 
 use crate::error::Error;
-use crate::loss::Targets;
+use crate::finite;
+use crate::logits;
+use crate::loss::{CrossEntropy, Targets};
 use crate::memory;
 use crate::model::Model;
 use crate::scalar::Scalar;
@@ -21,22 +23,24 @@ impl<'a, F: Scalar> Dataset<'a, F> {
     /// Pairs inputs `[n, ...]` with n targets. Inputs in another order than row by row are copied.
     ///
     /// # Errors
-    /// If there are no samples, not as many targets as inputs, or more than [`MAX_AXES`](crate::MAX_AXES) axes.
+    /// If there are no samples, not as many targets as inputs, more than [`MAX_AXES`](crate::MAX_AXES) axes, or an input is NaN or infinite: the
+    /// message says of which sample.
     pub fn new(inputs: ArrayViewD<'a, F>, targets: Targets<'a, F>) -> Result<Self, Error> {
         let samples = inputs.shape().first().copied().unwrap_or(0);
         if samples == 0 {
             return Err(Error::argument("inputs", "at least one sample", format!("{:?}", inputs.shape())));
         }
         let shape = Shape::new(inputs.shape())?;
-        if samples != targets.len() {
-            return Err(Error::argument("targets", format!("{samples}, one a sample"), targets.len()));
-        }
-        let inputs = if inputs.is_standard_layout() {
+        targets.check_count(samples)?;
+        let inputs: CowArray<'a, F, IxDyn> = if inputs.is_standard_layout() {
             inputs.into()
         } else {
             memory::check_tensor::<F>("inputs", &shape)?;
             inputs.as_standard_layout().into_owned().into()
         };
+        // One pass over what training will read in every epoch; found later, it would look like a fault of the learning rate.
+        let values = inputs.as_slice().expect("made row by row");
+        finite::check_samples("inputs", values, inputs.shape())?;
         Ok(Self { inputs, targets })
     }
 
@@ -50,7 +54,13 @@ impl<'a, F: Scalar> Dataset<'a, F> {
         self.targets.is_empty()
     }
 
-    pub(crate) fn check(&self, model: &Model<F>) -> Result<(), Error> {
+    /// The targets of all samples.
+    pub(crate) fn targets(&self) -> Targets<'a, F> {
+        self.targets
+    }
+
+    /// Checks that a model can be judged by this loss on these samples.
+    pub(crate) fn check(&self, model: &Model<F>, loss: &CrossEntropy) -> Result<(), Error> {
         let expected = model.input_shape().batched(self.len())?;
         if self.inputs.shape() != &*expected {
             return Err(Error::argument(
@@ -59,10 +69,7 @@ impl<'a, F: Scalar> Dataset<'a, F> {
                 format!("{:?}", self.inputs.shape()),
             ));
         }
-        match *model.output_shape() {
-            [classes] => self.targets.check(classes),
-            _ => Err(Error::argument("model output", "[classes]", model.output_shape())),
-        }
+        loss.check(self.targets, logits::classes(model)?)
     }
 }
 

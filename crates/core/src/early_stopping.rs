@@ -29,9 +29,10 @@ impl EarlyStopping {
         if patience == 0 { Err(Error::argument("patience", "at least 1", 0)) } else { Ok(Self { patience }) }
     }
 
-    /// The epoch with the lowest validation loss, the first of equals, counted from 1.
+    /// The epoch with the lowest validation loss, the first of equals, counted from 1. NaN is never the lowest.
     fn best_epoch(history: &History) -> Option<usize> {
         let losses = history.epochs.iter().filter_map(|r| Some((r.epoch, r.validation_loss?)));
+        let losses = losses.filter(|(_, loss)| !loss.is_nan());
         losses.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(epoch, _)| epoch)
     }
 
@@ -82,19 +83,34 @@ mod tests {
     use super::*;
     use crate::train::EpochRecord;
 
-    #[test]
-    fn the_largest_patience_never_ends_and_the_smallest_does_at_once() {
-        let record = |epoch, loss| EpochRecord {
-            epoch,
+    fn history(losses: &[f64]) -> History {
+        let record = |(i, &loss)| EpochRecord {
+            epoch: i + 1,
             train_loss: 1.0,
             penalty: 0.0,
             train_accuracy: 0.5,
             validation_loss: Some(loss),
             validation_accuracy: None,
         };
-        let history = History { epochs: vec![record(1, 0.5), record(2, 0.7)], restored: None };
-        let is_over = |patience| EarlyStopping::new(patience).unwrap().is_over(&history);
-        assert_eq!([1, 2, usize::MAX].map(is_over), [true, false, false]);
+        History { epochs: losses.iter().enumerate().map(record).collect(), restored: None }
+    }
+
+    #[test]
+    fn nan_is_never_the_best() {
+        // The sign of a NaN that was computed differs between processors, and total_cmp sorts by it.
+        for nan in [f64::NAN, -f64::NAN] {
+            assert_eq!(EarlyStopping::best_epoch(&history(&[nan, 2.0, 1.0, nan])), Some(3));
+            assert_eq!(EarlyStopping::best_epoch(&history(&[nan])), None);
+        }
+    }
+
+    #[test]
+    fn any_patience_can_be_asked() {
+        let losses = history(&[1.0, 2.0, 2.0]);
         assert!(EarlyStopping::new(0).is_err());
+        assert!(EarlyStopping::new(2).unwrap().is_over(&losses));
+        for patience in [3, usize::MAX] {
+            assert!(!EarlyStopping::new(patience).unwrap().is_over(&losses));
+        }
     }
 }

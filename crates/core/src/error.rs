@@ -20,7 +20,8 @@ impl ShapeError {
     /// An error of a layer that does not know its own name yet.
     pub fn new(layer: String, expected: impl Into<String>, got: impl Into<String>) -> Self {
         let [layer, expected, got] =
-            [layer, expected.into(), got.into()].map(|text| clipped(&text, MOST_LETTERS));
+            [(layer, MOST_LETTERS), (expected.into(), MOST_EXPECTED), (got.into(), MOST_LETTERS)]
+                .map(|(text, most)| clipped(&text, most));
         Self { path: String::new(), layer, expected, got }
     }
 
@@ -40,8 +41,9 @@ impl ShapeError {
     }
 }
 
-/// The most letters of a name in a message, and of what was expected or came.
+/// The most letters of a name in a message, of what was expected, which may say what helps, and of what came.
 const MOST_OF_A_NAME: usize = 64;
+const MOST_EXPECTED: usize = 200;
 const MOST_LETTERS: usize = 100;
 
 /// A text as a part of a message: on one line, and of at most so many letters.
@@ -112,19 +114,33 @@ pub enum Error {
         /// What came.
         label: usize,
     },
+    /// Numbers that are NaN or infinite where a figure or a picture is to be made of them.
+    #[error("{what}: expected finite numbers, got {got}")]
+    NotFinite {
+        /// What they are, such as `inputs of sample 17` or a parameter's name.
+        what: String,
+        /// The first of them, and where it is.
+        got: String,
+    },
     /// Training went astray.
     #[error(
-        "epoch {epoch}, step {step}: expected a finite {what}, got {value}; training stopped \
+        "epoch {epoch}, step {step}: expected a finite {what}, got {got}; training stopped \
          (a smaller learning rate, or inputs scaled to 0..1, usually helps)"
     )]
     Diverged {
-        /// Which figure, `training loss` or `validation loss`.
-        what: &'static str,
+        /// Which figure, such as `training loss`, or the name of a parameter or buffer.
+        what: String,
         /// Epoch, counted from 1.
         epoch: usize,
         /// Step within the epoch, counted from 1.
         step: usize,
-        /// What it became.
+        /// What it became, and where.
+        got: String,
+    },
+    /// Gradients that cannot be clipped.
+    #[error("gradients: expected a finite norm to clip, got {value}; one of them is NaN or infinite")]
+    GradientNorm {
+        /// The norm.
         value: f64,
     },
     /// A name that no layer, parameter or buffer of the model has.
@@ -137,9 +153,12 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
-    /// Saved values that do not fit a model: every difference at once.
+    /// Saved values that do not fit a model: every difference at once, of which the message shows the first of each kind.
     #[error(
-        "state does not fit the model: missing {missing:?}, unexpected {unexpected:?}, other shapes {shapes:?}"
+        "state does not fit the model: missing {}, unexpected {}, other shapes {}",
+        few(missing),
+        few(unexpected),
+        few(shapes)
     )]
     State {
         /// Names that the model has and the state lacks.
@@ -163,7 +182,8 @@ impl Error {
     /// An argument outside what is allowed.
     pub fn argument(name: impl Into<String>, expected: impl Into<String>, got: impl ToString) -> Self {
         let [name, expected, got] =
-            [name.into(), expected.into(), got.to_string()].map(|text| clipped(&text, MOST_LETTERS));
+            [(name.into(), MOST_LETTERS), (expected.into(), MOST_EXPECTED), (got.to_string(), MOST_LETTERS)]
+                .map(|(text, most): (String, usize)| clipped(&text, most));
         Self::Argument { name, expected, got }
     }
 
@@ -175,6 +195,18 @@ impl Error {
     ) -> Self {
         Self::UnknownName { kind, name: clipped(name, MOST_OF_A_NAME), known: listed(known) }
     }
+}
+
+/// A list of names for a message: the first eight, and how many more there are.
+pub(crate) fn few<T: std::fmt::Debug>(names: impl IntoIterator<Item = T>) -> String {
+    const SHOWN: usize = 8;
+    let mut names = names.into_iter();
+    let mut shown: Vec<String> = names.by_ref().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let more = names.count();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    format!("[{}]", shown.join(", "))
 }
 
 /// Looks a name up among those allowed.
@@ -234,7 +266,7 @@ mod tests {
             Error::unknown("layer", &long, [long.as_str(), "b"]).to_string(),
             ShapeError::new("Dense 3".to_owned(), "less", &long).within(&long).to_string(),
         ] {
-            assert!(message.len() < 400, "{message}");
+            assert!(message.len() < 450, "{message}");
         }
         assert_eq!(Error::argument("a", "b", "c\nd").to_string(), "a: expected b, got c\\nd");
         let names: Vec<String> = (0..100).map(|i| format!("layer{i}.weight")).collect();

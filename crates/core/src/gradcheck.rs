@@ -124,6 +124,9 @@ pub fn check_outputs(
     ctx: &Context,
     seed: u64,
 ) -> Result<Passed, GradientError> {
+    if batch == 0 {
+        return Err(Error::argument("batch", "at least 1", 0).into());
+    }
     let mut rng = stream(seed, Purpose::GradientCheck, 0, 0);
     let mut random = |tensor: &mut Tensor<f64>| {
         tensor.data_mut().iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0));
@@ -144,7 +147,7 @@ pub fn check_outputs(
         if let Some(dy) = dy {
             dy.copy_from(&weights);
         }
-        y.data().iter().zip(weights.data()).map(|(y, w)| y * w).sum()
+        Ok(y.data().iter().zip(weights.data()).map(|(y, w)| y * w).sum())
     })
 }
 
@@ -159,8 +162,10 @@ pub fn check_model(
     targets: Targets<'_, f64>,
     ctx: &Context,
 ) -> Result<Passed, GradientError> {
+    let x = Tensor::from_array(inputs)?;
+    targets.check_count(x.batch())?;
     targets.check(model.output_shape().elements())?;
-    check(model, &Tensor::from_array(inputs)?, ctx, |y, dy| CrossEntropy::new().loss(y, targets, dy))
+    check(model, &x, ctx, |y, dy| CrossEntropy::new().loss(y, targets, dy))
 }
 
 /// Checks a gradient against a function of a few numbers: for a derivative of your own.
@@ -200,18 +205,18 @@ fn check(
     model: &mut Model<f64>,
     x: &Tensor<f64>,
     ctx: &Context,
-    loss: impl Fn(&Tensor<f64>, Option<&mut Tensor<f64>>) -> f64,
+    loss: impl Fn(&Tensor<f64>, Option<&mut Tensor<f64>>) -> Result<f64, Error>,
 ) -> Result<Passed, GradientError> {
     let mut trace = Trace::new(Keep::ForBackward);
     let mut dx = Tensor::default();
     model.clear_grads();
     model.forward(x, &mut trace, ctx)?;
     let Trace { y, dy, .. } = &mut trace;
-    loss(y, Some(dy));
+    loss(y, Some(dy))?;
     model.backward(x, &mut trace, Some(&mut dx), ctx)?;
 
     let mut forward = |model: &Model<f64>, x: &Tensor<f64>| {
-        model.forward(x, &mut trace, ctx).map(|()| loss(&trace.y, None))
+        model.forward(x, &mut trace, ctx).and_then(|()| loss(&trace.y, None))
     };
     let mut comparisons = Vec::new();
     let mut moved = Tensor::default();
@@ -289,12 +294,7 @@ fn set(model: &mut Model<f64>, name: &str, index: usize, value: f64) {
 }
 
 fn compare(of: &str, tensor: &Tensor<f64>, position: usize, analytic: f64, numeric: f64) -> Comparison {
-    let mut index = Vec::new();
-    let mut rest = position;
-    for &length in tensor.shape().iter().rev() {
-        index.insert(0, rest % length);
-        rest /= length;
-    }
+    let index = crate::finite::index(position, &tensor.shape());
     Comparison { of: of.to_owned(), index, analytic, numeric }
 }
 
@@ -309,5 +309,26 @@ fn judge(comparisons: Vec<Comparison>) -> Result<Passed, GradientError> {
         Err(GradientError::Wrong { wrong, compared, worst })
     } else {
         Ok(Passed { compared, worst })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Activation, dense};
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let net = || Sequential::new().push(dense(2, Activation::Linear));
+        let mut model = Model::new(net(), &[3], 0).unwrap();
+        let x = ArrayD::from_elem(vec![4, 3], 0.5);
+        let ctx = Context::train(0, 0);
+        for labels in [&[][..], &[0, 1], &[0, 1, 0, 1, 0], &[0, 1, 0, 2], &[0, 1, 0, usize::MAX]] {
+            assert!(check_model(&mut model, &x, Targets::Classes(labels), &ctx).is_err(), "{labels:?}");
+        }
+        check_model(&mut model, &x, Targets::Classes(&[0, 1, 0, 1]), &ctx).unwrap();
+        let none = ArrayD::zeros(vec![0, 3]);
+        assert!(check_model(&mut model, &none, Targets::Classes(&[]), &ctx).is_err());
+        assert!(check_outputs(&mut model, 0, &ctx, 0).is_err());
     }
 }

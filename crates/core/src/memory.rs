@@ -40,6 +40,21 @@ pub(crate) fn check_tensor<F>(what: &str, shape: &Shape) -> Result<(), Error> {
     Err(Error::argument(what, expected(), format!("{shape} with {}", in_words(bytes))))
 }
 
+/// The most bytes that one result may take whose size a caller's numbers give, such as a confusion matrix: more is a mistake.
+const RESULT_LIMIT: u64 = 4 << 30;
+
+/// Checks that a result of these lengths, with so many bytes a number, is not absurdly large. `got` is the argument that makes it large.
+pub(crate) fn check_size(name: &str, got: usize, lengths: &[usize], bytes: usize) -> Result<(), Error> {
+    // An axis of length 0 does not excuse the others.
+    let total = lengths.iter().fold(bytes as u64, |total, &n| total.saturating_mul(n.max(1) as u64));
+    if total <= RESULT_LIMIT {
+        return Ok(());
+    }
+    let limit = in_words(RESULT_LIMIT);
+    let expected = format!("few enough for {limit}, with {lengths:?} numbers of {bytes} bytes");
+    Err(Error::argument(name, expected, got))
+}
+
 /// What there is to take, as an error says it.
 pub(crate) fn expected() -> String {
     format!("memory that is there, and at most {}", in_words(MEMORY_LIMIT))

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
 use crate::error::{Error, ShapeError};
+use crate::finite;
 use crate::kernels::elementwise::softmax_rows;
 use crate::layer::{Children, Context, Layer, Mode, Place, walk};
 use crate::layers::Sequential;
+use crate::logits;
 use crate::memory::{self, WORK_LIMIT};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
@@ -261,13 +263,13 @@ impl<F: Scalar> Model<F> {
     /// [`predict`](Self::predict).
     ///
     /// # Errors
-    /// If `x` is not a batch of this model's inputs, or its outputs are not `[classes]`.
+    /// If `x` is not a batch of this model's inputs, its outputs are not `[classes]` or already those of a softmax, or a probability
+    /// is NaN: the message says of which sample, and whether weights are the reason.
     pub fn predict_proba(&self, x: &ArrayViewD<'_, F>) -> Result<Array2<F>, Error> {
-        let [classes] = *self.output else {
-            return Err(Error::argument("model output", "[classes]", self.output));
-        };
+        let classes = logits::classes_to_predict(self)?;
         let mut rows = self.predict(x)?.into_raw_vec_and_offset().0;
         softmax_rows(&mut rows, classes);
+        finite::check_outputs(self, &rows, 0)?;
         Ok(Array2::from_shape_vec((x.shape()[0], classes), rows).expect("as many as predicted"))
     }
 
@@ -309,7 +311,8 @@ impl<F: Scalar> Model<F> {
         self.state().into_keys().filter(|name| matches(pattern, name)).map(str::to_owned).collect()
     }
 
-    /// Takes on saved parameters and buffers. Either all of them fit, or nothing is changed.
+    /// Takes on saved parameters and buffers. Either all of them fit, or nothing is changed. Numbers are taken as they are, NaN and infinite
+    /// ones too, so that a network that went astray can be looked at.
     ///
     /// # Errors
     /// Lists every name that is missing, unexpected or of another shape.

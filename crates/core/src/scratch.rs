@@ -31,10 +31,16 @@ pub(crate) enum Purpose {
     Kernel,
     /// A kernel turned round, or partial sums: what several threads read or write.
     Shared,
+    /// Partial sums in `f64`.
+    Sums,
+    /// Those of a bias.
+    BiasSums,
+    /// A number for each column, near which the column's numbers are.
+    Centres,
 }
 
 /// How many purposes there are.
-pub(crate) const PURPOSES: usize = 11;
+pub(crate) const PURPOSES: usize = 14;
 
 /// One buffer for each [`Purpose`].
 pub type Buffers<F> = [std::cell::Cell<Vec<F>>; PURPOSES];

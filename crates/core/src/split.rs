@@ -1,8 +1,11 @@
 //! Which samples are for training, and which for judging.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rand::seq::SliceRandom;
 
 use crate::error::Error;
+use crate::memory::check_size;
 use crate::rng::{Purpose, stream};
 
 /// Deals the samples `0..samples` out at random into parts of the given shares, which sum to 1.
@@ -15,16 +18,19 @@ use crate::rng::{Purpose, stream};
 /// ```
 ///
 /// # Errors
-/// If the shares do not sum to 1, or one of them is not above 0, or comes to no sample at all.
+/// If the shares do not sum to 1, or one of them is not above 0, or comes to no sample at all; or if the numbers of the samples
+/// would take more than 4 GiB.
 pub fn hold_out(samples: usize, shares: &[f64], seed: u64) -> Result<Vec<Vec<usize>>, Error> {
     let sum: f64 = shares.iter().sum();
     if shares.iter().any(|&share| share.is_nan() || share <= 0.0) || (sum - 1.0).abs() > 1e-9 {
         return Err(Error::argument("shares", "numbers above 0 that sum to 1", format!("{shares:?}")));
     }
+    check_size("samples", samples, &[samples], size_of::<usize>())?;
     let mut counts: Vec<usize> =
         shares.iter().map(|share| (share * samples as f64 + 1e-9) as usize).collect();
-    counts[0] += samples - counts.iter().sum::<usize>();
-    if counts.contains(&0) {
+    // Shares may sum to a little more than 1, and so the counts to more than there are.
+    counts[0] += samples.saturating_sub(counts.iter().sum());
+    if counts.contains(&0) || counts.iter().sum::<usize>() != samples {
         return Err(Error::argument("samples", format!("enough for parts of {shares:?}"), samples));
     }
     let mut order: Vec<usize> = (0..samples).collect();
@@ -56,17 +62,18 @@ pub struct Fold {
 /// ```
 ///
 /// # Errors
-/// If k is below 2 or larger than the number of samples, or a class that there is has fewer samples than k: a fold
-/// could not judge by it.
+/// If k is below 2 or larger than the number of samples, a class that there is has fewer samples than k (a fold could not
+/// judge by it), or the folds would take more than 4 GiB: each of the k lists all samples.
 pub fn k_fold(labels: &[usize], k: usize, seed: u64) -> Result<Vec<Fold>, Error> {
     if k < 2 || k > labels.len() {
         let expected = format!("from 2 to {}, the number of samples", labels.len());
         return Err(Error::argument("folds", expected, k));
     }
+    check_size("folds", k, &[k, labels.len()], size_of::<usize>())?;
     let mut fold_of = vec![0; labels.len()];
     let mut dealt = 0;
-    for (class, samples) in shuffled_classes(labels, seed).into_iter().enumerate() {
-        if !samples.is_empty() && samples.len() < k {
+    for (class, samples) in shuffled_classes(labels, seed) {
+        if samples.len() < k {
             let expected = format!("at least {k} samples of class {class}, one a fold");
             return Err(Error::argument("labels", expected, samples.len()));
         }
@@ -98,9 +105,8 @@ pub fn stratified(labels: &[usize], share: f64, seed: u64) -> Result<Fold, Error
         return Err(Error::argument("share", "a number between 0 and 1", share));
     }
     let mut fold = Fold { train: Vec::new(), validation: Vec::new() };
-    for (class, samples) in shuffled_classes(labels, seed).into_iter().enumerate() {
+    for (class, samples) in shuffled_classes(labels, seed) {
         match samples.len() {
-            0 => {}
             1 => return Err(Error::argument("labels", format!("at least 2 samples of class {class}"), 1)),
             count => {
                 let held = ((share * count as f64).round() as usize).clamp(1, count - 1);
@@ -114,12 +120,12 @@ pub fn stratified(labels: &[usize], share: f64, seed: u64) -> Result<Fold, Error
     Ok(fold)
 }
 
-/// The samples of each class, in an order by chance.
-fn shuffled_classes(labels: &[usize], seed: u64) -> Vec<Vec<usize>> {
-    let mut classes = vec![Vec::new(); labels.iter().max().map_or(0, |class| class + 1)];
-    labels.iter().enumerate().for_each(|(sample, &class)| classes[class].push(sample));
-    for (class, samples) in classes.iter_mut().enumerate() {
-        samples.shuffle(&mut stream(seed, Purpose::Split, 1 + class as u64, 0));
+/// The samples of each class that there is, in an order by chance. A label may be any number.
+fn shuffled_classes(labels: &[usize], seed: u64) -> BTreeMap<usize, Vec<usize>> {
+    let mut classes = BTreeMap::<usize, Vec<usize>>::new();
+    labels.iter().enumerate().for_each(|(sample, &class)| classes.entry(class).or_default().push(sample));
+    for (&class, samples) in &mut classes {
+        samples.shuffle(&mut stream(seed, Purpose::Split, (class as u64).wrapping_add(1), 0));
     }
     classes
 }
@@ -129,7 +135,8 @@ fn shuffled_classes(labels: &[usize], seed: u64) -> Vec<Vec<usize>> {
 /// # Errors
 /// If one is missing, with its number and the part's name.
 pub fn check_every_class(name: &str, labels: &[usize], classes: usize) -> Result<(), Error> {
-    match (0..classes).find(|class| !labels.contains(class)) {
+    let known: BTreeSet<usize> = labels.iter().copied().collect();
+    match (0..classes).find(|class| !known.contains(class)) {
         Some(class) => Err(Error::argument(
             name,
             format!("samples of all {classes} classes"),
@@ -192,6 +199,32 @@ mod tests {
             assert!(fold.train.iter().all(|sample| !fold.validation.contains(sample)));
         }
         assert_eq!(folds, k_fold(&labels, 4, 3).unwrap());
+    }
+
+    #[test]
+    fn absurd_sizes_and_labels_are_no_trouble() {
+        for samples in [1 << 40, usize::MAX] {
+            let error = hold_out(samples, &[0.5, 0.5], 0).unwrap_err().to_string();
+            assert!(error.starts_with("samples: expected few enough for 4 GiB"), "{error}");
+        }
+        for k in [1 << 40, usize::MAX] {
+            assert!(k_fold(&[0, 1], k, 0).is_err());
+        }
+        // Leaving one out of so many would list each of them 100,000 times.
+        let error = k_fold(&vec![0; 100_000], 100_000, 0).unwrap_err().to_string();
+        assert!(error.starts_with("folds: expected few enough for 4 GiB"), "{error}");
+        // A label is a name: there need not be as many classes.
+        for far in [1 << 40, usize::MAX] {
+            assert_eq!(k_fold(&[far, 0, far, 0], 2, 0).unwrap().len(), 2);
+            assert_eq!(stratified(&[far, 0, far, 0], 0.5, 0).unwrap().train.len(), 2);
+            let error = k_fold(&[far, 0, 0], 2, 0).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("labels: expected at least 2 samples of class {far}, one a fold, got 1")
+            );
+            assert!(check_every_class("validation", &[0, far], far).is_err());
+        }
+        assert!(k_fold(&[], 2, 0).is_err() && stratified(&[], 0.5, 0).unwrap().train.is_empty());
     }
 
     #[test]

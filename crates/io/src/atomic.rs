@@ -1,8 +1,10 @@
-//! Writing a file so that it is there whole or not at all.
+//! Writing a file so that it is there whole or not at all, and folders that one program writes to.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek, Write};
-use std::path::Path;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::error::Error;
 
@@ -10,40 +12,95 @@ use crate::error::Error;
 pub trait Sink: Write + Seek {}
 impl<T: Write + Seek> Sink for T {}
 
+/// What the names of unfinished files begin with.
+const UNFINISHED: &str = ".writing-";
+
+/// The file that marks a folder as taken.
+const LOCK: &str = ".lock";
+
 /// Writes a file under a temporary name in the same folder, makes sure that it is on the disk, and
 /// gives it its name. Whatever goes wrong on the way, an older file of that name stays as it was.
 ///
+/// A link is followed: what it points to is written, and it stays a link. A new file may be read and written by whom the system's
+/// `umask` lets; one that is replaced keeps its permissions. What earlier programs that were killed left unfinished in the folder is removed.
+///
 /// # Errors
-/// If the folder cannot be written to, the disk is full, or `content` fails.
+/// If the folder cannot be written to, the disk is full, `content` fails, or there is something of that name that is no file.
 pub fn write(path: &Path, content: impl FnOnce(&mut dyn Sink) -> io::Result<()>) -> Result<(), Error> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+    let target = followed(path).map_err(Error::io(path, "follow the link"))?;
+    let old = match fs::metadata(&target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        old => Some(old.map_err(Error::io(path, "look at"))?),
     };
-    let mut file = tempfile::Builder::new()
-        .prefix(".writing-")
-        .tempfile_in(folder)
-        .map_err(Error::io(path, "create"))?;
+    if old.as_ref().is_some_and(|old| !old.is_file()) {
+        let got = if target.is_dir() { "a folder" } else { "a device or the like" };
+        return Err(Error::content(path, "a file, or nothing", got));
+    }
+    let folder = folder_of(&target);
+    remove_unfinished(folder);
+    let mut file = unfinished(folder).map_err(Error::io(path, "create"))?;
     let mut buffered = BufWriter::new(file.as_file_mut());
     content(&mut buffered).and_then(|()| buffered.flush()).map_err(Error::io(path, "write"))?;
     drop(buffered);
-    make_readable(file.as_file())
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(Error::io(path, "write"))?;
-    file.persist(path).map_err(|error| Error::io(path, "rename")(error.error))?;
+    let permissions = old.map_or(Ok(()), |old| file.as_file().set_permissions(old.permissions()));
+    permissions.and_then(|()| file.as_file().sync_all()).map_err(Error::io(path, "write"))?;
+    file.persist(&target).map_err(|error| Error::io(path, "rename")(error.error))?;
     sync_folder(folder).map_err(Error::io(folder, "sync"))
 }
 
-/// Temporary files are private; the finished one should be as readable as any other.
-fn make_readable(file: &File) -> io::Result<()> {
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Where a link leads, and a link there, to what is no link or not there yet.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    // As many as Linux follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => path = folder_of(&path).join(fs::read_link(&path)?),
+            // What cannot be looked at, whoever opens it will say.
+            _ => return Ok(path),
+        }
+    }
+    Err(io::Error::other("links that lead round in a circle"))
+}
+
+/// A new temporary file, locked as long as it is open, by which others know that somebody is writing it.
+fn unfinished(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        // Less what the umask takes away.
+        builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
+    loop {
+        let file = builder.prefix(UNFINISHED).tempfile_in(folder)?;
+        match file.as_file().lock() {
+            // Before it was locked somebody may have taken it for left over.
+            Ok(()) if !file.path().exists() => {}
+            // Where there are no locks, nobody can lock it and so nobody removes it.
+            _ => return Ok(file),
+        }
+    }
+}
+
+/// Removes the temporary files that nobody has locked: those of programs that were killed. What cannot be removed stays: it is no part of
+/// what is written.
+fn remove_unfinished(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if !is_file || !entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            continue;
+        }
+        let Ok(file) = File::open(entry.path()) else { continue };
+        if file.try_lock().is_ok() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// The new name is only safe when the folder is on the disk, too.
@@ -61,7 +118,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// If the folder cannot be made or written to, or has too little room.
 pub fn prepare_folder(folder: &Path, bytes: u64) -> Result<(), Error> {
-    fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
+    let target = followed(folder).map_err(Error::io(folder, "follow the link"))?;
+    fs::create_dir_all(target).map_err(Error::io(folder, "create the folder"))?;
     let mut probe = tempfile::tempfile_in(folder).map_err(Error::io(folder, "write to the folder"))?;
     let block = [0_u8; 64 * 1024];
     let mut written = 0;
@@ -73,9 +131,65 @@ pub fn prepare_folder(folder: &Path, bytes: u64) -> Result<(), Error> {
     probe.sync_all().map_err(Error::io(folder, "write to the folder"))
 }
 
+/// A folder that no other program writes to as long as this is there. Whatever ends the program frees it.
+///
+/// ```
+/// use backstitch_io::atomic::FolderLock;
+/// let folder = tempfile::tempdir()?;
+/// let lock = FolderLock::take(folder.path())?;
+/// assert!(FolderLock::take(folder.path()).is_err());
+/// drop(lock);
+/// FolderLock::take(folder.path())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Takes a folder, with a file `.lock` in it that stays behind and holds the number of the process. What programs that were
+    /// killed left unfinished is removed.
+    ///
+    /// # Errors
+    /// If the folder is taken already, by this or another process; or cannot be written to, or lies where there are no locks.
+    pub fn take(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(LOCK);
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = file.map_err(Error::io(&path, "create"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let read = file.take(20).read_to_string(&mut holder);
+                let by =
+                    if read.is_ok() && !holder.is_empty() { format!(", {holder},") } else { String::new() };
+                let got =
+                    format!("one that another process{by} writes to; wait for it, or name another folder");
+                return Err(Error::content(folder, "a folder for results of one program at a time", got));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::io(&path, "lock")(error)),
+        }
+        let process = std::process::id().to_string();
+        let noted = file.set_len(0).and_then(|()| file.write_all(process.as_bytes()));
+        noted.map_err(Error::io(&path, "write"))?;
+        remove_unfinished(folder);
+        Ok(Self { _file: file })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {
@@ -89,17 +203,105 @@ mod tests {
         .unwrap_err();
         assert!(error.to_string().ends_with("weights: could not write: disk on fire"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(names(folder.path()), ["weights"]);
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_written_file_is_readable_by_others() {
+    fn permissions_are_those_of_any_new_file_or_stay() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
         let path = folder.path().join("file");
         write(&path, |to| to.write_all(b"x")).unwrap();
-        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o644);
+        // Whatever the umask of whoever runs the tests.
+        File::create(folder.path().join("plain")).unwrap();
+        assert_eq!(mode("file"), mode("plain"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        write(&path, |to| to.write_all(b"y")).unwrap();
+        assert_eq!(mode("file"), 0o640);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_stay_links() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("elsewhere")).unwrap();
+        fs::write(at("elsewhere/old"), "old").unwrap();
+        symlink("elsewhere/old", at("to file")).unwrap();
+        symlink("to file", at("to link")).unwrap();
+        symlink("elsewhere/new", at("to nothing")).unwrap();
+        symlink("elsewhere", at("to folder")).unwrap();
+        for (name, target) in [
+            ("to file", "elsewhere/old"),
+            ("to link", "elsewhere/old"),
+            ("to nothing", "elsewhere/new"),
+            ("to folder/new", "elsewhere/new"),
+        ] {
+            write(&at(name), |to| to.write_all(name.as_bytes())).unwrap();
+            assert_eq!(fs::read(at(target)).unwrap(), name.as_bytes(), "{name}");
+        }
+        for link in ["to file", "to link", "to nothing", "to folder"] {
+            assert!(fs::symlink_metadata(at(link)).unwrap().is_symlink(), "{link}");
+        }
+        assert_eq!(names(&at("elsewhere")), ["new", "old"]);
+        symlink("round", at("round")).unwrap();
+        let error = write(&at("round"), |_| Ok(())).unwrap_err().to_string();
+        assert!(error.contains("round: could not follow the link"), "{error}");
+        symlink("not there yet", at("results")).unwrap();
+        prepare_folder(&at("results"), 10).unwrap();
+        assert!(at("not there yet").is_dir());
+    }
+
+    #[test]
+    fn only_files_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write(folder.path(), |_| Ok(())).unwrap_err().to_string();
+        assert!(error.ends_with("expected a file, or nothing, got a folder"), "{error}");
+        if cfg!(unix) {
+            let error = write(Path::new("/dev/null"), |_| Ok(())).unwrap_err().to_string();
+            assert!(error.ends_with("got a device or the like"), "{error}");
+        }
+        assert!(write(&folder.path().join("no/such/folder"), |_| Ok(())).is_err());
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [".writing-left", ".written", "writing-x"] {
+            fs::write(at(name), "half").unwrap();
+        }
+        fs::create_dir(at(".writing-folder")).unwrap();
+        let living = File::create(at(".writing-living")).unwrap();
+        living.lock().unwrap();
+        write(&at("file"), |to| {
+            // This one's own file is not taken for left over by others that write meanwhile.
+            write(&at("other"), |to| to.write_all(b"2")).unwrap();
+            to.write_all(b"1")
+        })
+        .unwrap();
+        let all = [".writing-folder", ".writing-living", ".written", "file", "other", "writing-x"];
+        assert_eq!(names(folder.path()), all);
+        drop(living);
+        let _lock = FolderLock::take(folder.path()).unwrap();
+        assert!(!at(".writing-living").exists());
+    }
+
+    #[test]
+    fn a_folder_is_taken_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = FolderLock::take(folder.path()).unwrap();
+        let error = FolderLock::take(folder.path()).unwrap_err().to_string();
+        let process = std::process::id();
+        assert!(error.contains(&format!("got one that another process, {process}, writes to")), "{error}");
+        write(&folder.path().join("file"), |to| to.write_all(b"x")).unwrap();
+        drop(first);
+        FolderLock::take(folder.path()).unwrap();
+        let error = FolderLock::take(&folder.path().join("none")).unwrap_err().to_string();
+        assert!(error.contains("could not create"), "{error}");
     }
 
     #[test]

@@ -52,7 +52,9 @@ pub enum Error {
         unreachable: bool,
     },
     /// Pictures that cannot be made so large.
-    #[error("resizing: expected [height, width, 3] and a size from 1x1 to 16384x16384, got {from} to {to}")]
+    #[error(
+        "resizing: expected [height, width, 1 or 3] and a size from 1x1 to 16384x16384, got {from} to {to}"
+    )]
     Resize {
         /// What was to be resized.
         from: String,

@@ -11,6 +11,7 @@ pub mod checkpoint;
 mod download;
 mod error;
 pub mod fashion_mnist;
+mod floats;
 pub mod history;
 pub mod idx;
 pub mod images;

@@ -161,7 +161,9 @@ pub(crate) fn written_size<T: Number>(array: &ArrayViewD<'_, T>) -> u64 {
 
 /// The header of an array in C order, version 1: filled up so that the numbers begin at a multiple of 64.
 fn header<T: Number>(shape: &[usize]) -> Vec<u8> {
-    let lengths: String = shape.iter().map(|length| format!("{length},")).collect();
+    // As Python writes a tuple: (2, 3), and (2,) of one.
+    let lengths: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    let lengths = lengths.join(", ") + if shape.len() == 1 { "," } else { "" };
     let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({lengths}), }}", T::DESCR);
     let length = (10 + text.len() + 1).next_multiple_of(64) - 10;
     // `ndarray` has arrays of some dozen axes at most.

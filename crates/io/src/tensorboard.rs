@@ -4,8 +4,9 @@
 //! moved by a constant (TensorFlow, `core/lib/io/record_writer.cc`); an event is a protobuf message (`core/util/event.proto`).
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use backstitch_core::Scalar;
@@ -40,15 +41,16 @@ pub enum Hyperparameter {
 }
 
 impl EventWriter {
-    /// A new file `events.out.tfevents.SECONDS.backstitch` in a folder, which is made if need be. Each run needs a folder of its own.
+    /// A new file in a folder, which is made if need be. It is named as TensorFlow names its own, `events.out.tfevents` with the seconds
+    /// since 1970, the machine, the process and a number, and is never one that was there before. Each run needs a folder of its own,
+    /// else TensorBoard shows the curves of both as one.
     ///
     /// # Errors
     /// If the folder or the file cannot be written.
     pub fn create(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
-        let path = folder.join(format!("events.out.tfevents.{:.0}.backstitch", seconds()));
-        let file = BufWriter::new(File::create(&path).map_err(Error::io(&path, "create"))?);
-        let mut writer = Self { path, file };
+        let (path, file) = new_file(folder)?;
+        let mut writer = Self { path, file: BufWriter::new(file) };
         writer.event(Event { file_version: Some("brain.Event:2".to_owned()), ..Event::default() })?;
         Ok(writer)
     }
@@ -130,6 +132,31 @@ impl<F: Scalar> Callback<F> for EventWriter {
         }
         Ok(Flow::Continue)
     }
+}
+
+/// Makes a file of a name that nothing in the folder has.
+fn new_file(folder: &Path) -> Result<(PathBuf, File), Error> {
+    static FILES: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let (seconds, process) = (seconds() as u64, std::process::id());
+        let path = folder.join(format!("events.out.tfevents.{seconds:010}.{}.{process}.{number}", machine()));
+        match File::create_new(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Error::io(&path, "create")(error)),
+            Ok(file) => return Ok((path, file)),
+        }
+    }
+}
+
+/// The machine's name where the system tells, with no letters but those that any file's name may have.
+fn machine() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| std::env::var("COMPUTERNAME").ok()).unwrap_or_default();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+    let name: String =
+        name.trim().chars().take(63).map(|letter| if plain(letter) { letter } else { '-' }).collect();
+    if name.is_empty() { "backstitch".to_owned() } else { name }
 }
 
 fn seconds() -> f64 {
@@ -232,6 +259,41 @@ struct Setting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn writers_of_the_same_second_have_files_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let create = || {
+            let mut writer = EventWriter::create(folder.path()).unwrap();
+            writer.scalar("loss", 1, 0.5).unwrap();
+            fs::read(writer.path()).unwrap().len()
+        };
+        let lengths: Vec<usize> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(create)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .chain((0..20).map(|_| create()))
+                .collect()
+        });
+        let sizes: Vec<u64> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .collect();
+        assert_eq!(sizes.len(), 24);
+        assert!(sizes.iter().all(|&size| size == lengths[0] as u64), "{sizes:?}");
+        let name = EventWriter::create(folder.path())
+            .unwrap()
+            .path()
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let parts: Vec<&str> = name.split('.').collect();
+        assert_eq!(parts[..3], ["events", "out", "tfevents"]);
+        assert_eq!((parts.len(), parts[3].len(), parts[5]), (7, 10, std::process::id().to_string().as_str()));
+    }
 
     #[test]
     fn records_have_lengths_and_checksums() {

@@ -1,38 +1,22 @@
 //! Line charts.
 
-use std::ops::Range;
-
 use backstitch_core::{EpochRecord, History};
-use plotters::coord::Shift;
-use plotters::prelude::*;
 
 use crate::Error;
-use crate::canvas::{self, Drawn, Figure};
-
-/// Colours that also readers with a colour-vision deficiency tell apart (Okabe and Ito 2008).
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(0, 0, 0),
-];
-
-/// Width and height of a chart in pixels.
-const SIZE: (u32, u32) = (900, 520);
+use crate::canvas;
+use crate::chart_layout::Layout;
 
 /// A line of a [`LineChart`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// What the legend calls it.
     pub label: String,
-    /// x and y of its points. A point that is not finite is left out.
+    /// x and y of its points, which are joined in this order. Where one is not finite the line has a gap. Up to 20 points
+    /// are marked, and so is a point between gaps.
     pub points: Vec<(f64, f64)>,
     /// Drawn in dashes.
     pub dashed: bool,
-    /// Which of the seven colours; lines that belong together may share one.
+    /// Which of the seven colours, from 0 on; 7 is the first again. Lines that belong together may share one.
     pub colour: usize,
 }
 
@@ -51,6 +35,9 @@ impl Series {
 }
 
 /// Lines over a common axis, with a title, named axes and a legend.
+///
+/// Texts that are too long for their place are cut and end in an ellipsis. A legend too large for a corner is below the
+/// axes, with 99 names at most. A line without a finite point says so in the legend.
 ///
 /// ```
 /// use backstitch_plot::{LineChart, Series};
@@ -73,17 +60,14 @@ pub struct LineChart {
 }
 
 impl LineChart {
-    /// Training and validation loss of a run by epoch.
+    /// Training loss of a run by epoch, and validation loss if there is any.
     pub fn losses(title: impl Into<String>, history: &History) -> Self {
-        Self {
-            title: title.into(),
-            x: "epoch".to_owned(),
-            y: "cross-entropy loss".to_owned(),
-            series: vec![
-                Series::by_epoch("training", history, 0, |record| Some(record.train_loss)),
-                Series::by_epoch("validation", history, 1, |record| record.validation_loss),
-            ],
+        let mut series = vec![Series::by_epoch("training", history, 0, |record| Some(record.train_loss))];
+        let validation = Series::by_epoch("validation", history, 1, |record| record.validation_loss);
+        if !validation.points.is_empty() {
+            series.push(validation);
         }
+        Self { title: title.into(), x: "epoch".to_owned(), y: "cross-entropy loss".to_owned(), series }
     }
 
     /// The chart as SVG text.
@@ -91,7 +75,7 @@ impl LineChart {
     /// # Errors
     /// If there is no finite point to draw.
     pub fn svg(&self) -> Result<String, Error> {
-        canvas::svg(&self.with_axes()?)
+        canvas::svg(&Layout::new(self)?)
     }
 
     /// The chart as the bytes of a PNG file.
@@ -99,125 +83,7 @@ impl LineChart {
     /// # Errors
     /// If there is no finite point to draw.
     pub fn png(&self) -> Result<Vec<u8>, Error> {
-        canvas::png(&self.with_axes()?)
-    }
-
-    /// The chart with what its axes reach over.
-    fn with_axes(&self) -> Result<WithAxes<'_>, Error> {
-        let all = self.series.iter().flat_map(|series| finite(&series.points));
-        let ranges = all.fold(None, |ranges, (x, y)| {
-            let (x0, x1, y0, y1) = ranges.unwrap_or((x, x, y, y));
-            Some((x.min(x0), x.max(x1), y.min(y0), y.max(y1)))
-        });
-        let Some((x0, x1, y0, y1)) = ranges else {
-            return Err(Error::Empty { title: self.title.clone() });
-        };
-        let room = |from: f64, to: f64| if to > from { 0.04 * (to - from) } else { 0.5 };
-        let (x_room, y_room) = (if x1 > x0 { 0.0 } else { 0.5 }, room(y0, y1));
-        // Losses and accuracies read best from zero, where that is not far below.
-        let floor = if y0 >= 0.0 && y0 < 0.5 * y1 { 0.0 } else { y0 - y_room };
-        Ok(WithAxes { chart: self, x: (x0 - x_room)..(x1 + x_room), y: floor..(y1 + y_room) })
-    }
-
-    fn draw_in<B: DrawingBackend>(
-        &self,
-        area: &DrawingArea<B, Shift>,
-        x_range: Range<f64>,
-        y_range: Range<f64>,
-    ) -> Drawn<B> {
-        let legend = self.emptiest_corner(&x_range, &y_range);
-        let mut chart = ChartBuilder::on(area)
-            .caption(&self.title, ("sans-serif", 24))
-            .margin(14)
-            .x_label_area_size(50)
-            .y_label_area_size(70)
-            .build_cartesian_2d(x_range, y_range)?;
-        chart
-            .configure_mesh()
-            .x_desc(&self.x)
-            .y_desc(&self.y)
-            .label_style(("sans-serif", 16))
-            .axis_desc_style(("sans-serif", 18))
-            .light_line_style(WHITE)
-            .bold_line_style(RGBColor(225, 225, 225))
-            .x_label_formatter(&|x| if x.fract() == 0.0 { x.to_string() } else { String::new() })
-            .x_labels(11)
-            .y_labels(9)
-            .draw()?;
-        for series in &self.series {
-            let style = COLOURS[series.colour % COLOURS.len()].stroke_width(2);
-            let drawn = if series.dashed {
-                chart.draw_series(DashedLineSeries::new(finite(&series.points), 7, 5, style))?
-            } else {
-                chart.draw_series(LineSeries::new(finite(&series.points), style))?
-            };
-            // Two strokes: with a gap for dashes, without one for a line.
-            let (end, start) = if series.dashed { (8, 15) } else { (12, 12) };
-            drawn.label(&series.label).legend(move |at| {
-                EmptyElement::at(at)
-                    + PathElement::new([(0, 0), (end, 0)], style)
-                    + PathElement::new([(start, 0), (23, 0)], style)
-            });
-        }
-        chart
-            .configure_series_labels()
-            .label_font(("sans-serif", 16))
-            .background_style(WHITE.mix(0.85))
-            .border_style(RGBColor(180, 180, 180))
-            .position(legend)
-            .draw()?;
-        area.present()
-    }
-
-    /// The corner in which the legend hides the fewest points.
-    fn emptiest_corner(&self, x_range: &Range<f64>, y_range: &Range<f64>) -> SeriesLabelPosition {
-        use SeriesLabelPosition::{LowerLeft, LowerRight, UpperLeft, UpperRight};
-        // About 8 pixels a letter, 22 a line; the plot is some 90 by 110 pixels smaller than the picture.
-        let longest = self.series.iter().map(|series| series.label.chars().count()).max().unwrap_or(0);
-        let width = (60.0 + 8.0 * longest as f64) / f64::from(SIZE.0 - 90);
-        let height = (20.0 + 22.0 * self.series.len() as f64) / f64::from(SIZE.1 - 110);
-        let share = |value: f64, range: &Range<f64>| (value - range.start) / (range.end - range.start);
-        let hidden = |right: bool, upper: bool| {
-            let points = self.series.iter().flat_map(|series| finite(&series.points));
-            let inside = points.filter(|&(x, y)| {
-                let (x, y) = (share(x, x_range), share(y, y_range));
-                (if right { 1.0 - x } else { x }) < width && (if upper { 1.0 - y } else { y }) < height
-            });
-            inside.count()
-        };
-        let corners = [
-            (UpperRight, true, true),
-            (LowerRight, true, false),
-            (UpperLeft, false, true),
-            (LowerLeft, false, false),
-        ];
-        let emptiest = corners.into_iter().min_by_key(|&(_, right, upper)| hidden(right, upper));
-        emptiest.map_or(UpperRight, |(corner, ..)| corner)
-    }
-}
-
-fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> + Clone + '_ {
-    points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite())
-}
-
-/// A chart that has something to draw.
-struct WithAxes<'a> {
-    chart: &'a LineChart,
-    x: Range<f64>,
-    y: Range<f64>,
-}
-
-impl Figure for WithAxes<'_> {
-    fn title(&self) -> &str {
-        &self.chart.title
-    }
-
-    fn size(&self) -> (u32, u32) {
-        SIZE
-    }
-
-    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
-        self.chart.draw_in(area, self.x.clone(), self.y.clone())
+        canvas::png(&Layout::new(self)?)
     }
 }
 
@@ -239,10 +105,20 @@ mod tests {
     }
 
     #[test]
-    fn single_and_missing_points_are_no_trouble() {
-        chart(vec![(1.0, 2.0)]).svg().unwrap();
-        chart(vec![(1.0, f64::NAN), (2.0, 0.0)]).png().unwrap();
-        let error = chart(vec![(1.0, f64::NAN)]).svg().unwrap_err().to_string();
+    fn without_a_finite_point_there_is_no_chart() {
+        for points in [vec![], vec![(1.0, f64::NAN)], vec![(f64::INFINITY, 1.0), (1.0, f64::NEG_INFINITY)]] {
+            let error = chart(points).svg().unwrap_err().to_string();
+            assert_eq!(error, "chart \"A & B\": expected at least one finite point, got none");
+        }
+        let error = LineChart { series: vec![], ..chart(vec![]) }.png().unwrap_err().to_string();
         assert_eq!(error, "chart \"A & B\": expected at least one finite point, got none");
+    }
+
+    #[test]
+    fn losses_have_a_line_for_validation_only_if_there_was_any() {
+        let history = History::default();
+        let labels =
+            |chart: LineChart| chart.series.into_iter().map(|series| series.label).collect::<Vec<_>>();
+        assert_eq!(labels(LineChart::losses("t", &history)), ["training"]);
     }
 }

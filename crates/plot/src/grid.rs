@@ -2,13 +2,15 @@
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::Error;
-use crate::canvas::{self, Drawn, Figure};
+use crate::axis::{Axis, Tick};
+use crate::canvas::{self, Canvas, Drawn, Figure, Placed, checked_size};
 use crate::picture::{ColourMap, Picture};
+use crate::text::{anchored, fitted, text, width};
 
-/// Pictures in rows, each with a title, enlarged without smoothing.
+/// Pictures in rows, each with a title, enlarged without smoothing. Titles that are very long end in an ellipsis.
 ///
 /// ```
 /// use backstitch_plot::{Picture, PictureGrid};
@@ -50,109 +52,167 @@ const TITLE: i32 = 40;
 /// A line of a picture's title.
 const LINE: i32 = 20;
 const GAP: i32 = 12;
-const BAR: i32 = 90;
-/// Pixels a letter of a picture's title takes, about.
-const LETTER: i32 = 8;
+/// Width of the colours of a bar.
+const BAR: i32 = 15;
+/// Its least and its largest height.
+const BAR_HEIGHT: (i32, i32) = (60, 300);
+/// A title is not cut to less than this, and longer ones to the width of what they stand above.
+const LONG_TITLE: i32 = 880;
+const LONG_LINE: i32 = 440;
 
 impl PictureGrid {
     /// The grid as the bytes of a PNG file.
     ///
     /// # Errors
-    /// If there are no pictures, no columns, or pixels are enlarged to nothing.
+    /// If there are no pictures or no columns, pixels are enlarged to nothing, the figure has more than 67,108,864 pixels, or the
+    /// bar is not from a finite number to a larger finite one.
     pub fn png(&self) -> Result<Vec<u8>, Error> {
-        if self.pictures.is_empty() || self.columns == 0 || self.enlarge == 0 {
-            let got = format!(
-                "{} in {} columns, enlarged {} times",
-                self.pictures.len(),
-                self.columns,
-                self.enlarge
-            );
+        canvas::png(&Layout::new(self)?)
+    }
+}
+
+/// A grid as it is drawn.
+struct Layout<'a> {
+    grid: &'a PictureGrid,
+    title: String,
+    /// The lines of the pictures' titles.
+    lines: Vec<Vec<String>>,
+    /// Width and height of a place in the grid.
+    cell: (i32, i32),
+    size: (u64, u64),
+    bar: Option<(ColourBar, Vec<Tick>)>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(grid: &'a PictureGrid) -> Result<Self, Error> {
+        let count = grid.pictures.len();
+        if count == 0 || grid.columns == 0 || grid.enlarge == 0 {
+            let got = format!("{count} in {} columns, enlarged {} times", grid.columns, grid.enlarge);
             return Err(Error::Picture {
                 expected: "at least one picture, column and pixel".to_owned(),
                 got,
             });
         }
-        canvas::png(self)
+        let bar = grid.bar.map(|bar| bar.ticks().map(|ticks| (bar, ticks))).transpose()?;
+        let most = |length: fn(&Picture) -> usize| {
+            let longest = grid.pictures.iter().map(|(_, picture)| length(picture)).max().unwrap_or(0);
+            (longest as u64).saturating_mul(grid.enlarge as u64)
+        };
+        let (across, down) = (most(Picture::width), most(Picture::height));
+        // Each picture is part of the figure, so this fits in what follows.
+        checked_size(across, down)?;
+        let room = (across as i32).max(LONG_LINE);
+        let lines: Vec<Vec<String>> = grid
+            .pictures
+            .iter()
+            .map(|(title, _)| title.lines().map(|line| fitted(line, 14, room)).collect())
+            .collect();
+        let widest = lines.iter().flatten().map(|line| width(line, 14)).max().unwrap_or(0);
+        let title_lines = lines.iter().map(Vec::len).max().unwrap_or(0) as u64;
+        let cell = (across.max(widest as u64), down + title_lines * LINE as u64);
+        let mut layout = Self { grid, title: String::new(), lines, cell: (0, 0), size: (0, 0), bar };
+        layout.size = layout.whole(cell);
+        let (width, height) = layout.size;
+        checked_size(width, height)?;
+        layout.cell = (cell.0 as i32, cell.1 as i32);
+        layout.title = fitted(&grid.title, 22, width as i32 - 2 * MARGIN);
+        Ok(layout)
     }
 
-    fn title_lines(&self) -> i32 {
-        self.pictures.iter().map(|(title, _)| title.lines().count()).max().unwrap_or(0) as i32
+    /// Width and height of the figure with cells of a size.
+    fn whole(&self, cell: (u64, u64)) -> (u64, u64) {
+        let (margin, gap) = (2 * MARGIN as u64, GAP as u64);
+        let rows = self.grid.pictures.len().div_ceil(self.grid.columns) as u64;
+        let title = width(&fitted(&self.grid.title, 22, LONG_TITLE), 22) as u64;
+        let across = (self.columns() as u64).saturating_mul(cell.0 + gap) - gap;
+        let (bar, bar_height) = match &self.bar {
+            Some((_, ticks)) => (gap + (BAR + 8 + widest(ticks)) as u64, BAR_HEIGHT.0 as u64),
+            None => (0, 0),
+        };
+        let down = (rows.saturating_mul(cell.1 + gap) - gap).max(bar_height);
+        (
+            across.saturating_add(bar).max(title).saturating_add(margin),
+            down.saturating_add(TITLE as u64 + margin),
+        )
     }
 
-    /// Width and height of a place in the grid: the largest picture's, and of the longest title.
-    fn cell(&self) -> (i32, i32) {
-        let most =
-            |length: fn(&Picture) -> usize| self.pictures.iter().map(|(_, picture)| length(picture)).max();
-        let side = |length| (most(length).unwrap_or(0) * self.enlarge) as i32;
-        let letters =
-            self.pictures.iter().flat_map(|(title, _)| title.lines()).map(|line| line.chars().count());
-        let text = LETTER * letters.max().unwrap_or(0) as i32;
-        (side(Picture::width).max(text), side(Picture::height) + self.title_lines() * LINE)
+    fn columns(&self) -> usize {
+        self.grid.columns.min(self.grid.pictures.len())
     }
 
-    fn draw_bar<B: DrawingBackend>(
-        &self,
-        area: &DrawingArea<B, Shift>,
-        bar: ColourBar,
-        left: i32,
-    ) -> Drawn<B> {
-        let (_, height) = self.size();
-        let (top, bottom) = (TITLE + MARGIN, (height as i32 - MARGIN).min(TITLE + MARGIN + 300));
-        for y in top..bottom {
-            let share = f64::from(bottom - 1 - y) / f64::from(bottom - 1 - top);
-            let [r, g, b] = bar.map.colour(share);
-            area.draw(&Rectangle::new([(left, y), (left + 15, y + 1)], RGBColor(r, g, b).filled()))?;
+    /// Where a picture and its title begin.
+    fn corner(&self, i: usize) -> (i32, i32) {
+        let (row, column) = ((i / self.grid.columns) as i32, (i % self.grid.columns) as i32);
+        (MARGIN + column * (self.cell.0 + GAP), TITLE + MARGIN + row * (self.cell.1 + GAP))
+    }
+
+    fn title_height(&self) -> i32 {
+        LINE * self.lines.iter().map(Vec::len).max().unwrap_or(0) as i32
+    }
+
+    fn draw_bar<B: Canvas>(&self, area: &DrawingArea<B, Shift>, bar: ColourBar, ticks: &[Tick]) -> Drawn<B> {
+        let left = MARGIN + self.columns() as i32 * (self.cell.0 + GAP);
+        let top = TITLE + MARGIN;
+        let height = (self.size.1 as i32 - MARGIN - top).min(BAR_HEIGHT.1);
+        for y in 0..height {
+            let [r, g, b] = bar.map.colour(f64::from(height - 1 - y) / f64::from(height - 1));
+            let corners = [(left, top + y), (left + BAR, top + y + 1)];
+            area.draw(&Rectangle::new(corners, RGBColor(r, g, b).filled()))?;
         }
-        let style = text(15).pos(Pos::new(HPos::Left, VPos::Center));
-        for (share, y) in [(0.0, bottom - 8), (0.5, (top + bottom) / 2), (1.0, top + 8)] {
-            let value = bar.low + share * (bar.high - bar.low);
-            area.draw_text(&format!("{value:.2}"), &style, (left + 22, y))?;
+        let style = anchored(&text(15), HPos::Left, VPos::Center);
+        for tick in ticks {
+            let y = top + ((1.0 - tick.share) * f64::from(height - 1)).round() as i32;
+            B::line(area, &[(left + BAR, y), (left + BAR + 3, y)], BLACK.stroke_width(1))?;
+            area.draw_text(&tick.label, &style, (left + BAR + 7, y))?;
         }
         Ok(())
     }
 }
 
-fn text(size: u32) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&BLACK)
+impl ColourBar {
+    fn ticks(&self) -> Result<Vec<Tick>, Error> {
+        if !(self.low.is_finite() && self.high.is_finite() && self.low < self.high) {
+            let got = format!("a bar from {} to {}", self.low, self.high);
+            return Err(Error::Picture {
+                expected: "a bar from a finite number to a larger one".to_owned(),
+                got,
+            });
+        }
+        Ok(Axis::new(f64::from(self.low), f64::from(self.high)).ticks(5, false))
+    }
 }
 
-impl Figure for PictureGrid {
+fn widest(ticks: &[Tick]) -> i32 {
+    ticks.iter().map(|tick| width(&tick.label, 15)).max().unwrap_or(0)
+}
+
+impl<'a> Figure for Layout<'a> {
     fn title(&self) -> &str {
-        &self.title
+        &self.grid.title
     }
 
-    fn size(&self) -> (u32, u32) {
-        let (width, height) = self.cell();
-        let columns = self.columns.min(self.pictures.len()) as i32;
-        let rows = self.pictures.len().div_ceil(self.columns) as i32;
-        let bar = if self.bar.is_some() { BAR } else { 0 };
-        let title = 12 * self.title.chars().count() as i32;
-        let across = (columns * (width + GAP) - GAP + bar).max(title) + 2 * MARGIN;
-        (across as u32, (TITLE + rows * (height + GAP) - GAP + 2 * MARGIN) as u32)
+    fn size(&self) -> (u64, u64) {
+        self.size
     }
 
-    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
-        let (width, height) = self.cell();
+    fn pictures(&self) -> Vec<Placed<'_>> {
+        let placed = |(i, (_, picture)): (usize, &'a (String, Picture))| {
+            let (left, top) = self.corner(i);
+            Placed { at: (left, top + self.title_height()), enlarge: self.grid.enlarge, picture }
+        };
+        self.grid.pictures.iter().enumerate().map(placed).collect()
+    }
+
+    fn draw<B: Canvas>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
         area.draw_text(&self.title, &text(22), (MARGIN, MARGIN))?;
-        for (i, (title, picture)) in self.pictures.iter().enumerate() {
-            let left = MARGIN + (i % self.columns) as i32 * (width + GAP);
-            let top = TITLE + MARGIN + (i / self.columns) as i32 * (height + GAP);
-            for (j, line) in title.lines().enumerate() {
+        for (i, lines) in self.lines.iter().enumerate() {
+            let (left, top) = self.corner(i);
+            for (j, line) in lines.iter().enumerate() {
                 area.draw_text(line, &text(14), (left, top + j as i32 * LINE))?;
             }
-            let top = top + self.title_lines() * LINE;
-            let side = self.enlarge as i32;
-            for (row, column) in
-                (0..picture.height()).flat_map(|row| (0..picture.width()).map(move |column| (row, column)))
-            {
-                let [r, g, b] = picture.at(row, column);
-                let (x, y) = (left + column as i32 * side, top + row as i32 * side);
-                area.draw(&Rectangle::new([(x, y), (x + side, y + side)], RGBColor(r, g, b).filled()))?;
-            }
         }
-        let columns = self.columns.min(self.pictures.len()) as i32;
-        match self.bar {
-            Some(bar) => self.draw_bar(area, bar, MARGIN + columns * (width + GAP)),
+        match &self.bar {
+            Some((bar, ticks)) => self.draw_bar(area, *bar, ticks),
             None => Ok(()),
         }
     }
@@ -185,11 +245,55 @@ mod tests {
         assert_eq!(row, [[0; 9], [255; 9]].concat());
     }
 
+    fn grid(columns: usize, enlarge: usize, pictures: usize) -> PictureGrid {
+        let picture = ("a".to_owned(), Picture::grey(array![[0.0, 1.0]].view()).unwrap());
+        PictureGrid { title: "t".to_owned(), columns, enlarge, bar: None, pictures: vec![picture; pictures] }
+    }
+
     #[test]
-    fn an_empty_grid_is_refused() {
-        let grid =
-            PictureGrid { title: String::new(), columns: 0, enlarge: 1, bar: None, pictures: Vec::new() };
-        let error = grid.png().unwrap_err().to_string();
-        assert!(error.ends_with("got 0 in 0 columns, enlarged 1 times"), "{error}");
+    fn what_is_no_grid_is_refused() {
+        let nothing = "picture: expected at least one picture, column and pixel, got";
+        let size = "picture: expected from one to 67108864 pixels, got";
+        for (columns, enlarge, pictures, expected) in [
+            (0, 1, 0, format!("{nothing} 0 in 0 columns, enlarged 1 times")),
+            (0, 1, 1, format!("{nothing} 1 in 0 columns, enlarged 1 times")),
+            (1, 0, 1, format!("{nothing} 1 in 1 columns, enlarged 0 times")),
+            (1, 1 << 40, 1, format!("{size} {} rows of {}", 1_u64 << 40, 2_u64 << 40)),
+            (1, usize::MAX, 1, format!("{size} {} rows of {}", u64::MAX, u64::MAX)),
+            // One picture would do, but not all of them.
+            (9, 2000, 9, format!("{size} 2088 rows of 36124")),
+        ] {
+            assert_eq!(grid(columns, enlarge, pictures).png().unwrap_err().to_string(), expected);
+        }
+        assert!(grid(usize::MAX, 1, 3).png().is_ok());
+        for (low, high) in [(1.0, 1.0), (2.0, 1.0), (f32::NAN, 1.0), (0.0, f32::INFINITY)] {
+            let bar = Some(ColourBar { map: ColourMap::Grey, low, high });
+            let error = PictureGrid { bar, ..grid(1, 1, 1) }.png().unwrap_err().to_string();
+            let expected = format!(
+                "picture: expected a bar from a finite number to a larger one, got a bar from {low} to {high}"
+            );
+            assert_eq!(error, expected);
+        }
+    }
+
+    #[test]
+    fn a_bar_has_numbers_that_differ() {
+        let labels = |low, high| {
+            let bar = ColourBar { map: ColourMap::Grey, low, high };
+            bar.ticks().unwrap().into_iter().map(|tick| tick.label).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(0.0, 1.1e-5), ["0", "0.5e-5", "1.0e-5"]);
+        assert_eq!(labels(-2.0, 2.0), ["-2", "-1", "0", "1", "2"]);
+        assert_eq!(labels(f32::MIN, f32::MAX), ["-2e38", "0", "2e38"]);
+    }
+
+    #[test]
+    fn long_titles_are_cut() {
+        let mut grid = grid(2, 4, 2);
+        grid.title = "b".repeat(1_000_000);
+        grid.pictures[1].0 = "c".repeat(1_000_000);
+        let layout = Layout::new(&grid).unwrap();
+        assert!(layout.size.0 < 1000, "{:?}", layout.size);
+        assert!(layout.title.ends_with('…') && layout.lines[1][0].ends_with('…'));
     }
 }

@@ -2,12 +2,17 @@
 //!
 //! Everything is made in memory; saving is the caller's.
 
+mod axis;
 mod canvas;
 mod chart;
+mod chart_layout;
 mod grid;
+mod legend;
+mod line;
 mod matrix;
 mod picture;
 mod report;
+mod text;
 
 pub use chart::{LineChart, Series};
 pub use grid::{ColourBar, PictureGrid};
@@ -38,6 +43,16 @@ pub enum Error {
     /// Numbers that are no picture.
     #[error("picture: expected {expected}, got {got}")]
     Picture {
+        /// What would do.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// A part of a report that no page can show.
+    #[error("report: {what}: expected {expected}, got {got}")]
+    Block {
+        /// Which part.
+        what: String,
         /// What would do.
         expected: String,
         /// What came.

@@ -51,7 +51,7 @@ pub enum Block {
     },
     /// A drawing with a caption.
     Figure {
-        /// The picture, as SVG.
+        /// The picture, as SVG. It goes into the page as it is.
         svg: String,
         /// Below the picture.
         caption: String,
@@ -85,7 +85,7 @@ impl Report {
         self.block(Block::Warning(text.into()))
     }
 
-    /// Adds a table.
+    /// Adds a table. Every row has as many cells as the head has names.
     pub fn table(&mut self, caption: impl Into<String>, head: &[&str], rows: Vec<Vec<String>>) -> &mut Self {
         let head = head.iter().map(|&name| name.to_owned()).collect();
         self.block(Block::Table { caption: caption.into(), head, rows })
@@ -122,9 +122,41 @@ impl Report {
     /// The report as an HTML page that needs no other file.
     ///
     /// # Errors
-    /// If the page cannot be put together.
+    /// If a row of a table has not as many cells as its head, or a picture is not the bytes of a PNG file.
     pub fn html(&self) -> Result<String, Error> {
+        for block in &self.blocks {
+            block.check()?;
+        }
         Ok(self.render()?)
+    }
+}
+
+impl Block {
+    fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Table { caption, head, rows } => {
+                match rows.iter().position(|row| row.len() != head.len()) {
+                    Some(row) => Err(Error::Block {
+                        what: format!("table {caption:?}, row {row}"),
+                        expected: format!("{} cells", head.len()),
+                        got: rows[row].len().to_string(),
+                    }),
+                    None => Ok(()),
+                }
+            }
+            Self::Image { base64, caption } => {
+                let bytes = base64::engine::general_purpose::STANDARD.decode(base64).unwrap_or_default();
+                if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+                    return Ok(());
+                }
+                Err(Error::Block {
+                    what: format!("picture {caption:?}"),
+                    expected: "the bytes of a PNG file".to_owned(),
+                    got: format!("{} others", bytes.len()),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -144,5 +176,22 @@ mod tests {
         for forbidden in ["src=\"http", "href=\"http", "<script"] {
             assert!(!html.contains(forbidden), "{forbidden}");
         }
+    }
+
+    #[test]
+    fn a_page_has_no_part_that_cannot_be_read() {
+        let mut reports = [(); 3].map(|()| Report::new("r"));
+        reports[0].table("t", &["a", "b"], vec![vec![String::new(); 2], vec![String::new(); 3]]);
+        reports[1].png(b"GIF89a", "p");
+        reports[2].block(Block::Image { base64: "\"><script>".to_owned(), caption: "p".to_owned() });
+        let expected = [
+            "report: table \"t\", row 1: expected 2 cells, got 3",
+            "report: picture \"p\": expected the bytes of a PNG file, got 6 others",
+            "report: picture \"p\": expected the bytes of a PNG file, got 0 others",
+        ];
+        assert_eq!(reports.map(|report| report.html().unwrap_err().to_string()), expected);
+        let mut report = Report::new("r");
+        report.png(b"\x89PNG\r\n\x1a\n...", "p").table("t", &["a"], Vec::new());
+        assert!(report.html().unwrap().contains("data:image/png;base64,iVBORw0KGgo"));
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array3, Array4, ArrayD, ArrayViewD, Axis, Zip, s};
 
 use crate::error::Error;
-use crate::explain::{Look, as_maps, check_maps, class_gradient, upsample};
+use crate::explain::{Look, as_maps, check_maps, class_gradient, found, upsample};
 use crate::layer::ReluRule;
 use crate::model::Model;
 use crate::scalar::Scalar;
@@ -44,8 +44,8 @@ pub struct CamMaps<F> {
 /// ```
 ///
 /// # Errors
-/// If `x` is not a batch of the model's inputs, there is not one class a sample, a class or a layer does not exist, or
-/// the layer's output is no map.
+/// If `x` is not a batch of the model's inputs, there is not one class a sample, a class or a layer does not exist,
+/// the layer's output is no map, or an input, an output or a map is not finite: such a map would look empty.
 pub fn grad_cam<F: Scalar>(
     model: &mut Model<F>,
     x: &ArrayViewD<'_, F>,
@@ -61,16 +61,18 @@ pub fn grad_cam<F: Scalar>(
         Cam::GradCam => dy,
         Cam::PlusPlus => plus_plus(&y, &dy),
     };
-    let places = F::from_f64((y.dim().1 * y.dim().2) as f64);
+    let places = (y.dim().1 * y.dim().2) as f64;
     let mut coarse = Array3::zeros((y.dim().0, y.dim().1, y.dim().2));
     for ((mut map, y), weights) in coarse.outer_iter_mut().zip(y.outer_iter()).zip(weights.outer_iter()) {
-        let sums = weights.sum_axis(Axis(0)).sum_axis(Axis(0));
-        let scale = if cam == Cam::GradCam { places } else { F::one() };
+        let sums = weights.mapv(Scalar::as_f64).sum_axis(Axis(0)).sum_axis(Axis(0));
+        let scale = if cam == Cam::GradCam { places } else { 1.0 };
         Zip::from(&mut map).and(y.lanes(Axis(2))).for_each(|map, y| {
-            let sum = y.iter().zip(&sums).fold(F::zero(), |sum, (&y, &weight)| sum + y * weight);
-            *map = (sum / scale).max(F::zero());
+            let sum: f64 = y.iter().zip(&sums).map(|(y, weight)| y.as_f64() * weight).sum();
+            *map = F::from_f64(sum / scale);
         });
     }
+    // Looked at before it is compared with 0, which NaN would not survive.
+    let coarse = found("map", coarse)?.mapv_into(|value| value.max(F::zero()));
     let empty = coarse.outer_iter().map(|map| map.iter().all(|&value| value == F::zero())).collect();
     Ok(CamMaps { maps: upsample(coarse.view(), height, width)?, coarse, empty })
 }
@@ -80,7 +82,7 @@ fn plus_plus<F: Scalar>(y: &Array4<F>, dy: &Array4<F>) -> Array4<F> {
     let mut weights = dy.clone();
     for sample in 0..y.dim().0 {
         for channel in 0..y.dim().3 {
-            let total = y.slice(s![sample, .., .., channel]).sum();
+            let total = F::from_f64(y.slice(s![sample, .., .., channel]).iter().map(|y| y.as_f64()).sum());
             weights.slice_mut(s![sample, .., .., channel]).mapv_inplace(|g| {
                 let divisor = (g + g) * g + g * g * g * total;
                 let weight = if divisor == F::zero() { F::zero() } else { g * g / divisor };
@@ -104,5 +106,5 @@ pub fn guided_grad_cam<F: Scalar>(
 ) -> Result<ArrayD<F>, Error> {
     let maps = grad_cam(model, x, classes, layer, Cam::GradCam)?.maps;
     let gradient = class_gradient(model, x, classes, ReluRule::Guided)?;
-    Ok(gradient * maps.insert_axis(Axis(3)).into_dyn())
+    found("guided map", gradient * maps.insert_axis(Axis(3)).into_dyn())
 }

@@ -5,12 +5,12 @@ use rand::Rng;
 
 use crate::error::{Error, above_zero, below_one, in_range};
 use crate::explain::resize::{blur, check_deviation};
-use crate::explain::{Look, MOST_PASSES, check_maps, position};
+use crate::explain::{Look, MOST_PASSES, check_maps, checked, position};
+use crate::finite;
 use crate::layer::{Context, ReluRule};
 use crate::model::Model;
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
 
 /// What is made as large as can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,8 +173,8 @@ impl Maximizer {
     /// Climbs from this picture, `[height, width, channels]`.
     ///
     /// # Errors
-    /// If the picture is not one of the model's inputs; the class, layer or channel does not exist; or jitter or blur is wider than the
-    /// picture.
+    /// If the picture is not one of the model's inputs; the class, layer or channel does not exist; jitter or blur is wider than the
+    /// picture; or a number of the picture, of the response or of its gradient is not finite, at the start or in a later step.
     pub fn run<F: Scalar>(
         &self,
         model: &mut Model<F>,
@@ -201,9 +201,11 @@ impl Maximizer {
             let shift = self.shift(step);
             roll(&mut picture, shift);
             let (response, gradient) = response(model, goal, &picture, &mut look)?;
+            finite::check(|| format!("response in step {}", step + 1), &[response], &[])?;
             responses.push(response);
             let squares = gradient.iter().map(|g| g.as_f64().powi(2)).sum::<f64>();
             let root = (squares / gradient.len() as f64).sqrt();
+            finite::check(|| format!("gradient in step {}", step + 1), &[root], &[])?;
             if root > 0.0 {
                 no_gradient = false;
                 picture.scaled_add(F::from_f64(self.rate / root), &gradient);
@@ -293,7 +295,7 @@ fn response<F: Scalar>(
         }
         Goal::Filter { layer, channel } => {
             let position = position(model, layer)?;
-            let (x, ctx) = (Tensor::from_array(&x)?, Context::evaluate());
+            let (x, ctx) = (checked(&x)?, Context::evaluate());
             model.forward(&x, &mut look.trace, &ctx)?;
             let child = &mut look.trace.children[position];
             let shape = child.y.shape();
@@ -307,10 +309,10 @@ fn response<F: Scalar>(
             child.dy.resize(&shape);
             child.dy.fill(F::zero());
             child.dy.data_mut().iter_mut().skip(*channel).step_by(channels).for_each(|d| *d = share);
-            let sum =
-                child.y.data().iter().skip(*channel).step_by(channels).fold(F::zero(), |sum, &y| sum + y);
+            let outputs = child.y.data().iter().skip(*channel).step_by(channels);
+            let mean = outputs.map(|y| y.as_f64()).sum::<f64>() / places as f64;
             model.net_mut().backward_from(position, &x, &mut look.trace, &mut look.dx, &ctx);
-            sum * share
+            F::from_f64(mean)
         }
     };
     let gradient = look.dx.to_array().remove_axis(Axis(0));

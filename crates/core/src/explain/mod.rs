@@ -15,9 +15,10 @@ pub use occlusion::occlusion;
 pub use resize::{gaussian_blur, upsample};
 pub use saliency::{class_gradient, gradient_times_input, saliency, smooth_grad};
 
-use ndarray::{Array4, ArrayViewD};
+use ndarray::{Array, Array4, ArrayViewD, Dimension};
 
 use crate::error::Error;
+use crate::finite;
 use crate::layer::{Context, Layer, ReluRule};
 use crate::model::Model;
 use crate::scalar::Scalar;
@@ -30,14 +31,14 @@ const MOST_PASSES: usize = 1_000_000;
 /// The output of a layer for a batch of inputs, `[n, height, width, channels]`.
 ///
 /// # Errors
-/// If `x` is not a batch of the model's inputs, there is no such layer, or its output is no map.
+/// If `x` is not a batch of the model's inputs or holds what is not finite, there is no such layer, or its output is no map.
 pub fn activations<F: Scalar>(
     model: &Model<F>,
     x: &ArrayViewD<'_, F>,
     layer: &str,
 ) -> Result<Array4<F>, Error> {
     let mut trace = Trace::new(Keep::All);
-    model.forward(&Tensor::from_array(x)?, &mut trace, &Context::evaluate())?;
+    model.forward(&checked(x)?, &mut trace, &Context::evaluate())?;
     let (y, _) = trace.get(model.net(), layer)?;
     as_maps(y, layer)
 }
@@ -64,6 +65,21 @@ pub fn filters<F: Scalar>(model: &Model<F>, layer: &str) -> Result<Array4<F>, Er
     };
     let kernel = kernel.to_array().permuted_axes(vec![3, 0, 1, 2]);
     Ok(kernel.as_standard_layout().into_owned().into_dimensionality().expect("four axes"))
+}
+
+/// Inputs to look at, all of which must be finite: a NaN would look like a place that does not matter.
+fn checked<F: Scalar>(x: &ArrayViewD<'_, F>) -> Result<Tensor<F>, Error> {
+    let x = Tensor::from_array(x)?;
+    finite::check_samples("x", x.data(), &x.shape())?;
+    Ok(x)
+}
+
+/// What was found, if all of it is finite.
+fn found<F: Scalar, D: Dimension>(what: &str, array: Array<F, D>) -> Result<Array<F, D>, Error> {
+    let array = if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() };
+    let values = array.as_slice().expect("in standard layout");
+    finite::check_samples(what, values, array.shape())?;
+    Ok(array)
 }
 
 /// A tensor as maps.
@@ -114,16 +130,18 @@ impl<F: Scalar> Look<F> {
         classes: &[usize],
         rule: ReluRule,
     ) -> Result<(), Error> {
-        let (x, trace) = (Tensor::from_array(x)?, &mut self.trace);
+        let (x, trace) = (checked(x)?, &mut self.trace);
         let ctx = Context { relu: rule, ..Context::evaluate() };
         let outputs = check_classes(model, x.batch(), classes)?;
         model.forward(&x, trace, &ctx)?;
+        finite::check_outputs(model, trace.y.data(), 0)?;
         trace.dy.resize(&[x.batch(), outputs]);
         trace.dy.fill(F::zero());
         for (row, &class) in trace.dy.data_mut().chunks_exact_mut(outputs).zip(classes) {
             row[class] = F::one();
         }
-        model.backward(&x, trace, Some(&mut self.dx), &ctx)
+        model.backward(&x, trace, Some(&mut self.dx), &ctx)?;
+        finite::check_samples("gradient", self.dx.data(), &self.dx.shape())
     }
 }
 
@@ -146,4 +164,91 @@ fn position<F: Scalar>(model: &Model<F>, layer: &str) -> Result<usize, Error> {
     let children = model.net().children().list();
     let position = children.iter().position(|child| child.name == layer);
     position.ok_or_else(|| Error::unknown("layer", layer, children.iter().map(|child| child.name.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array, Array3, ArrayD};
+
+    use super::*;
+    use crate::layers::{Activation, Padding, Sequential, conv2d, dense, flatten};
+
+    fn model() -> Model {
+        let conv = conv2d(3, 3, Activation::Relu).padding(Padding::Same);
+        let net = Sequential::new().push(conv).push(flatten()).push(dense(2, Activation::Linear));
+        Model::new(net, &[4, 5, 1], 0).unwrap()
+    }
+
+    /// What everything that looks inside says of two pictures, the second of which is that of the methods for one.
+    fn errors(model: &mut Model, x: &ArrayD<f32>) -> Vec<String> {
+        let (one, classes) = (x.slice(ndarray::s![1..2, .., .., ..]).into_dyn(), &[0, 1]);
+        let start: Array3<f32> = x.index_axis(ndarray::Axis(0), 1).to_owned().into_dimensionality().unwrap();
+        let x = x.view();
+        let maximizer = Maximizer::new(2, 0.1).unwrap();
+        let filter = Goal::Filter { layer: "conv1".to_owned(), channel: 1 };
+        let plain = ReluRule::Plain;
+        [
+            grad_cam(model, &x, classes, "conv1", Cam::GradCam).map(drop),
+            grad_cam(model, &x, classes, "conv1", Cam::PlusPlus).map(drop),
+            guided_grad_cam(model, &x, classes, "conv1").map(drop),
+            class_gradient(model, &x, classes, plain).map(drop),
+            saliency(model, &x, classes, plain).map(drop),
+            gradient_times_input(model, &x, classes).map(drop),
+            smooth_grad(model, &x, classes, 2, 0.1, 0).map(drop),
+            occlusion(model, &one, 1, 2, 2, 0.0).map(drop),
+            maximizer.run(model, &Goal::Class(0), start.view()).map(drop),
+            maximizer.run(model, &filter, start.view()).map(drop),
+        ]
+        .into_iter()
+        .map(|result| result.err().map_or("no error".to_owned(), |error| error.to_string()))
+        .collect()
+    }
+
+    #[test]
+    fn a_picture_that_is_not_finite_is_named_and_not_empty() {
+        for wrong in [f32::NAN, f32::INFINITY] {
+            let mut x = Array::from_elem((2, 4, 5, 1), 0.5_f32).into_dyn();
+            x[[1, 2, 3, 0]] = wrong;
+            let model = &mut model();
+            let all = errors(model, &x);
+            for (i, error) in all.iter().enumerate() {
+                assert!(error.starts_with("x of sample "), "{i}: {error}");
+                assert!(
+                    error.ends_with(&format!("expected finite numbers, got {wrong} at [2, 3, 0]")),
+                    "{i}: {error}"
+                );
+            }
+            assert!(all[0].starts_with("x of sample 1:"), "{}", all[0]);
+            assert!(activations(model, &x.view(), "conv1").is_err());
+        }
+    }
+
+    #[test]
+    fn a_model_that_is_not_finite_shows_nothing() {
+        let x = Array::from_elem((2, 4, 5, 1), 0.5_f32).into_dyn();
+        for (name, value) in
+            [("conv1.weight", f32::NAN), ("conv1.bias", f32::INFINITY), ("dense1.weight", f32::NAN)]
+        {
+            let mut model = model();
+            model.visit_mut(&mut |mut slot| {
+                if slot.name() == name {
+                    slot.value_mut().fill(value);
+                }
+            });
+            let all = errors(&mut model, &x);
+            // The last looks at a layer before the dense one, whatever that holds.
+            let seeing = if name.starts_with("dense1") { all.len() - 1 } else { all.len() };
+            for (i, error) in all.iter().take(seeing).enumerate() {
+                assert!(error.contains("expected finite numbers, got "), "{name}, {i}: {error}");
+            }
+            assert!(all[0].ends_with(&format!("for {name} holds {value}")), "{}", all[0]);
+        }
+        let mut model = model();
+        assert!(
+            occlusion(&model, &x.slice(ndarray::s![..1, .., .., ..]).into_dyn(), 1, 2, 2, f32::NAN).is_err()
+        );
+        assert!(Maximizer::new(1, 0.1).unwrap().noise(&model, f64::NAN, 1.0).is_err());
+        assert!(Maximizer::new(1, 0.1).unwrap().noise(&model, 0.0, f64::INFINITY).is_err());
+        assert!(errors(&mut model, &x).iter().all(|error| error == "no error"));
+    }
 }

@@ -1,9 +1,10 @@
 //! Occlusion: a check that needs no gradient.
 
-use ndarray::{Array2, ArrayViewD, Axis, s};
+use ndarray::{Array2, ArrayD, ArrayViewD, Axis, s};
 
 use crate::error::Error;
-use crate::explain::{check_classes, check_maps};
+use crate::explain::{check_classes, check_maps, checked};
+use crate::finite;
 use crate::model::Model;
 use crate::scalar::Scalar;
 
@@ -16,7 +17,8 @@ const AT_ONCE: usize = 1 << 26;
 /// high, and moved by `stride`; the last ones end at the edge.
 ///
 /// # Errors
-/// If `x` is not one of the model's inputs, the class does not exist, or patch or stride are 0 or larger than the picture.
+/// If `x` is not one of the model's inputs, the class does not exist, patch or stride are 0 or larger than the picture, or a number of
+/// the picture, `fill` or an output is not finite.
 pub fn occlusion<F: Scalar>(
     model: &Model<F>,
     x: &ArrayViewD<'_, F>,
@@ -37,7 +39,9 @@ pub fn occlusion<F: Scalar>(
             return Err(Error::argument(name, format!("from 1 to {side}"), value));
         }
     }
-    let base = model.predict(x)?[[0, class]];
+    checked(x)?;
+    finite::check(|| "fill".to_owned(), &[fill], &[])?;
+    let base = logit(model, &model.predict(x)?, 0, class)?;
     // Copies of one row of patches, or of a part of it: of large pictures few.
     let copies = (AT_ONCE / x.len()).max(1);
     let (mut sums, mut counts) = (Array2::zeros((height, width)), Array2::zeros((height, width)));
@@ -49,15 +53,23 @@ pub fn occlusion<F: Scalar>(
                 picture.slice_mut(s![top..top + patch, left..left + patch, ..]).fill(fill);
             }
             let outputs = model.predict(&covered.view())?;
-            for (&left, output) in lefts.iter().zip(outputs.axis_iter(Axis(0))) {
+            for (i, &left) in lefts.iter().enumerate() {
                 let place = s![top..top + patch, left..left + patch];
-                sums.slice_mut(place).mapv_inplace(|sum: F| sum + base - output[class]);
+                let covered = logit(model, &outputs, i, class)?;
+                sums.slice_mut(place).mapv_inplace(|sum: F| sum + base - covered);
                 counts.slice_mut(place).mapv_inplace(|count: F| count + F::one());
             }
         }
     }
     // With a stride larger than the patch some pixels are never covered.
     Ok(ndarray::Zip::from(&sums).and(&counts).map_collect(|&sum, &count| sum / count.max(F::one())))
+}
+
+/// The output for a class, of a sample; all outputs must be finite.
+fn logit<F: Scalar>(model: &Model<F>, outputs: &ArrayD<F>, sample: usize, class: usize) -> Result<F, Error> {
+    let row = outputs.index_axis(Axis(0), sample);
+    finite::check_outputs(model, row.as_slice().expect("made row by row"), sample)?;
+    Ok(row[class])
 }
 
 /// Where patches begin along one side.

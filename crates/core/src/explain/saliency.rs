@@ -4,7 +4,7 @@ use ndarray::{Array3, ArrayD, ArrayViewD};
 use ndarray_rand::rand_distr::{Distribution, Normal};
 
 use crate::error::{Error, above_zero, in_range};
-use crate::explain::{Look, MOST_PASSES, check_classes, check_maps};
+use crate::explain::{Look, MOST_PASSES, check_classes, check_maps, found};
 use crate::layer::ReluRule;
 use crate::memory;
 use crate::model::Model;
@@ -16,7 +16,8 @@ use crate::shape::Shape;
 /// backpropagation, with [`ReluRule::Deconvnet`] by a deconvnet's rule.
 ///
 /// # Errors
-/// If `x` is not a batch of the model's inputs, there is not one class a sample, or a class does not exist.
+/// If `x` is not a batch of the model's inputs, there is not one class a sample, a class does not exist, or an input, an output or
+/// the gradient is not finite: the message says where.
 pub fn class_gradient<F: Scalar>(
     model: &mut Model<F>,
     x: &ArrayViewD<'_, F>,
@@ -58,7 +59,7 @@ pub fn gradient_times_input<F: Scalar>(
     x: &ArrayViewD<'_, F>,
     classes: &[usize],
 ) -> Result<ArrayD<F>, Error> {
-    Ok(class_gradient(model, x, classes, ReluRule::Plain)? * x)
+    found("gradient times input", class_gradient(model, x, classes, ReluRule::Plain)? * x)
 }
 
 /// SmoothGrad: the mean of dS/dx over noisy copies of the input, then the largest of the channels (D. Smilkov et al. 2017). The noise is
@@ -80,14 +81,15 @@ pub fn smooth_grad<F: Scalar>(
     in_range("samples", samples, MOST_PASSES)?;
     let noise =
         Normal::new(0.0, deviation).map_err(|error| Error::argument("deviation", "a width", error))?;
-    memory::check_tensor::<F>("x", &Shape::new(x.shape())?)?;
-    let mut sum = ArrayD::zeros(x.raw_dim());
+    memory::check_tensor::<f64>("x", &Shape::new(x.shape())?)?;
+    let mut sum = ArrayD::<f64>::zeros(x.raw_dim());
     for sample in 0..samples {
         let mut rng = stream(seed, Purpose::Noise, sample as u64, 0);
         let noisy = x.mapv(|value| value + F::from_f64(noise.sample(&mut rng)));
-        sum += &class_gradient(model, &noisy.view(), classes, ReluRule::Plain)?;
+        sum += &class_gradient(model, &noisy.view(), classes, ReluRule::Plain)?.mapv(Scalar::as_f64);
     }
-    Ok(largest_channel(&(sum / F::from_f64(samples as f64))))
+    let mean = found("mean gradient", sum.mapv(|sum| F::from_f64(sum / samples as f64)))?;
+    Ok(largest_channel(&mean))
 }
 
 fn largest_channel<F: Scalar>(gradient: &ArrayD<F>) -> Array3<F> {

@@ -12,13 +12,14 @@ use crate::kernels::im2col::{self, col2im, im2col, with_strips};
 use crate::kernels::kernel::Kernel;
 use crate::kernels::panels;
 use crate::kernels::parts::in_parts;
+use crate::kernels::sums::{LONG, in_blocks};
 use crate::kernels::taps;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
 use crate::kernels::winograd;
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch};
+use crate::scratch::{Purpose, Scratch, ready};
 
 /// Which algorithm computes a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -214,11 +215,20 @@ pub fn weight_gradient<F: Scalar>(
             // Every piece copies maps and padding anew: with many filters that is little beside the product.
             let pieces = (filters / 16).next_power_of_two().clamp(2, 16);
             let piece = windows.window().div_ceil(pieces).max(16);
+            if dz_rows.rows > 2 * LONG {
+                ready::<f64>(&[(Purpose::Sums, piece * filters)]);
+            }
             let call = WeightGradient { x, windows, dz: dz_rows, how, at_a_time: rows };
             let parts = gradient.par_chunks_mut(piece * filters).enumerate();
             parts.for_each(|(i, part)| call.rows(i * piece, part));
         }
     }
+}
+
+/// Where blocks of long sums end, over so many lines of windows or tiles that are worked off some lines at a time.
+pub(super) fn long_edge(lines: usize, width: usize, at_a_time: usize) -> impl Fn(usize) -> usize {
+    let block = LONG.div_ceil(width).next_multiple_of(at_a_time);
+    move |from| if lines * width <= 2 * LONG { lines } else { from + block }
 }
 
 struct WeightGradient<'a, F> {
@@ -236,15 +246,18 @@ impl<F: Scalar> WeightGradient<'_, F> {
         let filters = dz.columns;
         let last = first + part.len() / filters;
         let all = dz.rows / windows.out_width;
-        for from in (0..all).step_by(at_a_time) {
-            let to = (from + at_a_time).min(all);
-            let dz = dz.rows(from * windows.out_width, to * windows.out_width);
-            let how = if from == 0 { how } else { Accumulate::Add };
-            with_strips(x, windows, from..to, |strips| {
-                let windows = Matrix::of_windows(strips.data, strips.rows);
-                tile::multiply(windows.t().rows(first, last), dz, how, part);
-            });
-        }
+        let next_edge = long_edge(all, windows.out_width, at_a_time);
+        in_blocks(all, next_edge, how, part, |block, how, part| {
+            for from in block.clone().step_by(at_a_time) {
+                let to = (from + at_a_time).min(block.end);
+                let dz = dz.rows(from * windows.out_width, to * windows.out_width);
+                let how = if from == block.start { how } else { Accumulate::Add };
+                with_strips(x, windows, from..to, |strips| {
+                    let windows = Matrix::of_windows(strips.data, strips.rows);
+                    tile::multiply(windows.t().rows(first, last), dz, how, part);
+                });
+            }
+        });
     }
 }
 

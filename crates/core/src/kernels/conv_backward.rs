@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::kernels::conv::{self, ACROSS_AT_A_TIME, Algorithm, Way, choose, get_ready, weight_gradient};
-use crate::kernels::elementwise::{add_rows, update_with};
+use crate::kernels::conv::{
+    self, ACROSS_AT_A_TIME, Algorithm, Way, choose, get_ready, long_edge, weight_gradient,
+};
+use crate::kernels::elementwise::update_with;
 use crate::kernels::gemm::Matrix;
 use crate::kernels::im2col::with_strips;
 use crate::kernels::sparse;
+use crate::kernels::sums::{add_columns, all_finite, in_blocks};
 use crate::kernels::tile;
 use crate::kernels::window::Windows;
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch};
+use crate::scratch::{Purpose, Scratch, ready};
 
 /// Pieces of a sum over all outputs, whatever the number of threads.
 const PARTS: usize = 8;
@@ -73,6 +76,7 @@ pub fn parameter_gradients<F: Scalar>(
         // How many numbers are 0 differs from step to step; what memory there is shall not.
         let plan = Plan::new(&walk, dz.len(), true, true);
         Scratch::<F>::take(Purpose::Shared).first(plan.parts * plan.each());
+        plan.get_ready();
     }
     let nonzeros = walk.along(dz, differentiate, bias, now);
     if let Some((how, kernel)) = later {
@@ -99,7 +103,9 @@ pub fn input_gradient<F: Scalar>(
     if algorithm == Algorithm::Fastest {
         sparse::get_ready::<F>(windows);
     }
-    if algorithm == Algorithm::Fastest && sparse::is_faster(windows, way, nonzeros, dz.len()) {
+    let few = algorithm == Algorithm::Fastest && sparse::is_faster(windows, way, nonzeros, dz.len());
+    // A weight that is NaN or infinite meets numbers that are 0, too.
+    if few && all_finite(kernel) {
         sparse::input_gradient(dz, windows, kernel, dx);
     } else {
         conv::input_gradient(dz, windows, algorithm, kernel, dx);
@@ -110,12 +116,14 @@ pub fn input_gradient<F: Scalar>(
 #[derive(Clone, Copy)]
 struct Plan {
     line: usize,
+    windows_of_line: usize,
     parts: usize,
     lines_of_part: usize,
     at_a_time: usize,
     of_kernel: usize,
     /// Sums by filter, of the numbers that are not 0.
     of_sparse: usize,
+    /// In `f64`.
     of_bias: usize,
 }
 
@@ -133,6 +141,7 @@ impl Plan {
         let of = |wanted: bool, count: usize| if wanted { count } else { 0 };
         Self {
             line,
+            windows_of_line: windows.out_width,
             parts: lines.div_ceil(lines_of_part),
             lines_of_part,
             at_a_time,
@@ -142,9 +151,23 @@ impl Plan {
         }
     }
 
-    /// Numbers in the sums of a part: one more than none, so that there is a piece of them for each.
+    /// Numbers in the kernel's sums of a part: one more than none, so that there is a piece of them for each.
     fn each(&self) -> usize {
-        (self.of_kernel + self.of_sparse + self.of_bias).max(1)
+        (self.of_kernel + self.of_sparse).max(1)
+    }
+
+    /// Where blocks of long sums end, in lines of a part with so many.
+    fn next_edge(&self, lines: usize) -> impl Fn(usize) -> usize {
+        let with_kernel = self.of_kernel > 0;
+        let edge = long_edge(lines, self.windows_of_line, self.at_a_time);
+        move |from| if with_kernel { edge(from) } else { lines }
+    }
+
+    /// Lets every thread take the buffer for long sums.
+    fn get_ready(&self) {
+        if self.next_edge(self.lines_of_part)(0) < self.lines_of_part {
+            ready::<f64>(&[(Purpose::Sums, self.of_kernel)]);
+        }
     }
 }
 
@@ -166,63 +189,89 @@ impl<F: Scalar> Walk<'_, F> {
         if kernel.is_some() {
             get_ready::<F>(self.windows, at_a_time);
         }
+        plan.get_ready();
         let mut scratch = Scratch::take(Purpose::Shared);
         let sums = scratch.first(plan.parts * plan.each());
+        let mut bias_scratch = Scratch::<f64>::take(Purpose::BiasSums);
+        let of_bias = plan.of_bias.max(1);
+        let bias_sums = bias_scratch.first(plan.parts * of_bias);
         let parts = dz.par_chunks_mut(lines_of_part * line).zip(sums.par_chunks_mut(plan.each()));
         let nonzeros = AtomicUsize::new(0);
-        parts.enumerate().for_each(|(i, (dz, sums))| {
-            sums.fill(F::zero());
-            let (kernel_sums, bias_sums) = sums.split_at_mut(of_kernel + plan.of_sparse);
-            for (j, dz) in dz.chunks_mut(at_a_time * line).enumerate() {
-                let first = i * lines_of_part + j * at_a_time;
-                let lines = first..first + dz.len() / line;
-                differentiate(lines.start * line..lines.end * line, dz);
-                let found = sparse::count(dz);
-                nonzeros.fetch_add(found, Ordering::Relaxed);
-                if plan.of_bias > 0 {
-                    add_rows(dz, bias_sums);
+        parts.zip(bias_sums.par_chunks_mut(of_bias)).enumerate().for_each(|(i, ((dz, sums), bias_sums))| {
+            bias_sums.fill(0.0);
+            let (dense, few) = sums.split_at_mut(of_kernel);
+            let lines = dz.len() / line;
+            in_blocks(lines, plan.next_edge(lines), Accumulate::Overwrite, dense, |block, _, dense| {
+                dense.fill(F::zero());
+                few.fill(F::zero());
+                let mut any_few = false;
+                for from in block.clone().step_by(at_a_time) {
+                    let to = (from + at_a_time).min(block.end);
+                    let dz = &mut dz[from * line..to * line];
+                    let lines = i * lines_of_part + from..i * lines_of_part + to;
+                    differentiate(lines.start * line..lines.end * line, dz);
+                    let found = sparse::count(dz);
+                    nonzeros.fetch_add(found, Ordering::Relaxed);
+                    if plan.of_bias > 0 {
+                        add_columns(dz, bias_sums);
+                    }
+                    if of_kernel > 0 {
+                        any_few |= self.add_products(lines, dz, found, (dense, few));
+                    }
                 }
-                if of_kernel > 0 {
-                    self.add_products(lines, dz, found, kernel_sums.split_at_mut(of_kernel));
+                if any_few {
+                    sparse::add_sums(self.windows, &few[..plan.of_sparse], self.filters, dense);
                 }
-            }
+            });
         });
-        self.add_up(plan, sums, bias, kernel);
+        add_up(plan, (sums, bias_sums), bias, kernel);
         nonzeros.into_inner()
     }
 
-    /// Adds the sums of all parts to the gradients.
-    fn add_up(&self, plan: Plan, sums: &[F], bias: Option<&mut [F]>, kernel: Option<(Accumulate, &mut [F])>) {
-        let parts = sums.chunks_exact(plan.each());
-        if let Some(bias) = bias {
-            for sums in parts.clone() {
-                update_with(bias, &sums[plan.of_kernel + plan.of_sparse..], |total, part| *total += part);
-            }
-        }
-        let Some((how, kernel)) = kernel else { return };
-        if how == Accumulate::Overwrite {
-            kernel.fill(F::zero());
-        }
-        for sums in parts {
-            let (dense, rest) = sums.split_at(plan.of_kernel);
-            update_with(kernel, dense, |total, part| *total += part);
-            sparse::add_sums(self.windows, &rest[..plan.of_sparse], self.filters, kernel);
-        }
-    }
-
     /// Adds the kernel's gradient from some rows of output, `nonzeros` of whose gradients are not 0, to sums as they are in the kernel, or
-    /// to those by filter.
-    fn add_products(&self, lines: Range<usize>, dz: &[F], nonzeros: usize, sums: (&mut [F], &mut [F])) {
+    /// to those by filter. Returns whether it was the latter.
+    fn add_products(
+        &self,
+        lines: Range<usize>,
+        dz: &[F],
+        nonzeros: usize,
+        sums: (&mut [F], &mut [F]),
+    ) -> bool {
         let Self { x, windows, filters, .. } = *self;
         let few = self.is_sparse(nonzeros, dz.len());
         with_strips(x, windows, lines, |strips| {
-            if few {
-                return sparse::add_weight_gradient(strips, windows, dz, filters, sums.1);
+            // The terms that are left out are 0 only where they are 0 times a finite number.
+            if few && all_finite(strips.covered()) {
+                sparse::add_weight_gradient(strips, windows, dz, filters, sums.1);
+                return true;
             }
             let windows = Matrix::of_windows(strips.data, strips.rows);
             let dz = Matrix::new(dz, windows.rows, filters);
             tile::multiply(windows.t(), dz, Accumulate::Add, sums.0);
-        });
+            false
+        })
+    }
+}
+
+/// Adds the sums of all parts to the gradients.
+fn add_up<F: Scalar>(
+    plan: Plan,
+    (sums, bias_sums): (&[F], &[f64]),
+    bias: Option<&mut [F]>,
+    kernel: Option<(Accumulate, &mut [F])>,
+) {
+    if let Some(bias) = bias {
+        for (f, bias) in bias.iter_mut().enumerate() {
+            let parts = bias_sums.iter().skip(f).step_by(plan.of_bias);
+            *bias = F::from_f64(bias.as_f64() + parts.sum::<f64>());
+        }
+    }
+    let Some((how, kernel)) = kernel else { return };
+    if how == Accumulate::Overwrite {
+        kernel.fill(F::zero());
+    }
+    for sums in sums.chunks_exact(plan.each()) {
+        update_with(kernel, &sums[..plan.of_kernel], |total, part| *total += part);
     }
 }
 
@@ -277,6 +326,48 @@ mod tests {
                 stride: pair(stride), dilation: pair(dilation), padding, ..Layout::new(pair(kernel))
             };
             check(layout, maps, [height, width, channels], filters, share, seed);
+        }
+    }
+
+    /// 0 times NaN or infinity is NaN: terms of zeros are left out only where all other factors are finite.
+    #[test]
+    fn nothing_that_is_not_finite_is_lost_where_most_numbers_are_0() {
+        let layout = Layout { padding: Padding::Same, ..Layout::new(5) };
+        let windows = layout.over(&[16, 16, 8]).unwrap();
+        let (filters, maps) = (32, 16);
+        let count = maps * windows.positions() * filters;
+        for bad in [f32::NAN, f32::INFINITY] {
+            for where_bad in ["x", "kernel", "dz"] {
+                let (mut x, mut kernel) =
+                    (vec![0.5; maps * windows.map()], vec![0.5; windows.window() * filters]);
+                let mut dz = vec![0.0; count];
+                dz.iter_mut().step_by(97).for_each(|dz| *dz = 1.0);
+                match where_bad {
+                    "x" => x[windows.map() + 77] = bad,
+                    "kernel" => kernel[5] = bad,
+                    _ => dz[97 * 11] = bad,
+                }
+                let both = [Algorithm::Fastest, Algorithm::Im2col].map(|algorithm| {
+                    let (mut dx, mut dk, mut db) =
+                        (vec![0.0; x.len()], vec![0.0; kernel.len()], vec![0.0; filters]);
+                    let mut dz = dz.clone();
+                    let gradients = ParameterGradients {
+                        bias: Some(&mut db),
+                        kernel: Some((Accumulate::Overwrite, &mut dk)),
+                    };
+                    let nonzeros =
+                        parameter_gradients(&x, &windows, algorithm, filters, &mut dz, |_, _| {}, gradients);
+                    assert!(sparse::is_faster(&windows, Way::InPlace, nonzeros, count));
+                    input_gradient((&dz, nonzeros), &windows, algorithm, &kernel, &mut dx);
+                    [dx, dk, db].map(|all| all.iter().map(|v: &f32| v.is_finite()).collect::<Vec<_>>())
+                });
+                for (which, (few, all)) in both[0].iter().zip(&both[1]).enumerate() {
+                    // In a product that is not finite more may be NaN than the plain loops make so, never less.
+                    let kept = few.iter().zip(all).all(|(few, all)| *all || !few);
+                    assert!(kept, "{bad} in {where_bad}, gradient {which}");
+                }
+                assert!(both[1].iter().any(|gradient| gradient.contains(&false)), "{bad} in {where_bad}");
+            }
         }
     }
 

@@ -139,19 +139,8 @@ pub fn add_bias_and<F: Scalar>(rows: &mut [F], bias: &[F], f: impl Fn(F) -> F + 
     }
 }
 
-/// Adds up the rows of `rows` into `sums`, in order.
-pub fn add_rows<F: Scalar>(rows: &[F], sums: &mut [F]) {
-    vectorised(
-        #[inline(always)]
-        || {
-            for row in rows.chunks_exact(sums.len()) {
-                for (sum, &x) in sums.iter_mut().zip(row) {
-                    *sum += x;
-                }
-            }
-        },
-    );
-}
+/// Numbers of a row that are added up before their sum becomes an `f64`.
+pub(crate) const AT_A_TIME: usize = 64;
 
 /// Each row becomes its softmax: `exp(x - max) / sum(exp(x - max))`, which no large value
 /// overflows. Returns nothing; a row with a NaN becomes NaN.
@@ -167,19 +156,29 @@ pub fn softmax_rows<F: Scalar>(rows: &mut [F], width: usize) {
     );
 }
 
-/// The softmax of one row, in place; returns the logarithm of `sum(exp(x))`.
+/// The softmax of one row, in place.
 #[inline(always)]
-pub(crate) fn softmax<F: Scalar>(row: &mut [F]) -> F {
-    let largest = row.iter().fold(F::neg_infinity(), |a, &b| if b > a { b } else { a });
-    for x in row.iter_mut() {
-        *x = (*x - largest).exponential();
-    }
-    let sum = row.iter().fold(F::zero(), |a, &b| a + b);
-    let scale = F::one() / sum;
+fn softmax<F: Scalar>(row: &mut [F]) {
+    let (top, others) = exponentials(row);
+    row[top] = F::one();
+    let scale = F::from_f64(1.0 / (1.0 + others));
     for x in row.iter_mut() {
         *x *= scale;
     }
-    largest + sum.ln()
+}
+
+/// Makes `e^(x - m)` of a row, m the largest number of it. Returns where that is (the first of equals) and the sum of all others;
+/// in its own place stays 0, for a 1 would hide what is small beside it. The sum is NaN where the row holds NaN or m is infinite.
+#[inline(always)]
+pub(crate) fn exponentials<F: Scalar>(row: &mut [F]) -> (usize, f64) {
+    let largest = row.iter().fold(F::neg_infinity(), |a, &b| if b > a { b } else { a });
+    let top = row.iter().position(|&x| x == largest).unwrap_or(0);
+    let start = if row[top].is_finite() { 0.0 } else { f64::NAN };
+    for x in row.iter_mut() {
+        *x = (*x - largest).exponential();
+    }
+    row[top] = F::zero();
+    (top, row.iter().fold(start, |sum, x| sum + x.as_f64()))
 }
 
 /// Runs a closure compiled for the best instruction set this machine has. Mark the closure

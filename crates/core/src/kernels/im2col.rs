@@ -30,6 +30,19 @@ pub(super) struct Strips<'a, F> {
     pub(super) rows: WindowRows<'a>,
 }
 
+impl<'a, F> Strips<'a, F> {
+    /// From the first number of the windows to the last.
+    pub(super) fn covered(&self) -> &'a [F] {
+        match (self.rows.places, self.rows.taps) {
+            (&[first, ..], &[.., tap]) => {
+                let last = self.rows.places.last().copied().unwrap_or(first);
+                &self.data[first..last + tap.shift + tap.run]
+            }
+            _ => &[],
+        }
+    }
+}
+
 /// Numbers of a window that lie side by side.
 pub(super) fn run_length(windows: &Windows) -> usize {
     if windows.dilation.width == 1 { windows.kernel.width * windows.channels } else { windows.channels }

@@ -23,6 +23,9 @@ pub trait Lanes: Copy + 'static {
     /// a - b.
     fn difference<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
+    /// a b.
+    fn product<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
     /// 1 in each lane whose number is not 0, and 0 in the others.
     fn nonzeros<S: Simd>(simd: S, numbers: Self::Vector<S>) -> Self::Vector<S>;
 
@@ -75,6 +78,10 @@ impl Lanes for f32 {
     #[inline(always)]
     fn difference<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
         simd.sub_f32s(a, b)
+    }
+    #[inline(always)]
+    fn product<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.mul_f32s(a, b)
     }
     #[inline(always)]
     fn nonzeros<S: Simd>(simd: S, numbers: S::f32s) -> S::f32s {
@@ -164,6 +171,10 @@ impl Lanes for f64 {
     #[inline(always)]
     fn difference<S: Simd>(simd: S, a: S::f64s, b: S::f64s) -> S::f64s {
         simd.sub_f64s(a, b)
+    }
+    #[inline(always)]
+    fn product<S: Simd>(simd: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        simd.mul_f64s(a, b)
     }
     #[inline(always)]
     fn nonzeros<S: Simd>(simd: S, numbers: S::f64s) -> S::f64s {

@@ -21,6 +21,7 @@ mod parts;
 pub mod pool;
 mod sparse;
 mod stream;
+pub mod sums;
 mod taps;
 mod tile;
 pub mod window;

@@ -6,63 +6,72 @@
 use rayon::prelude::*;
 
 use crate::kernels::elementwise::vectorised;
+use crate::kernels::sums;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch};
+use crate::scratch::{Purpose, Scratch, ready};
 
 /// Numbers in a piece: it stays in the second-level cache while it is read twice.
 const PIECE: usize = 32 * 1024;
 
+/// Rows in a piece: enough that the sums of all pieces are fewer than the numbers that are summed.
+const FEWEST_ROWS: usize = 32;
+
 fn rows_of_piece(width: usize) -> usize {
-    (PIECE / width).max(1)
+    (PIECE / width).max(FEWEST_ROWS)
 }
 
-/// Mean and variance (over n, not n - 1) of every column.
+/// Mean and variance (over n, not n - 1) of every column. What rounding cuts off the mean goes to `rest`.
 ///
-/// Each piece's are taken in two passes over it, the mean first, so that no digits are lost where the mean is
+/// Each piece's are taken from distances to a number that is near its mean, so that no digits are lost where the mean is
 /// large; those of the pieces are combined (T. Chan, G. Golub and R. LeVeque 1983, equation 2.1).
 #[inline(never)]
-pub fn mean_and_variance<F: Scalar>(x: &[F], mean: &mut [F], variance: &mut [F]) {
+pub fn mean_and_variance<F: Scalar>(x: &[F], mean: &mut [F], rest: &mut [F], variance: &mut [F]) {
     let width = mean.len();
-    let piece = rows_of_piece(width) * width;
-    let mut scratch = Scratch::take(Purpose::Shared);
-    let partial = scratch.first(x.len().div_ceil(piece) * 2 * width);
-    let pieces = partial.par_chunks_mut(2 * width).zip(x.par_chunks(piece));
+    let rows = rows_of_piece(width);
+    let mut scratch = Scratch::<f64>::take(Purpose::Sums);
+    let partial = scratch.first(x.len().div_ceil(rows * width) * 2 * width);
+    ready::<F>(&[(Purpose::Centres, width)]);
+    let pieces = partial.par_chunks_mut(2 * width).zip(x.par_chunks(rows * width));
     pieces.for_each(|(partial, x)| {
         let (mean, squares) = partial.split_at_mut(width);
-        vectorised(
-            #[inline(always)]
-            || moments(x, mean, squares),
-        );
+        moments(x, mean, squares);
     });
     let total = (x.len() / width) as f64;
-    let count = |i: usize| (x.len() - i * piece).min(piece) as f64 / width as f64;
+    let count = |i: usize| (x.len() / width - i * rows).min(rows) as f64;
     for column in 0..width {
         let of_pieces = || partial.chunks_exact(2 * width).enumerate();
-        let sum: f64 = of_pieces().map(|(i, part)| count(i) * part[column].as_f64()).sum();
-        let all = sum / total;
-        let squares = of_pieces().map(|(i, part)| {
-            part[width + column].as_f64() + count(i) * (part[column].as_f64() - all).powi(2)
-        });
+        let all = of_pieces().map(|(i, part)| count(i) * part[column]).sum::<f64>() / total;
+        let squares =
+            of_pieces().map(|(i, part)| part[width + column] + count(i) * (part[column] - all).powi(2));
         variance[column] = F::from_f64(squares.sum::<f64>() / total);
         mean[column] = F::from_f64(all);
+        rest[column] = F::from_f64(all - mean[column].as_f64());
     }
 }
 
 /// Mean, and sum of the squared distances from it, of every column.
-#[inline(always)]
-fn moments<F: Scalar>(x: &[F], mean: &mut [F], squares: &mut [F]) {
-    let width = mean.len();
-    mean.fill(F::zero());
-    squares.fill(F::zero());
-    for row in x.chunks_exact(width) {
-        mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
-    }
-    let share = F::from_f64(width as f64 / x.len() as f64);
-    mean.iter_mut().for_each(|mean| *mean *= share);
-    for row in x.chunks_exact(width) {
-        for ((sum, &mean), &x) in squares.iter_mut().zip(&*mean).zip(row) {
-            *sum += (x - mean) * (x - mean);
-        }
+///
+/// Distances are taken from the mean of the first quarter of the rows, c: with m the mean and s the deviation of all rows, |c - m| is at most
+/// s √3, whatever the numbers are, for else they would deviate more. So Σ (x - c)² - n (m - c)² loses no more than two binary digits.
+fn moments<F: Scalar>(x: &[F], mean: &mut [f64], squares: &mut [f64]) {
+    let rows = x.len() / mean.len();
+    let (first, count) = (rows.div_ceil(4), rows as f64);
+    mean.fill(0.0);
+    sums::add_columns(&x[..first * mean.len()], mean);
+    let mut scratch = Scratch::take(Purpose::Centres);
+    let centres = scratch.first(mean.len());
+    let share = 1.0 / first as f64;
+    centres.iter_mut().zip(&*mean).for_each(|(centre, sum)| *centre = F::from_f64(sum * share));
+    mean.fill(0.0);
+    squares.fill(0.0);
+    let share = 1.0 / count;
+    sums::add_distances(x, centres, mean, squares);
+    for ((mean, squares), centre) in mean.iter_mut().zip(squares).zip(&*centres) {
+        let rest = *mean * share;
+        let sum = *squares - count * rest * rest;
+        // Below 0 by rounding; a NaN stays one.
+        *squares = if sum < 0.0 { 0.0 } else { sum };
+        *mean = centre.as_f64() + rest;
     }
 }
 
@@ -107,35 +116,28 @@ pub fn normalize_in_place<F: Scalar>(rows: &mut [F], [mean, factor, shift]: [&[F
     );
 }
 
-/// For every column, `sums[..width] = Σ dy` and `sums[width..] = Σ dy (x - mean) scale`.
+/// For every column, `sums[..width] = Σ dy` and `sums[width..] = Σ dy (x - mean - rest) scale`.
 #[inline(never)]
-pub fn gradient_sums<F: Scalar>(x: &[F], dy: &[F], mean: &[F], scale: &[F], sums: &mut [F]) {
+pub fn gradient_sums<F: Scalar>(x: &[F], dy: &[F], [mean, rest, scale]: [&[F]; 3], sums: &mut [F]) {
     let width = mean.len();
     let piece = rows_of_piece(width) * width;
-    let mut scratch = Scratch::take(Purpose::Shared);
+    let mut scratch = Scratch::<f64>::take(Purpose::Sums);
     let partial = scratch.first(x.len().div_ceil(piece) * 2 * width);
     let pieces = partial.par_chunks_mut(2 * width).zip(x.par_chunks(piece)).zip(dy.par_chunks(piece));
     pieces.for_each(|((partial, x), dy)| {
-        partial.fill(F::zero());
+        partial.fill(0.0);
         let (plain, weighted) = partial.split_at_mut(width);
-        vectorised(
-            #[inline(always)]
-            || {
-                for (x, dy) in x.chunks_exact(width).zip(dy.chunks_exact(width)) {
-                    for ((((plain, weighted), &x), &dy), &mean) in
-                        plain.iter_mut().zip(&mut *weighted).zip(x).zip(dy).zip(mean)
-                    {
-                        *plain += dy;
-                        *weighted += dy * (x - mean);
-                    }
-                }
-                weighted.iter_mut().zip(scale).for_each(|(sum, &scale)| *sum *= scale);
-            },
-        );
+        sums::add_products(x, dy, mean, plain, weighted);
     });
-    sums.fill(F::zero());
-    for part in partial.chunks_exact(2 * width) {
-        sums.iter_mut().zip(part).for_each(|(sum, &part)| *sum += part);
+    let (total, others) = partial.split_at_mut((2 * width).min(partial.len()));
+    for part in others.chunks_exact(2 * width) {
+        total.iter_mut().zip(part).for_each(|(sum, &part)| *sum += part);
+    }
+    for column in 0..width {
+        let (plain, weighted) = (total[column], total[width + column]);
+        sums[column] = F::from_f64(plain);
+        sums[width + column] =
+            F::from_f64((weighted - rest[column].as_f64() * plain) * scale[column].as_f64());
     }
 }
 

@@ -153,9 +153,9 @@ impl<'a, F: Scalar> RightBlock<'a, F> {
         self.matrix.columns
     }
 
-    /// Without the rows before `first`, where all columns were copied.
-    pub(super) fn below(self, first: usize) -> Self {
-        Self { first, ..self }
+    /// Without the first rows, where all columns were copied.
+    pub(super) fn below(self, rows: usize) -> Self {
+        Self { first: self.first + rows, ..self }
     }
 
     pub(super) fn panel(&self, panel: &Panel) -> Right<'a, F> {

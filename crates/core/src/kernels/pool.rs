@@ -6,8 +6,9 @@ use rayon::prelude::*;
 use crate::kernels::elementwise::vectorised;
 use crate::kernels::window::Windows;
 use crate::scalar::Scalar;
+use crate::scratch::{Purpose, Scratch, ready};
 
-/// The taps of a window that lie in the map. Poolings have no dilation, so these are a rectangle of the window.
+/// The taps of a window that lie in the map: a rectangle of the window.
 pub struct Taps {
     /// The number of the first one.
     pub(super) first: u32,
@@ -19,31 +20,25 @@ pub struct Taps {
     taps_down: usize,
     /// How far below its channels begin.
     down: usize,
-    /// How far to the right: the channels.
+    /// How far to the right those of the next tap do.
     right: usize,
 }
 
 impl Taps {
     #[inline(always)]
     fn of(windows: &Windows, row: usize, column: usize) -> Self {
-        let Windows { height, width, channels, kernel, stride, before, .. } = *windows;
-        let along = |begin: usize, before: usize, kernel: usize, length: usize| {
-            before.saturating_sub(begin)..kernel.min((length + before).saturating_sub(begin))
-        };
-        let (top, left) = (row * stride.height, column * stride.width);
-        let (down, right) = (
-            along(top, before.height, kernel.height, height),
-            along(left, before.width, kernel.width, width),
-        );
+        let Windows { width, channels, kernel, stride, dilation, before, .. } = *windows;
+        let (down, right) = (windows.taps_down(row), windows.taps_across(column));
+        let top = row * stride.height + down.start * dilation.height - before.height;
+        let left = column * stride.width + right.start * dilation.width - before.width;
         Self {
             first: (down.start * kernel.width + right.start) as u32,
-            place: ((top + down.start - before.height) * width + left + right.start - before.width)
-                * channels,
+            place: (top * width + left) * channels,
             rows: down.len(),
             columns: right.len(),
             taps_down: kernel.width,
-            down: width * channels,
-            right: channels,
+            down: dilation.height * width * channels,
+            right: dilation.width * channels,
         }
     }
 
@@ -115,9 +110,42 @@ impl<F: Scalar> WithSimd for Largest<'_, F> {
     }
 }
 
+/// A number of the map that lies in more windows than this gets the sum of their gradients in `f64`.
+const MANY_WINDOWS: usize = 64;
+
+/// Whether sums of gradients are made in `f64`, though the numbers are of another type.
+fn sums_are_wider<F>(windows: &Windows) -> bool {
+    size_of::<F>() < size_of::<f64>() && windows.most_over_a_number() > MANY_WINDOWS
+}
+
+/// `backward` in `f64`, map by map.
+fn in_f64<F: Scalar>(
+    dy: &[F],
+    windows: &Windows,
+    dx: &mut [F],
+    backward: impl Fn(usize, &[f64], &mut [f64]) + Sync,
+) {
+    let of_map = windows.positions() * windows.channels;
+    ready::<f64>(&[(Purpose::Columns, of_map), (Purpose::Sums, windows.map())]);
+    let maps = dx.par_chunks_mut(windows.map()).zip(dy.par_chunks(of_map));
+    maps.enumerate().for_each(|(map, (dx, dy))| {
+        let (mut of_dy, mut of_dx) = (Scratch::take(Purpose::Columns), Scratch::take(Purpose::Sums));
+        let (wide_dy, wide_dx) = (of_dy.first(of_map), of_dx.first(windows.map()));
+        wide_dy.iter_mut().zip(dy).for_each(|(wide, dy)| *wide = dy.as_f64());
+        backward(map, wide_dy, wide_dx);
+        dx.iter_mut().zip(&*wide_dx).for_each(|(dx, &wide)| *dx = F::from_f64(wide));
+    });
+}
+
 /// The gradient with respect to the map: each window's goes to its largest number.
 #[inline(never)]
 pub fn max_backward<F: Scalar>(dy: &[F], windows: &Windows, winners: &[u32], dx: &mut [F]) {
+    if sums_are_wider::<F>(windows) {
+        let of_map = windows.positions() * windows.channels;
+        return in_f64(dy, windows, dx, |map, dy, dx| {
+            max_backward(dy, windows, &winners[map * of_map..][..of_map], dx);
+        });
+    }
     let of_map = windows.positions() * windows.channels;
     let maps = dx.par_chunks_mut(windows.map()).zip(dy.par_chunks(of_map)).zip(winners.par_chunks(of_map));
     let once = windows.cover_once();
@@ -177,36 +205,72 @@ fn divisor(windows: &Windows, with_padding: bool, row: usize, column: usize) -> 
         * along(column * windows.stride.width, windows.kernel.width, width)
 }
 
+/// Taps in a row that are added up before their sum becomes an `f64`, in windows of more taps than that.
+const TAPS_AT_A_TIME: usize = 16;
+
 /// The mean of every window.
 #[inline(never)]
 pub fn mean_forward<F: Scalar>(x: &[F], windows: &Windows, with_padding: bool, y: &mut [F]) {
     let channels = windows.channels;
+    let large = windows.kernel.height * windows.kernel.width > TAPS_AT_A_TIME;
+    if large {
+        ready::<f64>(&[(Purpose::Sums, channels)]);
+    }
     let maps = y.par_chunks_mut(windows.positions() * channels).zip(x.par_chunks(windows.map()));
     maps.for_each(|(y, map)| {
+        let mut scratch = Scratch::take(Purpose::Sums);
+        let sums = scratch.first(if large { channels } else { 0 });
         vectorised(
             #[inline(always)]
             || {
-                for (position, sum) in y.chunks_exact_mut(channels).enumerate() {
+                for (position, mean) in y.chunks_exact_mut(channels).enumerate() {
                     let (row, column) = (position / windows.out_width, position % windows.out_width);
-                    sum.fill(F::zero());
-                    Taps::of(windows, row, column).for_each(
+                    let taps = Taps::of(windows, row, column);
+                    let count = divisor(windows, with_padding, row, column) as f64;
+                    if large {
+                        mean_of_large_window(map, &taps, count, sums, mean);
+                        continue;
+                    }
+                    mean.fill(F::zero());
+                    taps.for_each(
                         #[inline(always)]
-                        |_, place| {
-                            let from = &map[place..][..channels];
-                            sum.iter_mut().zip(from).for_each(|(sum, &x)| *sum += x);
-                        },
+                        |_, place| add_to(mean, &map[place..][..channels]),
                     );
-                    let count = F::from_f64(divisor(windows, with_padding, row, column) as f64);
-                    sum.iter_mut().for_each(|sum| *sum /= count);
+                    let count = F::from_f64(count);
+                    mean.iter_mut().for_each(|mean| *mean /= count);
                 }
             },
         );
     });
 }
 
+#[inline(always)]
+fn add_to<F: Scalar>(sums: &mut [F], from: &[F]) {
+    sums.iter_mut().zip(from).for_each(|(sum, &x)| *sum += x);
+}
+
+/// Some taps at a time are added up in `mean`, and those sums in `f64`.
+#[inline(always)]
+fn mean_of_large_window<F: Scalar>(map: &[F], taps: &Taps, count: f64, sums: &mut [f64], mean: &mut [F]) {
+    let channels = mean.len();
+    sums.fill(0.0);
+    for row in 0..taps.rows {
+        let of_row = &map[taps.place + row * taps.down..][..taps.columns * channels];
+        for some in of_row.chunks(TAPS_AT_A_TIME * channels) {
+            mean.fill(F::zero());
+            some.chunks_exact(channels).for_each(|from| add_to(mean, from));
+            sums.iter_mut().zip(&*mean).for_each(|(sum, mean)| *sum += mean.as_f64());
+        }
+    }
+    mean.iter_mut().zip(&*sums).for_each(|(mean, sum)| *mean = F::from_f64(sum / count));
+}
+
 /// The gradient with respect to the map: each window's in equal parts.
 #[inline(never)]
 pub fn mean_backward<F: Scalar>(dy: &[F], windows: &Windows, with_padding: bool, dx: &mut [F]) {
+    if sums_are_wider::<F>(windows) {
+        return in_f64(dy, windows, dx, |_, dy, dx| mean_backward(dy, windows, with_padding, dx));
+    }
     let channels = windows.channels;
     let maps = dx.par_chunks_mut(windows.map()).zip(dy.par_chunks(windows.positions() * channels));
     maps.for_each(|(dx, dy)| {
@@ -256,13 +320,19 @@ mod tests {
         fn vectors_choose_as_single_numbers_do(
             map in (1..9_usize, 1..9_usize, 1..40_usize),
             kernel in [1..5_usize, 1..5_usize],
-            stride in [1..5_usize, 1..5_usize],
+            (stride, dilation) in ([1..5_usize, 1..5_usize], [1..4_usize, 1..4_usize]),
             padded in any::<bool>(),
             numbers in proptest::collection::vec(
                 prop_oneof![8 => -2..3_i8, 1 => Just(i8::MIN), 1 => Just(i8::MAX)], 2 * 8 * 8 * 39),
         ) {
             let padding = if padded { Padding::Same } else { Padding::Valid };
-            let layout = Layout { stride: stride.into(), padding, rounding: Rounding::Ceil, ..Layout::new(kernel) };
+            let layout = Layout {
+                stride: stride.into(),
+                dilation: dilation.into(),
+                padding,
+                rounding: Rounding::Ceil,
+                ..Layout::new(kernel)
+            };
             if let Ok(windows) = layout.over(&[map.0, map.1, map.2]) {
                 let numbers = numbers.iter().map(|&v| match v {
                     i8::MIN => f32::NEG_INFINITY,

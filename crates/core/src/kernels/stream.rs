@@ -6,9 +6,11 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::kernels::elementwise::vectorised;
 use crate::kernels::gemm::Matrix;
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
+use crate::scratch::{Purpose, Scratch};
 
 /// Rows of the right factor that are read side by side.
 const AT_ONCE: usize = 4;
@@ -16,6 +18,9 @@ const AT_ONCE: usize = 4;
 pub(super) const MOST_ROWS: usize = 16;
 /// A smaller right factor is in the cache anyway.
 pub(super) const LARGE: usize = 64 * 1024;
+
+/// Rows of the right factor whose products are added up before they are added to the result.
+const ROWS_OF_A_BLOCK: usize = 256;
 
 /// A right factor with fewer columns than this is read as it lies by tiles too.
 const NARROW: usize = 64;
@@ -32,7 +37,20 @@ pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accum
     if how == Accumulate::Overwrite {
         c.fill(F::zero());
     }
-    Arch::new().dispatch(Stream { a, b, c });
+    if b.rows <= ROWS_OF_A_BLOCK {
+        return Arch::new().dispatch(Stream { a, b, c });
+    }
+    let mut scratch = Scratch::take(Purpose::Left);
+    let block = scratch.first(c.len());
+    for from in (0..b.rows).step_by(ROWS_OF_A_BLOCK) {
+        let to = (from + ROWS_OF_A_BLOCK).min(b.rows);
+        block.fill(F::zero());
+        Arch::new().dispatch(Stream { a: a.columns(from, to), b: b.rows(from, to), c: block });
+        vectorised(
+            #[inline(always)]
+            || c.iter_mut().zip(&*block).for_each(|(sum, &block)| *sum += block),
+        );
+    }
 }
 
 struct Stream<'a, F> {

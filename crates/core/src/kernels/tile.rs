@@ -22,6 +22,7 @@ use crate::kernels::pack::{
     Left, LeftBlock, PanelSize, Right, RightBlock, copy_left, copy_right, copy_whole, panels,
 };
 use crate::kernels::stream;
+use crate::kernels::sums::{LONG, in_blocks};
 use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
@@ -43,9 +44,30 @@ pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accum
     match (c.is_empty(), a.columns, how) {
         (true, ..) | (_, 0, Accumulate::Add) => {}
         (_, 0, Accumulate::Overwrite) => c.fill(F::zero()),
-        _ if stream::fits(&a, &b) => stream::multiply(a, b, how, c),
-        _ => Arch::new().dispatch(Product { a, b: Factor::Plain(b), how, c }),
+        _ => long_product(a, Factor::Plain(b), how, c),
     }
+}
+
+/// A product in blocks of the inner dimension, where that is so long that sums in `f32` would lose much.
+fn long_product<F: Scalar>(a: Matrix<'_, F>, b: Factor<'_, F>, how: Accumulate, c: &mut [F]) {
+    let all = a.columns;
+    let next_edge = |from| if all <= 2 * LONG { all } else { a.block_end(from, LONG) };
+    in_blocks(all, next_edge, how, c, |steps, how, c| {
+        let a = a.columns(steps.start, steps.end);
+        match b {
+            Factor::Plain(b) if stream::fits(&a, &b) => {
+                stream::multiply(a, b.rows(steps.start, steps.end), how, c);
+            }
+            Factor::Plain(b) => {
+                let b = Factor::Plain(b.rows(steps.start, steps.end));
+                Arch::new().dispatch(Product { a, b, how, c });
+            }
+            Factor::Copied(b) => {
+                let b = Factor::Copied(b.below(steps.start));
+                Arch::new().dispatch(Product { a, b, how, c });
+            }
+        }
+    });
 }
 
 /// As [`multiply`], with a right factor that [`copied`] made.
@@ -56,7 +78,7 @@ pub(super) fn multiply_copied<F: Scalar>(
     how: Accumulate,
     c: &mut [F],
 ) {
-    Arch::new().dispatch(Product { a, b: Factor::Copied(b), how, c });
+    long_product(a, Factor::Copied(b), how, c);
 }
 
 /// A right factor, copied once for all parts of a product.

@@ -1,6 +1,7 @@
 //! Where the windows of convolutions and poolings fall.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::shape::product;
 
@@ -72,8 +73,8 @@ pub enum Rounding {
     /// There is none.
     #[default]
     Floor,
-    /// It is there, and what lies outside of the map does not count; but every window begins inside
-    /// the map or its padding above and left, as in PyTorch.
+    /// It is there where less than a stride of it is missing, also where it is the only one, and what lies outside of the map does not
+    /// count; but every window begins inside the map or its padding above and left, as in PyTorch.
     Ceil,
 }
 
@@ -165,7 +166,11 @@ impl Layout {
         let horizontal = self.axis(width, |pair| pair.width);
         let (Some((out_height, above, below)), Some((out_width, left, right))) = (vertical, horizontal)
         else {
-            let (needed_height, needed_width) = (self.span(|p| p.height), self.span(|p| p.width));
+            let needed = |along: fn(Pair) -> usize| match self.rounding {
+                Rounding::Floor => self.span(along),
+                Rounding::Ceil => (self.span(along) + 1).saturating_sub(along(self.stride)).max(1),
+            };
+            let (needed_height, needed_width) = (needed(|p| p.height), needed(|p| p.width));
             let padding = match self.padding {
                 Padding::Explicit(pair) => format!(" with a padding of {pair}"),
                 _ => String::new(),
@@ -222,16 +227,26 @@ impl Layout {
                 (total / 2, total - total / 2)
             }
         };
-        let room = (length + before + after).checked_sub(span)?;
+        let padded = length + before + after;
         let mut count = match self.rounding {
-            Rounding::Floor => room / stride + 1,
-            Rounding::Ceil => room.div_ceil(stride) + 1,
+            Rounding::Floor => padded.checked_sub(span)? / stride + 1,
+            // A window that reaches beyond the map by less than the stride is there, also where it is the only one.
+            Rounding::Ceil => (padded + stride).checked_sub(span).filter(|&room| room > 0)?.div_ceil(stride),
         };
         if self.rounding == Rounding::Ceil && (count - 1) * stride >= length + before {
             count -= 1;
         }
-        Some((count, before, after))
+        (count > 0).then_some((count, before, after))
     }
+}
+
+/// The taps that lie in a map of a length, of a window that begins there in the padded one.
+#[inline(always)]
+fn taps_inside(begin: usize, before: usize, length: usize, kernel: usize, dilation: usize) -> Range<usize> {
+    // Most windows are not spread, and a division for each of them would take longer than its numbers.
+    let taps = |numbers: usize| if dilation == 1 { numbers } else { numbers.div_ceil(dilation) };
+    let end = taps((length + before).saturating_sub(begin)).min(kernel);
+    taps(before.saturating_sub(begin)).min(end)..end
 }
 
 impl Windows {
@@ -298,7 +313,38 @@ impl Windows {
     /// Whether every number of the map lies in exactly one window.
     pub(super) fn cover_once(&self) -> bool {
         let all = Pair { height: self.height, width: self.width };
-        self.stride == self.kernel && self.all_inside() && self.covered() == all
+        let side_by_side = self.stride == self.kernel && self.dilation == Pair::from(1);
+        side_by_side && self.all_inside() && self.covered() == all
+    }
+
+    /// No number of the map lies in more windows than this.
+    pub(super) fn most_over_a_number(&self) -> usize {
+        let along = |kernel: usize, stride: usize, count: usize| kernel.div_ceil(stride).min(count);
+        along(self.kernel.height, self.stride.height, self.out_height)
+            * along(self.kernel.width, self.stride.width, self.out_width)
+    }
+
+    /// The taps of a window in row `position` of output that lie in rows of the map, a range without gaps.
+    #[inline(always)]
+    pub(super) fn taps_down(&self, position: usize) -> Range<usize> {
+        let begin = position * self.stride.height;
+        taps_inside(begin, self.before.height, self.height, self.kernel.height, self.dilation.height)
+    }
+
+    /// As [`taps_down`](Self::taps_down), for columns.
+    #[inline(always)]
+    pub(super) fn taps_across(&self, position: usize) -> Range<usize> {
+        let begin = position * self.stride.width;
+        taps_inside(begin, self.before.width, self.width, self.kernel.width, self.dilation.width)
+    }
+
+    /// Whether every window has a tap in the map. (One that is spread may step over all of a small map.)
+    pub(crate) fn all_meet_the_map(&self) -> bool {
+        // No step between two taps is wider than a map of at least its length.
+        (self.height >= self.dilation.height
+            || (0..self.out_height).all(|row| !self.taps_down(row).is_empty()))
+            && (self.width >= self.dilation.width
+                || (0..self.out_width).all(|column| !self.taps_across(column).is_empty()))
     }
 
     /// The row of the map that tap `tap` of window `position` falls on, if it is one.
@@ -354,6 +400,18 @@ mod tests {
     }
 
     #[test]
+    fn a_dilated_window_may_step_over_a_small_map() {
+        let spread = |size: usize, dilation: usize| {
+            let layout = Layout { dilation: dilation.into(), ..layout(2, 1, 1) };
+            layout.over(&[size, 9, 1]).unwrap()
+        };
+        assert!(!spread(1, 2).all_meet_the_map());
+        assert!(spread(2, 2).all_meet_the_map());
+        assert!(spread(1, 1).all_meet_the_map());
+        assert!(!spread(2, 2).cover_once());
+    }
+
+    #[test]
     fn what_does_not_fit_is_said() {
         let message = |layout: Layout, input: &[usize]| {
             let Misfit { expected, got } = layout.over(input).unwrap_err();
@@ -364,6 +422,11 @@ mod tests {
             "expected a padded map of at least 7x7, got [4, 9, 3] with a padding of 1x1"
         );
         assert_eq!(message(layout(3, 0, 1), &[4, 9, 3]), "expected a stride of at least 1x1, got 0x0");
+        let ceil = Layout { rounding: Rounding::Ceil, ..layout(7, 3, 1) };
+        assert_eq!(
+            message(ceil, &[2, 9, 3]),
+            "expected a padded map of at least 5x5, got [2, 9, 3] with a padding of 1x1"
+        );
         assert_eq!(message(layout(3, 1, 1), &[784]), "expected [height, width, channels], got [784]");
     }
 }

@@ -24,10 +24,12 @@ use std::ops::Range;
 
 use pulp::Arch;
 
+use crate::kernels::conv::long_edge;
 use crate::kernels::gemm::Matrix;
 use crate::kernels::kernel::Kernel;
 use crate::kernels::panels::{FILTERS, panel_edge, panels};
 use crate::kernels::parts::in_parts;
+use crate::kernels::sums::{LONG, in_blocks};
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
 use crate::kernels::winograd_transform::{
@@ -285,11 +287,18 @@ fn weight_gradient_with<F: Scalar, const M: usize, const R: usize>(
     let mut scratch = Scratch::take(Purpose::Kernel);
     let sums = scratch.first(PLACES * channels * filters);
     let row_of_places = SIDE * channels * filters;
+    if tiles.rows * tiles.across > 2 * LONG {
+        ready::<f64>(&[(Purpose::Sums, row_of_places)]);
+    }
     in_parts(0..SIDE, 1, &|i| i * row_of_places, sums, &|i, sums: &mut [F]| {
-        for from in (0..tiles.rows).step_by(at_a_time) {
-            let rows = from..(from + at_a_time).min(tiles.rows);
-            add_products::<F, M>(x, dz, tiles, rows, i.start, sums);
-        }
+        let next_edge = long_edge(tiles.rows, tiles.across, at_a_time);
+        in_blocks(tiles.rows, next_edge, Accumulate::Overwrite, sums, |block, _, sums| {
+            for from in block.clone().step_by(at_a_time) {
+                let rows = from..(from + at_a_time).min(block.end);
+                let how = if from == block.start { Accumulate::Overwrite } else { Accumulate::Add };
+                add_products::<F, M>(x, dz, tiles, rows, i.start, how, sums);
+            }
+        });
     });
     let sums = &*sums;
     let row = R * channels * filters;
@@ -311,13 +320,14 @@ fn weight_gradient_with<F: Scalar, const M: usize, const R: usize>(
 /// Tiles whose products are summed at a time.
 const ACROSS_AT_A_TIME: usize = 96;
 
-/// Adds V' Z of some rows of tiles, for row `i` of the places in a tile; the first rows overwrite.
+/// V' Z of some rows of tiles, for row `i` of the places in a tile.
 fn add_products<F: Scalar, const M: usize>(
     x: &[F],
     dz: &[F],
     tiles: Tiles<'_, M>,
     rows: Range<usize>,
     i: usize,
+    how: Accumulate,
     sums: &mut [F],
 ) {
     let channels = tiles.windows.channels;
@@ -348,7 +358,6 @@ fn add_products<F: Scalar, const M: usize>(
         how: Accumulate::Overwrite,
         out: z,
     });
-    let how = if rows.start == 0 { Accumulate::Overwrite } else { Accumulate::Add };
     let places = v.chunks_exact(count * channels).zip(z.chunks_exact(count * filters));
     for ((v, z), sum) in places.zip(sums.chunks_exact_mut(channels * filters)) {
         let (v, z) = (Matrix::new(v, count, channels), Matrix::new(z, count, filters));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::cost::Cost;
 use crate::error::{Error, ShapeError, by_name};
-use crate::kernels::elementwise::{add_bias_and, softmax_rows, update, update_with, vectorised};
+use crate::kernels::elementwise::{AT_A_TIME, add_bias_and, softmax_rows, update, update_with, vectorised};
 use crate::layer::{Children, Context, Layer, Place, ReluRule};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
@@ -21,7 +21,7 @@ use crate::trace::Trace;
 /// | activation | y | dL/dz |
 /// |---|---|---|
 /// | linear | z | dL/dy |
-/// | relu | max(z, 0) | dL/dy where y > 0, else 0 |
+/// | relu | max(z, 0) | 0 where y <= 0, else dL/dy |
 /// | sigmoid | 1 / (1 + e^-z) | dL/dy · y (1 - y) |
 /// | tanh | tanh z | dL/dy · (1 - y²) |
 /// | leaky_relu | z where z > 0, else slope · z | dL/dy where y > 0, else slope · dL/dy |
@@ -52,7 +52,7 @@ pub enum Activation {
     Softmax,
     /// Leaky rectified linear unit with a slope in [0, 1) below 0 (Maas, Hannun and Ng 2013); by name with
     /// a slope of 0.01, as in PyTorch. The derivative at 0 is taken as the slope.
-    LeakyRelu(f32),
+    LeakyRelu(f64),
 }
 
 impl Activation {
@@ -93,7 +93,7 @@ impl Activation {
             Self::Relu => each(y, relu),
             Self::Sigmoid => each(y, sigmoid),
             Self::Tanh => each(y, F::hyperbolic_tangent),
-            Self::LeakyRelu(slope) => each(y, leaky(F::from_f64(slope.into()))),
+            Self::LeakyRelu(slope) => each(y, leaky(F::from_f64(slope))),
         }
     }
 
@@ -104,7 +104,7 @@ impl Activation {
             Self::Relu => add_bias_and(y, bias, relu),
             Self::Sigmoid => add_bias_and(y, bias, sigmoid),
             Self::Tanh => add_bias_and(y, bias, F::hyperbolic_tangent),
-            Self::LeakyRelu(slope) => add_bias_and(y, bias, leaky(F::from_f64(slope.into()))),
+            Self::LeakyRelu(slope) => add_bias_and(y, bias, leaky(F::from_f64(slope))),
             Self::Softmax => {
                 add_bias_and(y, bias, |z| z);
                 softmax_rows(y, bias.len());
@@ -114,30 +114,35 @@ impl Activation {
 
     /// Turns dL/dy into dL/dz in place, with rows of `width` numbers; a ReLU by the rule of the pass.
     ///
-    /// `+ zero` is there for the processor, as in `relu`.
+    /// As in PyTorch, a ReLU whose output is NaN passes the gradient on: what is compared is false for NaN. `+ zero` is there for the
+    /// processor, as in `relu`.
     pub(crate) fn differentiate<F: Scalar>(self, y: &[F], dy: &mut [F], width: usize, relu: ReluRule) {
         let (zero, one) = (F::zero(), F::one());
         match self {
             Self::Relu if relu == ReluRule::Guided => {
-                update_with(dy, y, |d, y| *d = if y > zero && *d > zero { *d + zero } else { zero });
+                update_with(dy, y, |d, y| *d = if y <= zero || *d <= zero { zero } else { *d + zero });
             }
             Self::Relu if relu == ReluRule::Deconvnet => {
-                update_with(dy, y, |d, _| *d = if *d > zero { *d + zero } else { zero });
+                update_with(dy, y, |d, _| *d = if *d <= zero { zero } else { *d + zero });
             }
             Self::Linear => {}
             // Multiplying by 0 would turn an infinite gradient into NaN.
-            Self::Relu => update_with(dy, y, |d, y| *d = if y > zero { *d + zero } else { zero }),
+            Self::Relu => update_with(dy, y, |d, y| *d = if y <= zero { zero } else { *d + zero }),
             Self::Sigmoid => update_with(dy, y, |d, y| *d = *d * y * (one - y)),
             Self::Tanh => update_with(dy, y, |d, y| *d *= one - y * y),
             Self::LeakyRelu(slope) => {
-                let slope = F::from_f64(slope.into());
+                let slope = F::from_f64(slope);
                 update_with(dy, y, |d, y| *d *= if y > zero { one } else { slope });
             }
             Self::Softmax => vectorised(
                 #[inline(always)]
                 || {
                     for (d, y) in dy.chunks_exact_mut(width).zip(y.chunks_exact(width)) {
-                        let dot = d.iter().zip(y).fold(F::zero(), |sum, (&d, &y)| sum + d * y);
+                        let parts = d.chunks(AT_A_TIME).zip(y.chunks(AT_A_TIME));
+                        let dot = |(d, y): (&[F], &[F])| {
+                            d.iter().zip(y).fold(F::zero(), |sum, (&d, &y)| sum + d * y).as_f64()
+                        };
+                        let dot = F::from_f64(parts.map(dot).sum());
                         for (d, &y) in d.iter_mut().zip(y) {
                             *d = y * (*d - dot);
                         }
@@ -198,6 +203,13 @@ pub struct ActivationLayer {
 /// An activation as a layer of its own.
 pub fn activation(activation: Activation) -> ActivationLayer {
     ActivationLayer { activation }
+}
+
+impl ActivationLayer {
+    /// The activation that it applies.
+    pub(crate) fn last_activation(&self) -> Activation {
+        self.activation
+    }
 }
 
 impl<F: Scalar> Layer<F> for ActivationLayer {
@@ -268,6 +280,49 @@ mod tests {
             activation.apply_with_bias(&mut biased, &[0.5, 0.5]);
             assert!(biased[0].is_nan(), "{name} with bias");
         }
+    }
+
+    /// What PyTorch 2.15 gives.
+    #[test]
+    fn gradients_of_nan_and_to_nan_are_those_of_pytorch() {
+        const NAN: f32 = f32::NAN;
+        const INFINITY: f32 = f32::INFINITY;
+        let dy = [1.0, NAN, NAN, NAN, NAN, INFINITY, INFINITY];
+        let check = |activation: Activation, y: &[f32], expected: [f32; 7]| {
+            // As many as fill vectors, and some more.
+            let (y, mut d) = (y.repeat(20), dy.repeat(20));
+            activation.differentiate(&y, &mut d, 7, ReluRule::Plain);
+            for (i, (d, expected)) in d.iter().zip(expected.repeat(20)).enumerate() {
+                assert!(*d == expected || d.is_nan() && expected.is_nan(), "{activation} at {i}: {d}");
+            }
+        };
+        // Of z = NaN, 1, -1, 0, NaN, 2, -3.
+        let relu = [NAN, 1.0, 0.0, 0.0, NAN, 2.0, 0.0];
+        check(Activation::Relu, &relu, [1.0, NAN, 0.0, 0.0, NAN, INFINITY, 0.0]);
+        let leaky = [NAN, 1.0, -0.25, 0.0, NAN, 2.0, -0.75];
+        check(Activation::LeakyRelu(0.25), &leaky, [0.25, NAN, NAN, NAN, NAN, INFINITY, INFINITY]);
+    }
+
+    #[test]
+    fn rules_for_pictures_pass_nan_on() {
+        for rule in [ReluRule::Guided, ReluRule::Deconvnet] {
+            let mut d = [f32::NAN, 1.0, -1.0];
+            Activation::Relu.differentiate(&[1.0, f32::NAN, 1.0], &mut d, 3, rule);
+            assert!(d[0].is_nan() && d[1] == 1.0 && d[2] == 0.0, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn the_slope_of_leaky_relu_is_exact_in_f64() {
+        let mut y = [-1.0_f64, 2.0];
+        Activation::LeakyRelu(0.3).apply(&mut y, 2);
+        assert_eq!(y, [-0.3, 2.0]);
+        let mut y = [-2.0_f64];
+        Activation::LeakyRelu(0.3).apply_with_bias(&mut y, &[1.0]);
+        assert_eq!(y, [-0.3]);
+        let mut d = [1.0_f64];
+        Activation::LeakyRelu(0.3).differentiate(&y, &mut d, 1, ReluRule::Plain);
+        assert_eq!(d, [0.3]);
     }
 
     #[test]

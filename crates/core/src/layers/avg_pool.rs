@@ -55,7 +55,8 @@ impl AvgPool {
         self
     }
 
-    /// Rounds the number of windows up: a last one may reach beyond the map.
+    /// Rounds the number of windows up: a last one may reach beyond the map and its padding by less than the stride, and is there
+    /// also where it is the only one; but every window begins in the map or before it. As in PyTorch.
     #[must_use]
     pub fn ceil(mut self) -> Self {
         self.windows.layout.rounding = Rounding::Ceil;

@@ -70,11 +70,12 @@ pub fn batch_norm<F: Scalar>() -> BatchNorm<F> {
     }
 }
 
-/// What `trace.saved` holds, one number for each channel: mean, 1 / sqrt(variance + ε), variance; and, four for
-/// each, intermediate results.
+/// What `trace.saved` holds, one number for each channel: mean, what rounding cut off it, 1 / sqrt(variance + ε), variance; and,
+/// four for each, intermediate results.
 const MEAN: usize = 0;
-const VARIANCE: usize = 2;
-const WORK: usize = 3;
+const REST: usize = 1;
+const VARIANCE: usize = 3;
+const WORK: usize = 4;
 
 impl<F: Scalar> BatchNorm<F> {
     /// Adds `epsilon` to the variance, a finite number above 0.
@@ -116,7 +117,8 @@ impl<F: Scalar> BatchNorm<F> {
         [mean, factor.collect(), shift]
     }
 
-    pub(super) fn activation_behind(&self) -> Activation {
+    /// The activation that comes last.
+    pub(crate) fn last_activation(&self) -> Activation {
         self.activation
     }
 
@@ -157,17 +159,18 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
     fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, ctx: &Context) {
         let channels = self.weight.value().data().len();
         t.y.resize(&x.shape());
-        t.saved.resize_with(4, Tensor::default);
+        t.saved.resize_with(5, Tensor::default);
         t.saved.iter_mut().for_each(|tensor| tensor.resize(&[channels]));
         t.saved[WORK].resize(&[4, channels]);
-        let [mean, scale, variance, factor] = &mut t.saved[..] else { unreachable!("made above") };
+        let [mean, rest, scale, variance, work] = &mut t.saved[..] else { unreachable!("made above") };
         let batch = self.uses_batch(ctx.mode);
         t.index.clear();
         t.index.push(batch.into());
         t.index.push(u32::try_from(x.data().len() / channels).unwrap_or(u32::MAX));
         if batch {
-            mean_and_variance(x.data(), mean.data_mut(), variance.data_mut());
+            mean_and_variance(x.data(), mean.data_mut(), rest.data_mut(), variance.data_mut());
         } else {
+            rest.fill(F::zero());
             mean.copy_from(&self.running_mean.value);
             variance.copy_from(&self.running_variance.value);
         }
@@ -175,12 +178,14 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         for (scale, &variance) in scale.data_mut().iter_mut().zip(variance.data()) {
             *scale = F::one() / (variance + epsilon).sqrt();
         }
-        let factor = &mut factor.data_mut()[..channels];
-        for ((factor, &scale), &weight) in factor.iter_mut().zip(scale.data()).zip(self.weight.value().data())
+        let (factor, shift) = work.data_mut()[..2 * channels].split_at_mut(channels);
+        for (i, (&weight, &bias)) in
+            self.weight.value().data().iter().zip(self.bias.value().data()).enumerate()
         {
-            *factor = scale * weight;
+            factor[i] = scale.data()[i] * weight;
+            shift[i] = bias - rest.data()[i] * factor[i];
         }
-        let columns = [mean.data(), factor, self.bias.value().data()];
+        let columns = [mean.data(), &*factor, &*shift];
         normalize(x.data(), columns, t.y.data_mut(), |rows| self.activation.apply(rows, channels));
     }
 
@@ -190,12 +195,12 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         self.activation.differentiate(y.data(), dz.data_mut(), channels, ctx.relu);
         let batch = t.index[0] == 1;
         let (dz, saved) = t.scratch_dy_and_saved();
-        let [mean, scale, _, work] = saved else { unreachable!("made by forward") };
-        let (mean, scale) = (mean.data(), scale.data());
-        let (sums, rest) = work.data_mut().split_at_mut(2 * channels);
+        let [mean, rest, scale, _, work] = saved else { unreachable!("made by forward") };
+        let (mean, mean_rest, scale) = (mean.data(), rest.data(), scale.data());
+        let (sums, spare) = work.data_mut().split_at_mut(2 * channels);
         let learns = ctx.param_grads && (self.weight.trainable || self.bias.trainable);
         if learns || batch {
-            gradient_sums(x.data(), dz.data(), mean, scale, sums);
+            gradient_sums(x.data(), dz.data(), [mean, mean_rest, scale], sums);
         }
         let (plain, weighted) = sums.split_at_mut(channels);
         for (param, sum) in [(&mut self.bias, &*plain), (&mut self.weight, &*weighted)] {
@@ -206,13 +211,15 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         }
         let Some(dx) = dx else { return };
         dx.resize(&x.shape());
-        // dx = dz · factor - (x - mean) · slope - offset, the last two only with the batch's statistics.
+        // dx = dz · factor - (x - mean) · slope - offset, the last two only with the batch's statistics. What rounding cut off the mean
+        // is in the offset.
         let share = if batch { F::from_f64(channels as f64 / x.data().len() as f64) } else { F::zero() };
-        let (factor, _) = rest.split_at_mut(channels);
+        let (factor, _) = spare.split_at_mut(channels);
         for (i, &weight) in self.weight.value().data().iter().enumerate() {
             factor[i] = weight * scale[i];
             weighted[i] = if batch { factor[i] * scale[i] * share * weighted[i] } else { F::zero() };
-            plain[i] = if batch { factor[i] * share * plain[i] } else { F::zero() };
+            let offset = factor[i] * share * plain[i] - mean_rest[i] * weighted[i];
+            plain[i] = if batch { offset } else { F::zero() };
         }
         input_gradient(x.data(), dz.data(), [mean, factor, weighted, plain], dx.data_mut());
     }
@@ -221,15 +228,18 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         // The regime and the number of positions, which forward noted: y may be with the container by now.
         let &[1, positions] = &t.index[..] else { return };
         let positions = f64::from(positions);
-        let unbiased = F::from_f64(positions / (positions - 1.0));
-        let momentum = F::from_f64(self.momentum);
-        let follow = |running: &mut Tensor<F>, new: &Tensor<F>, factor: F| {
-            for (running, &new) in running.data_mut().iter_mut().zip(new.data()) {
-                *running = (F::one() - momentum) * *running + momentum * (factor * new);
-            }
+        let unbiased = positions / (positions - 1.0);
+        let momentum = self.momentum;
+        // Rounded once, at the end, as in PyTorch.
+        let follow = |running: &mut F, new: f64| {
+            *running = F::from_f64((1.0 - momentum) * running.as_f64() + momentum * new);
         };
-        follow(&mut self.running_mean.value, &t.saved[MEAN], F::one());
-        follow(&mut self.running_variance.value, &t.saved[VARIANCE], unbiased);
+        let means = t.saved[MEAN].data().iter().zip(t.saved[REST].data());
+        for (running, (mean, rest)) in self.running_mean.value.data_mut().iter_mut().zip(means) {
+            follow(running, mean.as_f64() + rest.as_f64());
+        }
+        let variances = self.running_variance.value.data_mut().iter_mut().zip(t.saved[VARIANCE].data());
+        variances.for_each(|(running, variance)| follow(running, unbiased * variance.as_f64()));
     }
 
     fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {

@@ -121,6 +121,11 @@ impl<F: Scalar> Conv2d<F> {
         self
     }
 
+    /// The activation that comes last.
+    pub(crate) fn last_activation(&self) -> Activation {
+        self.activation
+    }
+
     fn name(&self) -> String {
         let Layout { kernel, stride, dilation, padding, .. } = self.layout;
         let mut name = format!("Conv2d {kernel}, {} filters", self.filters);

@@ -3,8 +3,8 @@
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
-use crate::kernels::elementwise::add_rows;
 use crate::kernels::gemm::{Matrix, multiply};
+use crate::kernels::sums::add_rows;
 use crate::layer::{Children, Context, Fan, Layer, Place};
 use crate::layers::Activation;
 use crate::param::{Accumulate, Param, Slot, SlotMut};
@@ -39,13 +39,21 @@ pub struct Dense<F: Scalar = f32> {
     units: usize,
     activation: Activation,
     init: Init,
+    with_bias: bool,
     weight: Param<F>,
     bias: Param<F>,
 }
 
 /// A fully connected layer of `units` units.
 pub fn dense<F: Scalar>(units: usize, activation: Activation) -> Dense<F> {
-    Dense { units, activation, init: Init::default(), weight: Param::default(), bias: Param::default() }
+    Dense {
+        units,
+        activation,
+        init: Init::default(),
+        with_bias: true,
+        weight: Param::default(),
+        bias: Param::default(),
+    }
 }
 
 impl<F: Scalar> Dense<F> {
@@ -54,6 +62,18 @@ impl<F: Scalar> Dense<F> {
     pub fn init(mut self, init: Init) -> Self {
         self.init = init;
         self
+    }
+
+    /// Leaves the bias out: z = x W, as before a batch normalization, which would take it away again.
+    #[must_use]
+    pub fn without_bias(mut self) -> Self {
+        self.with_bias = false;
+        self
+    }
+
+    /// The activation that comes last.
+    pub(crate) fn last_activation(&self) -> Activation {
+        self.activation
     }
 }
 
@@ -77,7 +97,9 @@ impl<F: Scalar> Layer<F> for Dense<F> {
     fn build(&mut self, input: &[usize], place: &Place) {
         let fan = Fan { inputs: input[0], outputs: self.units };
         self.weight = place.param("weight", &[input[0], self.units], self.init, fan);
-        self.bias = place.param("bias", &[self.units], Init::Zero, fan);
+        if self.with_bias {
+            self.bias = place.param("bias", &[self.units], Init::Zero, fan);
+        }
     }
 
     fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
@@ -86,7 +108,10 @@ impl<F: Scalar> Layer<F> for Dense<F> {
         let x = Matrix::new(x.data(), samples, inputs);
         let weight = Matrix::new(self.weight.value().data(), inputs, self.units);
         multiply(x, weight, Accumulate::Overwrite, t.y.data_mut());
-        self.activation.apply_with_bias(t.y.data_mut(), self.bias.value().data());
+        match self.with_bias {
+            true => self.activation.apply_with_bias(t.y.data_mut(), self.bias.value().data()),
+            false => self.activation.apply(t.y.data_mut(), self.units),
+        }
     }
 
     fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
@@ -94,7 +119,7 @@ impl<F: Scalar> Layer<F> for Dense<F> {
         let (y, dz) = t.y_and_scratch_dy();
         self.activation.differentiate(y.data(), dz.data_mut(), self.units, ctx.relu);
         let dz_matrix = Matrix::new(dz.data(), samples, self.units);
-        if ctx.param_grads && self.bias.trainable {
+        if ctx.param_grads && self.with_bias && self.bias.trainable {
             add_rows(dz.data(), self.bias.grad_to_add().data_mut());
         }
         if let Some(dx) = dx {
@@ -113,17 +138,22 @@ impl<F: Scalar> Layer<F> for Dense<F> {
 
     fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {
         f(Slot::Param(&self.weight));
-        f(Slot::Param(&self.bias));
+        if self.with_bias {
+            f(Slot::Param(&self.bias));
+        }
     }
 
     fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>)) {
         f(SlotMut::Param(&mut self.weight));
-        f(SlotMut::Param(&mut self.bias));
+        if self.with_bias {
+            f(SlotMut::Param(&mut self.bias));
+        }
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
         let weights = product(input).saturating_mul(self.units);
-        let parameters = weights.saturating_add(self.units);
+        let biases = if self.with_bias { self.units } else { 0 };
+        let parameters = weights.saturating_add(biases);
         Cost { multiply_adds: weights as u64, parameters, ..Cost::default() }
     }
 

@@ -14,8 +14,7 @@ use crate::trace::Trace;
 ///
 /// # Shapes
 /// x `[n, height, width, channels]` (or any other), y `[n, height · width · channels]`. The order is by
-/// row, column, channel: weights of a dense layer behind it that come from PyTorch, which orders by channel
-/// first, must be permuted.
+/// row, column, channel. PyTorch orders by channel first: `io::pytorch` permutes the weights of all layers behind it.
 ///
 /// ```
 /// use backstitch_core::{Model, Sequential, layers::flatten};

@@ -5,7 +5,7 @@ use crate::error::ShapeError;
 use crate::kernels::kernel::Kept;
 use crate::kernels::normalize::normalize_in_place;
 use crate::layer::{Children, Context, Layer, Place};
-use crate::layers::{BatchNorm, Conv2d};
+use crate::layers::{Activation, BatchNorm, Conv2d};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -34,6 +34,11 @@ impl<F: Scalar> FusedConv2d<F> {
         let norm = norm.map(|layer| Norm { columns: layer.columns(), layer });
         Self { conv, norm, kept }
     }
+
+    /// The activation that comes last.
+    pub(crate) fn last_activation(&self) -> Activation {
+        self.norm.as_ref().map_or(self.conv.last_activation(), |norm| norm.layer.last_activation())
+    }
 }
 
 impl<F: Scalar> Layer<F> for FusedConv2d<F> {
@@ -55,7 +60,7 @@ impl<F: Scalar> Layer<F> for FusedConv2d<F> {
             if let Some(Norm { layer, columns }) = &self.norm {
                 let [mean, factor, shift] = columns;
                 normalize_in_place(rows, [mean, factor, shift]);
-                layer.activation_behind().apply(rows, mean.len());
+                layer.last_activation().apply(rows, mean.len());
             }
         });
     }

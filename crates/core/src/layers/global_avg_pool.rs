@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::cost::Cost;
 use crate::error::ShapeError;
-use crate::kernels::elementwise::add_rows;
+use crate::kernels::sums::means;
 use crate::layer::{Children, Context, Layer, Place};
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
@@ -57,13 +57,8 @@ impl<F: Scalar> Layer<F> for GlobalAvgPool {
     fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
         let (map, channels) = sizes(x);
         t.y.resize(&[x.batch(), channels]);
-        let share = F::from_f64(channels as f64 / map as f64);
         let maps = t.y.data_mut().par_chunks_mut(channels).zip(x.data().par_chunks(map));
-        maps.for_each(|(y, map)| {
-            y.fill(F::zero());
-            add_rows(map, y);
-            y.iter_mut().for_each(|y| *y *= share);
-        });
+        maps.for_each(|(y, map)| means(map, y));
     }
 
     fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, _ctx: &Context) {

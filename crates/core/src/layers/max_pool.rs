@@ -16,11 +16,11 @@ use crate::trace::Trace;
 ///
 /// # Shapes
 /// x `[n, height, width, channels]`, y `[n, out height, out width, channels]`, with
-/// out = floor((in + padding before and after - window) / stride) + 1, or rounded up
+/// out = floor((in + padding before and after - dilation (window - 1) - 1) / stride) + 1, or rounded up
 /// ([`ceil`](Self::ceil)). The padding never wins.
 ///
 /// # Forward
-/// y\[n, i, j, c\] = max over the window of x\[n, ·, ·, c\].
+/// y\[n, i, j, c\] = max over the window of x\[n, ·, ·, c\]. A NaN wins over all numbers.
 ///
 /// # Backward
 /// dL/dy goes to the number that was the largest (the first of equals), and is 0 for the others; a number
@@ -51,6 +51,21 @@ impl MaxPool {
         self
     }
 
+    /// Spreads each window, so that its numbers are so far apart: 2 takes every second one. At first 1.
+    ///
+    /// ```
+    /// use backstitch_core::{Model, Sequential, layers::max_pool};
+    /// let net = Sequential::new().push(max_pool(3).stride(1).dilation(2));
+    /// let model: Model = Model::new(net, &[32, 32, 64], 0)?;
+    /// assert_eq!(model.output_shape().to_string(), "[28, 28, 64]");
+    /// # Ok::<(), backstitch_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
+        self.windows.layout.dilation = dilation.into();
+        self
+    }
+
     /// Puts a border around the map, of at most half the window.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
@@ -58,7 +73,8 @@ impl MaxPool {
         self
     }
 
-    /// Rounds the number of windows up: a last one may reach beyond the map.
+    /// Rounds the number of windows up: a last one may reach beyond the map and its padding by less than the stride, and is there
+    /// also where it is the only one; but every window begins in the map or before it. As in PyTorch.
     #[must_use]
     pub fn ceil(mut self) -> Self {
         self.windows.layout.rounding = Rounding::Ceil;

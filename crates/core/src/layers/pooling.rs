@@ -26,7 +26,12 @@ impl PoolWindows {
         {
             return Err(misfit("a padding of at most half the window", pair.to_string()));
         }
-        self.layout.over(input).map_err(|error| misfit(&error.expected, error.got))
+        let windows = self.layout.over(input).map_err(|error| misfit(&error.expected, error.got))?;
+        if !windows.all_meet_the_map() {
+            let expected = "windows with a number of the map in each of them: a smaller dilation or padding";
+            return Err(misfit(expected, format!("{input:?}")));
+        }
+        Ok(windows)
     }
 
     /// The windows over the maps of a batch, which were checked when the model was built.
@@ -37,10 +42,13 @@ impl PoolWindows {
 
 impl fmt::Display for PoolWindows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Layout { kernel, stride, padding, rounding, .. } = self.layout;
+        let Layout { kernel, stride, dilation, padding, rounding } = self.layout;
         write!(f, "{} {kernel}", self.kind)?;
         if stride != kernel {
             write!(f, ", stride {stride}")?;
+        }
+        if dilation != 1.into() {
+            write!(f, ", dilation {dilation}")?;
         }
         if padding != Padding::Valid {
             write!(f, ", padding {padding}")?;
@@ -74,6 +82,27 @@ mod tests {
         assert_eq!(
             message(|layout| layout.stride = 0.into(), &[9, 9, 8]),
             "pool2 (MaxPool 4x4, stride 0x0): expected a stride of at least 1x1, got 0x0"
+        );
+        let spread = |layout: &mut Layout| {
+            (layout.dilation, layout.padding) = (4.into(), 2.into());
+            layout.kernel = 5.into();
+            layout.stride = 1.into();
+        };
+        assert_eq!(
+            message(spread, &[14, 1, 8]),
+            "pool2 (MaxPool 5x5, stride 1x1, dilation 4x4, padding 2x2): expected a padded map of at least 17x17, got [14, 1, 8] with a \
+             padding of 2x2"
+        );
+        let steps_over = |layout: &mut Layout| {
+            layout.dilation = 2.into();
+            layout.padding = 1.into();
+            layout.kernel = 2.into();
+            layout.stride = 1.into();
+        };
+        assert_eq!(
+            message(steps_over, &[1, 9, 8]),
+            "pool2 (MaxPool 2x2, stride 1x1, dilation 2x2, padding 1x1): expected windows with a number of the map in each of them: a \
+             smaller dilation or padding, got [1, 9, 8]"
         );
     }
 }

@@ -59,6 +59,11 @@ impl<F: Scalar> Residual<F> {
     pub(crate) fn children_mut(&mut self) -> &mut [Child<F>] {
         &mut self.children
     }
+
+    /// The activation that comes last.
+    pub(crate) fn last_activation(&self) -> Activation {
+        self.activation
+    }
 }
 
 impl<F: Scalar> Layer<F> for Residual<F> {

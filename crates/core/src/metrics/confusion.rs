@@ -3,6 +3,7 @@
 use ndarray::Array2;
 
 use crate::error::Error;
+use crate::memory::check_size;
 
 /// How many samples of each class were taken for which: row the true class, column the predicted one.
 ///
@@ -49,12 +50,13 @@ impl ConfusionMatrix {
     /// Counts labels against predictions.
     ///
     /// # Errors
-    /// If there are none, not as many of one as of the other, or one is no class.
+    /// If there are none, not as many of one as of the other, one is no class, or the matrix would take more than 4 GiB.
     pub fn new(labels: &[usize], predictions: &[usize], classes: usize) -> Result<Self, Error> {
         check(labels, predictions.len(), classes)?;
         if let Some(class) = predictions.iter().find(|&&class| class >= classes) {
             return Err(Error::argument("predictions", format!("classes below {classes}"), class));
         }
+        check_size("classes", classes, &[classes, classes], size_of::<u64>())?;
         let mut counts = Array2::zeros((classes, classes));
         for (&label, &prediction) in labels.iter().zip(predictions) {
             counts[[label, prediction]] += 1;
@@ -181,5 +183,17 @@ mod tests {
         assert_eq!(message(&[0, 1], &[0]), "predictions: expected 2, one a label, got 1");
         assert_eq!(message(&[2], &[0]), "labels: expected classes below 2, got 2");
         assert_eq!(message(&[0], &[2]), "predictions: expected classes below 2, got 2");
+        assert_eq!(
+            message(&[0], &[usize::MAX]),
+            format!("predictions: expected classes below 2, got {}", usize::MAX)
+        );
+    }
+
+    #[test]
+    fn a_matrix_that_takes_too_much_is_refused_before_it_is_made() {
+        for classes in [1 << 17, 1 << 32, 1 << 40, usize::MAX] {
+            let error = ConfusionMatrix::new(&[0], &[0], classes).unwrap_err().to_string();
+            assert!(error.starts_with("classes: expected few enough for 4 GiB"), "{error}");
+        }
     }
 }

@@ -8,31 +8,77 @@ pub use ranking::{log_loss, roc_auc, roc_auc_one_against_rest};
 
 use ndarray::ArrayView2;
 
+use crate::error::Error;
 use crate::loss::Targets;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
-/// The position of the largest value, the first of equals. NaN is never the largest.
-pub fn largest<F: Scalar>(values: impl IntoIterator<Item = F>) -> usize {
-    let mut best = (0, F::neg_infinity());
+/// The position of the largest value, the first of equals. `None` where there is no value, or one is NaN: then none is the largest.
+///
+/// ```
+/// use backstitch_core::metrics::largest;
+/// assert_eq!(largest([1.0, 3.0, 3.0]), Some(1));
+/// assert_eq!(largest([1.0, f32::NAN, 3.0]), None);
+/// ```
+pub fn largest<F: Scalar>(values: impl IntoIterator<Item = F>) -> Option<usize> {
+    let mut best: Option<(usize, F)> = None;
     for (i, value) in values.into_iter().enumerate() {
-        if value > best.1 {
-            best = (i, value);
+        if value.is_nan() {
+            return None;
+        }
+        if best.is_none_or(|(_, most)| value > most) {
+            best = Some((i, value));
         }
     }
-    best.0
+    best.map(|(i, _)| i)
 }
 
 /// The class of every row of logits or probabilities, `[n, classes]`: where it is largest.
-pub fn likeliest<F: Scalar>(rows: ArrayView2<'_, F>) -> Vec<usize> {
-    rows.rows().into_iter().map(|row| largest(row.iter().copied())).collect()
+///
+/// # Errors
+/// If a row has no numbers, or one that is NaN: the message says which.
+pub fn likeliest<F: Scalar>(rows: ArrayView2<'_, F>) -> Result<Vec<usize>, Error> {
+    let class = |(sample, row): (usize, ndarray::ArrayView1<'_, F>)| {
+        largest(row.iter().copied()).ok_or_else(|| match row.iter().position(|v| v.is_nan()) {
+            Some(at) => Error::NotFinite {
+                what: format!("outputs for sample {sample}"),
+                got: format!("NaN at {:?}", [at]),
+            },
+            None => {
+                Error::argument("outputs", "[n, classes], at least one class", format!("{:?}", rows.shape()))
+            }
+        })
+    };
+    rows.rows().into_iter().enumerate().map(class).collect()
 }
 
-/// How many rows of `outputs` (`[n, classes]`, logits or probabilities) are largest at the target.
-pub fn count_correct<F: Scalar>(outputs: &Tensor<F>, targets: Targets<'_, F>) -> usize {
+/// How many rows of `outputs` (`[n, classes]`, logits or probabilities) are largest at the target. A row with NaN is not.
+///
+/// # Errors
+/// If the outputs are no rows, there is not one target for each, or a target is none for so many classes.
+pub fn count_correct<F: Scalar>(outputs: &Tensor<F>, targets: Targets<'_, F>) -> Result<usize, Error> {
+    let shape = outputs.shape();
+    let &[samples, classes] = &*shape else {
+        return Err(Error::argument("outputs", "[n, classes]", shape));
+    };
+    targets.check_count(samples)?;
+    targets.check(classes)?;
+    Ok(correct(outputs, targets, None))
+}
+
+/// As [`count_correct`], for targets that were checked, and without the samples that have the ignored label.
+pub(crate) fn correct<F: Scalar>(
+    outputs: &Tensor<F>,
+    targets: Targets<'_, F>,
+    ignored: Option<usize>,
+) -> usize {
     let width = outputs.data().len() / outputs.batch().max(1);
     let rows = outputs.data().chunks_exact(width.max(1)).enumerate();
-    rows.filter(|(i, row)| largest(row.iter().copied()) == targets.class(*i)).count()
+    rows.filter(|(i, row)| {
+        let class = targets.class(*i);
+        class.is_some() && class != ignored && largest(row.iter().copied()) == class
+    })
+    .count()
 }
 
 #[cfg(test)]
@@ -41,14 +87,35 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn the_first_of_equals_is_the_largest() {
-        assert_eq!(largest([1.0, 3.0, 3.0]), 1);
-        assert_eq!(largest([f32::NAN, -1.0]), 1);
+    fn the_first_of_equals_is_the_largest_and_nan_never() {
+        assert_eq!(largest([1.0, 3.0, 3.0]), Some(1));
+        assert_eq!(largest([f32::NEG_INFINITY; 2]), Some(0));
+        assert_eq!(largest([2.0, f32::INFINITY]), Some(1));
+        for with_nan in [[f32::NAN, -1.0], [-1.0, f32::NAN], [f32::NAN; 2]] {
+            assert_eq!(largest(with_nan), None);
+        }
+        assert_eq!(largest::<f32>([]), None);
+        let error = likeliest(array![[0.0, 1.0], [1.0, f32::NAN]].view()).unwrap_err().to_string();
+        assert_eq!(error, "outputs for sample 1: expected finite numbers, got NaN at [1]");
+        assert!(likeliest(ndarray::Array2::<f32>::zeros((2, 0)).view()).is_err());
     }
 
     #[test]
     fn correct_rows_are_counted() {
-        let outputs = Tensor::from_array(&array![[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]].into_dyn()).unwrap();
-        assert_eq!(count_correct(&outputs, Targets::Classes(&[1, 0, 0])), 2);
+        let outputs =
+            Tensor::from_array(&array![[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [f64::NAN, f64::NAN]].into_dyn())
+                .unwrap();
+        assert_eq!(count_correct(&outputs, Targets::Classes(&[1, 0, 0, 0])).unwrap(), 2);
+        assert_eq!(count_correct(&outputs, Targets::Classes(&[1, 0, 0, 1])).unwrap(), 2);
+        assert_eq!(correct(&outputs, Targets::Classes(&[1, 0, 0, 0]), Some(1)), 1);
+    }
+
+    #[test]
+    fn targets_that_do_not_fit_are_errors() {
+        let outputs = Tensor::from_array(&array![[0.1, 0.9], [0.8, 0.2]].into_dyn()).unwrap();
+        for labels in [&[][..], &[0], &[0, 1, 1], &[0, 2], &[0, usize::MAX]] {
+            assert!(count_correct(&outputs, Targets::Classes(labels)).is_err(), "{labels:?}");
+        }
+        assert!(count_correct(&Tensor::<f32>::default(), Targets::Classes(&[])).is_err());
     }
 }

@@ -48,6 +48,10 @@ impl<F: Scalar> Adagrad<F> {
         self.weight_decay = not_negative("weight_decay", weight_decay)?;
         Ok(self)
     }
+
+    fn settings(&self) -> [(&'static str, f64); 1] {
+        [("weight_decay", self.weight_decay)]
+    }
 }
 
 impl<F: Scalar> Optimizer<F> for Adagrad<F> {
@@ -71,10 +75,12 @@ impl<F: Scalar> Optimizer<F> for Adagrad<F> {
     }
 
     fn state(&self) -> OptimizerState {
-        self.squares.state("adagrad")
+        self.squares.state("adagrad", self.learning_rate, &self.settings())
     }
 
-    fn load_state(&mut self, state: &OptimizerState) -> Result<(), Error> {
-        self.squares.load("adagrad", state)
+    fn load_state(&mut self, state: &OptimizerState, model: &Model<F>) -> Result<(), Error> {
+        let settings = self.settings();
+        self.learning_rate = self.squares.load("adagrad", &settings, state, model)?;
+        Ok(())
     }
 }

@@ -87,6 +87,15 @@ impl<F: Scalar> Adam<F> {
     fn kind(&self) -> &'static str {
         if self.decoupled { "adamw" } else { "adam" }
     }
+
+    fn settings(&self) -> [(&'static str, f64); 4] {
+        [
+            ("beta1", self.betas[0]),
+            ("beta2", self.betas[1]),
+            ("epsilon", self.epsilon),
+            ("weight_decay", self.weight_decay),
+        ]
+    }
 }
 
 impl<F: Scalar> Optimizer<F> for Adam<F> {
@@ -119,11 +128,12 @@ impl<F: Scalar> Optimizer<F> for Adam<F> {
     }
 
     fn state(&self) -> OptimizerState {
-        self.moments.state(self.kind())
+        self.moments.state(self.kind(), self.learning_rate, &self.settings())
     }
 
-    fn load_state(&mut self, state: &OptimizerState) -> Result<(), Error> {
-        let kind = self.kind();
-        self.moments.load(kind, state)
+    fn load_state(&mut self, state: &OptimizerState, model: &Model<F>) -> Result<(), Error> {
+        let (kind, settings) = (self.kind(), self.settings());
+        self.learning_rate = self.moments.load(kind, &settings, state, model)?;
+        Ok(())
     }
 }

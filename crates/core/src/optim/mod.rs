@@ -11,6 +11,8 @@ mod slots;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::kernels::elementwise::update;
+use crate::kernels::sums::norm;
 use crate::model::Model;
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
@@ -32,14 +34,16 @@ pub trait Optimizer<F: Scalar>: Send {
     /// Sets the learning rate of the next step: schedules do.
     fn set_learning_rate(&mut self, rate: f64);
 
-    /// What the optimizer remembers between steps, by the names of parameters.
+    /// What the optimizer remembers between steps, by the names of parameters, its learning rate and its settings.
     fn state(&self) -> OptimizerState;
 
-    /// Goes on from a saved state.
+    /// Goes on from a saved state, at the learning rate that is in it. The model is the one that will be trained: what is
+    /// remembered has to fit its parameters. Either all of the state fits, or nothing is changed.
     ///
     /// # Errors
-    /// If the state is another optimizer's.
-    fn load_state(&mut self, state: &OptimizerState) -> Result<(), Error>;
+    /// If the state is another optimizer's or one with other settings, or if its names or sizes are not those of the model's
+    /// parameters: the message says which. A state from before the first step, without parameters, fits every model.
+    fn load_state(&mut self, state: &OptimizerState, model: &Model<F>) -> Result<(), Error>;
 }
 
 /// What an optimizer remembers: named rows of numbers, kept in `f64` so that nothing is lost.
@@ -47,6 +51,10 @@ pub trait Optimizer<F: Scalar>: Send {
 pub struct OptimizerState {
     /// Which optimizer, `sgd`.
     pub kind: String,
+    /// The learning rate of the next step.
+    pub learning_rate: f64,
+    /// What else it was told, `momentum`; a switch is 0 or 1.
+    pub settings: Vec<(String, f64)>,
     /// What it remembers of each parameter, in the order of names.
     pub of_parameters: Vec<ParameterState>,
 }
@@ -63,33 +71,90 @@ pub struct ParameterState {
 }
 
 /// Scales all gradients by one factor, so that the norm of all of them together is at most `largest`. Returns
-/// the norm as it was. (Pascanu, Mikolov and Bengio 2013, algorithm 1.)
-pub fn clip_gradients<F: Scalar>(model: &mut Model<F>, largest: f64) -> f64 {
-    let mut squares = 0.0;
+/// the norm as it was. (Pascanu, Mikolov and Bengio 2013, algorithm 1.) As in PyTorch, the factor is `largest / (norm + 1e-6)`.
+///
+/// The norm is summed up in `f64`, and right wherever an `f64` can hold it: no square in it overflows or becomes 0.
+///
+/// # Errors
+/// If a gradient is NaN or infinite: there is no direction to go in. The gradients are then as they were.
+pub fn clip_gradients<F: Scalar>(model: &mut Model<F>, largest: f64) -> Result<f64, Error> {
+    let mut all = 0.0_f64;
     model.visit(&mut |slot| {
         if let Slot::Param(param) = slot
             && param.trainable
             && let Some(grad) = param.grad()
         {
-            squares += sum_of_squares(grad.data());
+            all = all.hypot(norm(grad.data()));
         }
     });
-    let norm = squares.sqrt();
+    let norm = all;
+    if !norm.is_finite() {
+        return Err(Error::GradientNorm { value: norm });
+    }
     if norm > largest {
-        let factor = F::from_f64(largest / (norm + 1e-6));
+        let factor = largest / (norm + 1e-6);
         model.visit_mut(&mut |slot| {
             if let SlotMut::Param(param) = slot
                 && let Some((_, grad)) = param.to_update()
             {
-                crate::kernels::elementwise::update(grad.data_mut(), |g| *g *= factor);
+                // In f64: the factor for a very large norm may be too small for an f32.
+                update(grad.data_mut(), |g| *g = F::from_f64(g.as_f64() * factor));
             }
         });
     }
-    norm
+    Ok(norm)
 }
 
-/// In pieces of one length, so that small numbers are not lost beside a large sum.
-fn sum_of_squares<F: Scalar>(values: &[F]) -> f64 {
-    let piece = |values: &[F]| values.iter().fold(F::zero(), |sum, &v| sum + v * v).as_f64();
-    values.chunks(256).map(piece).sum()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Activation, dense};
+    use crate::{Sequential, Shape};
+
+    /// The norm that is returned, and the gradients after it, where each of 6 was `value`.
+    fn clipped<F: Scalar>(value: f64, largest: f64) -> (Result<f64, Error>, Vec<f64>) {
+        let net = Sequential::new().push(dense(2, Activation::Linear));
+        let mut model: Model<F> = Model::new(net, &Shape::of(&[2]), 0).unwrap();
+        model.visit_mut(&mut |slot| {
+            if let SlotMut::Param(param) = slot {
+                param.grad_to_add().fill(F::from_f64(value));
+            }
+        });
+        let norm = clip_gradients(&mut model, largest);
+        let mut gradients = Vec::new();
+        model.visit(&mut |slot| {
+            if let Slot::Param(param) = slot {
+                gradients.extend(param.grad().unwrap().data().iter().map(|g| g.as_f64()));
+            }
+        });
+        (norm, gradients)
+    }
+
+    #[test]
+    fn gradients_of_any_size_are_clipped_to_the_norm() {
+        let check = |(norm, gradients): (Result<f64, Error>, Vec<f64>), value: f64, largest: f64| {
+            let root = 6.0_f64.sqrt();
+            assert!((norm.unwrap() / (value * root) - 1.0).abs() < 1e-6, "{value}");
+            let expected =
+                if value * root > largest { largest / (1.0 + 1e-6 / (value * root)) / root } else { value };
+            assert!(gradients.iter().all(|g| (g / expected - 1.0).abs() < 1e-6), "{value}: {gradients:?}");
+        };
+        for value in [1e-30, 1e-20, 1e-3, 1.0, 1e20, 1e38] {
+            check(clipped::<f32>(value, 1.0), value, 1.0);
+        }
+        for value in [1e-300, 1e-200, 1.0, 1e200, 1e307] {
+            check(clipped::<f64>(value, 1.0), value, 1.0);
+        }
+    }
+
+    #[test]
+    fn a_norm_that_is_not_finite_is_an_error_and_nothing_changes() {
+        let (norm, gradients) = clipped::<f32>(f64::INFINITY, 1.0);
+        assert_eq!(
+            norm.unwrap_err().to_string(),
+            "gradients: expected a finite norm to clip, got inf; one of them is NaN or infinite"
+        );
+        assert!(gradients.iter().all(|g| *g == f64::INFINITY));
+        assert!(clipped::<f64>(f64::NAN, 1.0).0.is_err());
+    }
 }

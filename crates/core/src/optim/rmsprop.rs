@@ -71,6 +71,10 @@ impl<F: Scalar> RmsProp<F> {
         self.weight_decay = not_negative("weight_decay", weight_decay)?;
         Ok(self)
     }
+
+    fn settings(&self) -> [(&'static str, f64); 3] {
+        [("alpha", self.alpha), ("epsilon", self.epsilon), ("weight_decay", self.weight_decay)]
+    }
 }
 
 impl<F: Scalar> Optimizer<F> for RmsProp<F> {
@@ -96,10 +100,12 @@ impl<F: Scalar> Optimizer<F> for RmsProp<F> {
     }
 
     fn state(&self) -> OptimizerState {
-        self.mean_square.state("rmsprop")
+        self.mean_square.state("rmsprop", self.learning_rate, &self.settings())
     }
 
-    fn load_state(&mut self, state: &OptimizerState) -> Result<(), Error> {
-        self.mean_square.load("rmsprop", state)
+    fn load_state(&mut self, state: &OptimizerState, model: &Model<F>) -> Result<(), Error> {
+        let settings = self.settings();
+        self.learning_rate = self.mean_square.load("rmsprop", &settings, state, model)?;
+        Ok(())
     }
 }

@@ -90,12 +90,15 @@ impl Schedule {
     }
 
     /// What the optimizer's own rate is multiplied by at a step, counted from 0, of an epoch, counted from 1,
-    /// with the history of the epochs before.
+    /// with the history of the epochs before. It is finite, except where a step's factor above 1 was taken too often:
+    /// training refuses such a rate.
     pub fn factor(&self, step: u64, epoch: usize, history: &History) -> f64 {
         let warm = if step < self.warm_up { (step + 1) as f64 / self.warm_up as f64 } else { 1.0 };
         warm * match self.shape {
             Shape::Constant => 1.0,
-            Shape::Step { epochs, factor } => factor.powi(((epoch - 1) / epochs) as i32),
+            Shape::Step { epochs, factor } => {
+                factor.powi(i32::try_from(epoch.saturating_sub(1) / epochs).unwrap_or(i32::MAX))
+            }
             Shape::Cosine { steps } => between(1.0, 0.0, step as f64 / steps as f64),
             Shape::OneCycle { steps, rise, start, end } => {
                 let last = (steps - 1) as f64;
@@ -198,6 +201,42 @@ mod tests {
         assert_eq!(at(&[3.0, 2.0, 2.5, 2.5, 2.1]), 0.1);
         assert_eq!(at(&[3.0, 2.0, 2.5, 2.5, 2.1, 1.9, 1.8]), 0.1);
         assert!((at(&[1.0; 7]) - 0.01).abs() < 1e-15);
+    }
+
+    #[test]
+    fn no_step_and_no_epoch_is_too_early_or_too_late() {
+        let schedules = [
+            Schedule::constant(),
+            Schedule::step(1, 0.5).unwrap(),
+            Schedule::step(usize::MAX, 1e300).unwrap(),
+            Schedule::cosine(1).unwrap(),
+            Schedule::cosine(u64::MAX).unwrap(),
+            Schedule::one_cycle(1).unwrap(),
+            Schedule::one_cycle(u64::MAX).unwrap(),
+            Schedule::on_plateau(usize::MAX, 0.1).unwrap(),
+        ];
+        for schedule in schedules {
+            for warm_up in [0, 1, u64::MAX] {
+                let schedule = schedule.clone().warm_up(warm_up);
+                for step in [0, 1, u64::MAX] {
+                    for epoch in [0, 1, 1 << 32, usize::MAX] {
+                        let factor = schedule.factor(step, epoch, &history(&[f64::NAN, 1.0]));
+                        assert!((0.0..=1.0).contains(&factor), "{schedule:?} {step} {epoch}: {factor}");
+                    }
+                }
+            }
+        }
+        // Epoch 2^32 + 1 has a power that an i32 cannot hold.
+        assert_eq!(Schedule::step(1, 0.5).unwrap().factor(0, (1 << 32) + 1, &History::default()), 0.0);
+    }
+
+    #[test]
+    fn a_loss_that_is_nan_has_not_fallen() {
+        let plateau = Schedule::on_plateau(1, 0.1).unwrap();
+        for nan in [f64::NAN, -f64::NAN] {
+            assert_eq!(plateau.factor(0, 1, &history(&[1.0, nan, nan, 0.5])), 0.1);
+            assert_eq!(plateau.factor(0, 1, &history(&[nan, nan, 1.0, 0.5])), 0.1);
+        }
     }
 
     #[test]

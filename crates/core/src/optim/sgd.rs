@@ -73,6 +73,14 @@ impl<F: Scalar> Sgd<F> {
         self.nesterov = true;
         self
     }
+
+    fn settings(&self) -> [(&'static str, f64); 3] {
+        [
+            ("momentum", self.momentum),
+            ("weight_decay", self.weight_decay),
+            ("nesterov", f64::from(u8::from(self.nesterov))),
+        ]
+    }
 }
 
 impl<F: Scalar> Optimizer<F> for Sgd<F> {
@@ -107,10 +115,12 @@ impl<F: Scalar> Optimizer<F> for Sgd<F> {
     }
 
     fn state(&self) -> OptimizerState {
-        self.velocity.state("sgd")
+        self.velocity.state("sgd", self.learning_rate, &self.settings())
     }
 
-    fn load_state(&mut self, state: &OptimizerState) -> Result<(), Error> {
-        self.velocity.load("sgd", state)
+    fn load_state(&mut self, state: &OptimizerState, model: &Model<F>) -> Result<(), Error> {
+        let settings = self.settings();
+        self.learning_rate = self.velocity.load("sgd", &settings, state, model)?;
+        Ok(())
     }
 }

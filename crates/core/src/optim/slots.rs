@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::Error;
+use crate::error::{Error, few, not_negative};
 use crate::model::Model;
 use crate::optim::{OptimizerState, ParameterState};
-use crate::param::SlotMut;
+use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -21,13 +21,17 @@ struct Remembered<F, const N: usize> {
     values: [Vec<F>; N],
 }
 
+/// What an optimizer was told beside its learning rate: a saved state has to agree with it.
+pub(super) type Settings<'a> = &'a [(&'static str, f64)];
+
 impl<F: Scalar, const N: usize> Slots<F, N> {
     pub(super) fn new() -> Self {
         Self { by_name: BTreeMap::new() }
     }
 
     /// Calls `update(value, gradient, remembered, steps)` for each parameter that has something to do, with
-    /// `steps` counted from 1. What is remembered begins as zeros.
+    /// `steps` counted from 1. What is remembered begins as zeros, and does so again for a parameter that has another
+    /// size than before: then it is another model's.
     pub(super) fn step(
         &mut self,
         model: &mut Model<F>,
@@ -35,43 +39,206 @@ impl<F: Scalar, const N: usize> Slots<F, N> {
     ) {
         model.visit_mut(&mut |slot| {
             let SlotMut::Param(param) = slot else { return };
-            if !self.by_name.contains_key(param.name()) {
-                let zeros = || vec![F::zero(); param.value().data().len()];
+            let count = param.value().data().len();
+            if self.by_name.get(param.name()).is_none_or(|known| known.values[0].len() != count) {
+                let zeros = || vec![F::zero(); count];
                 let new = Remembered { steps: 0, values: std::array::from_fn(|_| zeros()) };
                 self.by_name.insert(param.name().to_owned(), new);
             }
             let remembered = self.by_name.get_mut(param.name()).expect("made above");
             let Some((value, grad)) = param.to_update() else { return };
-            remembered.steps += 1;
+            remembered.steps = remembered.steps.saturating_add(1);
             update(value, grad.data(), &mut remembered.values, remembered.steps);
         });
     }
 
-    pub(super) fn state(&self, kind: &str) -> OptimizerState {
+    pub(super) fn state(&self, kind: &str, learning_rate: f64, settings: Settings<'_>) -> OptimizerState {
         let in_f64 = |values: &Vec<F>| values.iter().map(|v| v.as_f64()).collect();
         let of_one = |(name, remembered): (&String, &Remembered<F, N>)| ParameterState {
             name: name.clone(),
             steps: remembered.steps,
             values: remembered.values.iter().map(in_f64).collect(),
         };
-        OptimizerState { kind: kind.to_owned(), of_parameters: self.by_name.iter().map(of_one).collect() }
+        OptimizerState {
+            kind: kind.to_owned(),
+            learning_rate,
+            settings: settings.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            of_parameters: self.by_name.iter().map(of_one).collect(),
+        }
     }
 
-    pub(super) fn load(&mut self, kind: &str, state: &OptimizerState) -> Result<(), Error> {
-        if state.kind != kind {
-            return Err(Error::argument("optimizer state", kind, &state.kind));
-        }
+    /// Takes on a state that fits the optimizer and the model it is for, and returns its learning rate.
+    pub(super) fn load(
+        &mut self,
+        kind: &str,
+        settings: Settings<'_>,
+        state: &OptimizerState,
+        model: &Model<F>,
+    ) -> Result<f64, Error> {
+        check_settings(kind, settings, state)?;
+        let rate = not_negative("learning_rate of the optimizer's state", state.learning_rate)?;
+        let mut sizes = BTreeMap::new();
+        model.visit(&mut |slot| {
+            if let Slot::Param(param) = slot {
+                sizes.insert(param.name(), param.value().data().len());
+            }
+        });
         let mut loaded = BTreeMap::new();
-        for ParameterState { name, steps, values } in &state.of_parameters {
-            let in_f = |values: &Vec<f64>| values.iter().map(|&v| F::from_f64(v)).collect();
-            let rows: Vec<Vec<F>> = values.iter().map(in_f).collect();
-            let count = rows.len();
-            let values = rows.try_into().map_err(|_| {
-                Error::argument(format!("optimizer state of {name}"), format!("{N} rows of numbers"), count)
-            })?;
-            loaded.insert(name.clone(), Remembered { steps: *steps, values });
+        for saved in &state.of_parameters {
+            let about = || format!("optimizer state of {}", saved.name);
+            let Some(&size) = sizes.get(&*saved.name) else {
+                return Err(Error::argument(about(), "a parameter of the model", "no such name"));
+            };
+            let remembered = Remembered { steps: saved.steps, values: rows(saved, size)? };
+            if loaded.insert(saved.name.clone(), remembered).is_some() {
+                return Err(Error::argument(about(), "every name once", "it twice"));
+            }
+        }
+        let missing: Vec<_> = sizes.keys().filter(|&&name| !loaded.contains_key(name)).collect();
+        // Before the first step nothing is remembered, and after it something of every parameter.
+        if !(loaded.is_empty() || missing.is_empty()) {
+            let expected = "all parameters of the model, or none";
+            return Err(Error::argument(
+                "optimizer state",
+                expected,
+                format!("one without {}", few(missing)),
+            ));
         }
         self.by_name = loaded;
-        Ok(())
+        Ok(rate)
+    }
+}
+
+fn check_settings(kind: &str, settings: Settings<'_>, state: &OptimizerState) -> Result<(), Error> {
+    if state.kind != kind {
+        return Err(Error::argument("optimizer state", kind, &state.kind));
+    }
+    for &(name, value) in settings {
+        let saved = state.settings.iter().find(|(saved, _)| saved == name);
+        let saved = saved.map_or_else(|| "none".to_owned(), |(_, value)| value.to_string());
+        if saved != value.to_string() {
+            return Err(Error::argument(
+                format!("optimizer state, {name} of {kind}"),
+                value.to_string(),
+                saved,
+            ));
+        }
+    }
+    if state.settings.len() != settings.len() {
+        let names = |list: Vec<&str>| format!("settings {}", few(list));
+        return Err(Error::argument(
+            "optimizer state",
+            names(settings.iter().map(|(name, _)| *name).collect()),
+            names(state.settings.iter().map(|(name, _)| &**name).collect()),
+        ));
+    }
+    Ok(())
+}
+
+/// What is remembered of one parameter of this size.
+fn rows<F: Scalar, const N: usize>(saved: &ParameterState, size: usize) -> Result<[Vec<F>; N], Error> {
+    let wrong = |expected: String, got: String| {
+        Error::argument(format!("optimizer state of {}", saved.name), expected, got)
+    };
+    if let Some(row) = saved.values.iter().find(|row| row.len() != size) {
+        return Err(wrong(format!("rows of {size} numbers, as the parameter has"), row.len().to_string()));
+    }
+    let in_f = |values: &Vec<f64>| values.iter().map(|&v| F::from_f64(v)).collect();
+    let rows: Vec<Vec<F>> = saved.values.iter().map(in_f).collect();
+    rows.try_into().map_err(|rows: Vec<_>| wrong(format!("{N} rows of numbers"), rows.len().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Activation, Sequential, dense};
+    use crate::optim::{Adagrad, Adam, Optimizer, RmsProp, Sgd};
+    use crate::trace::{Keep, Trace};
+    use crate::train::{Rules, step};
+    use crate::{Context, Targets};
+
+    fn model(hidden: usize) -> Model<f64> {
+        let net = Sequential::new().push(dense(hidden, Activation::Tanh)).push(dense(2, Activation::Linear));
+        Model::new(net, &[3], 7).unwrap()
+    }
+
+    fn learn(model: &mut Model<f64>, optimizer: &mut dyn Optimizer<f64>) {
+        let mut x = Tensor::zeros(&[2, 3]).unwrap();
+        x.data_mut().iter_mut().zip([0.3, -0.2, 0.9, 0.5, 0.1, -0.7]).for_each(|(x, v)| *x = v);
+        let mut trace = Trace::new(Keep::ForBackward);
+        let (targets, ctx) = (Targets::Classes(&[0, 1]), Context::train(0, 0));
+        step(model, optimizer, &x, targets, &Rules::default(), &mut trace, &ctx).unwrap();
+    }
+
+    fn all() -> [Box<dyn Optimizer<f64>>; 5] {
+        [
+            Box::new(Sgd::new(0.1).unwrap().momentum(0.9).unwrap()),
+            Box::new(Adam::new(0.1).unwrap()),
+            Box::new(Adam::adamw(0.1, 0.01).unwrap()),
+            Box::new(RmsProp::new(0.1).unwrap()),
+            Box::new(Adagrad::new(0.1).unwrap()),
+        ]
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_and_changes_nothing() {
+        for mut optimizer in all() {
+            let mut trained = model(4);
+            learn(&mut trained, optimizer.as_mut());
+            let good = optimizer.state();
+            let mut refused = |spoil: &dyn Fn(&mut OptimizerState), expected: &str| {
+                let mut bad = good.clone();
+                spoil(&mut bad);
+                let error = optimizer.load_state(&bad, &trained).unwrap_err().to_string();
+                assert!(error.contains(expected), "{}: {error}", good.kind);
+                assert_eq!(optimizer.state(), good);
+            };
+            refused(&|s| s.kind = "other".to_owned(), "got other");
+            refused(
+                &|s| s.settings[0].1 += 0.25,
+                &format!("{} of {}: expected", good.settings[0].0, good.kind),
+            );
+            refused(&|s| s.settings.push(("more".to_owned(), 1.0)), "\"more\"");
+            refused(&|s| s.settings[0].0 = "x".to_owned(), "got none");
+            refused(&|s| s.learning_rate = f64::NAN, "learning_rate of the optimizer's state");
+            let row = |s: &mut OptimizerState| s.of_parameters[1].values[0].pop().map(drop).unwrap();
+            refused(
+                &row,
+                "optimizer state of dense1.weight: expected rows of 12 numbers, as the parameter has, got 11",
+            );
+            refused(&|s| s.of_parameters[1].values.push(vec![0.0; 12]), "rows of numbers, got");
+            refused(
+                &|s| s.of_parameters[2].name = "dense9.bias".to_owned(),
+                "of dense9.bias: expected a parameter",
+            );
+            refused(
+                &|s| s.of_parameters[2] = s.of_parameters[0].clone(),
+                "dense1.bias: expected every name once",
+            );
+            refused(&|s| drop(s.of_parameters.pop()), "got one without [\"dense2.weight\"]");
+        }
+    }
+
+    #[test]
+    fn the_learning_rate_comes_back_and_an_empty_state_fits_every_model() {
+        for (mut optimizer, mut other) in all().into_iter().zip(all()) {
+            optimizer.set_learning_rate(0.0375);
+            other.load_state(&optimizer.state(), &model(4)).unwrap();
+            assert_eq!(other.learning_rate(), 0.0375);
+        }
+    }
+
+    #[test]
+    fn a_model_of_another_size_trains_as_with_a_new_optimizer() {
+        for (mut used, mut new) in all().into_iter().zip(all()) {
+            learn(&mut model(4), used.as_mut());
+            let [mut a, mut b] = [model(9), model(9)];
+            learn(&mut a, used.as_mut());
+            learn(&mut b, new.as_mut());
+            // dense2.bias has the same size in both, and so a past.
+            for name in ["dense1.weight", "dense1.bias", "dense2.weight"] {
+                assert_eq!(a.state()[name], b.state()[name], "{name}, {}", used.state().kind);
+            }
+        }
     }
 }

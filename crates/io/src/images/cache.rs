@@ -1,18 +1,20 @@
 //! Decoded pixels in one file, so that the next run need not decode.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
 use ndarray::{Array4, Ix4};
 use rayon::prelude::*;
 
+use super::Options;
 use crate::error::Error;
 use crate::npz::{Archive, Writer};
 use crate::{atomic, cache};
 
-/// Goes into every key: pixels decoded by another version are not taken.
-const VERSION: &str = concat!("backstitch pictures ", env!("CARGO_PKG_VERSION"));
+/// Goes into every key: pixels decoded by another version, or otherwise (the last number), are not taken.
+const VERSION: &str = concat!("backstitch pictures ", env!("CARGO_PKG_VERSION"), " 2");
 
 /// Where programs of this user keep decoded pictures.
 ///
@@ -22,16 +24,22 @@ pub fn cache_folder() -> Result<PathBuf, Error> {
     cache::folder("images")
 }
 
-/// The file for these files, in this size: named after an MD5 of the names below the root and of the bytes. It guards against pictures that
+/// The file for these files, read with these options: named after an MD5 of the names below the root and of the bytes. It guards against pictures that
 /// changed, not against malice.
-pub(super) fn file(cache: &Path, root: &Path, files: &[PathBuf], size: [usize; 2]) -> Result<PathBuf, Error> {
+pub(super) fn file(
+    cache: &Path,
+    root: &Path,
+    files: &[PathBuf],
+    options: &Options,
+) -> Result<PathBuf, Error> {
     let digest = |path: &PathBuf| match fs::read(path) {
         Ok(bytes) => Ok(Md5::digest(&bytes)),
         Err(error) => Err(Error::io(path, "open")(error)),
     };
     let digests = files.par_iter().map(digest).collect::<Result<Vec<_>, _>>()?;
     let mut key = Md5::new();
-    key.update(format!("{VERSION} {size:?} {}\n", files.len()));
+    let Options { height, width, channels, upright, .. } = options;
+    key.update(format!("{VERSION} {height}x{width} {channels:?} {upright} {}\n", files.len()));
     for (path, digest) in files.iter().zip(digests) {
         let name = path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes();
         key.update((name.len() as u64).to_le_bytes());
@@ -42,23 +50,104 @@ pub(super) fn file(cache: &Path, root: &Path, files: &[PathBuf], size: [usize; 2
     Ok(cache.join(format!("{key}.npz")))
 }
 
-/// The pixels, if the file is there and whole.
-pub(super) fn read(file: &Path, shape: (usize, usize, usize, usize)) -> Option<Array4<u8>> {
-    let mut archive = Archive::open(file).ok()?;
-    if archive.shape("pixels")? != [shape.0, shape.1, shape.2, shape.3] {
-        return None;
+/// Fills in the pixels; whether there were any. The shape that the file tells is compared before anything is read, so that a file decides nothing
+/// about how much is taken.
+///
+/// # Errors
+/// If the file is damaged, holds other pixels, or cannot be read.
+pub(super) fn read(path: &Path, pixels: &mut Array4<u8>) -> Result<bool, Error> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        found => found.map_err(Error::io(path, "open"))?,
+    };
+    let mut archive = Archive::open(path)?;
+    let other = |got: String| Error::content(path, format!("pixels of the shape {:?}", pixels.shape()), got);
+    match archive.shape(NAME) {
+        Some(shape) if shape == pixels.shape() => {}
+        Some(shape) => return Err(other(format!("{shape:?}"))),
+        None => return Err(other(format!("no array {NAME}"))),
     }
-    let pixels = archive.read("pixels").ok()?.into_dimensionality::<Ix4>().ok()?;
-    pixels.is_standard_layout().then_some(pixels)
+    let found = archive.read(NAME)?.into_dimensionality::<Ix4>();
+    let found = found.ok().filter(ndarray::ArrayBase::is_standard_layout);
+    *pixels = found.ok_or_else(|| other("another order".to_owned()))?;
+    Ok(true)
 }
 
-pub(super) fn write(file: &Path, pixels: &Array4<u8>) -> Result<(), Error> {
-    if let Some(folder) = file.parent() {
+/// Writes the pixels as an `.npz` file with one array, `pixels`.
+pub(super) fn write(path: &Path, pixels: &Array4<u8>) -> Result<(), Error> {
+    if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
     }
-    atomic::write(file, |to| {
+    atomic::write(path, |to| {
         let mut npz = Writer::new(to);
-        npz.add("pixels", pixels.view().into_dyn())?;
+        npz.add(NAME, pixels.view().into_dyn())?;
         npz.finish()
     })
+}
+
+/// What the array is called in the file.
+const NAME: &str = "pixels";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SHAPE: (usize, usize, usize, usize) = (2, 3, 4, 3);
+
+    fn written(pixels: &Array4<u8>) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pixels.npz");
+        write(&path, pixels).unwrap();
+        (folder, path)
+    }
+
+    fn pixels() -> Array4<u8> {
+        Array4::from_shape_fn(SHAPE, |(i, j, k, l)| (i * 36 + j * 12 + k * 3 + l + 1) as u8)
+    }
+
+    #[test]
+    fn pixels_come_back_and_no_file_is_no_error() {
+        let (_folder, path) = written(&pixels());
+        let mut read_back = Array4::zeros(SHAPE);
+        assert!(read(&path, &mut read_back).unwrap());
+        assert_eq!(read_back, pixels());
+        assert!(!read(&path.with_extension("none"), &mut read_back).unwrap());
+    }
+
+    #[test]
+    fn pixels_of_another_shape_are_refused_and_change_nothing() {
+        for shape in [(1, 3, 4, 3), (3, 3, 4, 3), (2, 4, 3, 3)] {
+            let (_folder, path) = written(&Array4::zeros(shape));
+            let mut into = pixels();
+            let error = read(&path, &mut into).unwrap_err().to_string();
+            assert!(error.contains("expected pixels of the shape [2, 3, 4, 3], got ["), "{error}");
+            assert_eq!(into, pixels());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_damage_is_an_error_or_changes_nothing(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            length in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let (_folder, path) = written(&pixels());
+            let mut bytes = fs::read(&path).unwrap();
+            for (place, value) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = value;
+            }
+            if let Some(length) = length {
+                bytes.truncate(length.index(bytes.len()));
+            }
+            fs::write(&path, bytes).unwrap();
+            let mut found = Array4::zeros(SHAPE);
+            match read(&path, &mut found) {
+                Ok(from_cache) => prop_assert!(from_cache && found == pixels()),
+                Err(_) => prop_assert!(found == Array4::<u8>::zeros(SHAPE)),
+            }
+        }
+    }
 }

@@ -1,55 +1,16 @@
 //! Folders of pictures: `root/class/file`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backstitch_core::split;
-use ndarray::{Array4, Axis};
+use ndarray::{Array3, Array4, Axis};
 use rayon::prelude::*;
 
-use super::{cache, read, resize};
+use super::decode::{coloured, grey, read_stored};
+use super::listing::{Listing, list};
+use super::{Channels, Options, cache, resize};
 use crate::error::Error;
-
-/// How pictures are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    skip_broken: bool,
-    cache: Option<PathBuf>,
-}
-
-impl Options {
-    /// Pictures of this size, in pixels; larger and smaller ones are resized.
-    ///
-    /// # Errors
-    /// If a side is 0 or above [`super::LARGEST_SIDE`].
-    pub fn new(height: usize, width: usize) -> Result<Self, Error> {
-        if [height, width].iter().any(|side| !(1..=super::LARGEST_SIDE).contains(side)) {
-            return Err(Error::Resize {
-                from: "a folder of pictures".to_owned(),
-                to: format!("{height}x{width}"),
-            });
-        }
-        Ok(Self { height, width, skip_broken: false, cache: None })
-    }
-
-    /// Goes on without the files that are no pictures, and lists them in [`ImageFolder::skipped`].
-    #[must_use]
-    pub fn skip_broken(mut self) -> Self {
-        self.skip_broken = true;
-        self
-    }
-
-    /// Keeps the decoded pixels as one file in this folder, under a key of all files' names and bytes and of the size; the next time
-    /// they come from there. A folder from which something was skipped is not kept.
-    #[must_use]
-    pub fn cache(mut self, folder: PathBuf) -> Self {
-        self.cache = Some(folder);
-        self
-    }
-}
 
 /// Pictures with their classes.
 #[derive(Debug)]
@@ -57,7 +18,7 @@ impl Options {
 pub struct ImageFolder {
     /// Names of the classes, in order.
     pub classes: Vec<String>,
-    /// `[n, height, width, 3]`: red, green and blue, 0 to 255.
+    /// `[n, height, width, 3]`: red, green and blue, 0 to 255; or `[n, height, width, 1]`, grey ([`Options::channels`]).
     pub pixels: Array4<u8>,
     /// The class of each picture.
     pub labels: Vec<usize>,
@@ -65,9 +26,12 @@ pub struct ImageFolder {
     pub files: Vec<PathBuf>,
     /// What was wrong with each file that was left out.
     pub skipped: Vec<Error>,
+    /// The files that were not looked at, since their names are not those of pictures: `Thumbs.db`, `notes.txt`, what has a name with a
+    /// dot in front, and files beside the folders of classes.
+    pub passed_over: Vec<PathBuf>,
     /// Whether the pixels came from the cache.
     pub from_cache: bool,
-    /// Why the pixels could not be kept in the cache, where they could not.
+    /// Why the pixels could not be taken from the cache, which was damaged, or not be kept there.
     pub cache_error: Option<Error>,
 }
 
@@ -80,6 +44,7 @@ impl ImageFolder {
             labels: indices.iter().map(|&i| self.labels[i]).collect(),
             files: indices.iter().map(|&i| self.files[i].clone()).collect(),
             skipped: Vec::new(),
+            passed_over: Vec::new(),
             from_cache: self.from_cache,
             cache_error: None,
         }
@@ -98,47 +63,68 @@ pub struct Parts {
 /// All pictures of a folder that has one folder for each class, in the order of their names. `progress` is told how many files of how many are
 /// decoded, from several threads.
 ///
-/// Files beside the class folders, and what has a name with a dot in front, are passed over.
+/// Files that have not the name of a picture are passed over and listed in [`ImageFolder::passed_over`]. The name of a picture ends in
+/// `.png`, `.jpg`, `.jpeg` or the like, or has no such end; kinds of pictures that are not read, as `.gif`, are errors.
 ///
 /// # Errors
-/// If there are no class folders, one of them is empty, holds a folder or has a name that is not UTF-8, or a file is
-/// no picture (see [`read`]), the first such file by name; with [`Options::skip_broken`] only if no picture of a class is left.
+/// If there are no class folders, one of them is empty, holds a folder or has a name that is not UTF-8, or a file is damaged or
+/// no picture (see [`super::read`]), the first such file by name; with [`Options::skip_broken`] only if no picture of a class is left.
+/// With [`Channels::AsStored`] if grey and coloured pictures are mixed.
 pub fn read_folder(
     folder: &Path,
     options: &Options,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<ImageFolder, Error> {
-    let Listing { classes, files, labels } = list(folder)?;
+    let Listing { classes, files, labels, passed_over } = list(folder)?;
+    let channels = channels(&files, options)?;
     let mut found = ImageFolder {
         classes,
-        pixels: Array4::zeros((files.len(), options.height, options.width, 3)),
+        pixels: Array4::zeros((files.len(), options.height, options.width, channels)),
         labels,
         files,
         skipped: Vec::new(),
+        passed_over,
         from_cache: false,
         cache_error: None,
     };
     let cache_file = match &options.cache {
-        Some(cache) => Some(cache::file(cache, folder, &found.files, [options.height, options.width])?),
+        Some(cache) => Some(cache::file(cache, folder, &found.files, options)?),
         None => None,
     };
-    if let Some(pixels) = cache_file.as_deref().and_then(|file| cache::read(file, found.pixels.dim())) {
-        found.pixels = pixels;
-        found.from_cache = true;
+    match cache_file.as_deref().map_or(Ok(false), |file| cache::read(file, &mut found.pixels)) {
+        Ok(from_cache) => found.from_cache = from_cache,
+        Err(damage) => found.cache_error = Some(damage),
+    }
+    if found.from_cache {
         return Ok(found);
     }
     decode_all(&mut found, options, progress)?;
     if let (Some(file), true) = (cache_file, found.skipped.is_empty()) {
-        found.cache_error = cache::write(&file, &found.pixels).err();
+        let kept = cache::write(&file, &found.pixels);
+        found.cache_error = kept.err().or(found.cache_error);
     }
     Ok(found)
+}
+
+/// How many channels the pictures are to have: as many as the first one that is not broken, where they are to stay as they are.
+fn channels(files: &[PathBuf], options: &Options) -> Result<usize, Error> {
+    match options.channels {
+        Channels::Colour => Ok(3),
+        Channels::Grey => Ok(1),
+        Channels::AsStored => {
+            let mut pictures = files.iter().map(|file| read_stored(file, false));
+            let first = if options.skip_broken { pictures.find(Result::is_ok) } else { pictures.next() };
+            Ok(first.transpose()?.map_or(3, |picture| picture.dim().2))
+        }
+    }
 }
 
 /// The pictures of `folder/train` and `folder/val`; or, where there is neither, of the folder itself, of which this share of each class is for
 /// judging, by chance.
 ///
 /// # Errors
-/// As [`read_folder`] and [`split::stratified`]; if there is only one of the two folders, or `val` has a class that `train` lacks.
+/// As [`read_folder`] and [`split::stratified`]; if there is only one of the two folders, or `val` has a class that `train` lacks, or
+/// grey pictures and `train` coloured ones, with [`Channels::AsStored`].
 pub fn read_parts(
     folder: &Path,
     options: &Options,
@@ -158,6 +144,10 @@ pub fn read_parts(
             let numbers = validation.classes.iter().map(number).collect::<Result<Vec<_>, _>>()?;
             validation.labels.iter_mut().for_each(|label| *label = numbers[*label]);
             validation.classes.clone_from(&train.classes);
+            let [expected, got] = [&train, &validation].map(|part| part.pixels.dim().3);
+            if expected != got {
+                return Err(mixed(&val, expected));
+            }
             Ok(Parts { train, validation })
         }
         (false, false) => {
@@ -165,6 +155,7 @@ pub fn read_parts(
             let fold = split::stratified(&all.labels, validation, seed).map_err(Error::model(folder))?;
             let mut train = all.part(&fold.train);
             (train.skipped, train.cache_error) = (std::mem::take(&mut all.skipped), all.cache_error.take());
+            train.passed_over = std::mem::take(&mut all.passed_over);
             Ok(Parts { train, validation: all.part(&fold.validation) })
         }
         (has_train, _) => {
@@ -174,54 +165,6 @@ pub fn read_parts(
     }
 }
 
-struct Listing {
-    classes: Vec<String>,
-    files: Vec<PathBuf>,
-    labels: Vec<usize>,
-}
-
-fn list(folder: &Path) -> Result<Listing, Error> {
-    let mut listing = Listing { classes: Vec::new(), files: Vec::new(), labels: Vec::new() };
-    for path in entries(folder)? {
-        if !fs::metadata(&path).map_err(Error::io(&path, "look at"))?.is_dir() {
-            continue;
-        }
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name =
-            name.ok_or_else(|| Error::content(&path, "the name of a class in UTF-8", "another name"))?;
-        let files = entries(&path)?;
-        if files.is_empty() {
-            return Err(Error::content(&path, "pictures of a class", "an empty folder"));
-        }
-        for file in files {
-            // A link that leads round in a circle ends here too, as does a folder, which could hold its own parent.
-            if file.is_dir() {
-                return Err(Error::content(&file, "a picture", "a folder"));
-            }
-            listing.files.push(file);
-            listing.labels.push(listing.classes.len());
-        }
-        listing.classes.push(name.to_owned());
-    }
-    if listing.classes.is_empty() {
-        return Err(Error::content(folder, "a folder for each class", "none"));
-    }
-    Ok(listing)
-}
-
-/// What is in a folder, in the order of names, without what has a dot in front.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io(folder, "open the folder"))? {
-        let entry = entry.map_err(Error::io(folder, "read the folder"))?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
 /// Decodes every file into its place, and leaves out those that cannot be, where that is wanted.
 fn decode_all(
     found: &mut ImageFolder,
@@ -229,13 +172,13 @@ fn decode_all(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<(), Error> {
     let (count, done) = (found.files.len(), AtomicUsize::new(0));
-    let size = options.height * options.width * 3;
+    let channels = found.pixels.dim().3;
+    let size = options.height * options.width * channels;
     let places = found.pixels.as_slice_mut().expect("new, row by row").par_chunks_exact_mut(size);
     let errors: Vec<Option<Error>> = places
         .zip(&found.files)
         .map(|(place, file)| {
-            let picture =
-                read(file).and_then(|picture| resize(picture.view(), options.height, options.width));
+            let picture = one(file, options, channels);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
             picture.map(|picture| place.copy_from_slice(picture.as_slice().expect("row by row"))).err()
         })
@@ -248,8 +191,8 @@ fn decode_all(
     if !options.skip_broken {
         return errors.next().map_or(Ok(()), Err);
     }
-    *found = found.part(&good);
-    found.skipped = errors.collect();
+    let (passed_over, cache_error) = (std::mem::take(&mut found.passed_over), found.cache_error.take());
+    *found = ImageFolder { passed_over, cache_error, skipped: errors.collect(), ..found.part(&good) };
     let empty = (0..found.classes.len()).find(|class| !found.labels.contains(class));
     empty.map_or(Ok(()), |class| {
         let name = Path::new(&found.classes[class]);
@@ -257,10 +200,31 @@ fn decode_all(
     })
 }
 
+/// A picture of so many channels in the size that is wanted.
+fn one(file: &Path, options: &Options, channels: usize) -> Result<Array3<u8>, Error> {
+    let stored = read_stored(file, options.upright)?;
+    let picture = match options.channels {
+        Channels::Colour => coloured(stored),
+        Channels::Grey => grey(stored),
+        Channels::AsStored if stored.dim().2 == channels => stored,
+        Channels::AsStored => return Err(mixed(file, channels)),
+    };
+    resize(picture.view(), options.height, options.width)
+}
+
+/// What was found where pictures of so many channels were expected.
+fn mixed(path: &Path, channels: usize) -> Error {
+    let kinds = ["grey pictures as the first one", "coloured pictures as the first one"];
+    let [expected, got] = if channels == 1 { [kinds[0], "a coloured one"] } else { [kinds[1], "a grey one"] };
+    Error::content(path, expected, format!("{got}; ask for Channels::Colour or Channels::Grey"))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::Mutex;
 
+    use super::super::read;
     use super::*;
 
     const PICTURE: &[u8] = include_bytes!("../../../../fixtures/images/rgb.png");
@@ -302,6 +266,7 @@ mod tests {
         assert_eq!(found.pixels.index_axis(Axis(0), 1), found.pixels.index_axis(Axis(0), 2));
         let names: Vec<_> = found.files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["x.jpg", "10.png", "2.png"]);
+        assert_eq!(found.passed_over, ["b/.DS_Store", "readme.txt"].map(|name| root.path().join(name)));
         let mut seen = seen.into_inner().unwrap();
         seen.sort_unstable();
         assert_eq!(seen, [(1, 3), (2, 3), (3, 3)]);
@@ -318,6 +283,79 @@ mod tests {
         fs::remove_file(root.path().join("b/2.jpg")).unwrap();
         let error = failure(&root, &options().skip_broken());
         assert_eq!(error, "b: expected a class with pictures, got only broken files");
+    }
+
+    #[test]
+    fn what_is_no_picture_by_name_is_passed_over_and_what_is_damaged_is_not() {
+        let others =
+            ["a/.DS_Store", "a/._1.png", "a/Thumbs.db", "a/desktop.ini", "a/notes.txt", "b/labels.csv"];
+        let mut files: Vec<(&str, &[u8])> = others.iter().map(|&name| (name, &b"no picture"[..])).collect();
+        files.extend([("a/1.PNG", PICTURE), ("a/2.jpeg", GREY), ("b/3.JPG", GREY), ("b/without", PICTURE)]);
+        let root = tree(&files);
+        let found = read_folder(root.path(), &options(), &|_, _| ()).unwrap();
+        assert_eq!(found.labels, [0, 0, 1, 1]);
+        assert_eq!(found.passed_over, others.map(|name| root.path().join(name)));
+        assert!(found.skipped.is_empty());
+        // Damaged ones, with every name that a picture may have; and kinds that are not read.
+        for name in
+            ["b/4.png", "b/4.PNG", "b/4.jpg", "b/4.jfif", "b/4.gif", "b/4.webp", "b/4.bmp", "b/4.tiff", "b/4"]
+        {
+            fs::write(root.path().join(name), &PICTURE[..40]).unwrap();
+            let error = failure(&root, &options());
+            assert!(error.contains(&format!("{name}: expected a PNG or JPEG picture, got")), "{error}");
+            let found = read_folder(root.path(), &options().skip_broken(), &|_, _| ()).unwrap();
+            assert_eq!((found.skipped.len(), found.passed_over.len()), (1, others.len()));
+            fs::remove_file(root.path().join(name)).unwrap();
+        }
+        let root = tree(&[("a/notes.txt", b""), ("b/1.png", PICTURE)]);
+        let error = failure(&root, &options());
+        assert!(error.ends_with("a folder of 1 files that have not the name of a picture"), "{error}");
+        let parts = tree(&[("a/1.png", PICTURE), ("a/2.png", PICTURE), ("a/notes.txt", b"")]);
+        let parts = read_parts(parts.path(), &options(), (0.5, 0), &|_, _| ()).unwrap();
+        assert_eq!((parts.train.passed_over.len(), parts.validation.passed_over.len()), (1, 0));
+    }
+
+    #[test]
+    fn channels_are_as_asked_for() {
+        let read = |root: &tempfile::TempDir, channels| {
+            read_folder(root.path(), &options().channels(channels), &|_, _| ()).map(|found| found.pixels)
+        };
+        let grey = tree(&[("a/1.jpg", GREY), ("b/1.jpg", GREY)]);
+        let (one, three) = (read(&grey, Channels::Grey).unwrap(), read(&grey, Channels::Colour).unwrap());
+        assert_eq!((one.shape(), three.shape()), (&[2, 6, 8, 1][..], &[2, 6, 8, 3][..]));
+        assert!((0..3).all(|channel| three.index_axis(Axis(3), channel) == one.index_axis(Axis(3), 0)));
+        assert_eq!(read(&grey, Channels::AsStored).unwrap(), one);
+        let colour = tree(&[("a/1.png", PICTURE)]);
+        assert_eq!(read(&colour, Channels::AsStored).unwrap(), read(&colour, Channels::Colour).unwrap());
+        assert_eq!(read(&colour, Channels::Grey).unwrap().dim(), (1, 6, 8, 1));
+        let both = tree(&[("a/1.jpg", GREY), ("b/1.png", PICTURE)]);
+        let error = read(&both, Channels::AsStored).unwrap_err().to_string();
+        assert!(
+            error.contains("b/1.png: expected grey pictures as the first one, got a coloured one"),
+            "{error}"
+        );
+        let parts = tree(&[("train/a/1.png", PICTURE), ("val/a/1.jpg", GREY)]);
+        let options = options().channels(Channels::AsStored);
+        let error = read_parts(parts.path(), &options, (0.5, 0), &|_, _| ()).unwrap_err().to_string();
+        assert!(
+            error.contains("val: expected coloured pictures as the first one, got a grey one"),
+            "{error}"
+        );
+        let broken = tree(&[("a/0.png", b""), ("a/1.jpg", GREY)]);
+        let found = read_folder(broken.path(), &options.skip_broken(), &|_, _| ()).unwrap();
+        assert_eq!(found.pixels.dim(), (1, 6, 8, 1));
+    }
+
+    #[test]
+    fn pictures_that_have_the_size_already_are_read_too() {
+        let root = tree(&[("a/1.jpg", GREY), ("a/2.png", PICTURE)]);
+        for channels in [Channels::Colour, Channels::Grey] {
+            let options = Options::new(13, 20).unwrap().channels(channels).upright();
+            let found = read_folder(root.path(), &options, &|_, _| ()).unwrap();
+            let picture = read(&root.path().join("a/2.png")).unwrap();
+            let picture = if channels == Channels::Grey { grey(picture) } else { picture };
+            assert_eq!(found.pixels.index_axis(Axis(0), 1), picture);
+        }
     }
 
     #[test]
@@ -368,7 +406,10 @@ mod tests {
         let second = read(options());
         assert!(second.from_cache && second.pixels == first.pixels && second.labels == first.labels);
         assert!(!read(Options::new(5, 5).unwrap()).from_cache);
-        // A damaged cache is no cache.
+        assert!(
+            !read(options().channels(Channels::Grey)).from_cache && !read(options().upright()).from_cache
+        );
+        // A damaged cache is no cache, and that is told.
         for entry in fs::read_dir(cache.path().join("new")).unwrap() {
             let path = entry.unwrap().path();
             let mut bytes = fs::read(&path).unwrap();
@@ -378,6 +419,10 @@ mod tests {
         }
         let third = read(options());
         assert!(!third.from_cache && third.pixels == first.pixels);
+        let error = third.cache_error.unwrap().to_string();
+        assert!(error.contains(".npz: expected ") && error.contains("pixels"), "{error}");
+        let mended = read(options());
+        assert!(mended.from_cache && mended.cache_error.is_none() && mended.pixels == first.pixels);
         // Another picture under the same name.
         fs::write(root.path().join("a/1.png"), GREY).unwrap();
         let fourth = read(options());

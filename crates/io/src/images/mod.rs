@@ -17,11 +17,17 @@
 mod cache;
 mod decode;
 mod folder;
+mod jpeg;
+mod listing;
+mod options;
+mod orientation;
+mod png;
 mod resize;
 mod sample;
 
 pub use cache::cache_folder;
 pub use decode::{LARGEST_SIDE, MOST_PIXELS, read};
-pub use folder::{ImageFolder, Options, Parts, read_folder, read_parts};
+pub use folder::{ImageFolder, Parts, read_folder, read_parts};
+pub use options::{Channels, Options};
 pub use resize::resize;
 pub use sample::generate_sample;

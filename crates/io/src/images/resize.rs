@@ -5,30 +5,33 @@ use ndarray::{Array3, ArrayView3};
 use super::LARGEST_SIDE;
 use crate::error::Error;
 
-/// A picture `[height, width, 3]` in another size, by a triangle filter as wide as the step from pixel to pixel, but at least one: what
+/// A picture `[height, width, 3]`, or `[height, width, 1]`, in another size, by a triangle filter as wide as the step from pixel to pixel, but at least one: what
 /// Pillow calls bilinear, and with Pillow's own numbers, since published networks are judged on pictures resized by it. First
 /// along the rows, then along the columns, each rounded to bytes. The sides may change by different factors.
 ///
 /// # Errors
-/// If a side, old or new, is 0 or above [`LARGEST_SIDE`], or the picture has not three channels.
+/// If a side, old or new, is 0 or above [`LARGEST_SIDE`], or the picture has not one or three channels.
 pub fn resize(picture: ArrayView3<'_, u8>, height: usize, width: usize) -> Result<Array3<u8>, Error> {
     let (from_height, from_width, channels) = picture.dim();
     let sides = 1..=LARGEST_SIDE;
-    if ![from_height, from_width, height, width].iter().all(|side| sides.contains(side)) || channels != 3 {
+    if ![from_height, from_width, height, width].iter().all(|side| sides.contains(side))
+        || ![1, 3].contains(&channels)
+    {
         let from = format!("{:?}", picture.shape());
         return Err(Error::Resize { from, to: format!("{height}x{width}") });
     }
     let mut picture = picture.to_owned();
     if from_width != width {
         let taps = taps(from_width, width);
-        picture = Array3::from_shape_fn((from_height, width, 3), |(i, j, c)| {
+        picture = Array3::from_shape_fn((from_height, width, channels), |(i, j, c)| {
             taps[j].sum(|from| picture[[i, from, c]])
         });
     }
     if from_height != height {
         let taps = taps(from_height, height);
-        picture =
-            Array3::from_shape_fn((height, width, 3), |(i, j, c)| taps[i].sum(|from| picture[[from, j, c]]));
+        picture = Array3::from_shape_fn((height, width, channels), |(i, j, c)| {
+            taps[i].sum(|from| picture[[from, j, c]])
+        });
     }
     Ok(picture)
 }

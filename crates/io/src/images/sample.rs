@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use backstitch_core::rng::{Purpose, stream};
-use ndarray::{Array4, ArrayViewMut3, Axis};
+use ndarray::{Array4, ArrayViewMut3, Axis, stack};
 use rand::Rng;
 
-use super::{ImageFolder, Options, Parts};
+use super::decode::grey;
+use super::{Channels, ImageFolder, Options, Parts};
 
 /// The classes, and how many pictures of each there are to train with: as uneven as real folders are.
 const SHAPES: [(&str, usize); 6] =
@@ -15,7 +16,7 @@ const SHAPES: [(&str, usize); 6] =
 /// To judge by, of each class.
 const JUDGED: usize = 8;
 
-/// Draws pictures of shapes: not photographs of anything, and every program that uses them has to say so.
+/// Draws pictures of shapes, coloured unless [`Channels::Grey`] is asked for: not photographs of anything, and every program that uses them has to say so.
 pub fn generate_sample(options: &Options) -> Parts {
     Parts {
         train: draw(options, 0, &SHAPES.map(|(_, count)| count)),
@@ -30,6 +31,11 @@ fn draw(options: &Options, part: u64, counts: &[usize]) -> ImageFolder {
     for (i, (picture, &class)) in pixels.axis_iter_mut(Axis(0)).zip(&labels).enumerate() {
         one(picture, class, i as u64, part);
     }
+    if options.channels == Channels::Grey {
+        let grey: Vec<_> = pixels.outer_iter().map(|picture| grey(picture.to_owned())).collect();
+        let views: Vec<_> = grey.iter().map(|picture| picture.view()).collect();
+        pixels = stack(Axis(0), &views).expect("pictures of one shape");
+    }
     let name = |i: usize| PathBuf::from(format!("drawn/{}/{i}", SHAPES[labels[i]].0));
     ImageFolder {
         classes: SHAPES.iter().map(|(name, _)| (*name).to_owned()).collect(),
@@ -37,6 +43,7 @@ fn draw(options: &Options, part: u64, counts: &[usize]) -> ImageFolder {
         pixels,
         labels,
         skipped: Vec::new(),
+        passed_over: Vec::new(),
         from_cache: false,
         cache_error: None,
     }
@@ -93,5 +100,7 @@ mod tests {
             "another draw"
         );
         assert_eq!(generate_sample(&options).train.pixels, train.pixels);
+        let grey = generate_sample(&options.channels(Channels::Grey)).validation;
+        assert_eq!(grey.pixels.shape(), [48, 24, 32, 1]);
     }
 }

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-use pytorch_reader::{DType, PytorchReader};
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use pytorch_reader::{DType, PytorchReader, Tensor};
+use tempfile::NamedTempFile;
 
+use super::archive;
 use crate::error::Error;
-
-/// A header longer than this is refused: that of VGG16 has 3 kB.
-const LONGEST_HEADER: u64 = 16 << 20;
+use crate::floats::{Floats, KINDS};
+use crate::safetensors::file::{Header, begins_so};
+use crate::safetensors::{Origin, origin};
 
 /// Names, shapes and kinds of the tensors of a file, whose numbers are read one tensor at a time.
 pub(super) struct WeightsFile {
@@ -20,31 +21,47 @@ pub(super) struct WeightsFile {
 }
 
 enum Tensors {
-    /// With the place at which the numbers begin.
-    Safetensors(HashMap<String, TensorInfo>, u64),
-    Pickled(HashMap<String, pytorch_reader::Tensor>),
+    Safetensors(Header, fs::File),
+    /// With the file they are read from where it had to be written anew.
+    Pickled(
+        HashMap<String, Tensor>,
+        #[expect(dead_code, reason = "is there as long as it is read")] Option<NamedTempFile>,
+    ),
 }
 
 impl WeightsFile {
     /// A safetensors file, or one that `torch.save(model.state_dict(), path)` wrote; which, its first bytes tell.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let mut file = fs::File::open(path).map_err(Error::io(path, "open"))?;
+        let length = file.metadata().map_err(Error::io(path, "look at"))?.len();
         let mut start = Vec::new();
         (&file).take(9).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
         file.rewind().map_err(Error::io(path, "read"))?;
-        // Eight bytes of length, then a JSON object.
-        let is_safetensors = start.get(8) == Some(&b'{');
-        let tensors = if is_safetensors { open_safetensors(path, file)? } else { open_pickled(path, file)? };
+        let tensors = if begins_so(&start) {
+            let header = Header::read(path, &file, length)?;
+            if origin(&header) == Origin::Ours {
+                let got = "one of backstitch, with other axes: backstitch::io::safetensors::load reads it";
+                return Err(Error::content(path, "weights of PyTorch", got));
+            }
+            Tensors::Safetensors(header, file)
+        } else {
+            open_pickled(path, &file, length)?
+        };
         Ok(Self { path: path.to_owned(), tensors })
     }
 
-    /// The shape of every tensor.
+    /// The shape of every tensor, under each of its names.
     pub(super) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         match &self.tensors {
-            Tensors::Safetensors(infos, _) => {
-                infos.iter().map(|(name, info)| (name.clone(), info.shape.clone())).collect()
+            Tensors::Safetensors(header, _) => {
+                let stored = |name: &str| header.tensors.get(name).map(|info| info.shape.clone());
+                // `safetensors.torch.save_model` writes a tensor that has two names once, and says so.
+                let tied =
+                    header.texts.iter().filter_map(|(name, stored_as)| Some((name, stored(stored_as)?)));
+                let own = header.tensors.iter().map(|(name, info)| (name, info.shape.clone()));
+                tied.chain(own).map(|(name, shape)| (name.clone(), shape)).collect()
             }
-            Tensors::Pickled(tensors) => {
+            Tensors::Pickled(tensors, _) => {
                 tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape().to_vec())).collect()
             }
         }
@@ -52,102 +69,56 @@ impl WeightsFile {
 
     /// Checks that a tensor has numbers that can be weights.
     pub(super) fn check_kind(&self, name: &str) -> Result<(), Error> {
-        let kind = match &self.tensors {
-            Tensors::Safetensors(infos, _) => match infos[name].dtype {
-                Dtype::F32 | Dtype::F64 => return Ok(()),
-                other => format!("{other:?}"),
-            },
-            Tensors::Pickled(tensors) => match tensors[name].dtype() {
-                DType::F32 | DType::F64 => return Ok(()),
-                other => format!("{other:?}"),
-            },
-        };
-        Err(Error::content(&self.path, "tensors of F32 or F64", format!("{name} of {kind}")))
+        match &self.tensors {
+            Tensors::Safetensors(header, _) => header.numbers(&self.path, stored_as(header, name)).map(drop),
+            Tensors::Pickled(tensors, _) => self.kind(name, &tensors[name]).map(drop),
+        }
+    }
+
+    fn kind(&self, name: &str, tensor: &Tensor) -> Result<Floats, Error> {
+        match tensor.dtype() {
+            DType::F16 => Ok(Floats::F16),
+            DType::BF16 => Ok(Floats::Bf16),
+            DType::F32 => Ok(Floats::F32),
+            DType::F64 => Ok(Floats::F64),
+            other => Err(Error::content(&self.path, KINDS, format!("{name} of {other:?}"))),
+        }
     }
 
     /// Reads a tensor, one number after the other, in the order of the file.
     pub(super) fn read(&self, name: &str, each: &mut dyn FnMut(f64)) -> Result<(), Error> {
         match &self.tensors {
-            Tensors::Safetensors(infos, start) => {
-                let info = &infos[name];
-                let (from, to) = info.data_offsets;
-                let mut file = fs::File::open(&self.path).map_err(Error::io(&self.path, "open"))?;
-                file.seek(SeekFrom::Start(start + from as u64)).map_err(Error::io(&self.path, "read"))?;
-                let bytes = BufReader::with_capacity(1 << 20, file).take((to - from) as u64);
-                numbers(bytes, info.dtype == Dtype::F64, each).map_err(Error::io(&self.path, "read"))
+            Tensors::Safetensors(header, file) => {
+                header.each(&self.path, file, stored_as(header, name), each)
             }
-            Tensors::Pickled(tensors) => {
+            Tensors::Pickled(tensors, _) => {
                 let tensor = &tensors[name];
                 let bytes = tensor.read().map_err(|error| damaged(&self.path, error))?;
-                numbers(&bytes[..], tensor.dtype() == DType::F64, each).map_err(Error::io(&self.path, "read"))
+                self.kind(name, tensor)?
+                    .read(tensor.num_elements(), &bytes[..], each)
+                    .map_err(Error::io(&self.path, "read"))
             }
         }
     }
 }
 
-/// Little-endian numbers, until there are no more.
-fn numbers(mut bytes: impl Read, double: bool, each: &mut dyn FnMut(f64)) -> std::io::Result<()> {
-    let mut block = [0; 1 << 13];
-    loop {
-        let mut filled = 0;
-        while filled < block.len() {
-            match bytes.read(&mut block[filled..])? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        if double {
-            block[..filled].as_chunks().0.iter().for_each(|&number| each(f64::from_le_bytes(number)));
-        } else {
-            block[..filled]
-                .as_chunks()
-                .0
-                .iter()
-                .for_each(|&number| each(f64::from(f32::from_le_bytes(number))));
-        }
-        if filled < block.len() {
-            return Ok(());
-        }
+/// Under which name a tensor is stored.
+fn stored_as<'a>(header: &'a Header, name: &'a str) -> &'a str {
+    if header.tensors.contains_key(name) {
+        name
+    } else {
+        header.texts.get(name).map_or(name, |stored| stored)
     }
 }
 
-fn damaged(path: &Path, error: impl ToString) -> Error {
+pub(super) fn damaged(path: &Path, error: impl ToString) -> Error {
     Error::content(path, "weights by torch.save, or safetensors", error)
 }
 
-/// Reads the header alone.
-fn open_safetensors(path: &Path, mut file: fs::File) -> Result<Tensors, Error> {
-    let length = file.metadata().map_err(Error::io(path, "look at"))?.len();
-    let mut bytes = [0; 8];
-    file.read_exact(&mut bytes).map_err(Error::io(path, "read"))?;
-    let header = u64::from_le_bytes(bytes);
-    if header > LONGEST_HEADER || header + 8 > length {
-        return Err(damaged(path, format!("a header of {header} bytes in a file of {length}")));
-    }
-    let mut text = vec![0; header as usize];
-    file.read_exact(&mut text).map_err(Error::io(path, "read"))?;
-    // Reading it checks that tensors lie one behind the other, each as long as its shape says.
-    let metadata: Metadata = serde_json::from_slice(&text).map_err(|error| damaged(path, error))?;
-    let expected = header + 8 + metadata.data_len() as u64;
-    if expected != length {
-        return Err(damaged(path, format!("{length} bytes where its header describes {expected}")));
-    }
-    let infos = metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
-    Ok(Tensors::Safetensors(infos, header + 8))
-}
-
 /// Reads the pickle of names and shapes, which knows tensors and containers and runs no code.
-fn open_pickled(path: &Path, file: fs::File) -> Result<Tensors, Error> {
-    if let Ok(archive) = zip::ZipArchive::new(file) {
-        for name in archive.file_names() {
-            let name = name.map_err(|error| damaged(path, error))?;
-            let entry = name.split_once('/').map_or(&*name, |(_, entry)| entry);
-            let known = ["data.pkl", "version", "byteorder", ".format_version", ".storage_alignment"];
-            if !(known.contains(&entry) || entry.starts_with("data/") || entry.ends_with("serialization_id"))
-            {
-                return Err(damaged(path, format!("an archive with the entry {name:?}")));
-            }
-        }
-    }
-    Ok(Tensors::Pickled(PytorchReader::new(path).map_err(|error| damaged(path, error))?.into_tensors()))
+fn open_pickled(path: &Path, file: &fs::File, length: u64) -> Result<Tensors, Error> {
+    let copy = archive::check(path, file, length)?;
+    let read_from = copy.as_ref().map_or(path, NamedTempFile::path);
+    let tensors = PytorchReader::new(read_from).map_err(|error| damaged(path, error))?.into_tensors();
+    Ok(Tensors::Pickled(tensors, copy))
 }

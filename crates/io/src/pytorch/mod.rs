@@ -1,29 +1,43 @@
 //! Weights of PyTorch: files by `torch.save` (`.pth`), and safetensors.
 
+mod archive;
 mod file;
-mod layout;
+pub(crate) mod layout;
+mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
-use backstitch_core::{Model, Scalar, Shape};
+use backstitch_core::{Model, Scalar};
+use serde_json::Map;
 
+use crate::atomic;
 use crate::error::Error;
+use crate::safetensors::file::{Entry, out_of_range, shape_of, write};
 use file::WeightsFile;
-use layout::{Layout, flattened_maps};
+use layout::{Layout, layouts, shape_here};
 
 /// Gives a model the values of a file in PyTorch's layout, safetensors or what `torch.save(model.state_dict(), path)` writes; the first bytes tell
 /// which. No code in the file is run. `name_in_file` says what the file calls a parameter or buffer of the model.
 ///
 /// Kernels `[filters, channels, height, width]` become `[height, width, channels, filters]`, dense weights `[outputs, inputs]` become `[inputs,
-/// outputs]`, and those behind a flatten are put in the order of channels last. Counters of batches (`num_batches_tracked`) are passed over.
+/// outputs]`, and everything behind a flatten is put in the order of channels last, through the whole network: dense layers, batch
+/// normalizations, blocks and branches. (The output of a network that ends in a flatten keeps our order.) Counters of batches
+/// (`num_batches_tracked`) are passed over. `f16`, `bf16`, `f32` and `f64` are converted; NaN and infinite numbers are taken as they are.
 ///
-/// Names and shapes are compared before anything is read; then one tensor after the other goes into its place, so that a file
-/// of 528 MB takes little more memory than the model and its largest tensor.
+/// Where the file has none of the names, but has them all behind a common beginning of `state_dict`, `model_state_dict`, `model`, `module`
+/// (`DataParallel`) and `_orig_mod` (`torch.compile`), that is taken off. Of a file that holds a dictionary under one of the first three, the
+/// other tensors, such as an optimizer's, are passed over.
+///
+/// Names, shapes, kinds and all numbers are checked before anything is changed; then one tensor after the other is read again into its place, so that a
+/// file of 528 MB takes little more memory than the model and its largest tensor.
 ///
 /// # Errors
-/// If the file is neither of the two or is damaged, or if names, shapes or kinds of numbers differ from the model's: the message lists all that do,
-/// and nothing is changed. If the file cannot be read on to its end, which its header does not tell, part of the model has been.
+/// If the file is neither of the two, is one of this library's or is damaged, if names, shapes or kinds of numbers differ from the model's (the
+/// message shows which), if a layer's order of features is not known, as behind a layer of your own behind a flatten, or if a number is too
+/// large for the model's type. Nothing is changed then.
 pub fn load<F: Scalar>(
     path: &Path,
     model: &mut Model<F>,
@@ -46,6 +60,79 @@ pub fn load_part<F: Scalar>(
     place(path, model, pattern, &name_in_file, false)
 }
 
+/// Saves a model as a safetensors file in PyTorch's order and layout, the opposite of [`load`]. `name_in_file` says what PyTorch calls a
+/// parameter or buffer. In Python: `net.load_state_dict(safetensors.torch.load_file(path))`. Counters of batches are not written;
+/// PyTorch does not ask for them in such a file.
+///
+/// ```
+/// use backstitch_core::{Activation, Model, Sequential, layers::{conv2d, dense, flatten}};
+/// use backstitch_io::pytorch;
+/// let net = || {
+///     let conv = conv2d(2, 3, Activation::Relu);
+///     Sequential::new().named("0", conv).named("2", flatten()).named("3", dense(5, Activation::Linear))
+/// };
+/// let model: Model = Model::new(net(), &[4, 5, 1], 1)?;
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("net.safetensors");
+/// pytorch::save(&path, &model, str::to_owned)?;
+/// let mut other: Model = Model::new(net(), &[4, 5, 1], 2)?;
+/// pytorch::load(&path, &mut other, str::to_owned)?;
+/// assert_eq!(other.state(), model.state());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// If the file cannot be written, two parameters would have one name, or a layer's order of features is not known.
+pub fn save<F: Scalar>(
+    path: &Path,
+    model: &Model<F>,
+    name_in_file: impl Fn(&str) -> String,
+) -> Result<(), Error> {
+    let layouts = layouts(model);
+    let mut known = BTreeSet::new();
+    let mut entries = Vec::new();
+    for (name, tensor) in model.state() {
+        let layout = layout_of(path, &layouts, name)?;
+        let theirs = name_in_file(name);
+        if theirs == "__metadata__" || !known.insert(theirs.clone()) {
+            return Err(Error::content(
+                path,
+                "a name of its own for every tensor",
+                format!("{theirs:?} for {name}"),
+            ));
+        }
+        let number = |i| tensor.data()[layout.place(i)].as_f64();
+        let (shape, double) = (layout.shape_there(), size_of::<F>() == 8);
+        entries.push(Entry { name: theirs, shape, double, number: Box::new(number) });
+    }
+    let texts = Map::from_iter([("format".to_owned(), "pt".into())]);
+    atomic::write(path, |to| write(to, &texts, &entries))
+}
+
+/// Whether a file is one that `torch.save` wrote.
+pub(crate) fn is_pickled(path: &Path) -> Result<bool, Error> {
+    /// What older versions of PyTorch begin with, as a pickled number.
+    const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    file.take(1 << 12).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
+    let has = |bytes: &[u8]| start.windows(bytes.len()).any(|window| window == bytes);
+    Ok(start.starts_with(b"PK") && has(b"data.pkl") || start.first() == Some(&0x80) && has(&MAGIC))
+}
+
+fn layout_of<'a>(
+    path: &Path,
+    layouts: &'a BTreeMap<String, Result<Layout, String>>,
+    name: &str,
+) -> Result<&'a Layout, Error> {
+    let why = match layouts.get(name) {
+        Some(Ok(layout)) => return Ok(layout),
+        Some(Err(why)) => why,
+        None => "no layer shows it",
+    };
+    Err(Error::content(path, format!("a known order of the features of {name}"), why))
+}
+
 fn place<F: Scalar>(
     path: &Path,
     model: &mut Model<F>,
@@ -56,30 +143,37 @@ fn place<F: Scalar>(
     let file = WeightsFile::open(path)?;
     let mut there = file.shapes();
     there.retain(|name, _| !name.ends_with("num_batches_tracked"));
-    let maps = flattened_maps(model);
-    let mut found = BTreeMap::new();
-    for name in model.names(pattern) {
-        let theirs = name_in_file(&name);
-        if let Some(shape) = there.remove(&theirs) {
-            let layout = Layout::of(&shape, maps.get(&name).copied());
-            let layout = layout.map_err(|error| Error::model(path)(error.into()))?;
-            found.insert(name.clone(), (theirs, layout));
-        }
+    let mut theirs: BTreeMap<String, String> =
+        model.names(pattern).into_iter().map(|name| (name.clone(), name_in_file(&name))).collect();
+    let beginning = names::beginning(path, &there, &theirs)?;
+    theirs.values_mut().for_each(|name| name.insert_str(0, &beginning));
+    if names::is_dictionary(&beginning) {
+        there.retain(|name, _| name.starts_with(&beginning));
     }
-    let mut shapes: BTreeMap<String, _> =
-        found.iter().map(|(name, (_, layout))| (name.clone(), layout.shape())).collect();
+    // A name of the file may be that of several tensors of the model, whose weights are tied there.
+    theirs.retain(|_, name| there.contains_key(name));
+    let taken: BTreeSet<&String> = theirs.values().collect();
+    let mut shapes = BTreeMap::new();
+    for (name, there) in theirs.iter().map(|(name, theirs)| (name, &there[theirs])) {
+        shapes.insert(name.clone(), shape_of(path, &theirs[name], &shape_here(there))?);
+    }
     if whole {
         // What is left is nothing of the model's: the message lists it.
-        for (name, shape) in &there {
-            let shape = Shape::new(shape).map_err(|error| Error::model(path)(error.into()))?;
-            shapes.insert(name.clone(), shape);
+        for (name, shape) in there.iter().filter(|(name, _)| !taken.contains(name)) {
+            shapes.insert(name.clone(), shape_of(path, name, shape)?);
         }
     }
     model.check_part(pattern, &shapes).map_err(Error::model(path))?;
-    found.values().try_for_each(|(theirs, _)| file.check_kind(theirs))?;
+    theirs.values().try_for_each(|theirs| file.check_kind(theirs))?;
+    let layouts = layouts(model);
+    for (name, theirs) in &theirs {
+        layout_of(path, &layouts, name)?;
+        check_numbers::<F>(path, &file, theirs)?;
+    }
     let mut result = Ok(());
     model.visit_mut(&mut |mut slot| {
-        let Some((theirs, layout)) = found.get(slot.name()) else { return };
+        let Some(theirs) = theirs.get(slot.name()) else { return };
+        let Some(Ok(layout)) = layouts.get(slot.name()) else { return };
         let (values, mut i) = (slot.value_mut().data_mut(), 0);
         let read = file.read(theirs, &mut |value| {
             values[layout.place(i)] = F::from_f64(value);
@@ -89,7 +183,18 @@ fn place<F: Scalar>(
             result = read;
         }
     });
-    result.map(|()| there.into_keys().collect())
+    result.map(|()| there.keys().filter(|name| !taken.contains(name)).cloned().collect())
+}
+
+/// Reads a tensor to its end, so that nothing is changed by a file that cannot be read.
+fn check_numbers<F: Scalar>(path: &Path, file: &WeightsFile, name: &str) -> Result<(), Error> {
+    let mut too_large = None;
+    file.read(name, &mut |value| {
+        if value.is_finite() && !F::from_f64(value).as_f64().is_finite() {
+            too_large = Some(value);
+        }
+    })?;
+    too_large.map_or(Ok(()), |value| Err(out_of_range::<F>(path, name, value)))
 }
 
 #[cfg(test)]
@@ -165,6 +270,6 @@ mod tests {
         let error = load_part(&base, &mut whole, "features.*", str::to_owned).unwrap_err().to_string();
         assert!(error.contains("features.*"), "{error}");
         let error = load(&path, &mut other, str::to_owned).unwrap_err().to_string();
-        assert!(error.contains("missing [\"conv1.bias\"") && error.contains("net.conv1.bias"), "{error}");
+        assert!(error.contains("got them behind \"net.\""), "{error}");
     }
 }

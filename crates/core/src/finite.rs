@@ -1,0 +1,130 @@
+//! Looking for numbers that are NaN or infinite, in passes that cost no more than reading.
+
+use crate::error::Error;
+use crate::kernels::elementwise::vectorised;
+use crate::model::Model;
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// Numbers looked at before it is asked whether one of them was not finite.
+const PIECE: usize = 4096;
+
+/// The position of the first number that is not finite.
+pub(crate) fn first_wrong<F: Scalar>(values: &[F]) -> Option<usize> {
+    let fine = |piece: &[F]| {
+        vectorised(
+            #[inline(always)]
+            || piece.iter().fold(true, |fine, v| fine & v.is_finite()),
+        )
+    };
+    let piece = values.chunks(PIECE).position(|piece| !fine(piece))?;
+    let rest = &values[piece * PIECE..];
+    rest.iter().position(|v| !v.is_finite()).map(|at| piece * PIECE + at)
+}
+
+/// Checks that all numbers of an array of this shape are finite.
+pub(crate) fn check<F: Scalar>(
+    what: impl FnOnce() -> String,
+    values: &[F],
+    shape: &[usize],
+) -> Result<(), Error> {
+    match first_wrong(values) {
+        None => Ok(()),
+        Some(at) => Err(Error::NotFinite { what: what(), got: place(values[at], at, shape) }),
+    }
+}
+
+/// As [`check`], with the sample apart: the first axis.
+pub(crate) fn check_samples<F: Scalar>(what: &str, values: &[F], shape: &[usize]) -> Result<(), Error> {
+    let Some(at) = first_wrong(values) else { return Ok(()) };
+    let sample_shape = shape.get(1..).unwrap_or_default();
+    let width = sample_shape.iter().product::<usize>().max(1);
+    Err(Error::NotFinite {
+        what: format!("{what} of sample {}", at / width),
+        got: place(values[at], at % width, sample_shape),
+    })
+}
+
+/// `NaN at [3, 4]`, or `NaN` of a single number.
+fn place<F: Scalar>(value: F, position: usize, shape: &[usize]) -> String {
+    if shape.is_empty() { value.to_string() } else { format!("{value} at {:?}", index(position, shape)) }
+}
+
+/// The index of a number in an array of this shape, row by row.
+pub(crate) fn index(position: usize, shape: &[usize]) -> Vec<usize> {
+    let mut rest = position;
+    let mut index: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|&length| {
+            let at = rest % length;
+            rest /= length;
+            at
+        })
+        .collect();
+    index.reverse();
+    index
+}
+
+/// The first parameter or buffer with a number that is not finite, and that number.
+pub(crate) fn wrong_in_model<F: Scalar>(model: &Model<F>) -> Option<(&str, &Tensor<F>, F)> {
+    let mut found = None;
+    model.visit(&mut |slot| {
+        if found.is_none()
+            && let Some(at) = first_wrong(slot.value().data())
+        {
+            found = Some((slot.name(), slot.value(), slot.value().data()[at]));
+        }
+    });
+    found
+}
+
+/// Checks that every parameter and buffer of a model is finite.
+pub(crate) fn check_model<F: Scalar>(model: &Model<F>) -> Result<(), Error> {
+    match wrong_in_model(model) {
+        None => Ok(()),
+        Some((name, value, _)) => check(|| name.to_owned(), value.data(), &value.shape()),
+    }
+}
+
+/// Checks the outputs of a model for a batch, the first sample of which is the data's sample `from`, of which a figure is to be made:
+/// where one is not finite, the error says whether the weights are the reason.
+pub(crate) fn check_outputs<F: Scalar>(model: &Model<F>, y: &[F], from: usize) -> Result<(), Error> {
+    let Some(at) = first_wrong(y) else { return Ok(()) };
+    let shape = model.output_shape();
+    let width = shape.elements().max(1);
+    let because = match wrong_in_model(model) {
+        None => "while inputs and weights are finite".to_owned(),
+        Some((name, _, value)) => format!("for {name} holds {value}"),
+    };
+    Err(Error::NotFinite {
+        what: format!("outputs for sample {}", from + at / width),
+        got: format!("{}, {because}", place(y[at], at % width, &shape)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_number_that_is_not_finite_is_found_wherever_it_is() {
+        for length in [1, 7, PIECE, PIECE + 1, 3 * PIECE + 5] {
+            let mut values = vec![f32::MAX; length];
+            assert_eq!(first_wrong(&values), None);
+            for at in [length - 1, length / 2, 0] {
+                values[at] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][at % 3];
+                assert_eq!(first_wrong(&values), Some(at), "of {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_place_is_said_with_the_sample() {
+        let values = [0.0, 0.0, 0.0, 0.0, f64::INFINITY, 0.0];
+        let error = check_samples("inputs", &values, &[2, 1, 3]).unwrap_err().to_string();
+        assert_eq!(error, "inputs of sample 1: expected finite numbers, got inf at [0, 1]");
+        let error = check(|| "w".to_owned(), &values, &[2, 3]).unwrap_err().to_string();
+        assert_eq!(error, "w: expected finite numbers, got inf at [1, 1]");
+    }
+}

@@ -1,0 +1,437 @@
+//! What training does where something goes wrong, and what counts how often.
+
+use ndarray::{Array2, ArrayD};
+
+use super::*;
+use crate::data::Dataset;
+use crate::early_stopping::EarlyStopping;
+use crate::error::Error;
+use crate::layer::Context;
+use crate::layers::Sequential;
+use crate::layers::{
+    Activation, Padding, activation, batch_norm, conv2d, dense, dropout, flatten, global_avg_pool, residual,
+};
+use crate::loss::{CrossEntropy, Targets};
+use crate::optim::{OptimizerState, Schedule, Sgd};
+use crate::tensor::Tensor;
+use crate::trace::{Keep, Trace};
+
+/// Rows whose class, of two, is plain from the first number.
+pub(super) fn rows(samples: usize) -> (ArrayD<f32>, Vec<usize>) {
+    let x =
+        Array2::from_shape_fn(
+            (samples, 3),
+            |(i, j)| if j == 0 { (i % 2) as f32 } else { (i * j % 5) as f32 / 5.0 },
+        );
+    (x.into_dyn(), (0..samples).map(|i| i % 2).collect())
+}
+
+pub(super) fn net() -> Sequential {
+    Sequential::new().push(dense(4, Activation::Relu)).push(dense(2, Activation::Linear))
+}
+
+pub(super) fn model(net: Sequential) -> Model<f32> {
+    Model::new(net, &[3], 1).unwrap()
+}
+
+fn set(model: &mut Model<f32>, name: &str, at: usize, value: f32) {
+    model.visit_mut(&mut |mut slot| {
+        if slot.name() == name {
+            slot.value_mut().data_mut()[at] = value;
+        }
+    });
+}
+
+pub(super) fn state(model: &Model<f32>) -> Vec<ArrayD<f32>> {
+    model.state().values().map(|value| value.to_array()).collect()
+}
+
+/// Plain gradient descent that spoils a number after some steps, and remembers the rates it was given.
+struct Spoiler {
+    inner: Sgd,
+    spoilt: Option<(usize, &'static str, f32)>,
+    rates: Vec<f64>,
+}
+
+impl Spoiler {
+    fn new(rate: f64, spoilt: Option<(usize, &'static str, f32)>) -> Self {
+        Self { inner: Sgd::new(rate).unwrap(), spoilt, rates: Vec::new() }
+    }
+}
+
+impl Optimizer<f32> for Spoiler {
+    fn step(&mut self, model: &mut Model<f32>) {
+        self.inner.step(model);
+        self.rates.push(self.inner.learning_rate());
+        if let Some((step, name, value)) = self.spoilt
+            && self.rates.len() == step
+        {
+            set(model, name, 1, value);
+        }
+    }
+
+    fn learning_rate(&self) -> f64 {
+        Optimizer::<f32>::learning_rate(&self.inner)
+    }
+
+    fn set_learning_rate(&mut self, rate: f64) {
+        Optimizer::<f32>::set_learning_rate(&mut self.inner, rate);
+    }
+
+    fn state(&self) -> OptimizerState {
+        self.inner.state()
+    }
+
+    fn load_state(&mut self, state: &OptimizerState, model: &Model) -> Result<(), Error> {
+        self.inner.load_state(state, model)
+    }
+}
+
+/// Remembers the weights after each epoch and the losses of steps, stops after a step, fails after an epoch.
+#[derive(Default)]
+struct Watcher {
+    states: Vec<Vec<ArrayD<f32>>>,
+    losses: Vec<f64>,
+    steps: Vec<usize>,
+    stop_after: Option<usize>,
+    fail_after: Option<usize>,
+}
+
+impl Callback<f32> for Watcher {
+    fn step(&mut self, at: &StepEnd) -> Flow {
+        self.losses.push(at.loss);
+        self.steps.push(at.steps);
+        if self.stop_after == Some(self.losses.len()) { Flow::Stop } else { Flow::Continue }
+    }
+
+    fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
+        self.states.push(state(at.model));
+        if self.fail_after == Some(at.record.epoch) {
+            Err("the disk is full".into())
+        } else {
+            Ok(Flow::Continue)
+        }
+    }
+}
+
+fn early(trainer: Trainer) -> Trainer {
+    trainer.early_stopping(EarlyStopping::new(50).unwrap())
+}
+
+#[test]
+fn a_model_of_nan_is_not_judged() {
+    let (x, labels) = rows(6);
+    for wrong in [f32::NAN, f32::INFINITY] {
+        let mut model = model(net());
+        set(&mut model, "dense2.bias", 1, wrong);
+        // All of class 0, the first of equals.
+        let data = Dataset::new(x.view(), Targets::Classes(&[0; 6])).unwrap();
+        let error = evaluate(&model, &data).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "outputs for sample 0: expected finite numbers, got {wrong} at [1], for dense2.bias holds {wrong}"
+            )
+        );
+        let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+        let mut sgd = Sgd::new(0.1).unwrap();
+        let error =
+            Trainer::new(1, 3, 0).unwrap().fit(&mut model, &mut sgd, &data, None, &mut []).unwrap_err();
+        assert_eq!(error.to_string(), format!("dense2.bias: expected finite numbers, got {wrong} at [1]"));
+    }
+    // The second batch of an evaluation counts on from the first.
+    let mut many = Array2::<f32>::zeros((300, 3));
+    many.row_mut(299).fill(f32::MAX);
+    let mut model = model(net());
+    model.visit_mut(&mut |mut slot| slot.value_mut().fill(2.0));
+    let data = Dataset::new(many.view().into_dyn(), Targets::Classes(&[0; 300])).unwrap();
+    let error = evaluate(&model, &data).unwrap_err().to_string();
+    assert!(error.starts_with("outputs for sample 299: expected finite numbers, got inf at [0]"), "{error}");
+    assert!(error.ends_with("while inputs and weights are finite"), "{error}");
+}
+
+#[test]
+fn what_an_update_made_infinite_is_named_though_no_loss_shows_it() {
+    let (x, labels) = rows(6);
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    // A unit with a bias of minus infinity is 0 behind ReLU, and its outputs are as finite as ever.
+    let trainer = Trainer::new(9, 3, 0).unwrap();
+    for (step, said) in [(2, "epoch 1, step 2"), (18, "epoch 9, step 2")] {
+        let mut optimizer = Spoiler::new(0.1, Some((step, "dense1.bias", f32::NEG_INFINITY)));
+        let error =
+            trainer.fit(&mut model(net()), &mut optimizer, &data, None, &mut []).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+        assert!(
+            error.contains("expected a finite dense1.bias, got -inf at [1]; training stopped"),
+            "{error}"
+        );
+    }
+    // Also where a callback stops training just after it.
+    let mut optimizer = Spoiler::new(0.1, Some((1, "dense1.bias", f32::NEG_INFINITY)));
+    let mut watcher = Watcher { stop_after: Some(1), ..Watcher::default() };
+    assert!(trainer.fit(&mut model(net()), &mut optimizer, &data, None, &mut [&mut watcher]).is_err());
+    // And where a later loss shows it, the weight is still what is named.
+    let mut optimizer = Spoiler::new(0.1, Some((1, "dense2.bias", f32::NAN)));
+    let error = trainer.fit(&mut model(net()), &mut optimizer, &data, None, &mut []).unwrap_err().to_string();
+    assert!(error.starts_with("epoch 1, step 1: expected a finite dense2.bias, got NaN at [1]"), "{error}");
+}
+
+#[test]
+fn running_statistics_that_became_infinite_are_named() {
+    // Squares of such numbers have no place in f32; normalized, the outputs are finite.
+    let x =
+        Array2::from_shape_fn((8, 3), |(i, j)| if (i + j) % 2 == 0 { 1e30_f32 } else { -1e30 }).into_dyn();
+    let data = Dataset::new(x.view(), Targets::Classes(&[0, 1, 0, 1, 0, 1, 0, 1])).unwrap();
+    let mut model = model(Sequential::new().push(batch_norm()).push(dense(2, Activation::Linear)));
+    let trainer = Trainer::new(1, 4, 0).unwrap();
+    let error = trainer.fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut []).unwrap_err();
+    assert!(
+        error.to_string().contains("expected a finite batchnorm1.running_var, got inf at [0]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_step_whose_loss_is_not_finite_changes_nothing() {
+    let (x, labels) = rows(4);
+    let mut model = model(net());
+    set(&mut model, "dense2.bias", 0, f32::NAN);
+    set(&mut model, "dense2.bias", 1, f32::NAN);
+    let before = format!("{:?}", state(&model));
+    let (x, mut trace) = (Tensor::from_array(&x).unwrap(), Trace::new(Keep::ForBackward));
+    let (targets, ctx) = (Targets::Classes(&labels), Context::train(0, 0));
+    let mut sgd = Sgd::new(0.1).unwrap();
+    let loss = step(&mut model, &mut sgd, &x, targets, &Rules::default(), &mut trace, &ctx).unwrap();
+    assert!(loss.data.is_nan());
+    assert_eq!(format!("{:?}", state(&model)), before);
+}
+
+#[test]
+fn the_best_weights_come_back_whatever_ends_training() {
+    let (x, labels) = rows(6);
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let far = x.mapv(|v| v * 1e30);
+    let far = Dataset::new(far.view(), Targets::Classes(&labels)).unwrap();
+    let spoil = |name, value| Spoiler::new(0.3, Some((7, name, value)));
+    let failing = |epoch| Watcher { fail_after: Some(epoch), ..Watcher::default() };
+    for (name, mut optimizer, mut watcher) in [
+        ("a weight that no loss shows", spoil("dense1.bias", f32::NEG_INFINITY), Watcher::default()),
+        ("a loss", spoil("dense2.bias", f32::NAN), Watcher::default()),
+        ("a callback", Spoiler::new(0.3, None), failing(3)),
+    ] {
+        let mut model = model(net());
+        let trainer = early(Trainer::new(9, 3, 0).unwrap());
+        let error =
+            trainer.fit(&mut model, &mut optimizer, &data, Some(&data), &mut [&mut watcher]).unwrap_err();
+        assert_eq!(watcher.states.len(), 3, "{name}: {error}");
+        assert!(state(&model) == watcher.states[2], "{name}");
+        assert_eq!(optimizer.learning_rate(), 0.3, "{name}");
+    }
+    // A callback that fails at once loses nothing either: what the first epoch learned is the best there is.
+    let (mut learned, mut watcher) = (model(net()), failing(1));
+    let first = state(&learned);
+    let trainer = early(Trainer::new(9, 3, 0).unwrap());
+    trainer
+        .fit(&mut learned, &mut Sgd::new(0.3).unwrap(), &data, Some(&data), &mut [&mut watcher])
+        .unwrap_err();
+    assert!(state(&learned) == watcher.states[0] && watcher.states[0] != first);
+    // Validation outputs overflow where those of training do not: the third epoch's weights are so large.
+    let (mut large, mut watcher) = (model(net()), Watcher::default());
+    let mut optimizer = Spoiler::new(1e-30, Some((5, "dense1.weight", 1e30)));
+    let error = trainer.fit(&mut large, &mut optimizer, &data, Some(&far), &mut [&mut watcher]).unwrap_err();
+    assert!(
+        error.to_string().starts_with("epoch 3, step 2: expected a finite validation loss, got outputs for"),
+        "{error}"
+    );
+    assert_eq!(watcher.states.len(), 2);
+    assert!(watcher.states.contains(&state(&large)));
+}
+
+#[test]
+fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
+    let (x, labels) = rows(6);
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let softmax = || activation(Activation::Softmax);
+    let inside = || Sequential::new().push(dense(2, Activation::Softmax)).push(dropout(0.1));
+    let refused: [(&str, Sequential); 6] = [
+        (
+            "dense2 (Dense 2, softmax)",
+            Sequential::new().push(dense(4, Activation::Relu)).push(dense(2, Activation::Softmax)),
+        ),
+        ("activation1 (Activation softmax)", net().push(softmax())),
+        (
+            "activation1 (Activation softmax)",
+            net().push(softmax()).push(activation(Activation::Linear)).push(dropout(0.5)),
+        ),
+        ("head.dense1 (Dense 2, softmax)", net().named("head", inside()).push(Sequential::new())),
+        (
+            "batchnorm1 (BatchNorm, softmax)",
+            net().push(batch_norm().activation(Activation::Softmax)).push(flatten()),
+        ),
+        (
+            "residual1 (Residual",
+            net().push(residual(
+                Sequential::new().push(dense(2, Activation::Linear)),
+                Sequential::new(),
+                Activation::Softmax,
+            )),
+        ),
+    ];
+    for (which, net) in refused {
+        let mut model = model(net);
+        let before = state(&model);
+        let mut sgd = Sgd::new(0.1).unwrap();
+        let fit = Trainer::new(1, 3, 0).unwrap().fit(&mut model, &mut sgd, &data, None, &mut []).unwrap_err();
+        let evaluated = evaluate(&model, &data).unwrap_err();
+        let (batch, mut trace) = (Tensor::from_array(&x).unwrap(), Trace::new(Keep::ForBackward));
+        let (targets, ctx) = (Targets::Classes(&labels), Context::train(0, 0));
+        let stepped =
+            step(&mut model, &mut sgd, &batch, targets, &Rules::default(), &mut trace, &ctx).unwrap_err();
+        for error in [fit, evaluated, stepped].map(|error| error.to_string()) {
+            assert!(
+                error.contains("drop the softmax: the loss takes logits, and `predict_proba`"),
+                "{error}"
+            );
+            assert!(error.contains(&format!("got the softmax of {which}")), "{error}");
+        }
+        // Its probabilities are there all the same, and are not put through a second softmax.
+        let sums = model.predict(&x.view()).unwrap().into_dimensionality::<ndarray::Ix2>().unwrap();
+        if !which.starts_with("residual") {
+            assert!(sums.rows().into_iter().all(|row| (row.sum() - 1.0).abs() < 1e-6), "{which}");
+        }
+        let error = model.predict_proba(&x.view()).unwrap_err().to_string();
+        assert!(error.contains("`predict` gives the probabilities") && error.contains(which), "{error}");
+        assert!(state(&model) == before, "{which}");
+    }
+    // The softmax of a convolution's channels, behind which the only place is pooled.
+    let conv = conv2d(2, 3, Activation::Softmax).padding(Padding::Same);
+    let maps: Model =
+        Model::new(Sequential::new().push(conv).push(global_avg_pool()), &[4, 4, 1], 0).unwrap();
+    let x = ArrayD::<f32>::zeros(vec![2, 4, 4, 1]);
+    let data = Dataset::new(x.view(), Targets::Classes(&[0, 1])).unwrap();
+    assert!(evaluate(&maps, &data).is_err() && maps.fuse().predict_proba(&x.view()).is_err());
+    // One that is not the last is a layer like another.
+    let hidden = Sequential::new().push(dense(4, Activation::Softmax)).push(dense(2, Activation::Linear));
+    let (x, labels) = rows(6);
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    Trainer::new(1, 3, 0)
+        .unwrap()
+        .fit(&mut model(hidden), &mut Sgd::new(0.1).unwrap(), &data, None, &mut [])
+        .unwrap();
+}
+
+#[test]
+fn one_sample_that_remains_is_named_and_can_be_left_out() {
+    let (x, labels) = rows(97);
+    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let net = || Sequential::new().named("norm", batch_norm()).push(dense(2, Activation::Linear));
+    let fit = |trainer: &Trainer| {
+        let (mut model, mut watcher) = (model(net()), Watcher::default());
+        let mut optimizer = Spoiler::new(0.5, None);
+        let history = trainer.fit(&mut model, &mut optimizer, &data, None, &mut [&mut watcher])?;
+        Ok::<_, Error>((history, watcher, optimizer.rates))
+    };
+    let trainer = |batch: usize| Trainer::new(2, batch, 0).unwrap().schedule(Schedule::cosine(6).unwrap());
+    let error = fit(&trainer(32)).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "batch_size: expected batches of at least 2 samples, which norm (BatchNorm) needs in training: `Trainer::drop_last` leaves \
+         the rest of an epoch out, or take another size, got one sample in the last batch (97 samples in batches of 32)"
+    );
+    let error = fit(&trainer(1)).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("more than one value for each channel"), "{error}");
+    let (history, watcher, rates) = fit(&trainer(32).drop_last()).unwrap();
+    assert_eq!(watcher.steps, [3; 6]);
+    let schedule = Schedule::cosine(6).unwrap();
+    let expected: Vec<f64> = (0..6).map(|step| 0.5 * schedule.factor(step, 1, &history)).collect();
+    assert_eq!(rates, expected);
+    for (epoch, losses) in history.epochs.iter().zip(watcher.losses.chunks(3)) {
+        assert!((epoch.train_loss - losses.iter().sum::<f64>() / 3.0).abs() < 1e-12);
+        let right = epoch.train_accuracy * 96.0;
+        assert!((right - right.round()).abs() < 1e-9 && right <= 96.0, "{right}");
+    }
+    // Where nothing remains, nothing is left out; and it is other samples each time.
+    let (_, watcher, _) = fit(&trainer(97).drop_last()).unwrap();
+    assert_eq!(watcher.steps, [1, 1]);
+    assert!(fit(&trainer(98).drop_last()).is_err());
+    // Without it the means are over all 97.
+    let (history, watcher, _) = fit(&trainer(48).drop_last()).unwrap();
+    assert_eq!((watcher.steps.len(), history.epochs.len()), (4, 2));
+    let (history, watcher, _) = fit(&trainer(50)).unwrap();
+    let mean = (50.0 * watcher.losses[0] + 47.0 * watcher.losses[1]) / 97.0;
+    assert!((history.epochs[0].train_loss - mean).abs() < 1e-12);
+}
+
+#[test]
+fn ignored_samples_count_in_no_figure() {
+    let (x, labels) = rows(12);
+    let with = |every: usize| -> Vec<usize> {
+        labels.iter().enumerate().map(|(i, &label)| if i % every == 0 { 255 } else { label }).collect()
+    };
+    let few = with(3);
+    let data = Dataset::new(x.view(), Targets::Classes(&few)).unwrap();
+    let fit = |trainer: Trainer, data: &Dataset<'_>, validation: Option<&Dataset<'_>>| {
+        let mut model = model(net());
+        let mut watcher = Watcher::default();
+        let history =
+            trainer.fit(&mut model, &mut Sgd::new(1.0).unwrap(), data, validation, &mut [&mut watcher])?;
+        Ok::<_, Error>((history, model, watcher.losses))
+    };
+    let trainer = |epochs, batch| Trainer::new(epochs, batch, 0).unwrap();
+    let error = fit(trainer(1, 4), &data, None).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(error, "label of sample 0: expected a class from 0 to 1, got 255");
+    let ignoring = || CrossEntropy::new().ignore_index(255);
+    let (history, learned, _) = fit(trainer(80, 12).loss(ignoring()), &data, Some(&data)).unwrap();
+    let last = history.epochs.last().unwrap();
+    assert_eq!((last.train_accuracy, last.validation_accuracy), (1.0, Some(1.0)), "{last:?}");
+    // The validation loss is that of the other samples alone.
+    let kept: Vec<usize> = (0..12).filter(|i| i % 3 != 0).collect();
+    let others = x.select(ndarray::Axis(0), &kept);
+    let names: Vec<usize> = kept.iter().map(|&i| labels[i]).collect();
+    let alone = evaluate(&learned, &Dataset::new(others.view(), Targets::Classes(&names)).unwrap()).unwrap();
+    assert!((alone.0 - last.validation_loss.unwrap()).abs() < 1e-9);
+    // Batches in which different numbers count are weighed by those.
+    let halves: Vec<usize> = (0..12).map(|i| if i < 5 { 255 } else { labels[i] }).collect();
+    let halved = Dataset::new(x.view(), Targets::Classes(&halves)).unwrap();
+    let (history, _, losses) = fit(trainer(1, 6).loss(ignoring()), &halved, None).unwrap();
+    let share = |counted: f64| (counted * losses[0] + (7.0 - counted) * losses[1]) / 7.0;
+    let close = |counted: u32| (share(f64::from(counted)) - history.epochs[0].train_loss).abs() < 1e-12;
+    assert_eq!((1..=6).filter(|&counted| close(counted)).count(), 1, "{losses:?} {history:?}");
+    // Nothing to judge by, or to learn from.
+    let none = Dataset::new(x.view(), Targets::Classes(&[255; 12])).unwrap();
+    for (data, validation) in [(&data, Some(&none)), (&none, None)] {
+        let error =
+            fit(trainer(1, 4).loss(ignoring()), data, validation).map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with("targets: expected at least one"), "{error}");
+    }
+}
+
+#[test]
+fn targets_and_rules_that_do_not_fit_are_errors_and_change_nothing() {
+    let (x, _) = rows(4);
+    let x = Tensor::from_array(&x).unwrap();
+    let mut model = model(net());
+    let before = state(&model);
+    let mut try_step = |x: &Tensor<f32>, labels: &[usize], rules: Rules, rate: f64| {
+        let mut sgd = Sgd::new(0.1).unwrap();
+        Optimizer::<f32>::set_learning_rate(&mut sgd, rate);
+        let (mut trace, ctx) = (Trace::new(Keep::ForBackward), Context::train(0, 0));
+        let result = step(&mut model, &mut sgd, x, Targets::Classes(labels), &rules, &mut trace, &ctx);
+        (result.map(|_| ()), state(&model))
+    };
+    for labels in [&[][..], &[0], &[0, 1, 0, 1, 0], &[0, 1, 0, 2], &[0, 1, 0, usize::MAX]] {
+        let (result, after) = try_step(&x, labels, Rules::default(), 0.1);
+        assert!(result.is_err() && after == before, "{labels:?}");
+    }
+    for rate in [f64::NAN, f64::INFINITY, -0.1] {
+        let (result, after) = try_step(&x, &[0, 1, 0, 1], Rules::default(), rate);
+        assert!(result.unwrap_err().to_string().starts_with("learning rate: expected") && after == before);
+    }
+    for norm in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
+        let rules = Rules { clip_norm: Some(norm), ..Rules::default() };
+        let (result, after) = try_step(&x, &[0, 1, 0, 1], rules, 0.1);
+        assert!(result.unwrap_err().to_string().starts_with("clip_norm: expected") && after == before);
+    }
+    let (result, after) = try_step(&Tensor::zeros(&[0, 3]).unwrap(), &[], Rules::default(), 0.1);
+    assert!(result.is_err() && after == before);
+}

@@ -1,0 +1,69 @@
+//! What wrappers put in front of the names of parameters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::error::Error;
+
+/// Keys under which programs save a dictionary of weights beside other things.
+const DICTIONARIES: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+/// What `DataParallel` and `torch.compile` put before each name.
+const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
+
+/// What all names in a file begin with where the model's are only there behind it: nothing, or known words, each with its dot.
+///
+/// # Errors
+/// If there are several such beginnings, or one that is not known.
+pub(super) fn beginning(
+    path: &Path,
+    there: &BTreeMap<String, Vec<usize>>,
+    theirs: &BTreeMap<String, String>,
+) -> Result<String, Error> {
+    if theirs.values().any(|name| there.contains_key(name)) {
+        return Ok(String::new());
+    }
+    let fits =
+        |beginning: &&str| theirs.values().all(|name| there.contains_key(&format!("{beginning}{name}")));
+    let known: BTreeSet<&str> =
+        there.keys().map(|name| known_words(name)).filter(|words| !words.is_empty()).collect();
+    let known: Vec<&str> = known.into_iter().filter(fits).collect();
+    let expected = "the names that name_in_file gives";
+    match known[..] {
+        [beginning] => return Ok(beginning.to_owned()),
+        [] => {}
+        [..] => {
+            let got = format!("them behind each of {known:?}: let name_in_file begin with one of those");
+            return Err(Error::content(path, expected, got));
+        }
+    }
+    // Unknown words help the caller, but are not guessed.
+    let one = theirs.values().next().map(|name| format!(".{name}"));
+    let other = one.and_then(|one| there.keys().filter_map(|name| name.strip_suffix(&one)).next());
+    match other.map(|other| format!("{other}.")) {
+        Some(other) if fits(&&*other) => {
+            let got = format!("them behind {other:?}: let name_in_file begin with that");
+            Err(Error::content(path, expected, got))
+        }
+        _ => Ok(String::new()),
+    }
+}
+
+/// Whether names behind this beginning are a dictionary's that may lie beside others.
+pub(super) fn is_dictionary(beginning: &str) -> bool {
+    beginning.split('.').next().is_some_and(|word| DICTIONARIES.contains(&word))
+}
+
+/// The known words that a name begins with.
+fn known_words(name: &str) -> &str {
+    let mut end = 0;
+    for word in name.split_inclusive('.') {
+        let known = word
+            .strip_suffix('.')
+            .is_some_and(|word| DICTIONARIES.contains(&word) || WRAPPERS.contains(&word));
+        if !known {
+            break;
+        }
+        end += word.len();
+    }
+    &name[..end]
+}

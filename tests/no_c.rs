@@ -1,0 +1,45 @@
+//! No C is compiled for the library: nothing that it is built of brings a compiler of C. (`cargo xtask check` builds it with a
+//! compiler that fails, too.)
+
+use std::process::Command;
+
+/// Crates that compile C or C++, or look for what is compiled from it.
+const BRING_C: [&str; 8] =
+    ["autotools", "bindgen", "cc", "clang-sys", "cmake", "nasm-rs", "pkg-config", "vcpkg"];
+
+/// The names of what a package is built of, with some features.
+fn built_of(package: &str, features: &str) -> Vec<String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let arguments = ["tree", "--offline", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"];
+    let output = Command::new(cargo)
+        .args(arguments)
+        .args(["--package", package, "--features", features])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let names: Vec<String> =
+        tree.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
+    assert_eq!(names[0], package);
+    names
+}
+
+fn brings_c(package: &str, features: &str) -> bool {
+    built_of(package, features).iter().any(|name| BRING_C.contains(&name.as_str()))
+}
+
+#[test]
+fn nothing_compiles_c() {
+    for package in ["backstitch-core", "backstitch-io", "backstitch-plot", "backstitch"] {
+        assert!(!brings_c(package, ""), "{package}");
+    }
+}
+
+#[test]
+fn only_the_download_does_and_the_examples_turn_it_on() {
+    let tls = "ring".to_owned();
+    assert!(!built_of("backstitch", "").contains(&tls));
+    assert!(brings_c("backstitch", "download") && built_of("backstitch", "download").contains(&tls));
+    assert!(built_of("backstitch-examples", "").contains(&tls));
+}
