@@ -68,7 +68,7 @@ fn run() -> RunSettings {
 
 type Load = fn(&Path, &mut Model) -> Result<(), String>;
 
-/// Beginnings of a good file, so many bytes apart, and the file with some bytes changed.
+/// Beginnings of a good file, some bytes apart, and the file with some bytes changed.
 fn damage(path: &Path, step: usize, load: Load) {
     let mut model = model();
     let good = fs::read(path).unwrap();

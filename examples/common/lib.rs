@@ -76,7 +76,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Prepares threads and the output folder, which must have room for so many bytes and be no other process's.
+    /// Prepares threads and the output folder, which must have room for `bytes` bytes and be no other process's.
     pub fn start(
         name: &'static str,
         flags: &Flags,

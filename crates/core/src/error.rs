@@ -46,7 +46,7 @@ const MOST_OF_A_NAME: usize = 64;
 const MOST_EXPECTED: usize = 200;
 const MOST_LETTERS: usize = 100;
 
-/// A text as a part of a message: on one line, and of at most so many letters.
+/// A text as a part of a message: on one line, and of at most `most` letters.
 fn clipped(text: &str, most: usize) -> String {
     let text =
         if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text.to_owned() };

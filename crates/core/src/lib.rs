@@ -31,6 +31,7 @@ pub mod metrics;
 mod model;
 pub mod optim;
 pub mod param;
+mod pattern;
 pub mod penalty;
 pub mod rng;
 mod scalar;

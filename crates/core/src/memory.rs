@@ -15,12 +15,12 @@ pub const WORK_LIMIT: u64 = 1 << 44;
 /// So little is taken without asking: asking has a price, and there is so much.
 const LITTLE: u64 = 1 << 20;
 
-/// Whether so many bytes are within the limit, and can be had.
+/// Whether this number of bytes is within the limit, and can be had.
 pub(crate) fn is_there(bytes: u64) -> bool {
     bytes <= LITTLE || bytes <= MEMORY_LIMIT && can_be_had(bytes)
 }
 
-/// Whether the allocator hands out so many bytes in one piece. They are not touched and given back, so asking takes no memory.
+/// Whether the allocator hands out this number of bytes in one piece. They are not touched and given back, so asking takes no memory.
 fn can_be_had(bytes: u64) -> bool {
     let mut probe: Vec<u8> = Vec::new();
     let there = usize::try_from(bytes).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
@@ -43,7 +43,7 @@ pub(crate) fn check_tensor<F>(what: &str, shape: &Shape) -> Result<(), Error> {
 /// The most bytes that one result may take whose size a caller's numbers give, such as a confusion matrix: more is a mistake.
 const RESULT_LIMIT: u64 = 4 << 30;
 
-/// Checks that a result of these lengths, with so many bytes a number, is not absurdly large. `got` is the argument that makes it large.
+/// Checks that a result of these lengths, with `bytes` bytes a number, is not absurdly large. `got` is the argument that makes it large.
 pub(crate) fn check_size(name: &str, got: usize, lengths: &[usize], bytes: usize) -> Result<(), Error> {
     // An axis of length 0 does not excuse the others.
     let total = lengths.iter().fold(bytes as u64, |total, &n| total.saturating_mul(n.max(1) as u64));
@@ -71,7 +71,7 @@ pub(crate) fn bytes_of_model<F>(cost: &Cost) -> u64 {
     bytes::<F>(cost.parameters.saturating_mul(2).saturating_add(cost.scratch), 0)
 }
 
-/// Bytes that a training pass holds for each sample whose output has so many numbers.
+/// Bytes that a training pass holds for each sample whose output has `output` numbers.
 pub(crate) fn bytes_of_sample<F>(cost: &Cost, output: usize) -> u64 {
     bytes::<F>(cost.kept.saturating_add(output.saturating_mul(2)), cost.indices)
 }

@@ -210,7 +210,7 @@ mod tests {
         for k in [1 << 40, usize::MAX] {
             assert!(k_fold(&[0, 1], k, 0).is_err());
         }
-        // Leaving one out of so many would list each of them 100,000 times.
+        // Leaving one out of 100,000 would list each of them 100,000 times.
         let error = k_fold(&vec![0; 100_000], 100_000, 0).unwrap_err().to_string();
         assert!(error.starts_with("folds: expected few enough for 4 GiB"), "{error}");
         // A label is a name: there need not be as many classes.

@@ -1,6 +1,6 @@
 //! Everything a training run needs to go on as if it had never stopped, in one file.
 //!
-//! A magic and a version stand in front, and a checksum behind. Between them lie what the run was told and what came of it, as `bincode` writes it,
+//! A magic and a version stand in front, and a checksum behind. Between them lie the settings and the history of the run, as `bincode` writes it,
 //! and a safetensors file with the numbers. This is the only file that names `bincode`, so that it can be replaced.
 
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ pub struct RunSettings {
 pub struct Checkpoint<F: Scalar = f32> {
     /// What the run was told.
     pub run: RunSettings,
-    /// What came of every epoch so far.
+    /// The records of all epochs so far.
     pub history: History,
     /// What the optimizer remembers, its kind, its learning rate and its settings.
     pub optimizer: OptimizerState,

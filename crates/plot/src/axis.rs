@@ -78,7 +78,7 @@ impl Axis {
         ((0.5 * value - 0.5 * self.low) / (0.5 * self.high - 0.5 * self.low)).clamp(0.0, 1.0)
     }
 
-    /// Marks at the multiples of 1, 2 or 5 times a power of ten, at most so many of them, which are three or more;
+    /// Marks at the multiples of 1, 2 or 5 times a power of ten, at most `most` of them, which are three or more;
     /// at whole numbers only, if so asked.
     pub(crate) fn ticks(&self, most: usize, whole: bool) -> Vec<Tick> {
         let exponent =

@@ -96,7 +96,7 @@ impl<'a> Layout<'a> {
         let block = classes.div_ceil(SIDE);
         let cell = if numbered { NUMBERED } else { (SIDE * block / classes).clamp(1, 24) };
         let font = if numbered { 15 } else { (cell as i32 - 1).clamp(8, 15) };
-        // Names begin so many pixels from each other that they do not touch.
+        // Names begin far enough from each other that they do not touch.
         let apart = (font as usize + 1).div_ceil(cell) * block;
         let name = |i: usize| (i, fitted(&chart.names[i], font, LONGEST));
         let names: Vec<_> = (0..classes).step_by(apart).map(name).collect();

@@ -122,7 +122,7 @@ impl Maximizer {
         Ok(self)
     }
 
-    /// Moves the picture round by up to so many pixels before each step, and back after it. [`run`](Self::run) refuses more than the
+    /// Moves the picture round by up to `pixels` pixels before each step, and back after it. [`run`](Self::run) refuses more than the
     /// picture has along a side.
     #[must_use]
     pub fn jitter(mut self, pixels: usize) -> Self {

@@ -10,9 +10,9 @@ use rayon::prelude::*;
 use crate::kernels::gemm::{self, Matrix, SPLIT_ABOVE};
 use crate::kernels::im2col::{self, col2im, im2col, with_strips};
 use crate::kernels::kernel::Kernel;
+use crate::kernels::long_sums::{LONG, in_blocks};
 use crate::kernels::panels;
 use crate::kernels::parts::in_parts;
-use crate::kernels::sums::{LONG, in_blocks};
 use crate::kernels::taps;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
@@ -225,7 +225,7 @@ pub fn weight_gradient<F: Scalar>(
     }
 }
 
-/// Where blocks of long sums end, over so many lines of windows or tiles that are worked off some lines at a time.
+/// Where blocks of long sums end, over n lines of windows or tiles that are worked off some lines at a time.
 pub(super) fn long_edge(lines: usize, width: usize, at_a_time: usize) -> impl Fn(usize) -> usize {
     let block = LONG.div_ceil(width).next_multiple_of(at_a_time);
     move |from| if lines * width <= 2 * LONG { lines } else { from + block }

@@ -11,8 +11,9 @@ use crate::kernels::conv::{
 use crate::kernels::elementwise::update_with;
 use crate::kernels::gemm::Matrix;
 use crate::kernels::im2col::with_strips;
+use crate::kernels::long_sums::in_blocks;
 use crate::kernels::sparse;
-use crate::kernels::sums::{add_columns, all_finite, in_blocks};
+use crate::kernels::sums::{add_columns, all_finite};
 use crate::kernels::tile;
 use crate::kernels::window::Windows;
 use crate::param::Accumulate;
@@ -156,7 +157,7 @@ impl Plan {
         (self.of_kernel + self.of_sparse).max(1)
     }
 
-    /// Where blocks of long sums end, in lines of a part with so many.
+    /// Where blocks of long sums end, in lines of a part with n.
     fn next_edge(&self, lines: usize) -> impl Fn(usize) -> usize {
         let with_kernel = self.of_kernel > 0;
         let edge = long_edge(lines, self.windows_of_line, self.at_a_time);

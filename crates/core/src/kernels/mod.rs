@@ -12,8 +12,10 @@ pub mod gemm;
 mod im2col;
 pub mod kernel;
 pub mod lanes;
+mod long_sums;
 #[cfg(test)]
 mod naive;
+pub(crate) mod norm;
 pub mod normalize;
 mod pack;
 mod panels;

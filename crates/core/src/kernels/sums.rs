@@ -8,14 +8,11 @@
 //! Rows of a narrow matrix are joined: 32 rows of 3 columns are one of 96, whose sums are added at the end. So vectors are full.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::kernels::elementwise::vectorised;
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch};
 
 /// Rows that are added before their sum becomes an `f64`.
 const ROWS: usize = 16;
@@ -27,8 +24,6 @@ const WIDE: usize = 128;
 const LANES: usize = 16;
 /// A mean of so few rows loses nothing that it could keep.
 const FEW: usize = 8;
-/// Sums of squares that are made side by side.
-const SQUARES: usize = 32;
 
 /// What is added up, of a number, another at the same place (a gradient), and a number of the column (its centre).
 trait Terms<const N: usize> {
@@ -176,75 +171,6 @@ pub(super) fn add_products<F: Scalar>(
 ) {
     let part = Part { stride: centre.len(), from: 0, width: centre.len() };
     add::<F, Products, 2>(x, dy, centre, part, [plain, weighted]);
-}
-
-/// The root of the sum of the squares of all numbers, made in `f64`. Not finite where one of them is not.
-#[inline(never)]
-pub(crate) fn norm<F: Scalar>(x: &[F]) -> f64 {
-    let squares = sum_of_squares(x, |v| v);
-    // Only in a network of `f64` can squares be too large or too small for an `f64`.
-    if (1e-280..1e280).contains(&squares) {
-        return squares.sqrt();
-    }
-    let largest = x.iter().fold(0.0, |most: f64, v| most.max(v.as_f64().abs()));
-    if squares.is_nan() || largest == 0.0 || largest.is_infinite() {
-        return if squares.is_nan() { squares } else { largest };
-    }
-    largest * sum_of_squares(x, |v| v / largest).sqrt()
-}
-
-/// Of what `f` makes of all numbers.
-fn sum_of_squares<F: Scalar>(x: &[F], f: impl Fn(f64) -> f64) -> f64 {
-    let mut sums = [0.0; SQUARES];
-    vectorised(
-        #[inline(always)]
-        || {
-            let pieces = x.chunks_exact(SQUARES);
-            let rest = pieces.remainder();
-            for piece in pieces {
-                for (sum, v) in sums.iter_mut().zip(piece) {
-                    let v = f(v.as_f64());
-                    *sum += v * v;
-                }
-            }
-            for (sum, v) in sums.iter_mut().zip(rest) {
-                let v = f(v.as_f64());
-                *sum += v * v;
-            }
-        },
-    );
-    sums.iter().sum()
-}
-
-/// Sums over more than twice this many terms are made in blocks of so many, which are added in `f64`: the blocks' own sums are made of
-/// shorter ones in turn, those of a tile or of some rows of output.
-pub(super) const LONG: usize = 4096;
-
-/// Calls `add` for all parts in order, from one edge to the next, with whether sums are to be overwritten or added to; where there is
-/// more than one range, each overwrites, and their sums are added in `f64`.
-pub(super) fn in_blocks<F: Scalar>(
-    parts: usize,
-    next_edge: impl Fn(usize) -> usize,
-    how: Accumulate,
-    sums: &mut [F],
-    mut add: impl FnMut(Range<usize>, Accumulate, &mut [F]),
-) {
-    let first = next_edge(0);
-    if first >= parts {
-        return add(0..parts, how, sums);
-    }
-    let mut scratch = Scratch::<f64>::take(Purpose::Sums);
-    let totals = scratch.first(sums.len());
-    let old = |sum: &F| if how == Accumulate::Add { sum.as_f64() } else { 0.0 };
-    totals.iter_mut().zip(&*sums).for_each(|(total, sum)| *total = old(sum));
-    let mut from = 0;
-    while from < parts {
-        let to = next_edge(from).min(parts);
-        add(from..to, Accumulate::Overwrite, sums);
-        totals.iter_mut().zip(&*sums).for_each(|(total, sum)| *total += sum.as_f64());
-        from = to;
-    }
-    sums.iter_mut().zip(&*totals).for_each(|(sum, &total)| *sum = F::from_f64(total));
 }
 
 /// How many rows are joined: as many as make a row of at most [`WIDE`] numbers, in whole vectors where that is possible.
@@ -553,42 +479,6 @@ mod tests {
             let mut squares = vec![0.0; width];
             add_distances(&column(2e38), &vec![0.0; width], &mut vec![0.0; width], &mut squares);
             assert!(squares.iter().all(|s| (s / 40.0 / 4e76 - 1.0).abs() < 1e-6), "{width}");
-        }
-    }
-
-    #[test]
-    fn a_norm_is_right_from_the_smallest_to_the_largest() {
-        for scale in [1e-45, 1e-30, 1.0, 1e20, 3e38] {
-            let x: Vec<f32> = (0..100).map(|i| if i % 2 == 0 { scale } else { -scale }).collect();
-            assert!((norm(&x) / (10.0 * f64::from(scale)) - 1.0).abs() < 1e-12, "{scale}");
-        }
-        for scale in [1e-310, 1e-200, 1e150, 1e300] {
-            assert!((norm(&vec![scale; 100]) / (10.0 * scale) - 1.0).abs() < 1e-12, "{scale}");
-        }
-        assert_eq!(norm::<f64>(&[]), 0.0);
-        assert_eq!(norm(&[0.0_f32; 50]), 0.0);
-        assert!(norm(&[1.0, f32::NAN]).is_nan());
-        assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
-    }
-
-    #[test]
-    fn blocks_of_long_sums_cover_all_parts_once() {
-        for (parts, at_a_time) in [(10, 3), (9, 3), (1, 5), (0, 4)] {
-            for how in [Accumulate::Overwrite, Accumulate::Add] {
-                let mut sums = [2.0_f32];
-                in_blocks(
-                    parts,
-                    |from| from + at_a_time,
-                    how,
-                    &mut sums,
-                    |range, how, sums| {
-                        let new = range.map(|i| i as f32).sum::<f32>();
-                        sums[0] = if how == Accumulate::Add { sums[0] + new } else { new };
-                    },
-                );
-                let start = if how == Accumulate::Add { 2.0 } else { 0.0 };
-                assert_eq!(sums[0], start + (0..parts).sum::<usize>() as f32);
-            }
         }
     }
 }

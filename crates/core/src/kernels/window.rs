@@ -268,7 +268,7 @@ impl Windows {
         Ok(())
     }
 
-    /// The most numbers that kernels hold beside maps and weights, for these windows and so many filters: a padded map, windows of a whole map
+    /// The most numbers that kernels hold beside maps and weights, for these windows and this number of filters: a padded map, windows of a whole map
     /// where they are copied, and the weights turned round, or in the form of tiles, which only small kernels have.
     pub(crate) fn scratch(&self, filters: usize) -> usize {
         let (covered, weights) = (self.covered(), self.window().saturating_mul(filters));

@@ -27,9 +27,9 @@ use pulp::Arch;
 use crate::kernels::conv::long_edge;
 use crate::kernels::gemm::Matrix;
 use crate::kernels::kernel::Kernel;
+use crate::kernels::long_sums::{LONG, in_blocks};
 use crate::kernels::panels::{FILTERS, panel_edge, panels};
 use crate::kernels::parts::in_parts;
-use crate::kernels::sums::{LONG, in_blocks};
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
 use crate::kernels::winograd_transform::{

@@ -95,7 +95,7 @@ impl CrossEntropy {
         self.ignored
     }
 
-    /// Checks that outputs for so many classes can be judged by these targets.
+    /// Checks that outputs for this number of classes can be judged by these targets.
     pub(crate) fn check<F: Scalar>(&self, targets: Targets<'_, F>, classes: usize) -> Result<(), Error> {
         if !(self.class_weights.is_empty() || self.class_weights.len() == classes) {
             let expected = format!("{classes}, one a class");

@@ -72,7 +72,7 @@ impl<F: Scalar> Targets<'_, F> {
         }
     }
 
-    /// Checks that there is one target for each of so many samples.
+    /// Checks that there is one target for each of `samples` samples.
     pub(crate) fn check_count(&self, samples: usize) -> Result<(), Error> {
         if self.len() == samples {
             return Ok(());

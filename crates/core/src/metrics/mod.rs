@@ -55,7 +55,7 @@ pub fn likeliest<F: Scalar>(rows: ArrayView2<'_, F>) -> Result<Vec<usize>, Error
 /// How many rows of `outputs` (`[n, classes]`, logits or probabilities) are largest at the target. A row with NaN is not.
 ///
 /// # Errors
-/// If the outputs are no rows, there is not one target for each, or a target is none for so many classes.
+/// If the outputs are no rows, there is not one target for each, or a target is none of the classes.
 pub fn count_correct<F: Scalar>(outputs: &Tensor<F>, targets: Targets<'_, F>) -> Result<usize, Error> {
     let shape = outputs.shape();
     let &[samples, classes] = &*shape else {

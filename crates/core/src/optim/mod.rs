@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::kernels::elementwise::update;
-use crate::kernels::sums::norm;
+use crate::kernels::norm::norm;
 use crate::model::Model;
 use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;

@@ -22,7 +22,7 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Mean loss over the training samples, each taken just before the step that learned from it.
     pub train_loss: f64,
-    /// Mean of the penalty on the weights ([`Penalty`]), which is not part of the loss.
+    /// Mean of the penalty on the weights ([`Penalty`](crate::penalty::Penalty)), which is not part of the loss.
     pub penalty: f64,
     /// Share of the training samples that were right at that moment.
     pub train_accuracy: f64,
@@ -32,7 +32,7 @@ pub struct EpochRecord {
     pub validation_accuracy: Option<f64>,
 }
 
-/// What came of every epoch so far.
+/// The records of all epochs so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct History {
     /// In order.

@@ -200,7 +200,7 @@ fn decode_all(
     })
 }
 
-/// A picture of so many channels in the size that is wanted.
+/// A picture with this number of channels in the size that is wanted.
 fn one(file: &Path, options: &Options, channels: usize) -> Result<Array3<u8>, Error> {
     let stored = read_stored(file, options.upright)?;
     let picture = match options.channels {
@@ -212,7 +212,7 @@ fn one(file: &Path, options: &Options, channels: usize) -> Result<Array3<u8>, Er
     resize(picture.view(), options.height, options.width)
 }
 
-/// What was found where pictures of so many channels were expected.
+/// What was found where pictures with another number of channels were expected.
 fn mixed(path: &Path, channels: usize) -> Error {
     let kinds = ["grey pictures as the first one", "coloured pictures as the first one"];
     let [expected, got] = if channels == 1 { [kinds[0], "a coloured one"] } else { [kinds[1], "a grey one"] };

@@ -1,7 +1,7 @@
 //! Weights of any model as a safetensors file: every parameter and buffer under its full name.
 //!
 //! Numbers lie as they do here, channels last and dense weights `[inputs, outputs]`, and the file says so. Files of PyTorch have another
-//! order: [`pytorch`](crate::pytorch) reads and writes them.
+//! order: [`pytorch`] reads and writes them.
 
 pub(crate) mod file;
 

@@ -1,0 +1,64 @@
+//! Sums of more terms than one accumulator can add without losing digits: made in blocks, which are added in `f64`.
+
+use std::ops::Range;
+
+use crate::param::Accumulate;
+use crate::scalar::Scalar;
+use crate::scratch::{Purpose, Scratch};
+
+/// Sums over more than twice this many terms are made in blocks of this many, which are added in `f64`: the blocks' own sums are made of
+/// shorter ones in turn, those of a tile or of some rows of output.
+pub(super) const LONG: usize = 4096;
+
+/// Calls `add` for all parts in order, from one edge to the next, with whether sums are to be overwritten or added to; where there is
+/// more than one range, each overwrites, and their sums are added in `f64`.
+pub(super) fn in_blocks<F: Scalar>(
+    parts: usize,
+    next_edge: impl Fn(usize) -> usize,
+    how: Accumulate,
+    sums: &mut [F],
+    mut add: impl FnMut(Range<usize>, Accumulate, &mut [F]),
+) {
+    let first = next_edge(0);
+    if first >= parts {
+        return add(0..parts, how, sums);
+    }
+    let mut scratch = Scratch::<f64>::take(Purpose::Sums);
+    let totals = scratch.first(sums.len());
+    let old = |sum: &F| if how == Accumulate::Add { sum.as_f64() } else { 0.0 };
+    totals.iter_mut().zip(&*sums).for_each(|(total, sum)| *total = old(sum));
+    let mut from = 0;
+    while from < parts {
+        let to = next_edge(from).min(parts);
+        add(from..to, Accumulate::Overwrite, sums);
+        totals.iter_mut().zip(&*sums).for_each(|(total, sum)| *total += sum.as_f64());
+        from = to;
+    }
+    sums.iter_mut().zip(&*totals).for_each(|(sum, &total)| *sum = F::from_f64(total));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_long_sums_cover_all_parts_once() {
+        for (parts, at_a_time) in [(10, 3), (9, 3), (1, 5), (0, 4)] {
+            for how in [Accumulate::Overwrite, Accumulate::Add] {
+                let mut sums = [2.0_f32];
+                in_blocks(
+                    parts,
+                    |from| from + at_a_time,
+                    how,
+                    &mut sums,
+                    |range, how, sums| {
+                        let new = range.map(|i| i as f32).sum::<f32>();
+                        sums[0] = if how == Accumulate::Add { sums[0] + new } else { new };
+                    },
+                );
+                let start = if how == Accumulate::Add { 2.0 } else { 0.0 };
+                assert_eq!(sums[0], start + (0..parts).sum::<usize>() as f32);
+            }
+        }
+    }
+}
