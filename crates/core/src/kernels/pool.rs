@@ -1,5 +1,7 @@
 //! Pooling: the largest or the mean of every window, channel by channel.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -25,10 +27,11 @@ pub struct Taps {
 }
 
 impl Taps {
+    /// Of the window at a row and a column of output, with the taps that lie in rows of the map.
     #[inline(always)]
-    fn of(windows: &Windows, row: usize, column: usize) -> Self {
+    fn of(windows: &Windows, (row, down): (usize, &Range<usize>), column: usize) -> Self {
         let Windows { width, channels, kernel, stride, dilation, before, .. } = *windows;
-        let (down, right) = (windows.taps_down(row), windows.taps_across(column));
+        let right = windows.taps_across(column);
         let top = row * stride.height + down.start * dilation.height - before.height;
         let left = column * stride.width + right.start * dilation.width - before.width;
         Self {
@@ -53,6 +56,16 @@ impl Taps {
                 );
             }
         }
+    }
+
+    /// Where the numbers of each row of taps lie in the map, where windows are not spread: side by side.
+    #[inline(always)]
+    fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let (place, down, length) = (self.place, self.down, self.columns * self.right);
+        (0..self.rows).map(
+            #[inline(always)]
+            move |row| place + row * down..place + row * down + length,
+        )
     }
 }
 
@@ -93,8 +106,10 @@ impl<F: Scalar> WithSimd for Largest<'_, F> {
         for (at, (y, winners)) in (first_row..).zip(rows) {
             let map = &x[at / out_height * windows.map()..][..windows.map()];
             let windows_of_row = y.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
+            let row = at % out_height;
+            let down = windows.taps_down(row);
             for (column, (best, winner)) in windows_of_row.enumerate() {
-                let taps = Taps::of(windows, at % out_height, column);
+                let taps = Taps::of(windows, (row, &down), column);
                 let done = F::keep_larger(simd, map, &taps, best, winner);
                 for (c, (best, winner)) in best.iter_mut().zip(winner).enumerate().skip(done) {
                     (*best, *winner) = (F::neg_infinity(), taps.first);
@@ -176,8 +191,9 @@ impl<F: Scalar> WithSimd for ToLargest<'_, F> {
         let rows = dy.chunks_exact(out_width * channels).zip(winners.chunks_exact(out_width * channels));
         for (row, (dy, winners)) in rows.enumerate() {
             let windows_of_row = dy.chunks_exact(channels).zip(winners.chunks_exact(channels));
+            let down = windows.taps_down(row);
             for (column, (dy, winners)) in windows_of_row.enumerate() {
-                let taps = Taps::of(windows, row, column);
+                let taps = Taps::of(windows, (row, &down), column);
                 let done = F::give_to_winner(simd, dy, winners, &taps, once, dx);
                 for (c, (&dy, &winner)) in dy.iter().zip(winners).enumerate().skip(done) {
                     taps.for_each(|tap, place| {
@@ -193,16 +209,16 @@ impl<F: Scalar> WithSimd for ToLargest<'_, F> {
 
 /// What the sum over a window is divided by: all of its numbers that lie in the map, or also those that lie
 /// in the padding.
-fn divisor(windows: &Windows, with_padding: bool, row: usize, column: usize) -> usize {
+#[inline(always)]
+fn divisor(windows: &Windows, taps: &Taps, with_padding: bool, row: usize, column: usize) -> f64 {
     if !with_padding {
-        let taps = Taps::of(windows, row, column);
-        return taps.rows * taps.columns;
+        return (taps.rows * taps.columns) as f64;
     }
     let along = |begin: usize, kernel: usize, padded: usize| kernel.min(padded - begin);
     let height = windows.height + windows.before.height + windows.after.height;
     let width = windows.width + windows.before.width + windows.after.width;
-    along(row * windows.stride.height, windows.kernel.height, height)
-        * along(column * windows.stride.width, windows.kernel.width, width)
+    let rows = along(row * windows.stride.height, windows.kernel.height, height);
+    (rows * along(column * windows.stride.width, windows.kernel.width, width)) as f64
 }
 
 /// Taps in a row that are added up before their sum becomes an `f64`, in windows of more taps than that.
@@ -218,51 +234,84 @@ pub fn mean_forward<F: Scalar>(x: &[F], windows: &Windows, with_padding: bool, y
     }
     let maps = y.par_chunks_mut(windows.positions() * channels).zip(x.par_chunks(windows.map()));
     maps.for_each(|(y, map)| {
-        let mut scratch = Scratch::take(Purpose::Sums);
-        let sums = scratch.first(if large { channels } else { 0 });
-        vectorised(
-            #[inline(always)]
-            || {
-                for (position, mean) in y.chunks_exact_mut(channels).enumerate() {
-                    let (row, column) = (position / windows.out_width, position % windows.out_width);
-                    let taps = Taps::of(windows, row, column);
-                    let count = divisor(windows, with_padding, row, column) as f64;
-                    if large {
-                        mean_of_large_window(map, &taps, count, sums, mean);
-                        continue;
-                    }
-                    mean.fill(F::zero());
-                    taps.for_each(
+        if large {
+            let mut scratch = Scratch::take(Purpose::Sums);
+            let sums = scratch.first(channels);
+            vectorised(
+                #[inline(always)]
+                || {
+                    each_mean(
+                        windows,
+                        with_padding,
+                        y,
                         #[inline(always)]
-                        |_, place| add_to(mean, &map[place..][..channels]),
+                        |taps, count, mean| mean_of_many(map, taps, count, sums, mean),
                     );
-                    let count = F::from_f64(count);
-                    mean.iter_mut().for_each(|mean| *mean /= count);
-                }
-            },
-        );
+                },
+            );
+        } else {
+            vectorised(
+                #[inline(always)]
+                || {
+                    each_mean(
+                        windows,
+                        with_padding,
+                        y,
+                        #[inline(always)]
+                        |taps, count, mean| mean_of_few(map, taps, count, mean),
+                    );
+                },
+            );
+        }
     });
 }
 
+/// Calls `mean` with the taps of every window of a map, what the sum over them is divided by, and where to put that.
 #[inline(always)]
-fn add_to<F: Scalar>(sums: &mut [F], from: &[F]) {
-    sums.iter_mut().zip(from).for_each(|(sum, &x)| *sum += x);
+fn each_mean<F: Scalar>(
+    windows: &Windows,
+    with_padding: bool,
+    y: &mut [F],
+    mut mean: impl FnMut(&Taps, f64, &mut [F]),
+) {
+    for (row, y) in y.chunks_exact_mut(windows.out_width * windows.channels).enumerate() {
+        let down = windows.taps_down(row);
+        for (column, y) in y.chunks_exact_mut(windows.channels).enumerate() {
+            let taps = Taps::of(windows, (row, &down), column);
+            mean(&taps, divisor(windows, &taps, with_padding, row, column), y);
+        }
+    }
+}
+
+#[inline(always)]
+fn mean_of_few<F: Scalar>(map: &[F], taps: &Taps, count: f64, mean: &mut [F]) {
+    mean.fill(F::zero());
+    for run in taps.runs() {
+        map[run].chunks_exact(mean.len()).for_each(|from| add_to(mean, from));
+    }
+    let count = F::from_f64(count);
+    mean.iter_mut().for_each(|mean| *mean /= count);
 }
 
 /// Some taps at a time are added up in `mean`, and those sums in `f64`.
 #[inline(always)]
-fn mean_of_large_window<F: Scalar>(map: &[F], taps: &Taps, count: f64, sums: &mut [f64], mean: &mut [F]) {
+fn mean_of_many<F: Scalar>(map: &[F], taps: &Taps, count: f64, sums: &mut [f64], mean: &mut [F]) {
     let channels = mean.len();
     sums.fill(0.0);
-    for row in 0..taps.rows {
-        let of_row = &map[taps.place + row * taps.down..][..taps.columns * channels];
-        for some in of_row.chunks(TAPS_AT_A_TIME * channels) {
+    for run in taps.runs() {
+        for some in map[run].chunks(TAPS_AT_A_TIME * channels) {
             mean.fill(F::zero());
             some.chunks_exact(channels).for_each(|from| add_to(mean, from));
             sums.iter_mut().zip(&*mean).for_each(|(sum, mean)| *sum += mean.as_f64());
         }
     }
-    mean.iter_mut().zip(&*sums).for_each(|(mean, sum)| *mean = F::from_f64(sum / count));
+    let share = 1.0 / count;
+    mean.iter_mut().zip(&*sums).for_each(|(mean, sum)| *mean = F::from_f64(sum * share));
+}
+
+#[inline(always)]
+fn add_to<F: Scalar>(sums: &mut [F], from: &[F]) {
+    sums.iter_mut().zip(from).for_each(|(sum, &x)| *sum += x);
 }
 
 /// The gradient with respect to the map: each window's in equal parts.
@@ -278,16 +327,18 @@ pub fn mean_backward<F: Scalar>(dy: &[F], windows: &Windows, with_padding: bool,
         vectorised(
             #[inline(always)]
             || {
-                for (position, dy) in dy.chunks_exact(channels).enumerate() {
-                    let (row, column) = (position / windows.out_width, position % windows.out_width);
-                    let share = F::one() / F::from_f64(divisor(windows, with_padding, row, column) as f64);
-                    Taps::of(windows, row, column).for_each(
-                        #[inline(always)]
-                        |_, place| {
-                            let to = &mut dx[place..][..channels];
-                            to.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += share * dy);
-                        },
-                    );
+                for (row, dy) in dy.chunks_exact(windows.out_width * channels).enumerate() {
+                    let down = windows.taps_down(row);
+                    for (column, dy) in dy.chunks_exact(channels).enumerate() {
+                        let taps = Taps::of(windows, (row, &down), column);
+                        let count = divisor(windows, &taps, with_padding, row, column);
+                        let share = F::one() / F::from_f64(count);
+                        for run in taps.runs() {
+                            for to in dx[run].chunks_exact_mut(channels) {
+                                to.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += share * dy);
+                            }
+                        }
+                    }
                 }
             },
         );
