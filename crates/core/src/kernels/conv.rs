@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::kernels::gemm::{self, Matrix, SPLIT_ABOVE};
 use crate::kernels::im2col::{self, col2im, im2col, with_strips};
 use crate::kernels::kernel::Kernel;
-use crate::kernels::long_sums::{LONG, in_blocks};
+use crate::kernels::long_sums::{LONG, in_blocks, long_edge};
 use crate::kernels::panels;
 use crate::kernels::parts::in_parts;
 use crate::kernels::taps;
@@ -223,12 +223,6 @@ pub fn weight_gradient<F: Scalar>(
             parts.for_each(|(i, part)| call.rows(i * piece, part));
         }
     }
-}
-
-/// Where blocks of long sums end, over n lines of windows or tiles that are worked off some lines at a time.
-pub(super) fn long_edge(lines: usize, width: usize, at_a_time: usize) -> impl Fn(usize) -> usize {
-    let block = LONG.div_ceil(width).next_multiple_of(at_a_time);
-    move |from| if lines * width <= 2 * LONG { lines } else { from + block }
 }
 
 struct WeightGradient<'a, F> {

@@ -5,13 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::kernels::conv::{
-    self, ACROSS_AT_A_TIME, Algorithm, Way, choose, get_ready, long_edge, weight_gradient,
-};
+use crate::kernels::conv::{self, ACROSS_AT_A_TIME, Algorithm, Way, choose, get_ready, weight_gradient};
 use crate::kernels::elementwise::update_with;
 use crate::kernels::gemm::Matrix;
 use crate::kernels::im2col::with_strips;
-use crate::kernels::long_sums::in_blocks;
+use crate::kernels::long_sums::{in_blocks, long_edge};
 use crate::kernels::sparse;
 use crate::kernels::sums::{add_columns, all_finite};
 use crate::kernels::tile;

@@ -37,6 +37,12 @@ pub(super) fn in_blocks<F: Scalar>(
     sums.iter_mut().zip(&*totals).for_each(|(sum, &total)| *sum = F::from_f64(total));
 }
 
+/// Where blocks of long sums end, over n lines of windows or tiles that are worked off some lines at a time.
+pub(super) fn long_edge(lines: usize, width: usize, at_a_time: usize) -> impl Fn(usize) -> usize {
+    let block = LONG.div_ceil(width).next_multiple_of(at_a_time);
+    move |from| if lines * width <= 2 * LONG { lines } else { from + block }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

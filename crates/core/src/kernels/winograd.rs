@@ -24,10 +24,9 @@ use std::ops::Range;
 
 use pulp::Arch;
 
-use crate::kernels::conv::long_edge;
 use crate::kernels::gemm::Matrix;
 use crate::kernels::kernel::Kernel;
-use crate::kernels::long_sums::{LONG, in_blocks};
+use crate::kernels::long_sums::{LONG, in_blocks, long_edge};
 use crate::kernels::panels::{FILTERS, panel_edge, panels};
 use crate::kernels::parts::in_parts;
 use crate::kernels::tile;
