@@ -6,14 +6,14 @@
 
 use std::hint::black_box;
 
-use backstitch::core::SlotMut;
+use backstitch::core::Accumulate;
 use backstitch::core::kernels::conv;
 use backstitch::core::kernels::gemm::{Matrix, multiply};
 use backstitch::core::kernels::kernel::{Kept, Kernel};
 use backstitch::core::kernels::window::{Layout, Windows};
 use backstitch::core::kernels::{self, elementwise, normalize, pool};
-use backstitch::core::param::Accumulate;
 use backstitch::core::rng::{Purpose, stream};
+use backstitch::core::train::Workspace;
 use backstitch::prelude::*;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulp::{Arch, Simd, WithSimd};
@@ -183,17 +183,20 @@ fn pooling(criterion: &mut Criterion) {
 
 /// Adam's update: weight, gradient and two moments are read, all but the gradient written.
 fn optimizer(criterion: &mut Criterion) {
-    let net = Sequential::new().push(dense(4096, Activation::Linear));
+    let net = Net::new().push(dense(4096));
     let mut model: Model = Model::new(net, &[2048], 0).expect("a dense layer of rows");
-    model.visit_mut(&mut |slot| {
-        if let SlotMut::Param(param) = slot {
-            param.grad_to_add().fill(0.01);
-        }
-    });
+    let (x, mut workspace) = (Tensor::zeros(&[1, 2048]).expect("a row"), Workspace::new(&model));
+    let ctx = Context::train(0, 0);
+    model.forward(&x, &mut workspace.trace, &ctx).expect("a batch of rows");
+    workspace.trace.output_and_gradient().1.copy_from(&Tensor::zeros(&[1, 4096]).expect("a row"));
+    let Workspace { trace, grads } = &mut workspace;
+    model.backward(&x, trace, None, Some(grads), &ctx).expect("the trace of this pass");
     let mut adam = Adam::new(1e-3).expect("a rate above 0");
     let mut group = criterion.benchmark_group("8 million parameters");
     group.throughput(Throughput::Bytes(7 * 4 * model.parameter_count() as u64));
-    group.bench_function("adam", |bencher| bencher.iter(|| adam.step(&mut model)));
+    group.bench_function("adam", |bencher| {
+        bencher.iter(|| adam.step(&mut model, grads).expect("gradients of this model"));
+    });
 }
 
 criterion_group! {

@@ -69,10 +69,10 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
 
     // First, for its layer may have been mistyped.
     let filter = options.layer.clone().map(|layer| Goal::Filter { layer, channel: options.filter });
-    let filter = filter.map(|goal| maximizer.run(&mut subject.model, &goal, start.view())).transpose()?;
+    let filter = filter.map(|goal| maximizer.run(&subject.model, &goal, start.view())).transpose()?;
     let mut wanted = Vec::new();
     for &class in &subject.classes {
-        wanted.push(maximizer.run(&mut subject.model, &Goal::Class(class), start.view())?);
+        wanted.push(maximizer.run(&subject.model, &Goal::Class(class), start.view())?);
     }
 
     let mut report = run.report("What classes want, and where they look");

@@ -35,10 +35,11 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
 /// 32x32 grey, three 5x5 filters, no padding; and the dense network it is.
 fn one_layer(run: &Run, report: &mut Report) -> Result<Value, AnyError> {
     let input = [32, 32, 1];
-    let conv = || conv2d(3, 5, Activation::Linear);
-    let plain = summary(Sequential::new().push(conv()), &input)?;
-    let keeps =
-        |p: &usize| conv().padding(*p).output_shape(&input).is_ok_and(|shape| shape[..2] == input[..2]);
+    let conv = || conv2d(3, 5);
+    let plain = summary(Net::new().push(conv()), &input)?;
+    let keeps = |p: &usize| {
+        Layer::<f32>::output_shape(&conv().padding(*p), &input).is_ok_and(|shape| shape[..2] == input[..2])
+    };
     let padding = (0..5).find(keeps).ok_or("a padding that keeps the size")?;
     report.heading("Three 5x5 filters on 32x32");
     report.paragraph(format!(
@@ -46,7 +47,7 @@ fn one_layer(run: &Run, report: &mut Report) -> Result<Value, AnyError> {
         plain.lines[0].output,
         plain.parameters(),
     ));
-    let model: Model = Model::new(Sequential::new().push(conv()), &input, 0)?;
+    let model: Model = Model::new(Net::new().push(conv()), &input, 0)?;
     let state = model.state();
     let (w, b) = conv().to_dense(state["conv1.weight"], state["conv1.bias"], &input)?;
     let x = Array::from_shape_fn((1, 32, 32, 1), |(_, i, j, _)| ((i * 7 + j * 3) % 11) as f32 / 11.0);
@@ -61,8 +62,8 @@ fn one_layer(run: &Run, report: &mut Report) -> Result<Value, AnyError> {
         w.nrows(), w.ncols(), 100.0 * zeros, plain.parameters() - 3,
     ));
     // Small enough that the pattern can be seen: one 3x3 filter on 8x8.
-    let small = || conv2d(1, 3, Activation::Linear);
-    let model: Model = Model::new(Sequential::new().push(small()), &[8, 8, 1], 0)?;
+    let small = || conv2d(1, 3);
+    let model: Model = Model::new(Net::new().push(small()), &[8, 8, 1], 0)?;
     let state = model.state();
     let (w, _) = small().to_dense(state["conv1.weight"], state["conv1.bias"], &[8, 8, 1])?;
     let most = w.iter().fold(0.0_f32, |most, w| most.max(w.abs()));

@@ -76,15 +76,14 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
 
 /// The responses of the filters: a convolution whose weights are given, not learned.
 fn filtered(picture: ArrayView2<'_, f32>) -> Result<Vec<Array2<f32>>, AnyError> {
-    let net = Sequential::new()
-        .push(conv2d(FILTERS.len(), 3, Activation::Linear).padding(Padding::Same).without_bias());
+    let net = Net::new().push(conv2d(FILTERS.len(), 3).same().without_bias());
     let mut model: Model = Model::new(net, &[28, 28, 1], 0)?;
     // A kernel is [height, width, channels, filters].
-    model.visit_mut(&mut |mut slot| {
-        for (i, weight) in slot.value_mut().data_mut().iter_mut().enumerate() {
+    for mut slot in model.slots_mut() {
+        for (i, weight) in slot.data_mut().iter_mut().enumerate() {
             *weight = FILTERS[i % FILTERS.len()].1[i / FILTERS.len()];
         }
-    });
+    }
     let x = picture.insert_axis(Axis(0)).insert_axis(Axis(3));
     let maps = model.predict(&x.into_dyn())?;
     Ok((0..FILTERS.len()).map(|filter| maps.slice(s![0, .., .., filter]).to_owned()).collect())

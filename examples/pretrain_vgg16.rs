@@ -40,7 +40,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let net = zoo::vgg16_batch_norm_features()
         .push(global_avg_pool())
         .push(dropout(0.5))
-        .push(dense(photographs.classes.len(), Activation::Linear));
+        .push(dense(photographs.classes.len()));
     let (trainer, mut optimizer) = RECIPE.trainer(&run, &photographs, options.folder)?;
     let with = (&photographs.train, Some(&photographs.validation));
     let trained = images::train("VGG16", net, &mut optimizer, &trainer, with, &interrupt, seed)?;

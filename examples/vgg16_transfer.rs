@@ -75,7 +75,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
             ("size", Hyperparameter::Number(base.preparation.size as f64)),
             ("learning rate", Hyperparameter::Number(1e-3)),
         ])?;
-        let head = Model::new(transfer::head(Sequential::new()), &features[0].maps.x.shape()[1..], seed)?;
+        let head = Model::new(transfer::head(Net::new()), &features[0].maps.x.shape()[1..], seed)?;
         let (trainer, with) =
             (Trainer::new(run.epochs, BATCH, seed)?, (&features[0].maps, Some(&features[1].maps)));
         let more: &mut [&mut dyn Callback<f32>] = &mut [&mut events];

@@ -11,7 +11,7 @@
 //! // The exclusive or, which no single layer can learn.
 //! let inputs = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].into_dyn();
 //! let data = Dataset::new(inputs.view(), Targets::Classes(&[0, 1, 1, 0]))?;
-//! let net = Sequential::new().push(dense(8, Activation::Tanh)).push(dense(2, Activation::Linear));
+//! let net = Net::new().push(dense(8).activation(Activation::Tanh)).push(dense(2));
 //! let mut model: Model = Model::new(net, &[2], 1)?;
 //! let history = Trainer::new(300, 4, 1)?.fit(&mut model, &mut Sgd::new(0.5)?, &data, None, &mut [])?;
 //! assert_eq!(history.epochs.last().unwrap().train_accuracy, 1.0);
@@ -42,14 +42,15 @@ pub use backstitch_plot as plot;
 pub mod prelude {
     pub use backstitch_core::classifier::{MlpClassifier, MlpParameters};
     pub use backstitch_core::layers::{
-        Algorithm, Padding, Pair, activation, avg_pool, batch_norm, concat, conv2d, dense, dropout, flatten,
-        global_avg_pool, max_pool, residual,
+        Algorithm, Padding, Pair, activation, avg_pool, batch_norm, conv2d, dense, dropout, flatten,
+        global_avg_pool, max_pool,
     };
     pub use backstitch_core::optim::{Adagrad, Adam, Optimizer, RmsProp, Schedule, Sgd};
     pub use backstitch_core::train::{Callback, CallbackError, EpochEnd, Flow, StepEnd};
     pub use backstitch_core::{
-        Activation, Children, Context, CrossEntropy, Dataset, EpochRecord, FusedModel, History, Init, Keep,
-        Layer, Mode, Model, Scalar, Sequential, Shape, Targets, Tensor, Trace, Trainer,
+        Activation, Backward, Context, CrossEntropy, Dataset, Declare, EpochRecord, Fan, FusedModel, History,
+        Init, Keep, Layer, Mode, Model, Net, Reads, Scalar, Shape, ShapeError, Targets, Tensor, Trace,
+        Trainer, Weights, concat, layer, residual,
     };
 }
 

@@ -33,7 +33,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Allocations during 20 steps that follow so many at the same batch sizes.
-fn allocations_after(warm_up: usize, threads: usize, net: &Net, batches: &[usize]) -> usize {
+fn allocations_after(warm_up: usize, threads: usize, net: &Case, batches: &[usize]) -> usize {
     let mut workers = Vec::new();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
     let pool = pool.spawn_handler(|worker| {
@@ -49,37 +49,36 @@ fn allocations_after(warm_up: usize, threads: usize, net: &Net, batches: &[usize
 }
 
 /// A network and the shape of its input.
-type Net = (fn() -> Sequential, &'static [usize]);
+type Case = (fn() -> Net, &'static [usize]);
 
-fn dense_net() -> Sequential {
-    Sequential::new()
-        .push(dense(256, Activation::Relu))
-        .push(dense(128, Activation::Tanh))
-        .push(dense(64, Activation::Sigmoid))
-        .push(dense(10, Activation::Linear))
+fn dense_net() -> Net {
+    Net::new()
+        .push(dense(256).relu())
+        .push(dense(128).activation(Activation::Tanh))
+        .push(dense(64).activation(Activation::Sigmoid))
+        .push(dense(10))
 }
 
 /// Every kind of layer, and every algorithm of the convolution.
-fn convolutional_net() -> Sequential {
-    let main = Sequential::new().push(conv2d(24, 3, Activation::Linear).padding(1)).push(batch_norm());
-    let branch =
-        |kernel: usize| Sequential::new().push(conv2d(8, kernel, Activation::Relu).padding(Padding::Same));
-    Sequential::new()
-        .push(conv2d(24, 5, Activation::Relu).padding(Padding::Same))
+fn convolutional_net() -> Net {
+    let main = Net::new().push(conv2d(24, 3).padding(1)).push(batch_norm());
+    let branch = |kernel: usize| Net::new().push(conv2d(8, kernel).relu().same());
+    Net::new()
+        .push(conv2d(24, 5).relu().same())
         .push(max_pool(2))
-        .push(residual(main, Sequential::new(), Activation::Relu))
+        .push(residual(main, Net::new()).relu())
         .push(concat([branch(1), branch(3)]))
-        .push(conv2d(24, 3, Activation::Relu).stride(2))
+        .push(conv2d(24, 3).relu().stride(2))
         .push(avg_pool(2))
         .push(dropout(0.2))
         .push(flatten())
-        .push(dense(10, Activation::Linear))
+        .push(dense(10))
 }
 
-fn count(warm_up: usize, (net, input): &Net, batches: &[usize]) -> usize {
+fn count(warm_up: usize, (net, input): &Case, batches: &[usize]) -> usize {
     let mut model = Model::new(net(), input, 0).unwrap();
     let mut optimizer = Adam::new(0.01).unwrap();
-    let mut trace = Trace::new(Keep::ForBackward);
+    let mut workspace = train::Workspace::new(&model);
     let batch = |&n: &usize| {
         let x: Tensor = Tensor::zeros(&model.input_shape().batched(n).unwrap()).unwrap();
         (x, (0..n).map(|i| i % 10).collect::<Vec<_>>())
@@ -89,7 +88,7 @@ fn count(warm_up: usize, (net, input): &Net, batches: &[usize]) -> usize {
     let mut step = |i: u64| {
         for (x, labels) in &inputs {
             let (ctx, targets) = (Context::train(0, i), Targets::Classes(labels));
-            train::step(&mut model, &mut optimizer, x, targets, &rules, &mut trace, &ctx).unwrap();
+            train::step(&mut model, &mut optimizer, x, targets, &rules, &mut workspace, &ctx).unwrap();
         }
     };
     (0..warm_up).for_each(|i| step(i as u64));
@@ -101,8 +100,8 @@ fn count(warm_up: usize, (net, input): &Net, batches: &[usize]) -> usize {
 // One test, so that nothing else allocates meanwhile.
 #[test]
 fn steps_allocate_nothing_after_the_first() {
-    let dense: Net = (dense_net, &[784]);
-    let convolutional: Net = (convolutional_net, &[20, 20, 3]);
+    let dense: Case = (dense_net, &[784]);
+    let convolutional: Case = (convolutional_net, &[20, 20, 3]);
     assert!(allocations_after(0, 1, &dense, &[32]) > 0, "the counter counts");
     for (net, batches) in [
         (&dense, &[32][..]),

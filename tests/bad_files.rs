@@ -54,11 +54,7 @@ static ALLOCATOR: Counting = Counting;
 const BUFFERS: usize = 1 << 20;
 
 fn model() -> Model {
-    let net = Sequential::new()
-        .push(conv2d(3, [2, 3], Activation::Linear))
-        .push(flatten())
-        .push(batch_norm().activation(Activation::Relu))
-        .push(dense(4, Activation::Linear));
+    let net = Net::new().push(conv2d(3, [2, 3])).push(flatten()).push(batch_norm().relu()).push(dense(4));
     Model::new(net, &[3, 4, 2], 1).unwrap()
 }
 

@@ -1,11 +1,9 @@
 //! Every derivative against central differences in f64: layers, activations, losses, whole models;
 //! and the check itself against derivatives that are wrong.
 
-use backstitch::core::cost::Cost;
 use backstitch::core::gradcheck::{GradientError, TOLERANCE, check_layer, check_model, check_outputs};
-use backstitch::core::layer::Place;
 use backstitch::core::rng::{Purpose, stream};
-use backstitch::core::{ShapeError, Slot, SlotMut, zoo};
+use backstitch::core::zoo;
 use backstitch::prelude::*;
 use ndarray::ArrayD;
 use rand::Rng;
@@ -67,11 +65,14 @@ fn random_configurations() {
         let (kernel, stride, dilation) = (pair(4), pair(3), pair(2));
         let input = [pair(7)[0], pair(7)[0], pair(3)[0]];
         let padding = [Padding::Valid, Padding::Same, Padding::from(pair(2))][seed as usize % 3];
-        let conv =
-            conv2d(pair(3)[0], kernel, Activation::Tanh).stride(stride).dilation(dilation).padding(padding);
+        let conv = conv2d(pair(3)[0], kernel)
+            .activation(Activation::Tanh)
+            .stride(stride)
+            .dilation(dilation)
+            .padding(padding);
         let max = max_pool(kernel).stride(stride);
         let mean = avg_pool(kernel).stride(stride).ceil();
-        let nets = [Sequential::new().push(conv), Sequential::new().push(max), Sequential::new().push(mean)];
+        let nets = [Net::new().push(conv), Net::new().push(max), Net::new().push(mean)];
         for net in nets {
             let what = format!("seed {seed}: {net:?} over {input:?}");
             // What does not fit is an error, which tests of the layers look at.
@@ -85,7 +86,10 @@ fn random_configurations() {
 }
 
 fn network(hidden: Activation, last: Activation) -> Model<f64> {
-    let net = Sequential::new().push(dense(8, hidden)).push(dense(6, hidden)).push(dense(4, last));
+    let net = Net::new()
+        .push(dense(8).activation(hidden))
+        .push(dense(6).activation(hidden))
+        .push(dense(4).activation(last));
     Model::new(net, &[5], 11).unwrap()
 }
 
@@ -113,13 +117,8 @@ fn convolutions_behind_which_a_pooling_leaves_few_numbers() {
     let (x, classes) = (random(&[3, 14, 13, 2], 6), [0, 2, 1]);
     for padding in [Padding::Valid, Padding::Same] {
         for regime in REGIMES {
-            let conv = |filters| conv2d(filters, [3, 5], Activation::Tanh).padding(padding);
-            let net = Sequential::new()
-                .push(conv(5))
-                .push(conv(4))
-                .push(max_pool(5))
-                .push(flatten())
-                .push(dense(3, Activation::Linear));
+            let conv = |filters| conv2d(filters, [3, 5]).activation(Activation::Tanh).padding(padding);
+            let net = Net::new().push(conv(5)).push(conv(4)).push(max_pool(5)).push(flatten()).push(dense(3));
             let mut model: Model<f64> = Model::new(net, &[14, 13, 2], 2).unwrap();
             check_model(&mut model, &x, Targets::Classes(&classes), &context(regime)).unwrap();
         }
@@ -151,60 +150,68 @@ fn large_logits_are_no_trouble() {
     assert_eq!(gradient.data(), [0.5, -0.5, 0.0, 0.0, 0.0, 0.0]);
 }
 
-/// A tanh whose derivative or whose parameter gradient can be spoilt.
-#[derive(Debug)]
+/// A dense layer with tanh whose derivative or whose parameter gradient can be spoilt.
+#[derive(Debug, Clone, Copy)]
 struct Spoilt {
-    inner: backstitch::core::layers::Dense<f64>,
     input: fn(f64) -> f64,
     parameter: fn(usize, f64) -> f64,
 }
 
+const UNITS: usize = 3;
+
 fn spoilt(input: fn(f64) -> f64, parameter: fn(usize, f64) -> f64) -> Spoilt {
-    Spoilt { inner: dense(3, Activation::Tanh), input, parameter }
+    Spoilt { input, parameter }
 }
 
-impl Layer<f64> for Spoilt {
-    fn describe(&self) -> String {
-        "Spoilt".to_owned()
+impl<F: Scalar> Layer<F> for Spoilt {
+    type Cache = ();
+    fn output_shape(&self, _input: &[usize]) -> Result<Shape, ShapeError> {
+        Ok(Shape::from([UNITS]))
     }
-    fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
-        self.inner.output_shape(input)
+    fn params(&self, input: &[usize], declare: &mut Declare) {
+        let fan = Fan { inputs: input[0], outputs: UNITS };
+        declare.learned("weight", &[input[0], UNITS], Init::GlorotUniform, fan);
+        declare.learned("bias", &[UNITS], Init::Zero, fan);
     }
-    fn build(&mut self, input: &[usize], place: &Place) {
-        self.inner.build(input, place);
-    }
-    fn forward(&self, x: &Tensor<f64>, t: &mut Trace<f64>, ctx: &Context) {
-        self.inner.forward(x, t, ctx);
-    }
-    fn backward(&mut self, x: &Tensor<f64>, t: &mut Trace<f64>, dx: Option<&mut Tensor<f64>>, ctx: &Context) {
-        let mut own = Tensor::default();
-        self.inner.backward(x, t, Some(&mut own), ctx);
-        own.data_mut().iter_mut().for_each(|d| *d = (self.input)(*d));
-        if let Some(dx) = dx {
-            dx.copy_from(&own);
-        }
-        let change = self.parameter;
-        self.inner.visit_mut(&mut |slot| {
-            if let SlotMut::Param(param) = slot {
-                let (_, grad, _) = param.accumulate();
-                grad.data_mut().iter_mut().enumerate().for_each(|(i, g)| *g = change(i, *g));
+    fn forward(&self, w: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _: &Context) {
+        let rows = y.data_mut().chunks_exact_mut(UNITS).zip(x.data().chunks_exact(x.width()));
+        for (y, x) in rows {
+            for (j, y) in y.iter_mut().enumerate() {
+                let sum = x
+                    .iter()
+                    .enumerate()
+                    .fold(w["bias"].data()[j], |sum, (i, &x)| sum + x * w["weight"].data()[i * UNITS + j]);
+                *y = sum.tanh();
             }
-        });
+        }
     }
-    fn commit(&mut self, t: &Trace<f64>) {
-        self.inner.commit(t);
-    }
-    fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, f64>)) {
-        self.inner.visit(f);
-    }
-    fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, f64>)) {
-        self.inner.visit_mut(f);
-    }
-    fn cost(&self, input: &[usize]) -> Cost {
-        self.inner.cost(input)
-    }
-    fn children(&self) -> Children<'_, f64> {
-        Children::None
+    fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), _: &Context) {
+        let Backward { x, y, dy, dx, mut grads } = pass;
+        dy.data_mut().iter_mut().zip(y.data()).for_each(|(dz, &y)| *dz *= F::one() - y * y);
+        let width = x.width();
+        let spoil = |i: usize, g: F| F::from_f64((self.parameter)(i, g.as_f64()));
+        if let Some(grad) = grads.add("weight") {
+            for (dz, x) in dy.data().chunks_exact(UNITS).zip(x.data().chunks_exact(width)) {
+                for (i, grad) in grad.iter_mut().enumerate() {
+                    *grad += dz[i % UNITS] * x[i / UNITS];
+                }
+            }
+            grad.iter_mut().enumerate().for_each(|(i, g)| *g = spoil(i, *g));
+        }
+        if let Some(grad) = grads.add("bias") {
+            for dz in dy.data().chunks_exact(UNITS) {
+                grad.iter_mut().zip(dz).for_each(|(grad, &dz)| *grad += dz);
+            }
+            grad.iter_mut().enumerate().for_each(|(i, g)| *g = spoil(i, *g));
+        }
+        let Some(dx) = dx else { return };
+        for (dx, dz) in dx.data_mut().chunks_exact_mut(width).zip(dy.data().chunks_exact(UNITS)) {
+            for (i, dx) in dx.iter_mut().enumerate() {
+                let row = &w["weight"].data()[i * UNITS..][..UNITS];
+                let sum = row.iter().zip(dz).fold(F::zero(), |sum, (&w, &dz)| sum + w * dz);
+                *dx = F::from_f64((self.input)(sum.as_f64()));
+            }
+        }
     }
 }
 
@@ -223,44 +230,37 @@ fn a_wrong_derivative_is_caught_and_named() {
 
 #[test]
 fn a_gradient_taken_to_look_at_changes_nothing() {
-    let mut model = network(Activation::Tanh, Activation::Linear);
+    let model = network(Activation::Tanh, Activation::Linear);
     let x = Tensor::from_array(&random(&[3, 5], 8)).unwrap();
     let mut trace = Trace::new(Keep::All);
     let mut dx = Tensor::default();
     let ctx = Context::evaluate();
     model.forward(&x, &mut trace, &ctx).unwrap();
-    trace.dy.copy_from(&Tensor::from_array(&random(&[3, 4], 1)).unwrap());
-    model.backward(&x, &mut trace, Some(&mut dx), &ctx).unwrap();
-    model.visit(&mut |slot| {
-        let Slot::Param(param) = slot else { return };
-        assert!(param.grad().is_none(), "{}", param.name());
-    });
+    trace.output_and_gradient().1.copy_from(&Tensor::from_array(&random(&[3, 4], 1)).unwrap());
+    model.backward(&x, &mut trace, Some(&mut dx), None, &ctx).unwrap();
     assert!(dx.data().iter().any(|&d| d != 0.0));
     // Everything is kept: the gradient of each activation as it came, not what became of it.
-    let (y, dy) = trace.get(model.net(), "dense3").unwrap();
-    assert_eq!((y.data(), dy.data()), (trace.y.data(), trace.dy.data()));
-    let (_, dy) = trace.get(model.net(), "dense1").unwrap();
-    assert_eq!(dy.shape().to_vec(), [3, 8]);
-    let message = trace.get(model.net(), "dense9").unwrap_err().to_string();
+    let (y, dy) = trace.get("dense3").unwrap();
+    assert_eq!(y, trace.output());
+    assert_eq!(dy.unwrap().to_array(), random(&[3, 4], 1));
+    let (_, dy) = trace.get("dense1").unwrap();
+    assert_eq!(dy.unwrap().shape().to_vec(), [3, 8]);
+    let message = trace.get("dense9").unwrap_err().to_string();
     assert_eq!(message, "layer \"dense9\": expected one of dense1, dense2, dense3, got no match");
 }
 
 #[test]
 fn gradients_of_a_layer_used_twice_add_up() {
-    let mut model = network(Activation::Tanh, Activation::Linear);
+    let model = network(Activation::Tanh, Activation::Linear);
     let x = Tensor::from_array(&random(&[3, 5], 8)).unwrap();
     let mut trace = Trace::new(Keep::ForBackward);
     let ctx = Context::train(0, 0);
-    let mut grads = Vec::new();
+    let (mut grads, mut added) = (Vec::new(), model.grads());
     for _ in 0..2 {
         model.forward(&x, &mut trace, &ctx).unwrap();
-        trace.dy.copy_from(&Tensor::from_array(&random(&[3, 4], 1)).unwrap());
-        model.backward(&x, &mut trace, None, &ctx).unwrap();
-        model.visit(&mut |slot| {
-            if let Slot::Param(param) = slot {
-                grads.push(param.grad().unwrap().to_array());
-            }
-        });
+        trace.output_and_gradient().1.copy_from(&Tensor::from_array(&random(&[3, 4], 1)).unwrap());
+        model.backward(&x, &mut trace, None, Some(&mut added), &ctx).unwrap();
+        grads.extend((0..model.slots().len()).map(|at| added.get(at).unwrap().to_array()));
     }
     let (once, twice) = grads.split_at(grads.len() / 2);
     for (once, twice) in once.iter().zip(twice) {
@@ -269,17 +269,15 @@ fn gradients_of_a_layer_used_twice_add_up() {
 }
 
 /// All parameters of a model, one after the other.
-fn parameters(model: &mut Model<f64>, mut f: impl FnMut(usize, &mut f64, f64)) {
+fn parameters(model: &mut Model<f64>, mut f: impl FnMut(usize, &mut f64)) {
+    let slots = model.slots_mut().filter(|slot| slot.is_learned());
     let mut i = 0;
-    model.visit_mut(&mut |slot| {
-        if let SlotMut::Param(param) = slot {
-            let grad = param.grad().map(Tensor::to_array);
-            for (j, value) in param.value_mut().data_mut().iter_mut().enumerate() {
-                f(i, value, grad.as_ref().map_or(0.0, |grad| grad.as_slice().unwrap()[j]));
-                i += 1;
-            }
+    for mut slot in slots {
+        for value in slot.data_mut() {
+            f(i, value);
+            i += 1;
         }
-    });
+    }
 }
 
 /// The architectures of the assignments are too large to move every parameter by itself: all of them are moved at once, each
@@ -289,7 +287,7 @@ fn parameters(model: &mut Model<f64>, mut f: impl FnMut(usize, &mut f64, f64)) {
 fn every_architecture_along_a_random_direction() {
     const STEP: f64 = 1e-7;
     let relu = Activation::Relu;
-    let nets: [(&str, Sequential<f64>, &[usize]); 10] = [
+    let nets: [(&str, Net, &[usize]); 10] = [
         ("model 1", zoo::model1(), &[28, 28, 1]),
         ("model 2", zoo::model2(), &[28, 28, 1]),
         ("model 4", zoo::model4(), &[28, 28, 1]),
@@ -308,19 +306,18 @@ fn every_architecture_along_a_random_direction() {
         let (ctx, targets) = (context(Regime::Training), Targets::Classes(&[3, 7]));
         let mut trace = Trace::new(Keep::ForBackward);
         model.forward(&x, &mut trace, &ctx).unwrap();
-        let Trace { y, dy, .. } = &mut trace;
+        let (y, dy) = trace.output_and_gradient();
         loss.loss(y, targets, Some(dy)).unwrap();
-        model.backward(&x, &mut trace, None, &ctx).unwrap();
-        let mut count = 0;
-        parameters(&mut model, |_, _, _| count += 1);
-        let direction = random(&[count], 4);
+        let mut grads = model.grads();
+        model.backward(&x, &mut trace, None, Some(&mut grads), &ctx).unwrap();
+        let direction = random(&[model.parameter_count()], 4);
         let direction = direction.as_slice().unwrap();
-        let mut by_hand = 0.0;
-        parameters(&mut model, |i, _, grad| by_hand += grad * direction[i]);
+        let gradients = (0..model.slots().len()).filter_map(|at| grads.get(at)).flat_map(Tensor::data);
+        let by_hand: f64 = gradients.zip(direction).map(|(grad, by)| grad * by).sum();
         let mut at = |step: f64| {
-            parameters(&mut model, |i, value, _| *value += step * direction[i]);
+            parameters(&mut model, |i, value| *value += step * direction[i]);
             model.forward(&x, &mut trace, &ctx).unwrap();
-            loss.loss(&trace.y, targets, None).unwrap()
+            loss.loss(trace.output(), targets, None).unwrap()
         };
         let ahead = at(STEP);
         let behind = at(-2.0 * STEP);

@@ -25,12 +25,12 @@ fn state(model: &Model) -> Vec<(String, Vec<u32>)> {
 }
 
 /// Trains for some steps on random maps with so many threads.
-fn trained(net: fn() -> Sequential, input: &[usize], steps: u64, threads: usize) -> Vec<(String, Vec<u32>)> {
+fn trained(net: fn() -> Net, input: &[usize], steps: u64, threads: usize) -> Vec<(String, Vec<u32>)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
         let mut model: Model = Model::new(net(), input, 3).unwrap();
         let mut optimizer = Adam::new(1e-3).unwrap();
-        let mut trace = Trace::new(Keep::ForBackward);
+        let mut workspace = train::Workspace::new(&model);
         let (x, labels) = (
             random(&model.input_shape().batched(33).unwrap(), 4),
             (0..33).map(|i| i % 10).collect::<Vec<_>>(),
@@ -38,7 +38,7 @@ fn trained(net: fn() -> Sequential, input: &[usize], steps: u64, threads: usize)
         for step in 0..steps {
             let (ctx, targets) = (Context::train(7, step), Targets::Classes(&labels));
             let rules = train::Rules::default();
-            train::step(&mut model, &mut optimizer, &x, targets, &rules, &mut trace, &ctx).unwrap();
+            train::step(&mut model, &mut optimizer, &x, targets, &rules, &mut workspace, &ctx).unwrap();
         }
         state(&model)
     })
@@ -46,21 +46,20 @@ fn trained(net: fn() -> Sequential, input: &[usize], steps: u64, threads: usize)
 
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
-    fn small() -> Sequential {
-        let main = Sequential::new().push(conv2d(24, 3, Activation::Linear).padding(1)).push(batch_norm());
-        Sequential::new()
-            .push(conv2d(24, 5, Activation::Relu).stride(2))
+    fn small() -> Net {
+        let main = Net::new().push(conv2d(24, 3).padding(1)).push(batch_norm());
+        Net::new()
+            .push(conv2d(24, 5).relu().stride(2))
             .push(dropout(0.3))
-            .push(residual(main, Sequential::new(), Activation::Relu))
-            .push(conv2d(40, 3, Activation::Relu).algorithm(Algorithm::Winograd))
+            .push(residual(main, Net::new()).relu())
+            .push(conv2d(40, 3).relu().algorithm(Algorithm::Winograd))
             .push(avg_pool(2))
             .push(flatten())
-            .push(dense(10, Activation::Linear))
+            .push(dense(10))
     }
-    for (net, input, steps) in [
-        (zoo::model2 as fn() -> Sequential, &[28, 28, 1][..], 20),
-        (small as fn() -> Sequential, &[20, 18, 3], 5),
-    ] {
+    for (net, input, steps) in
+        [(zoo::model2 as fn() -> Net, &[28, 28, 1][..], 20), (small as fn() -> Net, &[20, 18, 3], 5)]
+    {
         let once = trained(net, input, steps, 1);
         for threads in [2, 3] {
             assert!(trained(net, input, steps, threads) == once, "{threads} threads");
@@ -71,11 +70,11 @@ fn results_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn a_saved_model_evaluates_to_the_same_bits() {
     let net = || {
-        Sequential::new()
-            .push(conv2d(6, 3, Activation::Linear).padding(1).without_bias())
-            .push(batch_norm().activation(Activation::Relu))
+        Net::new()
+            .push(conv2d(6, 3).padding(1).without_bias())
+            .push(batch_norm().relu())
             .push(flatten())
-            .push(dense(10, Activation::Linear))
+            .push(dense(10))
     };
     let mut model: Model = Model::new(net(), &[8, 8, 2], 1).unwrap();
     let x = random(&[16, 8, 8, 2], 2);
@@ -98,23 +97,17 @@ fn a_saved_model_evaluates_to_the_same_bits() {
 #[test]
 fn the_summary_s_bytes_are_those_of_the_trace() {
     for row in rows::all() {
-        let mut model = row.model(1);
+        let model = row.model(1);
         let batch = 64;
         let mut x = Tensor::zeros(&model.input_shape().batched(batch).unwrap()).unwrap();
         x.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = ((i * 7) % 13) as f64);
         let mut trace = Trace::new(Keep::ForBackward);
         let ctx = Context::train(0, 0);
         model.forward(&x, &mut trace, &ctx).unwrap();
-        trace.dy.set_shape(&trace.y.shape()).unwrap();
-        model.backward(&x, &mut trace, None, &ctx).unwrap();
-        let numbers: usize = model.state().values().map(|value| value.data().len()).sum();
-        assert_eq!(model.net().cost(&model.input_shape()).parameters, numbers, "{}", row.name);
-        let summary = model.summary();
-        let (said, held) = (batch * summary.training_bytes_per_sample, trace.bytes());
-        // Batch normalization keeps a few numbers a channel, whatever the batch; nobody asked for dx here, so that a
-        // block may not have needed all it may need.
-        let name = &row.name;
-        assert!(held <= said + 2048 && held * 10 >= said * 5, "{name}: said {said}, held {held}");
+        let (y, dy) = trace.output_and_gradient();
+        dy.set_shape(&y.shape()).unwrap();
+        model.backward(&x, &mut trace, None, Some(&mut model.grads()), &ctx).unwrap();
+        assert_eq!(trace.bytes(), model.training_bytes(batch), "{}", row.name);
     }
 }
 
@@ -128,10 +121,7 @@ fn noisy(count: usize) -> (ArrayD<f32>, Vec<usize>) {
 }
 
 fn small_model(seed: u64) -> Model {
-    let net = Sequential::new()
-        .push(flatten())
-        .push(dense(32, Activation::Relu))
-        .push(dense(3, Activation::Linear));
+    let net = Net::new().push(flatten()).push(dense(32).relu()).push(dense(3));
     Model::new(net, &[6, 6, 1], seed).unwrap()
 }
 
@@ -178,22 +168,17 @@ fn penalties_are_reported_apart_and_shrink_weights() {
 #[test]
 fn the_derivative_of_a_penalty_is_right() {
     let penalty = Penalty::new(0.3, 0.2).unwrap();
-    let mut model: Model<f64> =
-        Model::new(Sequential::new().push(dense(2, Activation::Linear)), &[3], 5).unwrap();
+    let model: Model<f64> = Model::new(Net::new().push(dense(2)), &[3], 5).unwrap();
     let weights = model.state()["dense1.weight"].data().to_vec();
-    model.visit_mut(&mut |slot| {
-        if let backstitch::core::SlotMut::Param(param) = slot {
-            param.grad_to_add();
-        }
-    });
-    penalty.add_gradients(&mut model);
-    let mut gradient = Vec::new();
-    model.visit(&mut |slot| {
-        if let backstitch::core::Slot::Param(param) = slot {
-            gradient.extend(param.grad().unwrap().data());
-        }
-    });
-    let (of_weights, of_bias) = gradient.split_at(6);
+    // Gradients of zero, from a gradient of zero with respect to the output.
+    let mut workspace = train::Workspace::new(&model);
+    let (x, ctx) = (Tensor::zeros(&[1, 3]).unwrap(), Context::evaluate());
+    model.forward(&x, &mut workspace.trace, &ctx).unwrap();
+    workspace.trace.output_and_gradient().1.copy_from(&Tensor::zeros(&[1, 2]).unwrap());
+    let train::Workspace { trace, grads } = &mut workspace;
+    model.backward(&x, trace, None, Some(grads), &ctx).unwrap();
+    penalty.add_gradients(&model, grads).unwrap();
+    let (of_weights, of_bias) = (grads.get(0).unwrap().data(), grads.get(1).unwrap().data());
     let value = |w: &[f64]| w.iter().map(|w| 0.3 * w.abs() + 0.2 * w * w).sum();
     backstitch::core::gradcheck::check_function(value, &weights, of_weights).unwrap();
     assert_eq!(of_bias, [0.0, 0.0]);
@@ -217,7 +202,7 @@ fn augmented_training_is_seeded_and_normalizes_validation_too() {
     // Normalized as in training, a model does not see what it has never seen.
     let last = history.epochs.last().unwrap();
     assert!(last.validation_loss.unwrap() < 1.5 * last.train_loss);
-    let mut rows: Model = Model::new(Sequential::new().push(dense(3, Activation::Linear)), &[36], 0).unwrap();
+    let mut rows: Model = Model::new(Net::new().push(dense(3)), &[36], 0).unwrap();
     let flat = x.to_shape((60, 36)).unwrap().to_owned().into_dyn();
     let flat = Dataset::new(flat.view(), Targets::Classes(&labels)).unwrap();
     let trainer = Trainer::new(1, 10, 0).unwrap().augment(augment);
@@ -262,7 +247,7 @@ fn batch_norm_over_features_refuses_a_last_batch_of_one() {
     let x = random(&[11, 4], 1);
     let labels = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1];
     let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
-    let net = Sequential::new().push(dense(3, Activation::Linear)).push(batch_norm());
+    let net = Net::new().push(dense(3)).push(batch_norm());
     let mut model: Model = Model::new(net, &[4], 1).unwrap();
     let error =
         Trainer::new(1, 5, 1).unwrap().fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut []);

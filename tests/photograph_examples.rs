@@ -157,7 +157,7 @@ fn what_was_pretrained_here_is_a_base_for_garments() {
         assert!(!ok && output.contains(message), "{output}");
     };
     let other = folder.path().join("other.safetensors");
-    let net = backstitch::prelude::Sequential::new().push(backstitch::prelude::flatten());
+    let net = backstitch::prelude::Net::new().push(backstitch::prelude::flatten());
     let model: backstitch::prelude::Model = backstitch::prelude::Model::new(net, &[2, 2, 1], 0).unwrap();
     backstitch::io::safetensors::save(&other, &model).unwrap();
     wrong(other.to_str().unwrap(), "missing [\"bn1-1.bias\"");

@@ -8,7 +8,7 @@ use backstitch::prelude::*;
 use ndarray::{Array1, Array2, array};
 
 fn model(seed: u64) -> Model {
-    let net = Sequential::new().push(dense(5, Activation::Relu)).push(dense(3, Activation::Linear));
+    let net = Net::new().push(dense(5).relu()).push(dense(3));
     Model::new(net, &[4], seed).unwrap()
 }
 
@@ -27,7 +27,7 @@ fn saved_weights_come_back_with_the_same_bits() {
 fn weights_of_another_network_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     pickle::save_model(folder.path(), 50, "relu", &model(1)).unwrap();
-    let mut other = Model::new(Sequential::new().push(dense(3, Activation::Linear)), &[4], 0).unwrap();
+    let mut other = Model::new(Net::new().push(dense(3)), &[4], 0).unwrap();
     let error = pickle::load_model(folder.path(), 50, "relu", &mut other).unwrap_err().to_string();
     assert!(
         error.ends_with("50_relu_weights.pkl: expected arrays of [[4, 3]], got [[4, 5], [5, 3]]"),

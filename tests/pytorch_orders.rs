@@ -26,20 +26,20 @@ fn recorded(name: &str) -> ArrayD<f32> {
     numbers(&fixture("orders.npz"), name)
 }
 
-fn seq() -> Sequential {
-    Sequential::new()
+fn seq() -> Net {
+    Net::new()
 }
 
 fn conv(filters: usize, kernel: impl Into<Pair>) -> Conv2d {
-    conv2d(filters, kernel, Activation::Linear)
+    conv2d(filters, kernel)
 }
 
 fn linear(units: usize) -> Dense {
-    dense(units, Activation::Linear)
+    dense(units)
 }
 
 /// The networks of fixtures/pytorch/orders.py, with the same names.
-fn nets() -> Vec<(&'static str, Sequential)> {
+fn nets() -> Vec<(&'static str, Net)> {
     let (relu, tanh) = (Activation::Relu, Activation::Tanh);
     vec![
         ("norm", norm()),
@@ -49,7 +49,7 @@ fn nets() -> Vec<(&'static str, Sequential)> {
                 .push(conv(3, 2))
                 .push(concat([
                     seq().push(global_avg_pool()),
-                    seq().push(conv(2, 1)).push(flatten()).push(dense(5, tanh)),
+                    seq().push(conv(2, 1)).push(flatten()).push(dense(5).activation(tanh)),
                     seq().push(max_pool([1, 2])).push(flatten()),
                 ]))
                 .push(batch_norm())
@@ -59,7 +59,7 @@ fn nets() -> Vec<(&'static str, Sequential)> {
             "residual",
             seq()
                 .push(flatten())
-                .push(residual(seq().push(dense(24, relu)).push(batch_norm()), seq(), Activation::Linear))
+                .push(residual(seq().push(dense(24).activation(relu)).push(batch_norm()), seq()))
                 .push(batch_norm())
                 .push(linear(3)),
         ),
@@ -67,7 +67,7 @@ fn nets() -> Vec<(&'static str, Sequential)> {
             "projection",
             seq()
                 .push(flatten())
-                .push(residual(seq().push(linear(6)), seq().push(linear(6)), Activation::Linear))
+                .push(residual(seq().push(linear(6)), seq().push(linear(6))))
                 .push(linear(3)),
         ),
         (
@@ -76,20 +76,19 @@ fn nets() -> Vec<(&'static str, Sequential)> {
                 .push(residual(
                     seq().push(conv(3, 2)).push(flatten()).push(linear(24)),
                     seq().push(flatten()),
-                    Activation::Linear,
                 ))
                 .push(linear(3)),
         ),
         ("nested_residual", {
-            let inner = residual(seq().push(linear(7)).push(linear(24)), seq(), Activation::Linear);
+            let inner = residual(seq().push(linear(7)).push(linear(24)), seq());
             let main = seq().push(linear(24)).push(inner);
-            seq().push(flatten()).push(residual(main, seq(), Activation::Linear)).push(linear(3))
+            seq().push(flatten()).push(residual(main, seq())).push(linear(3))
         }),
         (
             "heads",
             seq().push(conv(3, 2)).push(concat([
                 seq().push(flatten()).push(linear(2)),
-                seq().push(flatten()).push(dense(4, tanh)).push(linear(3)),
+                seq().push(flatten()).push(dense(4).activation(tanh)).push(linear(3)),
             ])),
         ),
         (
@@ -117,7 +116,7 @@ fn nets() -> Vec<(&'static str, Sequential)> {
             "residual_of_concat",
             seq()
                 .push(concat([seq().push(conv(2, 2)).push(flatten()), seq().push(flatten())]))
-                .push(residual(seq().push(linear(36)), seq(), Activation::Linear))
+                .push(residual(seq().push(linear(36)), seq()))
                 .push(linear(3)),
         ),
         ("pooled", seq().push(conv(5, 2)).push(global_avg_pool()).push(batch_norm()).push(linear(3))),
@@ -130,15 +129,11 @@ fn nets() -> Vec<(&'static str, Sequential)> {
     ]
 }
 
-fn norm() -> Sequential {
-    seq()
-        .push(conv(3, [2, 3]))
-        .push(flatten())
-        .push(batch_norm().activation(Activation::Relu))
-        .push(linear(4))
+fn norm() -> Net {
+    seq().push(conv(3, [2, 3])).push(flatten()).push(batch_norm().relu()).push(linear(4))
 }
 
-fn build(name: &str, net: Sequential, seed: u64) -> Model {
+fn build(name: &str, net: Net, seed: u64) -> Model {
     let input: &[usize] = if name == "lines" { &[3, 4] } else { &[3, 4, 2] };
     Model::new(net, input, seed).unwrap()
 }
@@ -167,12 +162,12 @@ fn same(a: &Model, b: &Model) -> bool {
 /// Another number in every place, with variances above 0.
 fn disturb(model: &mut Model) {
     let mut i = 0.0;
-    model.visit_mut(&mut |mut slot| {
-        for value in slot.value_mut().data_mut() {
+    for mut slot in model.slots_mut() {
+        for value in slot.data_mut() {
             i += 1.0_f32;
             *value = 0.55 + 0.4 * (i * 1.7).sin();
         }
-    });
+    }
 }
 
 #[test]
@@ -234,7 +229,7 @@ fn every_form_of_weights_is_read() {
         compare(file, &model, &x, &recorded(expected));
     }
     for file in ["tied.pth", "tied.safetensors"] {
-        let mut model = Model::new(seq().push(linear(3)).push(linear(3)), &[3], 1).unwrap();
+        let mut model: Model = Model::new(seq().push(linear(3)).push(linear(3)), &[3], 1).unwrap();
         pytorch::load(&form(file), &mut model, str::to_owned).unwrap();
         assert_eq!(model.state()["dense1.weight"], model.state()["dense2.weight"]);
         compare(file, &model, &recorded("tied/x"), &recorded("tied/y"));
@@ -346,7 +341,7 @@ fn an_older_file_is_read_where_its_shapes_are_ours() {
         error.contains("one of PyTorch, with other axes: backstitch::io::pytorch::load reads it"),
         "{error}"
     );
-    let mut model = Model::new(seq().push(linear(5)), &[4], 2).unwrap();
+    let mut model: Model = Model::new(seq().push(linear(5)), &[4], 2).unwrap();
     let tensors: [(&str, &str, Vec<f32>); 2] =
         [("dense1.bias", "[5]", vec![0.5; 5]), ("dense1.weight", "[5,4]", vec![0.25; 20])];
     write_tensors(&path, "", &tensors);
@@ -372,10 +367,9 @@ fn seven_axes_are_an_error_that_names_the_tensor() {
 fn a_number_that_the_model_s_type_has_not_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
-    let mut large: Model<f64> =
-        Model::new(Sequential::new().push(dense(3, Activation::Linear)), &[2], 1).unwrap();
-    large.visit_mut(&mut |mut slot| slot.value_mut().data_mut()[0] = 1e300);
-    let mut model = Model::new(seq().push(linear(3)), &[2], 2).unwrap();
+    let mut large: Model<f64> = Model::new(Net::new().push(dense(3)), &[2], 1).unwrap();
+    large.slots_mut().for_each(|mut slot| slot.data_mut()[0] = 1e300);
+    let mut model: Model = Model::new(seq().push(linear(3)), &[2], 2).unwrap();
     let before = model.state()["dense1.weight"].to_array();
     safetensors::save(&path, &large).unwrap();
     let error = safetensors::load(&path, &mut model).unwrap_err().to_string();

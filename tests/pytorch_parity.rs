@@ -61,10 +61,8 @@ fn assert_close(what: &str, got: &Tensor, expected: &ArrayD<f32>) {
 }
 
 fn model(activation: Activation, fixture: &mut Fixture, name: &str) -> Model {
-    let net = Sequential::new()
-        .push(dense(9, activation))
-        .push(dense(7, activation))
-        .push(dense(4, Activation::Linear));
+    let net =
+        Net::new().push(dense(9).activation(activation)).push(dense(7).activation(activation)).push(dense(4));
     let mut model = Model::new(net, &[12], 0).unwrap();
     let names: Vec<String> = model.state().keys().map(|&parameter| parameter.to_owned()).collect();
     let state = names.into_iter().map(|parameter| {
@@ -88,31 +86,27 @@ fn dense_nets_agree_in_forward_loss_gradients_and_three_steps() {
 
         let ctx = Context::train(0, 0);
         model.forward(&x, &mut trace, &ctx).unwrap();
-        assert_close(&format!("{name} logits"), &trace.y, &fixture.array(&format!("{name}/logits")));
-        let Trace { y, dy, .. } = &mut trace;
+        assert_close(&format!("{name} logits"), trace.output(), &fixture.array(&format!("{name}/logits")));
+        let (y, dy) = trace.output_and_gradient();
         let loss =
             backstitch::core::CrossEntropy::new().loss(y, Targets::Classes(&labels), Some(dy)).unwrap();
         assert!((loss as f32 / losses[0] - 1.0).abs() < TOLERANCE, "{name} loss {loss} {}", losses[0]);
         let mut dx = Tensor::default();
-        model.backward(&x, &mut trace, Some(&mut dx), &ctx).unwrap();
+        let mut grads = model.grads();
+        model.backward(&x, &mut trace, Some(&mut dx), Some(&mut grads), &ctx).unwrap();
         assert_close(&format!("{name} dx"), &dx, &fixture.array(&format!("{name}/input_gradient")));
-        model.visit(&mut |slot| {
-            if let backstitch::core::Slot::Param(param) = slot {
-                let expected = fixture.array(&format!("{name}/gradient/{}", param.name()));
-                assert_close(
-                    &format!("{name} gradient of {}", param.name()),
-                    param.grad().unwrap(),
-                    &expected,
-                );
-            }
-        });
+        for (at, slot) in model.slots().iter().enumerate() {
+            let expected = fixture.array(&format!("{name}/gradient/{}", slot.name()));
+            assert_close(&format!("{name} gradient of {}", slot.name()), grads.get(at).unwrap(), &expected);
+        }
+        let mut workspace = train::Workspace::new(&model);
 
         let mut optimizer = Sgd::new(0.1).unwrap().momentum(0.9).unwrap().weight_decay(0.01).unwrap();
         for (step, &expected) in losses.iter().enumerate() {
             let ctx = Context::train(0, step as u64);
             let targets = Targets::Classes(&labels);
             let loss =
-                train::step(&mut model, &mut optimizer, &x, targets, &Rules::default(), &mut trace, &ctx);
+                train::step(&mut model, &mut optimizer, &x, targets, &Rules::default(), &mut workspace, &ctx);
             let loss = loss.unwrap().data;
             assert!(
                 (loss as f32 / expected - 1.0).abs() < TOLERANCE,
@@ -129,38 +123,37 @@ fn dense_nets_agree_in_forward_loss_gradients_and_three_steps() {
 #[test]
 fn softmax_as_a_layer_agrees() {
     let mut fixture = Fixture::open("dense.npz");
-    let net = Sequential::new().push(backstitch::core::layers::activation(Activation::Softmax));
-    let mut model: Model = Model::new(net, &[6], 0).unwrap();
+    let net = Net::new().push(backstitch::core::layers::activation(Activation::Softmax));
+    let model: Model = Model::new(net, &[6], 0).unwrap();
     let x = Tensor::from_array(&fixture.array("softmax/x")).unwrap();
     let mut trace = Trace::new(Keep::ForBackward);
     model.forward(&x, &mut trace, &Context::evaluate()).unwrap();
-    assert_close("softmax", &trace.y, &fixture.array("softmax/y"));
-    trace.dy.copy_from(&Tensor::from_array(&fixture.array("softmax/dy")).unwrap());
+    assert_close("softmax", trace.output(), &fixture.array("softmax/y"));
+    let dy = Tensor::from_array(&fixture.array("softmax/dy")).unwrap();
+    trace.output_and_gradient().1.copy_from(&dy);
     let mut dx = Tensor::default();
-    model.backward(&x, &mut trace, Some(&mut dx), &Context::evaluate()).unwrap();
+    model.backward(&x, &mut trace, Some(&mut dx), None, &Context::evaluate()).unwrap();
     assert_close("softmax dx", &dx, &fixture.array("softmax/dx"));
 }
 
 /// One pass of a case in one regime: outputs, input gradient, every parameter gradient.
-fn check_pass(name: &str, regime: &str, ctx: &Context, model: &mut Model, fixture: &mut Fixture) -> Trace {
+fn check_pass(name: &str, regime: &str, ctx: &Context, model: &Model, fixture: &mut Fixture) -> Trace {
     let what = format!("{name}, {regime}");
     let x = Tensor::from_array(&fixture.array(&format!("{name}/x"))).unwrap();
     let mut trace = Trace::new(Keep::ForBackward);
-    let mut dx = Tensor::default();
-    model.clear_grads();
+    let (mut dx, mut grads) = (Tensor::default(), model.grads());
     model.forward(&x, &mut trace, ctx).unwrap();
-    assert_close(&format!("{what}: y"), &trace.y, &fixture.array(&format!("{name}/{regime}/y")));
-    trace.dy.copy_from(&Tensor::from_array(&fixture.array(&format!("{name}/dy"))).unwrap());
-    model.backward(&x, &mut trace, Some(&mut dx), ctx).unwrap();
+    assert_close(&format!("{what}: y"), trace.output(), &fixture.array(&format!("{name}/{regime}/y")));
+    let dy = Tensor::from_array(&fixture.array(&format!("{name}/dy"))).unwrap();
+    trace.output_and_gradient().1.copy_from(&dy);
+    model.backward(&x, &mut trace, Some(&mut dx), Some(&mut grads), ctx).unwrap();
     assert_close(&format!("{what}: dx"), &dx, &fixture.array(&format!("{name}/{regime}/dx")));
     let mut compared = 0;
-    model.visit(&mut |slot| {
-        if let backstitch::core::Slot::Param(param) = slot {
-            let expected = fixture.array(&format!("{name}/{regime}/gradient/{}", param.name()));
-            assert_close(&format!("{what}: gradient of {}", param.name()), param.grad().unwrap(), &expected);
-            compared += 1;
-        }
-    });
+    for (at, slot) in model.slots().iter().enumerate().filter(|(_, slot)| slot.is_learned()) {
+        let expected = fixture.array(&format!("{name}/{regime}/gradient/{}", slot.name()));
+        assert_close(&format!("{what}: gradient of {}", slot.name()), grads.get(at).unwrap(), &expected);
+        compared += 1;
+    }
     assert_eq!(compared, fixture.under(&format!("{name}/{regime}/gradient/")).len(), "{what}");
     trace
 }
@@ -184,13 +177,13 @@ fn every_layer_and_block_agrees_in_every_regime() {
         let after = fixture.under(&format!("{name}/after/"));
         if !after.is_empty() {
             let evaluation = Context { mode: Mode::Evaluate, ..training };
-            check_pass(name, "evaluation", &evaluation, &mut model, &mut fixture);
+            check_pass(name, "evaluation", &evaluation, &model, &mut fixture);
             // Training with frozen statistics computes what evaluation does.
             model.freeze("*running*").unwrap();
-            check_pass(name, "evaluation", &training, &mut model, &mut fixture);
+            check_pass(name, "evaluation", &training, &model, &mut fixture);
             model.unfreeze("*running*").unwrap();
         }
-        let trace = check_pass(name, "training", &training, &mut model, &mut fixture);
+        let trace = check_pass(name, "training", &training, &model, &mut fixture);
         model.commit(&trace).unwrap();
         let state = model.state();
         for (buffer, expected) in after {
@@ -205,13 +198,13 @@ fn five_steps_of_every_optimizer_agree() {
     let x = Tensor::from_array(&fixture.array("x")).unwrap();
     let labels = fixture.labels("labels");
     for (name, mut optimizer, rules) in cases::optimizers() {
-        let net = Sequential::new().push(dense(5, Activation::Tanh)).push(dense(3, Activation::Linear));
+        let net = Net::new().push(dense(5).activation(Activation::Tanh)).push(dense(3));
         let mut model: Model = Model::new(net, &[6], 0).unwrap();
         model.load_state(&fixture.under("start/")).unwrap();
-        let mut trace = Trace::new(Keep::ForBackward);
+        let mut workspace = train::Workspace::new(&model);
         for (i, &expected) in fixture.array(&format!("{name}/losses")).iter().enumerate() {
             let (ctx, targets) = (Context::train(0, i as u64), Targets::Classes(&labels));
-            let loss = train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut trace, &ctx);
+            let loss = train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut workspace, &ctx);
             let loss = loss.unwrap().data as f32;
             assert!((loss / expected - 1.0).abs() < TOLERANCE, "{name}, step {i}: {loss} {expected}");
         }

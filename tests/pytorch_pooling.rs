@@ -23,16 +23,18 @@ fn numbers(value: &Value) -> Vec<f32> {
 }
 
 /// Outputs, their shape, and gradients where dL/dy is 1, 2, 3, ...
-fn pass(net: Sequential, shape: &[usize], x: &[f32]) -> Option<(Vec<f32>, Vec<usize>, Vec<f32>)> {
-    let mut model: Model = Model::new(net, &shape[1..], 0).ok()?;
+fn pass(net: Net, shape: &[usize], x: &[f32]) -> Option<(Vec<f32>, Vec<usize>, Vec<f32>)> {
+    let model: Model = Model::new(net, &shape[1..], 0).ok()?;
     let (mut trace, mut dx, ctx) = (Trace::new(Keep::ForBackward), Tensor::default(), Context::train(0, 0));
     let mut input = Tensor::zeros(shape).unwrap();
     input.data_mut().copy_from_slice(x);
     model.forward(&input, &mut trace, &ctx).unwrap();
-    trace.dy = Tensor::zeros(&trace.y.shape()).unwrap();
-    trace.dy.data_mut().iter_mut().enumerate().for_each(|(i, dy)| *dy = (i + 1) as f32);
-    model.backward(&input, &mut trace, Some(&mut dx), &ctx).unwrap();
-    Some((trace.y.data().to_vec(), trace.y.shape().to_vec(), dx.data().to_vec()))
+    let (y, dy) = trace.output_and_gradient();
+    dy.set_shape(&y.shape()).unwrap();
+    dy.data_mut().iter_mut().enumerate().for_each(|(i, dy)| *dy = (i + 1) as f32);
+    model.backward(&input, &mut trace, Some(&mut dx), None, &ctx).unwrap();
+    let y = trace.output();
+    Some((y.data().to_vec(), y.shape().to_vec(), dx.data().to_vec()))
 }
 
 fn close(a: &[f32], b: &[f32]) -> bool {
@@ -49,10 +51,10 @@ fn windows_lie_as_in_pytorch_over_every_small_map() {
             let net = if kind == "max" {
                 let pool = max_pool([1, window]).stride([1, stride]).padding([0, padding]);
                 let pool = pool.dilation([1, dilation]);
-                Sequential::new().push(if ceil { pool.ceil() } else { pool })
+                Net::new().push(if ceil { pool.ceil() } else { pool })
             } else {
                 let pool = avg_pool([1, window]).stride([1, stride]).padding([0, padding]);
-                Sequential::new().push(if ceil { pool.ceil() } else { pool })
+                Net::new().push(if ceil { pool.ceil() } else { pool })
             };
             let x: Vec<f32> = (0..length).map(|i| (i * 5 % 7 + 1) as f32).collect();
             let got = pass(net, &[1, 1, length, 1], &x);
@@ -77,7 +79,7 @@ fn dilated_windows_over_whole_maps_are_those_of_pytorch() {
     for row in rows {
         let [window, stride, padding, dilation] = [0, 1, 2, 3].map(|i| pair(&row[i]));
         let pool = max_pool(window).stride(stride).padding(padding).dilation(dilation);
-        let net = Sequential::new().push(if row[4].as_bool().unwrap() { pool.ceil() } else { pool });
+        let net = Net::new().push(if row[4].as_bool().unwrap() { pool.ceil() } else { pool });
         let (y, shape, dx) = pass(net, &[2, 7, 6, 2], &numbers(&row[5])).unwrap();
         let expected: Vec<usize> = row[6].as_array().unwrap().iter().map(size).collect();
         assert_eq!(shape, expected);

@@ -20,13 +20,13 @@ fn numbers(name: &str) -> ArrayD<f32> {
 
 /// The network of fixtures/pytorch/weights.py.
 fn small(units: usize) -> Model {
-    let net = Sequential::new()
-        .push(conv2d(4, [3, 2], Activation::Linear).padding(1))
-        .push(batch_norm().activation(Activation::Relu))
+    let net = Net::new()
+        .push(conv2d(4, [3, 2]).padding(1))
+        .push(batch_norm().relu())
         .push(max_pool(2))
         .push(flatten())
-        .push(dense(units, Activation::Relu))
-        .push(dense(3, Activation::Linear));
+        .push(dense(units).relu())
+        .push(dense(3));
     Model::new(net, &[6, 4, 2], 0).unwrap()
 }
 

@@ -1,8 +1,8 @@
 //! Sums of many `f32` numbers, against values in `f64`. Where PyTorch's own error in `f32` was measured, it is said (2.15, on a processor, with one
 //! thread).
 
+use backstitch::core::Grads;
 use backstitch::core::rng::{Purpose, stream};
-use backstitch::core::{Slot, SlotMut};
 use backstitch::prelude::*;
 use rand::Rng;
 
@@ -10,6 +10,7 @@ use rand::Rng;
 struct Pass {
     model: Model,
     trace: Trace,
+    grads: Grads,
     dx: Tensor,
 }
 
@@ -20,29 +21,23 @@ fn tensor(shape: &[usize], value: impl FnMut(usize) -> f32) -> Tensor {
     tensor
 }
 
-fn pass(layer: impl Layer<f32> + 'static, x: &Tensor, dy: impl FnMut(usize) -> f32) -> Pass {
-    let mut model: Model = Model::new(Sequential::new().push(layer), &x.shape()[1..], 0).unwrap();
+fn pass(layer: impl Into<Net>, x: &Tensor, dy: impl FnMut(usize) -> f32) -> Pass {
+    let mut model: Model = Model::new(Net::new().push(layer), &x.shape()[1..], 0).unwrap();
     let (mut trace, mut dx) = (Trace::new(Keep::ForBackward), Tensor::default());
     let ctx = Context::train(0, 0);
     model.forward(x, &mut trace, &ctx).unwrap();
-    trace.dy = tensor(&trace.y.shape(), dy);
-    model.backward(x, &mut trace, Some(&mut dx), &ctx).unwrap();
+    let (y, gradient) = trace.output_and_gradient();
+    gradient.copy_from(&tensor(&y.shape(), dy));
+    let mut grads = model.grads();
+    model.backward(x, &mut trace, Some(&mut dx), Some(&mut grads), &ctx).unwrap();
     model.commit(&trace).unwrap();
-    Pass { model, trace, dx }
+    Pass { model, trace, grads, dx }
 }
 
 impl Pass {
     fn gradient(&self, name: &str) -> Vec<f64> {
-        let mut found = Vec::new();
-        self.model.visit(&mut |slot| {
-            if let Slot::Param(param) = slot
-                && param.name().ends_with(name)
-            {
-                found = param.grad().unwrap().data().iter().map(|&g| g.into()).collect();
-            }
-        });
-        assert!(!found.is_empty(), "{name}");
-        found
+        let at = self.model.slots().iter().position(|slot| slot.name().ends_with(name)).unwrap();
+        self.grads.get(at).unwrap().data().iter().map(|&g| g.into()).collect()
     }
 
     fn buffer(&self, name: &str) -> Vec<f64> {
@@ -67,7 +62,9 @@ fn two_values_that_alternate_give_batch_norm_their_mean_and_variance() {
     assert_close("variance", norm.buffer("running_var")[0], 0.9 + 0.1 * unbiased, 1e-7);
     assert_close("weight", norm.gradient("weight")[0], 12_544.0, 1e-7);
     assert_close("bias", norm.gradient("bias")[0], 12_544.0, 0.0);
-    assert!(norm.trace.y.data().iter().enumerate().all(|(i, &y)| y == if i % 2 == 0 { -1.0 } else { 1.0 }));
+    assert!(
+        norm.trace.output().data().iter().enumerate().all(|(i, &y)| y == if i % 2 == 0 { -1.0 } else { 1.0 })
+    );
 }
 
 /// A number around 0 with a deviation of 1, near enough to a normal distribution.
@@ -139,7 +136,7 @@ fn normal_maps_far_from_0_give_batch_norm_exact_sums_at_any_width() {
 fn batch_norm_of_values_whose_squares_add_up_to_no_f32_is_that_of_small_ones() {
     let x = tensor(&[4, 8, 8, 2], |i| [-1.5e19, 0.5e19][i / 2 % 2]);
     let norm = pass(batch_norm(), &x, |_| 1.0);
-    assert!(norm.trace.y.data().iter().all(|y| (y.abs() - 1.0).abs() < 1e-6));
+    assert!(norm.trace.output().data().iter().all(|y| (y.abs() - 1.0).abs() < 1e-6));
 }
 
 const TENTH: f64 = 0.1_f32 as f64;
@@ -147,18 +144,18 @@ const TENTH: f64 = 0.1_f32 as f64;
 #[test]
 fn means_of_large_maps_and_windows_are_exact() {
     let x = tensor(&[1, 1000, 1000, 1], |_| 0.1);
-    let mean = pass(global_avg_pool(), &x, |_| 1.0).trace.y.data()[0];
+    let mean = pass(global_avg_pool(), &x, |_| 1.0).trace.output().data()[0];
     assert_close("global", mean.into(), TENTH, 1e-7);
     // PyTorch is 9.6e-3, 9.7e-5, 9.7e-6, 1.5e-7 and 4.5e-7 off.
     for (window, tolerance) in [(1000, 2e-7), (100, 2e-7), (32, 2e-7), (10, 1.5e-7), (7, 2e-7)] {
-        let means = pass(avg_pool(window), &x, |_| 1.0).trace.y;
+        let means = pass(avg_pool(window), &x, |_| 1.0).trace.output().clone();
         for &mean in means.data() {
             assert_close(&format!("window {window}"), mean.into(), TENTH, tolerance);
         }
     }
     for channels in [1, 3, 64, 512] {
         let x = tensor(&[2, 40, 41, channels], |i| 0.1 * (1 + i % channels) as f32);
-        let means = pass(global_avg_pool(), &x, |_| 1.0).trace.y;
+        let means = pass(global_avg_pool(), &x, |_| 1.0).trace.output().clone();
         for (i, &mean) in means.data().iter().enumerate() {
             let expected = f64::from(0.1 * (1 + i % channels) as f32);
             assert_close(&format!("{channels} channels"), mean.into(), expected, 2e-7);
@@ -181,7 +178,7 @@ fn ten_million_tenths_give_a_dense_layer_its_gradients() {
     for units in [1, 3, 64, 512] {
         let samples = 10_000_000 / units;
         let x = tensor(&[samples, 1], |_| 1.0);
-        let dense = pass(dense(units, Activation::Linear), &x, |_| 0.1);
+        let dense = pass(dense(units), &x, |_| 0.1);
         // PyTorch: 5.8e-7, 9.1e-7, 3.9e-7 off.
         for gradient in dense.gradient("bias") {
             assert_close(&format!("{units} units, bias"), gradient, samples as f64 * TENTH, 2e-7);
@@ -204,8 +201,8 @@ fn ten_million_tenths_give_a_convolution_its_gradients() {
         (1, 300, 64, 16, 6),
     ] {
         let x = tensor(&[maps, size, size, channels], |_| 1.0);
-        let conv = pass(conv2d(filters, kernel, Activation::Linear), &x, |_| 0.1);
-        let count = (conv.trace.y.data().len() / filters) as f64;
+        let conv = pass(conv2d(filters, kernel), &x, |_| 0.1);
+        let count = (conv.trace.output().data().len() / filters) as f64;
         let what = format!("{kernel}x{kernel}, {channels} channels");
         // PyTorch: up to 8.7e-2 off, in both.
         for gradient in conv.gradient("bias") {
@@ -221,14 +218,9 @@ fn ten_million_tenths_give_a_convolution_its_gradients() {
 fn a_gradient_that_is_mostly_0_is_summed_as_exactly() {
     // One number in 64 is not 0, and the products are made one by one.
     let x = tensor(&[40, 128, 128, 4], |_| 1.0);
-    let conv =
-        pass(
-            conv2d(16, 5, Activation::Linear),
-            &x,
-            |i| if i % 64 < 16 && i / 64 % 16 == 0 { 0.1 } else { 0.0 },
-        );
+    let conv = pass(conv2d(16, 5), &x, |i| if i % 64 < 16 && i / 64 % 16 == 0 { 0.1 } else { 0.0 });
     let of_filter = |f: usize| {
-        let numbers = conv.trace.y.data().len();
+        let numbers = conv.trace.output().data().len();
         (f..numbers).step_by(16).filter(|i| i % 64 < 16 && i / 64 % 16 == 0).count() as f64 * TENTH
     };
     for (i, gradient) in conv.gradient("weight").into_iter().enumerate() {
@@ -241,15 +233,9 @@ fn a_product_over_many_inputs_is_summed_in_blocks() {
     for batch in [1, 4, 64] {
         let inputs = 200_000;
         let x = tensor(&[batch, inputs], |_| 0.1);
-        let mut model: Model =
-            Model::new(Sequential::new().push(dense(96, Activation::Linear)), &[inputs], 0).unwrap();
-        model.visit_mut(&mut |slot| {
-            if let SlotMut::Param(param) = slot
-                && param.name().ends_with("weight")
-            {
-                param.value_mut().fill(1.0);
-            }
-        });
+        let mut model: Model = Model::new(Net::new().push(dense(96)), &[inputs], 0).unwrap();
+        let mut weight = model.slots_mut().find(|slot| slot.name().ends_with("weight")).unwrap();
+        weight.data_mut().fill(1.0);
         let y = model.predict(&x.view()).unwrap();
         for &y in &y {
             assert_close(&format!("{batch} samples"), y.into(), inputs as f64 * TENTH, 5e-6);
@@ -267,7 +253,7 @@ fn sums_have_the_same_bits_on_any_number_of_threads() {
             let bits = |numbers: Vec<f64>| numbers.into_iter().map(f64::to_bits).collect::<Vec<_>>();
             let dy = |i: usize| (i % 7) as f32 - 2.9;
             let norm = pass(batch_norm(), &x, dy);
-            let conv = pass(conv2d(8, 7, Activation::Linear), &x, dy);
+            let conv = pass(conv2d(8, 7), &x, dy);
             let pool = pass(avg_pool(20).stride(1), &x, dy);
             let wide = |tensor: &Tensor| tensor.data().iter().map(|&v| f64::from(v)).collect();
             [
@@ -276,7 +262,7 @@ fn sums_have_the_same_bits_on_any_number_of_threads() {
                 norm.gradient("weight"),
                 conv.gradient("weight"),
                 conv.gradient("bias"),
-                wide(&pool.trace.y),
+                wide(pool.trace.output()),
                 wide(&pool.dx),
             ]
             .map(bits)

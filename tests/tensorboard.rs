@@ -44,7 +44,7 @@ fn tensorboard_reads_scalars_pictures_and_hyperparameters() {
     events.hyperparameters(&settings).unwrap();
     let inputs = array![[0.0_f32, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].into_dyn();
     let data = Dataset::new(inputs.view(), Targets::Classes(&[0, 1, 1, 0])).unwrap();
-    let net = Sequential::new().push(dense(8, Activation::Tanh)).push(dense(2, Activation::Linear));
+    let net = Net::new().push(dense(8).activation(Activation::Tanh)).push(dense(2));
     let mut model = Model::new(net, &[2], 1).unwrap();
     let (trainer, mut sgd) = (Trainer::new(3, 4, 1).unwrap(), Sgd::new(0.5).unwrap());
     let history = trainer.fit(&mut model, &mut sgd, &data, Some(&data), &mut [&mut events]).unwrap();

@@ -10,10 +10,10 @@ use ndarray::ArrayD;
 type State = Vec<(String, ArrayD<f32>)>;
 
 fn model() -> Model {
-    let net = Sequential::new()
-        .push(dense(256, Activation::Relu).init(Init::HeNormal))
-        .push(dense(64, Activation::Tanh))
-        .push(dense(10, Activation::Linear));
+    let net = Net::new()
+        .push(dense(256).relu().init(Init::HeNormal))
+        .push(dense(64).activation(Activation::Tanh))
+        .push(dense(10));
     Model::new(net, &[784], 7).unwrap()
 }
 
@@ -56,21 +56,21 @@ fn the_number_of_threads_changes_no_bit() {
 }
 
 /// The network of `zoo::model4`, its convolutions by one algorithm.
-fn five_convolutions(algorithm: Algorithm) -> Sequential {
+fn five_convolutions(algorithm: Algorithm) -> Net {
     let conv = |filters, kernel: usize| {
         // Seven by seven is for im2col alone.
         let algorithm = if kernel == 7 { Algorithm::Im2col } else { algorithm };
-        conv2d(filters, kernel, Activation::Relu).padding(Padding::Same).algorithm(algorithm)
+        conv2d(filters, kernel).relu().same().algorithm(algorithm)
     };
-    let normed = |net: Sequential, filters, kernel| net.push(conv(filters, kernel)).push(batch_norm());
-    let net = normed(Sequential::new(), 64, 7).push(max_pool(2)).push(batch_norm());
+    let normed = |net: Net, filters, kernel| net.push(conv(filters, kernel)).push(batch_norm());
+    let net = normed(Net::new(), 64, 7).push(max_pool(2)).push(batch_norm());
     let net = normed(normed(net, 128, 5), 128, 3).push(max_pool(2)).push(batch_norm());
     normed(normed(net, 256, 3), 256, 3)
         .push(max_pool(2))
         .push(flatten())
-        .push(dense(128, Activation::Relu))
-        .push(dense(64, Activation::Relu))
-        .push(dense(10, Activation::Linear))
+        .push(dense(128).relu())
+        .push(dense(64).relu())
+        .push(dense(10))
 }
 
 #[test]
@@ -182,16 +182,12 @@ fn frozen_weights_keep_their_bits_through_training() {
         Box::new(RmsProp::new(0.01).unwrap().weight_decay(0.1).unwrap()),
     ];
     for mut optimizer in optimizers {
-        let net = Sequential::new()
-            .push(conv2d(4, 3, Activation::Linear).stride(2))
-            .push(batch_norm().activation(Activation::Relu))
-            .push(residual(
-                Sequential::new().push(conv2d(4, 3, Activation::Relu).padding(1)),
-                Sequential::new(),
-                Activation::Relu,
-            ))
+        let net = Net::new()
+            .push(conv2d(4, 3).stride(2))
+            .push(batch_norm().relu())
+            .push(residual(Net::new().push(conv2d(4, 3).relu().padding(1)), Net::new()).relu())
             .push(flatten())
-            .push(dense(10, Activation::Linear));
+            .push(dense(10));
         let mut model: Model = Model::new(net, &[28, 28, 1], 3).unwrap();
         let frozen = ["conv1.*", "batchnorm1.*", "residual1.*"].map(|part| model.freeze(part).unwrap());
         assert_eq!(frozen, [2, 4, 2]);
@@ -231,7 +227,7 @@ fn an_exploding_loss_stops_and_says_where() {
     let data = Dataset::new(rows.view().into_dyn(), Targets::Classes(&labels)).unwrap();
     let trainer = Trainer::new(50, 32, 5).unwrap();
     // Linear all through: ReLU would die of such steps, with a finite loss.
-    let net = Sequential::new().push(dense(64, Activation::Linear)).push(dense(10, Activation::Linear));
+    let net = Net::new().push(dense(64)).push(dense(10));
     let mut model = Model::new(net, &[784], 7).unwrap();
     let mut optimizer = Sgd::new(1e30).unwrap();
     let error = trainer.fit(&mut model, &mut optimizer, &data, None, &mut []).unwrap_err().to_string();

@@ -67,7 +67,7 @@ struct Workload {
     name: &'static str,
     batch: usize,
     input: &'static [usize],
-    net: fn() -> Sequential,
+    net: fn() -> Net,
     kind: Kind,
 }
 
@@ -75,7 +75,7 @@ const fn workload(
     name: &'static str,
     batch: usize,
     input: &'static [usize],
-    net: fn() -> Sequential,
+    net: fn() -> Net,
     kind: Kind,
 ) -> Workload {
     Workload { name, batch, input, net, kind }
@@ -101,19 +101,12 @@ const WORKLOADS: [Workload; 14] = [
     workload("cnn4_grad_cam_b1", 1, GREY, zoo::model4, Kind::GradCam),
 ];
 
-fn vgg16_with_head() -> Sequential {
-    zoo::vgg16_features()
-        .push(flatten())
-        .push(dense(256, Activation::Relu))
-        .push(dense(10, Activation::Linear))
+fn vgg16_with_head() -> Net {
+    zoo::vgg16_features().push(flatten()).push(dense(256).relu()).push(dense(10))
 }
 
-fn mlp() -> Sequential {
-    Sequential::new()
-        .push(dense(256, Activation::Relu))
-        .push(dense(128, Activation::Relu))
-        .push(dense(64, Activation::Relu))
-        .push(dense(10, Activation::Linear))
+fn mlp() -> Net {
+    Net::new().push(dense(256).relu()).push(dense(128).relu()).push(dense(64).relu()).push(dense(10))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -162,18 +155,18 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core:
     if workload.kind == Kind::Epoch {
         return epochs(&mut model, optimizer.as_mut(), &x, &labels, seconds);
     }
-    let mut trace = Trace::new(Keep::ForBackward);
+    let mut workspace = train::Workspace::new(&model);
     if workload.kind == Kind::Forward {
-        return median(seconds, |step| model.forward(&x, &mut trace, &Context::train(0, step)));
+        return median(seconds, |step| model.forward(&x, &mut workspace.trace, &Context::train(0, step)));
     }
     let rules = train::Rules::default();
     median(seconds, |step| {
         if workload.kind == Kind::GradCam {
-            return grad_cam(&mut model, &x.view(), &labels, "conv5", Cam::GradCam).map(drop);
+            return grad_cam(&model, &x.view(), &labels, "conv5", Cam::GradCam).map(drop);
         }
         let ctx = Context::train(0, step);
         let targets = Targets::Classes(&labels);
-        train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut trace, &ctx).map(drop)
+        train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut workspace, &ctx).map(drop)
     })
 }
 

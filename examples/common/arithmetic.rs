@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::AnyError;
 
 /// A network's table.
-pub fn summary(net: Sequential, input: &[usize]) -> Result<Summary, AnyError> {
+pub fn summary(net: Net, input: &[usize]) -> Result<Summary, AnyError> {
     Ok(Model::<f32>::new(net, input, 0)?.summary())
 }
 
 /// 200x300 in colour, three 3x3 convolutions with stride 2 and same padding.
 pub fn three_layers(report: &mut Report) -> Result<Value, AnyError> {
-    let conv = |filters| conv2d(filters, 3, Activation::Relu).stride(2).padding(Padding::Same);
-    let s = summary(Sequential::new().push(conv(100)).push(conv(200)).push(conv(400)), &[200, 300, 3])?;
+    let conv = |filters| conv2d(filters, 3).relu().stride(2).same();
+    let s = summary(Net::new().push(conv(100)).push(conv(200)).push(conv(400)), &[200, 300, 3])?;
     report.heading("Three 3x3 convolutions with stride 2 on 200x300 in colour");
     report.block(Block::Preformatted(s.to_string()));
     let mb = |bytes: usize| format!("{:.1} MB", bytes as f64 / 1e6);
@@ -32,9 +32,9 @@ pub fn three_layers(report: &mut Report) -> Result<Value, AnyError> {
     let cells = rows.map(|(what, bytes)| vec![what.to_owned(), mb(bytes)]);
     report.paragraph(format!("{} parameters: {} in f32.", s.parameters(), mb(s.parameter_bytes)));
     report.table("Memory in f32, parameters included", &["", "bytes"], cells.to_vec());
-    let pool = summary(Sequential::new().push(max_pool(2)), &[100, 150, 100])?;
-    let strided = conv2d(100, 2, Activation::Linear).stride(2);
-    let strided = summary(Sequential::new().push(strided), &[100, 150, 100])?;
+    let pool = summary(Net::new().push(max_pool(2)), &[100, 150, 100])?;
+    let strided = conv2d(100, 2).stride(2);
+    let strided = summary(Net::new().push(strided), &[100, 150, 100])?;
     let row = |name: &str, s: &Summary| {
         let line = &s.lines[0];
         vec![
@@ -57,10 +57,9 @@ pub fn three_layers(report: &mut Report) -> Result<Value, AnyError> {
 
 /// 28x28x192 to 32 maps by 5x5, with and without a 1x1 to 16 maps first.
 pub fn bottleneck(report: &mut Report) -> Result<Value, AnyError> {
-    let wide = || conv2d(32, 5, Activation::Linear).padding(Padding::Same);
-    let direct = summary(Sequential::new().push(wide()), &[28, 28, 192])?;
-    let narrow =
-        summary(Sequential::new().push(conv2d(16, 1, Activation::Linear)).push(wide()), &[28, 28, 192])?;
+    let wide = || conv2d(32, 5).same();
+    let direct = summary(Net::new().push(wide()), &[28, 28, 192])?;
+    let narrow = summary(Net::new().push(conv2d(16, 1)).push(wide()), &[28, 28, 192])?;
     report.heading("A 1x1 convolution before a 5x5 one");
     let mut cells = Vec::new();
     for (name, s) in [("5x5 alone", &direct), ("1x1, then 5x5", &narrow)] {

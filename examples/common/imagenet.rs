@@ -165,7 +165,7 @@ fn look(net: &mut ImageNet, name: &'static str, class: usize) -> Result<Seen, An
     let x = net.photograph(name)?.insert_axis(Axis(0)).into_dyn();
     let probabilities = net.model.predict_proba(&x.view())?;
     let map = |net: &mut ImageNet, layer| -> Result<Array2<f32>, AnyError> {
-        let maps = grad_cam(&mut net.model, &x.view(), &[class], layer, Cam::GradCam)?.maps;
+        let maps = grad_cam(&net.model, &x.view(), &[class], layer, Cam::GradCam)?.maps;
         Ok(maps.index_axis_move(Axis(0), 0))
     };
     let maps = [map(net, LAYERS[0])?, map(net, LAYERS[1])?];
@@ -282,7 +282,7 @@ fn neurons(
         };
         let channel = largest((0..channels).map(alone)).ok_or("responses without NaN")?;
         let goal = Goal::Filter { layer: LAYER.to_owned(), channel };
-        let wanted = maximizer.run(&mut net.model, &goal, start.view())?;
+        let wanted = maximizer.run(&net.model, &goal, start.view())?;
         let last = wanted.responses.last().copied().unwrap_or_default();
         let photograph = picture(seen[i].x.slice(s![0, .., .., ..]))?;
         let map = responses[i].slice(s![.., .., channel]).insert_axis(Axis(0)).to_owned();

@@ -16,7 +16,7 @@ use super::memory::MemorySince;
 use super::{AnyError, Run};
 
 /// Makes a network, untrained.
-pub type NewNet = fn() -> Sequential;
+pub type NewNet = fn() -> Net;
 
 /// Pictures `[n, 28, 28, 1]` from 0 to 1, with their classes.
 pub struct Maps {
@@ -88,7 +88,7 @@ pub struct Trained {
 /// Trains a new model, with a line an epoch. `None` where Ctrl-C stopped it.
 pub fn train(
     name: &str,
-    net: Sequential,
+    net: Net,
     optimizer: &mut dyn Optimizer<f32>,
     trainer: &Trainer,
     (data, validation): (&Maps, Option<&Maps>),

@@ -52,7 +52,7 @@ impl Subject {
         run: &mut Run,
         weights: Option<&Path>,
         name: &str,
-        net: Sequential,
+        net: Net,
     ) -> Result<Option<Self>, AnyError> {
         let data = run.fashion_mnist()?;
         let parts = images::parts(run, &data, 0.1, 2_000)?;
@@ -81,11 +81,8 @@ impl Subject {
         let [train, validation, test] = parts;
         let parts = [train?, validation?, test?];
         // Its maps have numbers up to some thousands.
-        let net = zoo::vgg16_blocks12()
-            .push(batch_norm())
-            .push(flatten())
-            .push(dense(64, Activation::Relu))
-            .push(dense(10, Activation::Linear));
+        let net =
+            zoo::vgg16_blocks12().push(batch_norm()).push(flatten()).push(dense(64).relu()).push(dense(10));
         let mut model = Model::new(net, &[32, 32, 3], run.flags.seed)?;
         if weights.is_none() {
             let folder = run

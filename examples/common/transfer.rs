@@ -23,7 +23,7 @@ pub struct Base {
     /// What made its weights; none for first weights drawn by chance.
     pub trained_on: Option<String>,
     pub preparation: Preparation,
-    net: fn() -> Sequential,
+    net: fn() -> Net,
     weights: Option<Weights>,
 }
 
@@ -83,8 +83,8 @@ impl Base {
                 || format!("--backbone {name}: expected the folder of its weights by --data, got none");
             Ok::<_, AnyError>(data.ok_or_else(wanted)?.join("pretrained").join(file))
         };
-        type Net = fn() -> Sequential;
-        let (trained_on, preparation, net, weights): (&str, Preparation, Net, Weights) = match name {
+        type Make = fn() -> Net;
+        let (trained_on, preparation, net, weights): (&str, Preparation, Make, Weights) = match name {
             "vgg16" => {
                 let path = weights.map_or_else(|| fetched(&pretrained::VGG16), |path| Ok(path.to_owned()))?;
                 let weights = Weights::published(path, "conv*", zoo::vgg16_torchvision_name);
@@ -103,7 +103,7 @@ impl Base {
             file => {
                 let weights =
                     Weights { of_pytorch: false, ..Weights::published(file.into(), "*", str::to_owned) };
-                let net: Net = || zoo::vgg16_batch_norm_features().push(global_avg_pool());
+                let net: Make = || zoo::vgg16_batch_norm_features().push(global_avg_pool());
                 ("the 101 classes of photographs", TORCHVISION, net, weights)
             }
         };
@@ -153,8 +153,8 @@ fn fetched(file: &pretrained::Published) -> Result<PathBuf, AnyError> {
 }
 
 /// Our own fully connected layers, on numbers of about mean 0 and deviation 1.
-pub fn head(net: Sequential) -> Sequential {
-    net.push(dense(256, Activation::Relu)).push(dropout(0.5)).push(dense(10, Activation::Linear))
+pub fn head(net: Net) -> Net {
+    net.push(dense(256).relu()).push(dropout(0.5)).push(dense(10))
 }
 
 /// Pictures as a base takes them.
@@ -245,7 +245,7 @@ pub fn ablate(
         let features = Features::standardized(&model, data, &chosen, preparation)?;
         let name = format!("{0}x{0}, {1}", preparation.size, preparation.what);
         let trainer = Trainer::new(run.epochs, 128, run.flags.seed)?;
-        let net = head(Sequential::new());
+        let net = head(Net::new());
         let with = (&features[0].maps, Some(&features[1].maps));
         let trained =
             images::train(&name, net, &mut Adam::new(1e-3)?, &trainer, with, interrupt, run.flags.seed)?;

@@ -1,10 +1,9 @@
 //! The pictures and figures of `class_visualization`.
 
+use backstitch::core::ReluRule;
 use backstitch::core::explain::{Maximized, activations, saliency};
-use backstitch::core::layer::ReluRule;
 use backstitch::core::metrics::largest;
 use backstitch::plot::PictureGrid;
-use backstitch::prelude::*;
 use ndarray::{ArrayD, Axis};
 use serde_json::{Value, json};
 
@@ -83,7 +82,7 @@ pub fn said(runs: &[Value]) -> String {
 
 /// A real picture of each class beside the size of its logit's gradient in each pixel.
 pub fn saliencies(subject: &mut Subject) -> Result<PictureGrid, AnyError> {
-    let maps = saliency(&mut subject.model, &subject.pictures.view(), &subject.classes, ReluRule::Plain)?;
+    let maps = saliency(&subject.model, &subject.pictures.view(), &subject.classes, ReluRule::Plain)?;
     let mut pictures = Vec::new();
     for (i, map) in maps.outer_iter().enumerate() {
         pictures.push((subject.names[i].clone(), subject.picture(i)?));
@@ -97,18 +96,18 @@ pub fn layers(subject: &Subject, random: &ArrayD<f32>) -> Result<(PictureGrid, S
     let first = random.index_axis(Axis(0), 0);
     let mut pictures = vec![("random integers\n ".to_owned(), (subject.show)(first.into_dimensionality()?)?)];
     let mut shares = Vec::new();
-    for child in subject.model.net().children().list() {
+    for name in subject.model.top_level() {
         // Layers behind the last map have no maps.
-        let Ok(maps) = activations(&subject.model, &random.view(), &child.name) else { continue };
+        let Ok(maps) = activations(&subject.model, &random.view(), name) else { continue };
         let maps = maps.index_axis_move(Axis(0), 0);
         let (height, width, channels) = maps.dim();
         let means = maps.sum_axis(Axis(0)).sum_axis(Axis(0)) / (height * width) as f32;
         let strongest = largest(means.iter().copied()).ok_or("maps without NaN")?;
         let map = maps.index_axis(Axis(2), strongest);
         let large = enlarged(map.to_owned(), subject.model.input_shape()[0]);
-        pictures.push((format!("{}\nmap {} of {channels}", child.name, strongest + 1), heat(large.view())?));
+        pictures.push((format!("{}\nmap {} of {channels}", name, strongest + 1), heat(large.view())?));
         let zeros = maps.iter().filter(|value| **value == 0.0).count() as f64 / maps.len() as f64;
-        shares.push(format!("{} {:.0}", child.name, 100.0 * zeros));
+        shares.push(format!("{} {:.0}", name, 100.0 * zeros));
     }
     let said =
         format!("Zeros among each layer's numbers for this picture, in per cent: {}.", shares.join(", "));

@@ -52,13 +52,13 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     ]
 }
 
-fn add(net: Sequential, layer: &Drawn) -> Sequential {
-    let branch = |units: usize| Sequential::new().push(conv2d(units, 1, RELU));
+fn add(net: Net, layer: &Drawn) -> Net {
+    let branch = |units: usize| Net::new().push(conv2d(units, 1).relu());
     match *layer {
-        Drawn::Dense(units) => net.push(dense(units, RELU)),
+        Drawn::Dense(units) => net.push(dense(units).relu()),
         Drawn::Conv([filters, kernel, stride, dilation, padding], same) => {
             let padding = if same { Padding::Same } else { Padding::from(padding) };
-            net.push(conv2d(filters, kernel, RELU).stride(stride).dilation(dilation).padding(padding))
+            net.push(conv2d(filters, kernel).relu().stride(stride).dilation(dilation).padding(padding))
         }
         Drawn::MaxPool([window, stride, padding], ceil) => {
             let pool = max_pool(window).stride(stride).padding(padding);
@@ -72,7 +72,7 @@ fn add(net: Sequential, layer: &Drawn) -> Sequential {
         Drawn::Drop(rate) => net.push(dropout(rate)),
         Drawn::Flat => net.push(flatten()),
         Drawn::Global => net.push(global_avg_pool()),
-        Drawn::Sum(units) => net.push(residual(branch(units), Sequential::new(), RELU)),
+        Drawn::Sum(units) => net.push(residual(branch(units), Net::new()).relu()),
         Drawn::Concat(a, b) => net.push(concat([branch(a), branch(b)])),
     }
 }
@@ -87,7 +87,7 @@ proptest! {
         ],
         layers in proptest::collection::vec(drawn(), 1..4),
     ) {
-        let net = layers.iter().fold(Sequential::new(), add);
+        let net = layers.iter().fold(Net::new(), add);
         let model: Result<Model, _> = Model::new(net, &input, 1);
         if let Err(error) = &model {
             let message = error.to_string();
@@ -101,17 +101,25 @@ proptest! {
             x.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = (i % 7) as f32);
             let ctx = Context::train(1, 1);
             model.forward(&x, &mut trace, &ctx).unwrap();
-            prop_assert_eq!(trace.y.shape(), model.output_shape().batched(3).unwrap());
-            trace.dy.copy_from(&trace.y);
-            model.backward(&x, &mut trace, Some(&mut dx), &ctx).unwrap();
+            prop_assert_eq!(trace.output().shape(), model.output_shape().batched(3).unwrap());
+            let (y, dy) = trace.output_and_gradient();
+            dy.copy_from(y);
+            let mut grads = model.grads();
+            model.backward(&x, &mut trace, None, Some(&mut grads), &ctx).unwrap();
+            prop_assert_eq!(trace.bytes(), model.training_bytes(3));
+            model.forward(&x, &mut trace, &ctx).unwrap();
+            let (y, dy) = trace.output_and_gradient();
+            dy.copy_from(y);
+            model.backward(&x, &mut trace, Some(&mut dx), Some(&mut grads), &ctx).unwrap();
             model.commit(&trace).unwrap();
             prop_assert_eq!(dx.shape(), x.shape());
             // No samples at all are no mistake where nothing is learned from them.
             let (none, ctx) = (Tensor::zeros(&model.input_shape().batched(0).unwrap()).unwrap(), Context::evaluate());
             let mut trace = Trace::new(Keep::All);
             model.forward(&none, &mut trace, &ctx).unwrap();
-            trace.dy.copy_from(&trace.y);
-            model.backward(&none, &mut trace, Some(&mut dx), &ctx).unwrap();
+            let (y, dy) = trace.output_and_gradient();
+            dy.copy_from(y);
+            model.backward(&none, &mut trace, Some(&mut dx), Some(&mut model.grads()), &ctx).unwrap();
             prop_assert_eq!(dx.shape(), none.shape());
             prop_assert_eq!(model.predict(&x.view()).unwrap().len(), 3 * model.output_shape().elements());
         }

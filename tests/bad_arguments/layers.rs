@@ -9,31 +9,27 @@ use crate::table::*;
 fn sizes_of_layers() {
     let mut t = Table::default();
     for (name, units) in [("2^40", HUGE), ("2^63", 1 << 63), ("usize::MAX", MAX)] {
-        t.layer(&format!("dense {name}"), "dense1 (Dense", &[784], || dense(units, RELU));
-        t.layer(&format!("dense {name} over one feature"), "dense1", &[1], || dense(units, RELU));
+        t.layer(&format!("dense {name}"), "dense1 (Dense", &[784], || dense(units).relu());
+        t.layer(&format!("dense {name} over one feature"), "dense1", &[1], || dense(units).relu());
     }
-    t.layer("dense 0", "got 0", &[784], || dense(0, RELU));
-    t.layer("dense of 256 GiB and as much of gradients", "512 GiB", &[1 << 18], || dense(1 << 18, RELU));
-    t.layer("dense over a map", "[8, 8, 3]", MAP, || dense(4, RELU));
-    t.layer("dense over usize::MAX", "dense1", &[MAX], || dense(4, RELU));
+    t.layer("dense 0", "got 0", &[784], || dense(0).relu());
+    t.layer("dense of 256 GiB and as much of gradients", "512 GiB", &[1 << 18], || dense(1 << 18).relu());
+    t.layer("dense over a map", "[8, 8, 3]", MAP, || dense(4).relu());
+    t.layer("dense over usize::MAX", "dense1", &[MAX], || dense(4).relu());
     t.net("many dense layers that are too much together", "TiB, most of it for dense", &[1 << 17], || {
-        (0..40).fold(Sequential::new(), |net, _| net.push(dense(1 << 17, RELU)))
+        (0..40).fold(Net::new(), |net, _| net.push(dense(1 << 17).relu()))
     });
-    t.layer("conv2d of 0 filters", "got 0", MAP, || conv2d(0, 3, RELU));
-    t.layer("conv2d of 2^40 filters", "conv1", MAP, || conv2d(HUGE, 3, RELU));
-    t.layer("conv2d of usize::MAX filters", "conv1", MAP, || conv2d(MAX, 3, RELU));
+    t.layer("conv2d of 0 filters", "got 0", MAP, || conv2d(0, 3).relu());
+    t.layer("conv2d of 2^40 filters", "conv1", MAP, || conv2d(HUGE, 3).relu());
+    t.layer("conv2d of usize::MAX filters", "conv1", MAP, || conv2d(MAX, 3).relu());
     for (name, n) in [("0", 0), ("2^40", HUGE), ("usize::MAX", MAX)] {
         let got = format!("{n}x{n}");
-        t.layer(&format!("conv2d kernel {name}"), &got, MAP, || conv2d(4, n, RELU));
-        t.layer(&format!("conv2d kernel {name} with padding"), &got, MAP, || conv2d(4, n, RELU).padding(n));
-        t.layer(&format!("conv2d kernel {name}, same"), &got, MAP, || {
-            conv2d(4, n, RELU).padding(Padding::Same)
-        });
-        t.layer(&format!("conv2d stride {name}"), &got, MAP, || conv2d(4, 3, RELU).stride(n));
-        t.layer(&format!("conv2d stride {name}, same"), &got, MAP, || {
-            conv2d(4, 3, RELU).stride(n).padding(Padding::Same)
-        });
-        t.layer(&format!("conv2d dilation {name}"), &got, MAP, || conv2d(4, 3, RELU).dilation(n));
+        t.layer(&format!("conv2d kernel {name}"), &got, MAP, || conv2d(4, n).relu());
+        t.layer(&format!("conv2d kernel {name} with padding"), &got, MAP, || conv2d(4, n).relu().padding(n));
+        t.layer(&format!("conv2d kernel {name}, same"), &got, MAP, || conv2d(4, n).relu().same());
+        t.layer(&format!("conv2d stride {name}"), &got, MAP, || conv2d(4, 3).relu().stride(n));
+        t.layer(&format!("conv2d stride {name}, same"), &got, MAP, || conv2d(4, 3).relu().stride(n).same());
+        t.layer(&format!("conv2d dilation {name}"), &got, MAP, || conv2d(4, 3).relu().dilation(n));
         for kind in ["max", "avg"] {
             let both = |window: usize, stride: usize| {
                 (max_pool(window).stride(stride), avg_pool(window).stride(stride))
@@ -49,12 +45,12 @@ fn sizes_of_layers() {
         }
     }
     for (name, n) in [("2^20", 1 << 20), ("2^40", HUGE), ("usize::MAX", MAX)] {
-        t.layer(&format!("conv2d padding {name}"), "conv1", MAP, || conv2d(4, 3, RELU).padding(n));
+        t.layer(&format!("conv2d padding {name}"), "conv1", MAP, || conv2d(4, 3).relu().padding(n));
         t.layer(&format!("conv2d padding and stride {name}"), "conv1", MAP, || {
-            conv2d(4, 3, RELU).padding(n).stride(n)
+            conv2d(4, 3).relu().padding(n).stride(n)
         });
         t.layer(&format!("conv2d padding and dilation {name}"), "conv1", MAP, || {
-            conv2d(4, 3, RELU).padding(n).dilation(n)
+            conv2d(4, 3).relu().padding(n).dilation(n)
         });
         t.layer(&format!("max_pool padding {name}"), &format!("{n}x{n}"), MAP, || max_pool(2).padding(n));
         t.layer(&format!("avg_pool padding {name}"), &format!("{n}x{n}"), MAP, || avg_pool(2).padding(n));
@@ -63,21 +59,23 @@ fn sizes_of_layers() {
         });
     }
     t.layer("conv2d with more work than ends", "multiplications for a sample", &[1000, 1000, 4], || {
-        conv2d(8, 999, RELU).padding(Padding::Same)
+        conv2d(8, 999).relu().same()
     });
-    t.layer("conv2d of 2^24 in both ways", "conv1", &[1, 1, 1], || conv2d(1, 1 << 24, RELU).padding(1 << 23));
+    t.layer("conv2d of 2^24 in both ways", "conv1", &[1, 1, 1], || {
+        conv2d(1, 1 << 24).relu().padding(1 << 23)
+    });
     t.layer("Winograd with a stride", "stride 2x2", MAP, || {
-        conv2d(4, 3, RELU).stride(2).algorithm(Algorithm::Winograd)
+        conv2d(4, 3).relu().stride(2).algorithm(Algorithm::Winograd)
     });
-    t.layer("conv2d over features", "[784]", &[784], || conv2d(4, 3, RELU));
+    t.layer("conv2d over features", "[784]", &[784], || conv2d(4, 3).relu());
     t.layer("max_pool over features", "[784]", &[784], || max_pool(2));
     t.layer("global_avg_pool over features", "[784]", &[784], global_avg_pool);
-    t.layer("a kernel larger than the map", "[8, 8, 3]", MAP, || conv2d(4, 9, RELU));
+    t.layer("a kernel larger than the map", "[8, 8, 3]", MAP, || conv2d(4, 9).relu());
     t.net("flatten of a map that cannot be", "flatten1", &[1 << 20, 1 << 20, 1 << 20], || {
-        Sequential::new().push(flatten())
+        Net::new().push(flatten())
     });
     t.net("flatten, then dense", "dense1", &[1 << 20, 1 << 20, 8], || {
-        Sequential::new().push(flatten()).push(dense(10, RELU))
+        Net::new().push(flatten()).push(dense(10).relu())
     });
     t.finish(65);
 }
@@ -97,13 +95,13 @@ fn settings_of_layers() {
         let got = &shown[..shown.len().min(20)];
         t.layer(&format!("dropout {name}"), got, &[4], || dropout(value));
         let leaky = Activation::LeakyRelu(value as _);
-        t.layer(&format!("slope {name}"), "slope", &[4], || dense(3, leaky));
-        t.layer(&format!("slope {name} of a convolution"), "slope", MAP, || conv2d(3, 3, leaky));
+        t.layer(&format!("slope {name}"), "slope", &[4], || dense(3).activation(leaky));
+        t.layer(&format!("slope {name} of a convolution"), "slope", MAP, || conv2d(3, 3).activation(leaky));
         t.layer(&format!("slope {name} of a normalization"), "slope", MAP, || batch_norm().activation(leaky));
         t.layer(&format!("slope {name} of a layer of its own"), "slope", &[4], || activation(leaky));
         t.net(&format!("slope {name} behind a sum"), "residual1", &[4], || {
-            let main = Sequential::new().push(dense(4, RELU));
-            Sequential::new().push(residual(main, Sequential::new(), leaky))
+            let main = Net::new().push(dense(4).relu());
+            Net::new().push(residual(main, Net::new()).activation(leaky))
         });
         t.net(&format!("lenet5 with dropout {name}"), "dropout", &[64, 64, 3], || {
             zoo::Lenet5 { dropout: if value == 1.0 { 2.0 } else { value }, ..Default::default() }.build(10)
@@ -112,27 +110,27 @@ fn settings_of_layers() {
             zoo::lenet_fashion_with_dropout(10, value)
         });
         if value != 1.0 {
-            t.layer(&format!("momentum {name}"), got, &[4], || batch_norm::<f32>().momentum(value));
+            t.layer(&format!("momentum {name}"), got, &[4], || batch_norm().momentum(value));
         }
     }
     for (name, value) in [("NaN", f64::NAN), ("0", 0.0), ("-1", -1.0), ("inf", f64::INFINITY)] {
-        t.layer(&format!("epsilon {name}"), &value.to_string(), &[4], || batch_norm::<f32>().epsilon(value));
+        t.layer(&format!("epsilon {name}"), &value.to_string(), &[4], || batch_norm().epsilon(value));
     }
-    t.net("concat of nothing", "got 0", MAP, || Sequential::new().push(concat([])));
+    t.net("concat of nothing", "got 0", MAP, || Net::new().push(concat::<Net>([])));
     t.net("concat of maps that differ", "[6, 6, 4]", MAP, || {
-        let branch = |kernel: usize| Sequential::new().push(conv2d(4, kernel, RELU));
-        Sequential::new().push(concat([branch(1), branch(3)]))
+        let branch = |kernel: usize| Net::new().push(conv2d(4, kernel).relu());
+        Net::new().push(concat([branch(1), branch(3)]))
     });
     t.net("concat of widths that overflow", "concat1", &[2], || {
-        let branch = |units: usize| Sequential::new().push(dense(units, RELU));
-        Sequential::new().push(concat([branch(MAX / 2), branch(MAX), branch(MAX)]))
+        let branch = |units: usize| Net::new().push(dense(units).relu());
+        Net::new().push(concat([branch(MAX / 2), branch(MAX), branch(MAX)]))
     });
     t.net("concat of rows and maps", "[4]", MAP, || {
-        let flat = Sequential::new().push(flatten()).push(dense(4, RELU));
-        Sequential::new().push(concat([Sequential::new().push(conv2d(4, 1, RELU)), flat]))
+        let flat = Net::new().push(flatten()).push(dense(4).relu());
+        Net::new().push(concat([Net::new().push(conv2d(4, 1).relu()), flat]))
     });
     t.net("a sum of shapes that differ", "[4]", &[4], || {
-        Sequential::new().push(residual(Sequential::new().push(dense(5, RELU)), Sequential::new(), RELU))
+        Net::new().push(residual(Net::new().push(dense(5).relu()), Net::new()).relu())
     });
     for (name, called) in [
         ("an empty name", String::new()),
@@ -140,10 +138,10 @@ fn settings_of_layers() {
         ("a name with a line break", "a\nb".to_owned()),
         ("a name of 100,000 letters", "a".repeat(100_000)),
     ] {
-        t.net(name, "got", &[4], || Sequential::new().named(&called, dense(3, RELU)));
+        t.net(name, "got", &[4], || Net::new().named(&called, dense(3).relu()));
     }
     t.net("two layers of one name", "\"same\"", &[4], || {
-        Sequential::new().named("same", dense(3, RELU)).named("same", dense(3, RELU))
+        Net::new().named("same", dense(3).relu()).named("same", dense(3).relu())
     });
     for (name, input) in [
         ("an input without axes", &[][..]),
@@ -153,9 +151,7 @@ fn settings_of_layers() {
         ("an input of 1000 axes", &[1; 1000]),
         ("an input of usize::MAX", &[MAX, MAX]),
     ] {
-        t.net(name, if input.len() > 100 { "1, 1, 1" } else { "got" }, input, || {
-            Sequential::new().push(flatten())
-        });
+        t.net(name, if input.len() > 100 { "1, 1, 1" } else { "got" }, input, || Net::new().push(flatten()));
     }
     t.refused("an initializer that is none", "xavier", || "xavier".parse::<Init>());
     t.refused("an activation that is none", "swish", || "swish".parse::<Activation>());
@@ -168,7 +164,7 @@ fn settings_of_layers() {
 #[test]
 fn networks_of_the_zoo() {
     let mut t = Table::default();
-    type Zoo = (&'static str, fn(usize) -> Sequential, &'static [usize]);
+    type Zoo = (&'static str, fn(usize) -> Net, &'static [usize]);
     let zoo: [Zoo; 7] = [
         ("resnet18", zoo::resnet18, &[64, 64, 3]),
         ("vgg16", zoo::vgg16, &[32, 32, 3]),

@@ -1,11 +1,11 @@
 //! Names, looking inside, and augmentation.
 
+use backstitch::core::ReluRule;
 use backstitch::core::augment::Augment;
 use backstitch::core::explain::{
     Cam, Goal, Maximizer, activations, class_gradient, filters, gaussian_blur, grad_cam,
     gradient_times_input, guided_grad_cam, occlusion, saliency, smooth_grad, upsample,
 };
-use backstitch::core::layer::ReluRule;
 use backstitch::core::zoo;
 use backstitch::prelude::*;
 use ndarray::{Array3, ArrayD, IxDyn};
@@ -32,7 +32,7 @@ fn names_and_patterns() {
 fn ways_of_looking_inside() {
     let mut t = Table::default();
     let mut model = small();
-    let rows: Model = Model::new(Sequential::new().push(dense(3, RELU)), &[4], 0).unwrap();
+    let rows: Model = Model::new(Net::new().push(dense(3).relu()), &[4], 0).unwrap();
     let x = batch(2).to_array();
     let (x, one) = (x.view(), batch(1).to_array());
     let one = one.view();

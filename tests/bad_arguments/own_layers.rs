@@ -1,8 +1,6 @@
 //! Layers of a user's own, and what is made of layers.
 
-use backstitch::core::cost::Cost;
-use backstitch::core::layer::{Fan, Place};
-use backstitch::core::{Param, ShapeError, Slot, SlotMut};
+use backstitch::core::{Backward, Declare, Fan, ShapeError, Weights};
 use backstitch::prelude::*;
 
 use crate::table::*;
@@ -13,47 +11,49 @@ struct Silent {
     shape: Vec<usize>,
     fan: Fan,
     output: Vec<usize>,
-    parameter: Param,
+    names: Vec<&'static str>,
 }
 
-impl Layer<f32> for Silent {
-    fn describe(&self) -> String {
-        "Silent".to_owned()
-    }
+impl<F: Scalar> Layer<F> for Silent {
+    type Cache = ();
     fn output_shape(&self, _input: &[usize]) -> Result<Shape, ShapeError> {
         Shape::new(&self.output)
     }
-    fn build(&mut self, _input: &[usize], place: &Place) {
-        self.parameter = place.param("weight", &self.shape, Init::HeNormal, self.fan);
+    fn params(&self, _input: &[usize], declare: &mut Declare) {
+        self.names.iter().for_each(|name| declare.learned(name, &self.shape, Init::HeNormal, self.fan));
     }
-    fn forward(&self, _x: &Tensor, _t: &mut Trace, _ctx: &Context) {}
-    fn backward(&mut self, _x: &Tensor, _t: &mut Trace, _dx: Option<&mut Tensor>, _ctx: &Context) {}
-    fn commit(&mut self, _t: &Trace) {}
-    fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, f32>)) {
-        f(Slot::Param(&self.parameter));
-    }
-    fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, f32>)) {
-        f(SlotMut::Param(&mut self.parameter));
-    }
-    fn cost(&self, _input: &[usize]) -> Cost {
-        Cost::default()
-    }
-    fn children(&self) -> Children<'_, f32> {
-        Children::None
-    }
+    fn forward(&self, _: &Weights<'_, F>, _: &Tensor<F>, _: &mut Tensor<F>, (): &mut (), _: &Context) {}
+    fn backward(&self, _: &Weights<'_, F>, _: Backward<'_, F>, (): &mut (), _: &Context) {}
 }
 
 #[test]
 fn layers_of_ones_own_and_what_is_made_of_layers() {
     let mut t = Table::default();
-    let silent = |shape: &[usize], fan: (usize, usize), output: &[usize]| Silent {
-        shape: shape.to_vec(),
-        fan: Fan { inputs: fan.0, outputs: fan.1 },
-        output: output.to_vec(),
-        parameter: Param::default(),
+    let called = |names: &[&'static str], shape: &[usize], fan: (usize, usize), output: &[usize]| {
+        let fan = Fan { inputs: fan.0, outputs: fan.1 };
+        layer(Silent { shape: shape.to_vec(), fan, output: output.to_vec(), names: names.to_vec() })
     };
-    t.layer("a parameter of 2^40", "silent1.weight", &[4], || silent(&[HUGE], (1, 1), &[4]));
-    t.layer("a parameter of 2^64", "[4294967296, 4294967296]", &[4], || silent(&[1 << 32; 2], (1, 1), &[4]));
+    let silent = |shape: &[usize], fan, output: &[usize]| called(&["weight"], shape, fan, output);
+    for (name, names) in [
+        ("two parameters of one name", &["w", "w"][..]),
+        ("a parameter without a name", &[""]),
+        ("a parameter with a dot", &["a.b"]),
+        ("a parameter with a line break", &["a\nb"]),
+    ] {
+        t.layer(name, "declared once", &[4], || called(names, &[2], (1, 1), &[4]));
+    }
+    t.refused("a parameter that gets no gradient", "silent1.weight: expected a gradient", || {
+        let model: Model = Model::new(silent(&[2], (1, 1), &[4]), &[4], 0)?;
+        let (x, mut trace, ctx) =
+            (Tensor::zeros(&[2, 4])?, Trace::new(Keep::ForBackward), Context::train(0, 0));
+        model.forward(&x, &mut trace, &ctx)?;
+        trace.output_and_gradient().1.set_shape(&[2, 4])?;
+        model.backward(&x, &mut trace, None, Some(&mut model.grads()), &ctx)
+    });
+    t.layer("a parameter of 2^40", "8 TiB, most of it for silent1", &[4], || silent(&[HUGE], (1, 1), &[4]));
+    t.layer("a parameter of 2^64", "16 EiB, most of it for silent1", &[4], || {
+        silent(&[1 << 32; 2], (1, 1), &[4])
+    });
     t.layer("a parameter of 7 axes", "7 axes", &[4], || silent(&[1; 7], (1, 1), &[4]));
     t.layer("a fan of no inputs", "inputs: 0", &[4], || silent(&[2], (0, 1), &[4]));
     t.layer("a fan of no outputs", "outputs: 0", &[4], || silent(&[2], (1, 0), &[4]));
@@ -61,11 +61,11 @@ fn layers_of_ones_own_and_what_is_made_of_layers() {
     t.layer("an output of nothing", "[0, 3]", &[4], || silent(&[2], (1, 1), &[0, 3]));
     t.layer("an output of usize::MAX", "model", &[4], || silent(&[2], (1, 1), &[MAX, 2]));
     t.net("an output of 6 axes, which no batch can have", "[1, 1, 1, 1, 1, 1]", &[4], || {
-        Sequential::new().push(silent(&[2], (1, 1), &[1; 6]))
+        Net::new().push(silent(&[2], (1, 1), &[1; 6]))
     });
 
     let (weight, bias) = (Tensor::<f32>::zeros(&[3, 3, 1, 4]).unwrap(), Tensor::zeros(&[4]).unwrap());
-    let conv = || conv2d::<f32>(4, 3, RELU).padding(Padding::Same);
+    let conv = || conv2d(4, 3).relu().same();
     t.refused("to_dense of a large map", "[1048576, 4194304]", || {
         conv().to_dense(&weight, &bias, &[1024, 1024, 1])
     });
@@ -93,5 +93,5 @@ fn layers_of_ones_own_and_what_is_made_of_layers() {
             ..MlpParameters::default()
         })
     });
-    t.finish(18);
+    t.finish(23);
 }

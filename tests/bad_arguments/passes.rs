@@ -1,6 +1,8 @@
 //! Tensors, passes, traces and parameters.
 
-use backstitch::core::{Param, SlotMut, train};
+use backstitch::core::optim::{Adagrad, RmsProp, clip_gradients};
+use backstitch::core::penalty::Penalty;
+use backstitch::core::{Grads, train};
 use backstitch::prelude::*;
 use ndarray::{ArrayD, IxDyn};
 
@@ -33,7 +35,7 @@ fn tensors_and_shapes() {
         Dataset::new(wide([2, HUGE]), Targets::Classes(&[0, 1]))
     });
     t.refused("predictions for such a view", "[1099511627776, 3]", || {
-        let model: Model = Model::new(Sequential::new().push(dense(3, RELU)), &[4], 0)?;
+        let model: Model = Model::new(Net::new().push(dense(3).relu()), &[4], 0)?;
         model.predict(&wide([HUGE, 4]))
     });
     let inputs = ArrayD::<f32>::zeros(IxDyn(&[1; 8]));
@@ -58,11 +60,11 @@ fn passes() {
     t.refused("predict of rows", "[4, 192]", || model.predict(&ArrayD::zeros(IxDyn(&[4, 192])).view()));
     t.refused("predict of 9 axes", "[1, 1", || model.predict(&ArrayD::zeros(IxDyn(&[1; 9])).view()));
     t.refused("probabilities of maps", "[8, 8, 2]", || {
-        let model: Model = Model::new(Sequential::new().push(conv2d(2, 1, RELU)), MAP, 0)?;
+        let model: Model = Model::new(Net::new().push(conv2d(2, 1).relu()), MAP, 0)?;
         model.predict_proba(&ArrayD::zeros(IxDyn(&[1, 8, 8, 3])).view())
     });
     t.refused("forward that would take terabytes", "samples of", || {
-        let net = Sequential::new().push(dense(1 << 22, RELU)).push(dense(1, RELU));
+        let net = Net::new().push(dense(1 << 22).relu()).push(dense(1).relu());
         let model: Model = Model::new(net, &[1], 0)?;
         model.forward(&Tensor::zeros(&[1 << 20, 1])?, &mut Trace::new(Keep::ForBackward), &train)
     });
@@ -70,81 +72,80 @@ fn passes() {
     let mut model = small();
     let trace = || pass(&small(), &x, Keep::ForBackward);
     t.refused("backward with a fresh trace", "without a pass", || {
-        model.backward(&x, &mut Trace::new(Keep::ForBackward), None, &train)
+        model.backward(&x, &mut Trace::new(Keep::ForBackward), None, Some(&mut model.grads()), &train)
     });
     t.refused("backward with a fresh trace that keeps all", "without a pass", || {
-        model.backward(&x, &mut Trace::new(Keep::All), None, &train)
-    });
-    t.refused("backward with a trace made by hand", "without a pass", || {
-        let mut trace = Trace::new(Keep::ForBackward);
-        trace.y.set_shape(&[4, 5])?;
-        trace.dy.set_shape(&[4, 5])?;
-        model.backward(&x, &mut trace, None, &train)
+        model.backward(&x, &mut Trace::new(Keep::All), None, Some(&mut model.grads()), &train)
     });
     t.refused("backward with a trace of another model", "another model", || {
-        model.backward(&x, &mut trace(), None, &train)
+        model.backward(&x, &mut trace(), None, Some(&mut model.grads()), &train)
     });
     t.refused("backward with a trace of another network", "another model", || {
-        let other: Model = Model::new(Sequential::new().push(flatten()).push(dense(5, RELU)), MAP, 0)?;
-        model.backward(&x, &mut pass(&other, &x, Keep::ForBackward), None, &train)
+        let other: Model = Model::new(Net::new().push(flatten()).push(dense(5).relu()), MAP, 0)?;
+        model.backward(&x, &mut pass(&other, &x, Keep::ForBackward), None, Some(&mut model.grads()), &train)
     });
     t.refused("backward with the output alone", "Keep::Last", || {
         let mut trace = pass(&model, &x, Keep::Last);
-        model.backward(&x, &mut trace, None, &train)
+        model.backward(&x, &mut trace, None, Some(&mut model.grads()), &train)
     });
     t.refused("backward with x of a larger batch", "[6, 8, 8, 3]", || {
         let mut trace = pass(&model, &x, Keep::ForBackward);
-        model.backward(&batch(6), &mut trace, None, &train)
+        model.backward(&batch(6), &mut trace, None, Some(&mut model.grads()), &train)
     });
     t.refused("backward with x of a smaller batch", "[2, 8, 8, 3]", || {
         let mut trace = pass(&model, &x, Keep::All);
-        model.backward(&batch(2), &mut trace, Some(&mut Tensor::default()), &train)
+        model.backward(&batch(2), &mut trace, Some(&mut Tensor::default()), Some(&mut model.grads()), &train)
     });
     t.refused("backward with x of another shape", "[4, 192]", || {
         let mut trace = pass(&model, &x, Keep::ForBackward);
-        model.backward(&Tensor::zeros(&[4, 192])?, &mut trace, None, &train)
+        model.backward(&Tensor::zeros(&[4, 192])?, &mut trace, None, Some(&mut model.grads()), &train)
     });
     t.refused("backward with x that is empty", "[0]", || {
         let mut trace = pass(&model, &x, Keep::ForBackward);
-        model.backward(&Tensor::default(), &mut trace, None, &train)
+        model.backward(&Tensor::default(), &mut trace, None, Some(&mut model.grads()), &train)
     });
     t.refused("backward with other numbers in x", "other numbers", || {
         let mut trace = pass(&model, &x, Keep::ForBackward);
-        model.backward(&Tensor::zeros(&[4, 8, 8, 3])?, &mut trace, None, &train)
+        model.backward(&Tensor::zeros(&[4, 8, 8, 3])?, &mut trace, None, Some(&mut model.grads()), &train)
     });
-    t.refused("backward without dy", "dy [0]", || {
+    t.refused("backward without dy", "got [0]", || {
         let mut trace = Trace::new(Keep::ForBackward);
         model.forward(&x, &mut trace, &train)?;
-        model.backward(&x, &mut trace, None, &train)
+        model.backward(&x, &mut trace, None, Some(&mut model.grads()), &train)
     });
-    t.refused("backward with dy of another batch", "dy [3, 5]", || {
+    t.refused("backward with dy of another batch", "got [3, 5]", || {
         let mut trace = pass(&model, &x, Keep::ForBackward);
-        trace.dy.set_shape(&[3, 5])?;
-        model.backward(&x, &mut trace, None, &train)
+        trace.output_and_gradient().1.set_shape(&[3, 5])?;
+        model.backward(&x, &mut trace, None, Some(&mut model.grads()), &train)
     });
-    t.refused("backward with y of another shape", "y [4, 6]", || {
+    t.refused("backward with gradients of another model", "of another", || {
         let mut trace = pass(&model, &x, Keep::ForBackward);
-        trace.y.set_shape(&[4, 6])?;
-        model.backward(&x, &mut trace, None, &train)
+        let other: Model = Model::new(dense(4), &[3], 0)?;
+        model.backward(&x, &mut trace, None, Some(&mut other.grads()), &train)
     });
-    t.refused("backward with traces of layers taken out", "without a pass", || {
+    t.refused("backward with the trace of a copy", "another model", || {
+        let mut trace = pass(&model.clone(), &x, Keep::ForBackward);
+        model.backward(&x, &mut trace, None, Some(&mut model.grads()), &train)
+    });
+    t.refused("backward with a trace from before something was frozen", "frozen", || {
+        let mut model = small();
         let mut trace = pass(&model, &x, Keep::ForBackward);
-        trace.children_mut().clear();
-        model.backward(&x, &mut trace, None, &train)
+        model.freeze("conv1.*")?;
+        model.backward(&x, &mut trace, None, Some(&mut model.grads()), &train)
     });
     t.refused("backward after a forward pass that failed", "[2, 8, 8, 3]", || {
         let mut trace = pass(&model, &x, Keep::ForBackward);
         assert!(model.forward(&Tensor::default(), &mut trace, &train).is_err());
-        model.backward(&batch(2), &mut trace, None, &train)
+        model.backward(&batch(2), &mut trace, None, Some(&mut model.grads()), &train)
     });
     t.refused("commit of a fresh trace", "without a pass", || model.commit(&Trace::new(Keep::ForBackward)));
     t.refused("commit of the output alone", "Keep::Last", || model.commit(&pass(&small(), &x, Keep::Last)));
     t.refused("commit of another model's trace", "another model", || model.commit(&trace()));
-    t.refused("a layer of a fresh trace", "a trace of 0 layers", || {
-        Trace::new(Keep::All).get(model.net(), "conv1").map(drop)
+    t.refused("a layer of a fresh trace", "a new one", || {
+        Trace::<f32>::new(Keep::All).get("conv1").map(drop)
     });
     t.refused("a layer of a trace that does not keep all", "Keep::ForBackward", || {
-        trace().get(model.net(), "conv1").map(drop)
+        trace().get("conv1").map(drop)
     });
     let all = pass(&model, &x, Keep::All);
     for (name, path) in [
@@ -153,73 +154,37 @@ fn passes() {
         ("a path into a layer", "conv1.weight"),
         ("a path of dots", "..."),
     ] {
-        t.refused(name, path, || all.get(model.net(), path).map(drop));
+        t.refused(name, path, || all.get(path).map(drop));
     }
-    t.refused("a path of a megabyte", "aaa", || all.get(model.net(), &"a".repeat(1 << 20)).map(drop));
+    t.refused("a path of a megabyte", "aaa", || all.get(&"a".repeat(1 << 20)).map(drop));
     t.refused("a training pass of one sample over batch norm", "one sample", || {
-        let net = Sequential::new().push(flatten()).push(batch_norm());
+        let net = Net::new().push(flatten()).push(batch_norm());
         let model: Model = Model::new(net, MAP, 0)?;
         model.forward(&batch(1), &mut Trace::new(Keep::ForBackward), &train)
     });
     t.finish(36);
 }
 
-/// A change of a parameter or buffer.
-type Change = fn(&mut SlotMut<'_, f32>);
-
 #[test]
-fn parameters_of_other_shapes() {
+fn gradients_of_another_model() {
     let mut t = Table::default();
-    let changes: [(&str, Change); 5] = [
-        ("smaller", |slot| slot.value_mut().set_shape(&[1]).unwrap()),
-        ("larger", |slot| slot.value_mut().set_shape(&[100, 100]).unwrap()),
-        ("empty", |slot| slot.value_mut().copy_from(&Tensor::default())),
-        ("replaced", |slot| match slot {
-            SlotMut::Param(param) => **param = Param::new("other".to_owned(), Tensor::default()),
-            SlotMut::Buffer(buffer) => buffer.value = Tensor::default(),
-        }),
-        ("with another gradient", |slot| match slot {
-            SlotMut::Param(param) => param.grad_to_add().set_shape(&[1]).unwrap(),
-            SlotMut::Buffer(buffer) => buffer.value.set_shape(&[2, 2]).unwrap(),
-        }),
-    ];
-    for (how, change) in changes {
-        for of in ["conv1.weight", "conv1.bias", "batchnorm1.running_var", "dense1.weight"] {
-            let changed = || {
-                let mut model = small();
-                model.visit_mut(&mut |mut slot| {
-                    if slot.name() == of {
-                        change(&mut slot);
-                    }
-                });
-                model
-            };
-            let x = batch(4);
-            let array = x.to_array();
-            t.refused(&format!("forward with {of} {how}"), "parameter", || {
-                changed().forward(&x, &mut Trace::new(Keep::Last), &Context::evaluate())
-            });
-            t.refused(&format!("predict with {of} {how}"), "parameter", || changed().predict(&array.view()));
-            t.refused(&format!("predict fused with {of} {how}"), "parameter", || {
-                changed().fuse().predict(&array.view())
-            });
-            t.refused(&format!("backward with {of} {how}"), "parameter", || {
-                let mut model = small();
-                let mut trace = pass(&model, &x, Keep::ForBackward);
-                model.visit_mut(&mut |mut slot| {
-                    if slot.name() == of {
-                        change(&mut slot);
-                    }
-                });
-                model.backward(&x, &mut trace, None, &Context::train(0, 0))
-            });
-            t.refused(&format!("a step with {of} {how}"), "parameter", || {
-                let (mut model, mut sgd, rules) = (changed(), Sgd::new(0.1)?, train::Rules::default());
-                let mut trace = Trace::new(Keep::ForBackward);
-                let targets = Targets::Classes(&[0, 1, 2, 3]);
-                train::step(&mut model, &mut sgd, &x, targets, &rules, &mut trace, &Context::train(0, 0))
-            });
-        }
-    }
-    t.finish(100);
+    let (mut model, other) = (small(), Model::new(dense(4), &[3], 0).unwrap());
+    let before = model.clone();
+    let mut grads: Grads = other.grads();
+    t.refused("clipping", "of another", || clip_gradients(&model, &mut grads, 1.0));
+    t.refused("a penalty", "of another", || Penalty::new(0.1, 0.1)?.add_gradients(&model, &mut grads));
+    t.refused("sgd", "of another", || Sgd::new(0.1)?.step(&mut model, &grads));
+    t.refused("momentum", "of another", || Sgd::new(0.1)?.momentum(0.9)?.step(&mut model, &grads));
+    t.refused("adam", "of another", || Adam::new(0.1)?.step(&mut model, &grads));
+    t.refused("rmsprop", "of another", || RmsProp::new(0.1)?.step(&mut model, &grads));
+    t.refused("adagrad", "of another", || Adagrad::new(0.1)?.step(&mut model, &grads));
+    t.refused("a step", "of another", || {
+        let mut workspace = train::Workspace::new(&model);
+        workspace.grads = other.grads();
+        let (mut sgd, rules, ctx) = (Sgd::new(0.1)?, train::Rules::default(), Context::train(0, 0));
+        let targets = Targets::Classes(&[0, 1, 2, 3]);
+        train::step(&mut model, &mut sgd, &batch(4), targets, &rules, &mut workspace, &ctx)
+    });
+    assert_eq!(model.state(), before.state());
+    t.finish(8);
 }

@@ -32,18 +32,12 @@ impl Table {
     }
 
     /// A network that must be refused over inputs of this shape.
-    pub fn net(&mut self, name: &str, got: &str, input: &[usize], net: impl FnOnce() -> Sequential) {
-        self.refused(name, got, || Model::new(net(), input, 0));
+    pub fn net(&mut self, name: &str, got: &str, input: &[usize], net: impl FnOnce() -> Net) {
+        self.refused(name, got, || Model::<f32>::new(net(), input, 0));
     }
 
-    pub fn layer<L: Layer<f32> + 'static>(
-        &mut self,
-        name: &str,
-        got: &str,
-        input: &[usize],
-        layer: impl FnOnce() -> L,
-    ) {
-        self.net(name, got, input, || Sequential::new().push(layer()));
+    pub fn layer<L: Into<Net>>(&mut self, name: &str, got: &str, input: &[usize], layer: impl FnOnce() -> L) {
+        self.net(name, got, input, || Net::new().push(layer()));
     }
 
     pub fn finish(self, least: usize) {
@@ -60,17 +54,16 @@ impl Table {
 
 pub const MAX: usize = usize::MAX;
 pub const HUGE: usize = 1 << 40;
-pub const RELU: Activation = Activation::Relu;
 pub const MAP: &[usize] = &[8, 8, 3];
 
 pub fn small() -> Model {
-    let net = Sequential::new()
-        .push(conv2d(4, 3, RELU).padding(Padding::Same))
+    let net = Net::new()
+        .push(conv2d(4, 3).relu().same())
         .push(batch_norm())
         .push(max_pool(2))
         .push(dropout(0.2))
         .push(flatten())
-        .push(dense(5, Activation::Linear));
+        .push(dense(5));
     Model::new(net, MAP, 0).unwrap()
 }
 
@@ -84,7 +77,8 @@ pub fn batch(samples: usize) -> Tensor {
 pub fn pass(model: &Model, x: &Tensor, keep: Keep) -> Trace {
     let mut trace = Trace::new(keep);
     model.forward(x, &mut trace, &Context::train(0, 0)).unwrap();
-    trace.dy.set_shape(&trace.y.shape()).unwrap();
-    trace.dy.fill(1.0);
+    let (y, dy) = trace.output_and_gradient();
+    dy.set_shape(&y.shape()).unwrap();
+    dy.fill(1.0);
     trace
 }

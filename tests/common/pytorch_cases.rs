@@ -4,16 +4,16 @@ use backstitch::core::CrossEntropy;
 use backstitch::core::train::Rules;
 use backstitch::prelude::*;
 
-fn one(layer: impl Layer<f32> + 'static) -> Sequential {
-    Sequential::new().push(layer)
+fn one(layer: impl Into<Net>) -> Net {
+    Net::new().push(layer)
 }
 
 fn conv(filters: usize, kernel: impl Into<Pair>) -> backstitch::core::layers::Conv2d {
-    conv2d(filters, kernel, Activation::Linear)
+    conv2d(filters, kernel)
 }
 
 /// Every stored case, by its name.
-pub fn all() -> Vec<(&'static str, Sequential)> {
+pub fn all() -> Vec<(&'static str, Net)> {
     vec![
         ("conv_3x3_same", one(conv(4, 3).padding(Padding::Same))),
         ("conv_4x2_same_even", one(conv(3, [4, 2]).padding(Padding::Same))),
@@ -42,28 +42,28 @@ pub fn all() -> Vec<(&'static str, Sequential)> {
     ]
 }
 
-fn identity() -> impl Layer<f32> {
-    let main = Sequential::new().push(conv(3, 3).padding(1).without_bias()).push(batch_norm());
-    residual(main, Sequential::new(), Activation::Relu)
+fn identity() -> impl Into<Net> {
+    let main = Net::new().push(conv(3, 3).padding(1).without_bias()).push(batch_norm());
+    residual(main, Net::new()).relu()
 }
 
-fn projection() -> impl Layer<f32> {
-    let main = Sequential::new()
+fn projection() -> impl Into<Net> {
+    let main = Net::new()
         .push(conv(4, 3).stride(2).padding(1).without_bias())
-        .push(batch_norm().activation(Activation::Relu))
+        .push(batch_norm().relu())
         .push(conv(4, 3).padding(1).without_bias())
         .push(batch_norm());
-    let shortcut = Sequential::new().push(conv(4, 1).stride(2).without_bias()).push(batch_norm());
-    residual(main, shortcut, Activation::Relu)
+    let shortcut = Net::new().push(conv(4, 1).stride(2).without_bias()).push(batch_norm());
+    residual(main, shortcut).relu()
 }
 
-fn inception() -> impl Layer<f32> {
-    let conv = |filters, kernel: usize| conv2d(filters, kernel, Activation::Relu).padding(Padding::Same);
+fn inception() -> impl Into<Net> {
+    let conv = |filters, kernel: usize| conv2d(filters, kernel).relu().same();
     concat([
-        Sequential::new().push(conv(2, 1)),
-        Sequential::new().push(conv(3, 1)).push(conv(4, 3)),
-        Sequential::new().push(conv(2, 1)).push(conv(3, 5)),
-        Sequential::new().push(max_pool(3).stride(1).padding(1)).push(conv(2, 1)),
+        Net::new().push(conv(2, 1)),
+        Net::new().push(conv(3, 1)).push(conv(4, 3)),
+        Net::new().push(conv(2, 1)).push(conv(3, 5)),
+        Net::new().push(max_pool(3).stride(1).padding(1)).push(conv(2, 1)),
     ])
 }
 

@@ -6,7 +6,7 @@ use backstitch::prelude::*;
 pub struct Row {
     pub name: String,
     pub input: Vec<usize>,
-    net: Box<dyn Fn() -> Sequential<f64>>,
+    net: Box<dyn Fn() -> Net>,
 }
 
 impl Row {
@@ -16,8 +16,8 @@ impl Row {
     }
 }
 
-fn row<L: Layer<f64> + 'static>(name: &str, input: &[usize], layer: impl Fn() -> L + 'static) -> Row {
-    let net = Box::new(move || Sequential::new().push(layer()));
+fn row<N: Into<Net>>(name: &str, input: &[usize], net: impl Fn() -> N + 'static) -> Row {
+    let net = Box::new(move || Net::new().push(net()));
     Row { name: name.to_owned(), input: input.to_vec(), net }
 }
 
@@ -36,20 +36,22 @@ fn with_every_activation() -> Vec<Row> {
     for (name, a) in Activation::NAMES {
         for (inputs, units) in [(1, 1), (3, 7), (17, 4)] {
             rows.push(row(&format!("dense {units}, {name}, over {inputs}"), &[inputs], move || {
-                dense(units, a)
+                dense(units).activation(a)
             }));
         }
-        rows.push(row(&format!("dense 4 without bias, {name}"), &[5], move || dense(4, a).without_bias()));
+        rows.push(row(&format!("dense 4 without bias, {name}"), &[5], move || {
+            dense(4).activation(a).without_bias()
+        }));
         for input in [&[1][..], &[5], &[2, 3], &[3, 2, 4]] {
             rows.push(row(&format!("activation {name} over {input:?}"), input, move || activation(a)));
         }
         rows.push(row(&format!("conv2d 3x2, {name}"), &[4, 5, 2], move || {
-            conv2d(3, [3, 2], a).padding(Padding::Same)
+            conv2d(3, [3, 2]).activation(a).same()
         }));
         rows.push(row(&format!("batch_norm, {name}"), &[3, 2, 4], move || batch_norm().activation(a)));
         rows.push(row(&format!("residual, identity, {name}"), &[3, 3, 2], move || {
-            let main = Sequential::new().push(conv2d(2, 3, a).padding(Padding::Same));
-            residual(main, Sequential::new(), a)
+            let main = Net::new().push(conv2d(2, 3).activation(a).same());
+            residual(main, Net::new()).activation(a)
         }));
     }
     rows.push(row("activation leaky_relu 0.3", &[9], || activation(Activation::LeakyRelu(0.3))));
@@ -59,28 +61,30 @@ fn with_every_activation() -> Vec<Row> {
 fn convolutions() -> Vec<Row> {
     let linear = Activation::Linear;
     vec![
-        row("conv2d 1x1", &[4, 3, 5], move || conv2d(2, 1, linear)),
-        row("conv2d 1x1, stride 2", &[5, 4, 3], move || conv2d(2, 1, linear).stride(2)),
+        row("conv2d 1x1", &[4, 3, 5], move || conv2d(2, 1).activation(linear)),
+        row("conv2d 1x1, stride 2", &[5, 4, 3], move || conv2d(2, 1).activation(linear).stride(2)),
         row("conv2d 3x3, same, Winograd", &[5, 6, 2], move || {
-            conv2d(3, 3, linear).padding(Padding::Same).algorithm(Algorithm::Winograd)
+            conv2d(3, 3).activation(linear).same().algorithm(Algorithm::Winograd)
         }),
         row("conv2d 5x5, valid, Winograd", &[8, 7, 2], move || {
-            conv2d(3, 5, linear).algorithm(Algorithm::Winograd)
+            conv2d(3, 5).activation(linear).algorithm(Algorithm::Winograd)
         }),
-        row("conv2d 3x3, same", &[5, 6, 2], move || conv2d(3, 3, linear).padding(Padding::Same)),
+        row("conv2d 3x3, same", &[5, 6, 2], move || conv2d(3, 3).activation(linear).same()),
         row("conv2d 3x3, same, stride 2", &[5, 6, 2], move || {
-            conv2d(3, 3, linear).padding(Padding::Same).stride(2)
+            conv2d(3, 3).activation(linear).same().stride(2)
         }),
-        row("conv2d 4x2, same, even", &[5, 6, 2], move || conv2d(2, [4, 2], linear).padding(Padding::Same)),
+        row("conv2d 4x2, same, even", &[5, 6, 2], move || conv2d(2, [4, 2]).activation(linear).same()),
         row("conv2d 3x3, dilation 2, padding 3x1", &[6, 5, 2], move || {
-            conv2d(2, 3, linear).dilation(2).padding([3, 1])
+            conv2d(2, 3).activation(linear).dilation(2).padding([3, 1])
         }),
-        row("conv2d 5x5, more padding than kernel", &[2, 2, 1], move || conv2d(2, 2, linear).padding(3)),
-        row("conv2d 3x3 without bias", &[4, 4, 3], move || conv2d(2, 3, linear).without_bias()),
+        row("conv2d 5x5, more padding than kernel", &[2, 2, 1], move || {
+            conv2d(2, 2).activation(linear).padding(3)
+        }),
+        row("conv2d 3x3 without bias", &[4, 4, 3], move || conv2d(2, 3).activation(linear).without_bias()),
         row("conv2d 7x7, stride 2, over one channel", &[9, 8, 1], move || {
-            conv2d(4, 7, linear).stride(2).padding(3)
+            conv2d(4, 7).activation(linear).stride(2).padding(3)
         }),
-        row("conv2d 3x3 over many channels", &[7, 7, 14], move || conv2d(2, 3, linear).padding(1)),
+        row("conv2d 3x3 over many channels", &[7, 7, 14], move || conv2d(2, 3).activation(linear).padding(1)),
     ]
 }
 
@@ -121,9 +125,9 @@ fn normalizations() -> Vec<Row> {
     ]
 }
 
-fn conv_and_norm(filters: usize, stride: usize, a: Activation) -> Sequential<f64> {
-    Sequential::new()
-        .push(conv2d(filters, 3, Activation::Linear).padding(1).stride(stride).without_bias())
+fn conv_and_norm(filters: usize, stride: usize, a: Activation) -> Net {
+    Net::new()
+        .push(conv2d(filters, 3).padding(1).stride(stride).without_bias())
         .push(batch_norm().activation(a))
 }
 
@@ -132,28 +136,27 @@ fn blocks() -> Vec<Row> {
     let tanh = Activation::Tanh;
     vec![
         row("sequential", &[4], move || {
-            Sequential::new().push(dense(5, tanh)).push(activation(tanh)).push(dense(3, Activation::Linear))
+            Net::new().push(dense(5).activation(tanh)).push(activation(tanh)).push(dense(3))
         }),
-        row("sequential, empty", &[2, 3], Sequential::new),
         row("residual, projection", &[4, 4, 2], move || {
-            let main = conv_and_norm(3, 2, relu).push(conv2d(3, 3, Activation::Linear).padding(1));
-            residual(main, Sequential::new().push(conv2d(3, 1, Activation::Linear).stride(2)), tanh)
+            let main = conv_and_norm(3, 2, relu).push(conv2d(3, 3).padding(1));
+            residual(main, Net::new().push(conv2d(3, 1).stride(2))).activation(tanh)
         }),
         row("residual in residual", &[3, 3, 2], move || {
-            let inner = residual(conv_and_norm(2, 1, tanh), Sequential::new(), tanh);
-            residual(Sequential::new().push(inner), Sequential::new(), Activation::Linear)
+            let inner = residual(conv_and_norm(2, 1, tanh), Net::new()).activation(tanh);
+            residual(Net::new().push(inner), Net::new())
         }),
         row("concat of features", &[4], move || {
-            concat([Sequential::new().push(dense(3, tanh)), Sequential::new().push(dense(2, tanh))])
+            concat([Net::new().push(dense(3).activation(tanh)), Net::new().push(dense(2).activation(tanh))])
         }),
         row("concat, inception", &[4, 4, 3], move || {
-            let one = || Sequential::new().push(conv2d(2, 1, tanh));
-            let pool = Sequential::new().push(max_pool(3).stride(1).padding(Padding::Same));
+            let one = || Net::new().push(conv2d(2, 1).activation(tanh));
+            let pool = Net::new().push(max_pool(3).stride(1).padding(Padding::Same));
             concat([
                 one(),
-                one().push(conv2d(3, 3, tanh).padding(Padding::Same)),
-                pool.push(conv2d(1, 1, tanh)),
-                Sequential::new(),
+                one().push(conv2d(3, 3).activation(tanh).same()),
+                pool.push(conv2d(1, 1).activation(tanh)),
+                Net::new(),
             ])
         }),
     ]

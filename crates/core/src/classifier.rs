@@ -6,11 +6,12 @@ use crate::data::Dataset;
 use crate::error::Error;
 use crate::finite;
 use crate::init::Init;
-use crate::layers::{Activation, Sequential, dense};
+use crate::layers::{Activation, dense};
 use crate::loss::Targets;
 use crate::memory::check_size;
 use crate::metrics::likeliest;
 use crate::model::Model;
+use crate::net::Net;
 use crate::optim::Sgd;
 use crate::train::{Callback, History, Trainer};
 
@@ -109,10 +110,10 @@ impl MlpClassifier {
 
     fn first_model(parameters: &MlpParameters) -> Result<Model, Error> {
         let last = parameters.layer_sizes.len() - 2;
-        let mut net = Sequential::new();
+        let mut net = Net::new();
         for (i, &units) in parameters.layer_sizes[1..].iter().enumerate() {
             let activation = if i == last { Activation::Linear } else { parameters.activation };
-            net = net.push(dense(units, activation).init(parameters.weight_init));
+            net = net.push(dense(units).activation(activation).init(parameters.weight_init));
         }
         Model::new(net, &parameters.layer_sizes[..1], parameters.seed)
     }
@@ -303,11 +304,8 @@ mod tests {
     #[test]
     fn a_model_of_nan_predicts_nothing() {
         let mut classifier = small();
-        classifier.model_mut().visit_mut(&mut |mut slot| {
-            if slot.name() == "dense1.bias" {
-                slot.value_mut().data_mut()[1] = f32::NAN;
-            }
-        });
+        let slots = classifier.model_mut().slots_mut();
+        slots.into_iter().find(|slot| slot.name() == "dense1.bias").unwrap().data_mut()[1] = f32::NAN;
         let inputs = Array2::<f32>::zeros((4, 3));
         let errors = [
             classifier.predict(inputs.view()).unwrap_err(),
@@ -326,10 +324,10 @@ mod tests {
     #[test]
     fn a_model_that_was_put_in_its_place_cannot_make_it_panic() {
         let mut classifier = small();
-        let net = Sequential::new().push(crate::layers::flatten());
+        let net = Net::new().push(crate::layers::flatten());
         *classifier.model_mut() = Model::new(net, &[3], 0).unwrap();
         assert_eq!(classifier.predict(Array2::zeros((2, 3)).view()).unwrap(), [0, 0]);
-        *classifier.model_mut() = Model::new(Sequential::new(), &[2, 2, 1], 0).unwrap();
+        *classifier.model_mut() = Model::new(crate::layers::dropout(0.0), &[2, 2, 1], 0).unwrap();
         assert!(classifier.predict(Array2::zeros((2, 4)).view()).is_err());
     }
 

@@ -58,22 +58,17 @@ impl<F: Scalar> Best<F> {
             return;
         }
         self.epoch = last;
-        let mut i = 0;
-        model.visit(&mut |slot| {
-            self.values.resize_with(self.values.len().max(i + 1), Tensor::default);
-            self.values[i].copy_from(slot.value());
-            i += 1;
-        });
+        self.values.resize_with(model.slots().len(), Tensor::default);
+        for (value, slot) in self.values.iter_mut().zip(model.slots()) {
+            value.copy_from(slot.value());
+        }
     }
 
     /// Gives the model what was remembered, and returns of which epoch it is.
     pub(crate) fn restore(&self, model: &mut Model<F>) -> Option<usize> {
-        let mut values = self.values.iter();
-        model.visit_mut(&mut |mut slot| {
-            if let Some(value) = values.next() {
-                slot.value_mut().copy_from(value);
-            }
-        });
+        for (mut slot, value) in model.slots_mut().zip(&self.values) {
+            slot.data_mut().copy_from_slice(value.data());
+        }
         self.epoch
     }
 }

@@ -56,6 +56,11 @@ fn clipped(text: &str, most: usize) -> String {
     }
 }
 
+/// Whether a layer or a parameter can be called this: paths are names with dots between, and stand on one line of a message.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=100).contains(&name.chars().count()) && !name.contains(|c: char| c == '.' || c.is_control())
+}
+
 /// The most letters of a list of names.
 const MOST_IN_A_LIST: usize = 160;
 

@@ -68,15 +68,10 @@ pub(crate) fn index(position: usize, shape: &[usize]) -> Vec<usize> {
 
 /// The first parameter or buffer with a number that is not finite, and that number.
 pub(crate) fn wrong_in_model<F: Scalar>(model: &Model<F>) -> Option<(&str, &Tensor<F>, F)> {
-    let mut found = None;
-    model.visit(&mut |slot| {
-        if found.is_none()
-            && let Some(at) = first_wrong(slot.value().data())
-        {
-            found = Some((slot.name(), slot.value(), slot.value().data()[at]));
-        }
-    });
-    found
+    model.slots().iter().find_map(|slot| {
+        let at = first_wrong(slot.value().data())?;
+        Some((slot.name(), slot.value(), slot.value().data()[at]))
+    })
 }
 
 /// Checks that every parameter and buffer of a model is finite.

@@ -1,14 +1,16 @@
 //! Models made for inference.
 
-use std::any::Any;
+use std::sync::Arc;
 
 use ndarray::{Array2, ArrayD, ArrayViewD};
 
 use crate::error::Error;
-use crate::layer::{Child, Context, Layer};
-use crate::layers::{BatchNorm, Concat, Conv2d, FusedConv2d, Residual, Sequential};
+use crate::layer::Context;
+use crate::layers::{BatchNorm, Conv2d, FusedConv2d};
 use crate::memory;
 use crate::model::Model;
+use crate::operation::Operation;
+use crate::program::{Kind, Op, Program};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -29,11 +31,9 @@ impl<F: Scalar> Model<F> {
     /// any more, so save it before.
     ///
     /// ```
-    /// use backstitch_core::{Activation, Model, Sequential, layers::{Padding, batch_norm, conv2d}};
+    /// use backstitch_core::{Model, Net, layers::{batch_norm, conv2d}};
     /// use ndarray::Array;
-    /// let net = Sequential::new()
-    ///     .push(conv2d(16, 3, Activation::Linear).padding(Padding::Same).without_bias())
-    ///     .push(batch_norm().activation(Activation::Relu));
+    /// let net = Net::new().push(conv2d(16, 3).same().without_bias()).push(batch_norm().relu());
     /// let model: Model = Model::new(net, &[8, 8, 3], 0)?;
     /// let x = Array::ones((2, 8, 8, 3)).into_dyn();
     /// let plain = model.predict(&x.view())?;
@@ -42,14 +42,13 @@ impl<F: Scalar> Model<F> {
     /// # Ok::<(), backstitch_core::Error>(())
     /// ```
     #[must_use]
-    pub fn fuse(mut self) -> FusedModel<F> {
-        let input = self.input_shape();
-        // Kernels in tiles of 6x6 are four times those of 3x3. A model whose parameters were given other shapes refuses to predict.
-        let forms = memory::bytes::<F>(self.parameter_count().saturating_mul(5), 0);
-        if self.check_parameters().is_ok() && memory::is_there(forms) {
-            fuse_chain(self.net_mut().children_mut(), &input);
+    pub fn fuse(self) -> FusedModel<F> {
+        // Kernels in tiles of 6x6 are four times those of 3x3.
+        if !memory::is_there(memory::bytes::<F>(self.parameter_count().saturating_mul(5))) {
+            return FusedModel { model: self };
         }
-        FusedModel { model: self }
+        let program = fuse(&self);
+        FusedModel { model: self.with_program(program) }
     }
 }
 
@@ -70,7 +69,7 @@ impl<F: Scalar> FusedModel<F> {
         self.model.predict_proba(x)
     }
 
-    /// The outputs for a batch, in `trace.y`, in memory that is used again from call to call.
+    /// The outputs for a batch, in [`Trace::output`], in memory that is used again from call to call.
     ///
     /// # Errors
     /// If `x` is not a batch of this model's inputs.
@@ -88,61 +87,47 @@ impl<F: Scalar> FusedModel<F> {
         self.model.output_shape()
     }
 
-    /// The layers, those that were fused among them.
-    pub fn net(&self) -> &Sequential<F> {
-        self.model.net()
+    /// The operations it computes, those that were fused among them.
+    pub fn operations(&self) -> impl Iterator<Item = Operation<'_, F>> {
+        self.model.operations()
     }
 }
 
-/// Fuses layers one after another, the first of which takes inputs of this shape.
-fn fuse_chain<F: Scalar>(children: &mut Vec<Child<F>>, input: &[usize]) {
-    let mut shape = Shape::of(input);
-    let mut rest = std::mem::take(children).into_iter().peekable();
-    while let Some(Child { name, layer }) = rest.next() {
-        let output = layer.output_shape(&shape).expect("checked when the model was built");
-        let layer = match owned::<F, Conv2d<F>>(layer) {
-            Ok(conv) => {
-                let norm = rest.next_if(|next| is::<F, BatchNorm<F>>(next.layer.as_ref()));
-                let norm = norm.and_then(|child| owned(child.layer).ok()).map(|norm| *norm);
-                Box::new(FusedConv2d::new(*conv, norm, &shape))
-            }
-            Err(mut layer) => {
-                fuse_inside(layer.as_mut(), &shape);
-                layer
-            }
-        };
-        children.push(Child { name, layer });
-        shape = output;
+/// The list of operations in which each convolution is made for inference, together with the batch normalization
+/// behind it where nothing else reads what is between.
+fn fuse<F: Scalar>(model: &Model<F>) -> Program<F> {
+    let old = model.program();
+    let readers = |value: usize| old.ops.iter().flat_map(|op| &op.inputs).filter(|&&v| v == value).count();
+    let (mut ops, mut shapes) = (Vec::new(), vec![old.shapes[0]]);
+    // The new number of each value.
+    let mut number = vec![0];
+    let mut rest = old.ops.iter().enumerate().peekable();
+    while let Some((i, op)) = rest.next() {
+        let inputs = op.inputs.iter().map(|&value| number[value]).collect();
+        let mut kind = op.kind.clone();
+        let mut fused = 1;
+        if let Some(conv) = op.kind.as_layer::<Conv2d>() {
+            let follows = |next: &(usize, &Op<F>)| next.1.inputs == [i + 1] && readers(i + 1) == 1;
+            let norm = rest.next_if(|next| follows(next) && next.1.kind.as_layer::<BatchNorm>().is_some());
+            let norm = norm.and_then(|(_, op)| Some((op.kind.as_layer::<BatchNorm>()?, model.weights(op))));
+            fused += usize::from(norm.is_some());
+            let norm = norm.as_ref().map(|(norm, w)| (*norm, w));
+            let layer = FusedConv2d::new((conv, &model.weights(op)), norm, &old.shapes[op.inputs[0]]);
+            kind = Kind::Layer(Arc::new(layer));
+        }
+        ops.push(Op {
+            path: op.path.clone(),
+            key: op.key,
+            kind,
+            inputs,
+            first: ops.len(),
+            places: op.places.clone(),
+        });
+        shapes.push(old.shapes[i + 1]);
+        number.resize(number.len() + fused, ops.len());
     }
-}
-
-/// Fuses the layers inside a container.
-fn fuse_inside<F: Scalar>(layer: &mut dyn Layer<F>, input: &[usize]) {
-    let layer: &mut dyn Any = layer;
-    if let Some(chain) = layer.downcast_mut::<Sequential<F>>() {
-        return fuse_chain(chain.children_mut(), input);
-    }
-    let branches = if layer.is::<Residual<F>>() {
-        layer.downcast_mut::<Residual<F>>().map(Residual::children_mut)
-    } else {
-        layer.downcast_mut::<Concat<F>>().map(Concat::children_mut)
-    };
-    for branch in branches.into_iter().flatten() {
-        fuse_inside(branch.layer.as_mut(), input);
-    }
-}
-
-fn is<F: Scalar, L: Layer<F>>(layer: &dyn Layer<F>) -> bool {
-    (layer as &dyn Any).is::<L>()
-}
-
-/// The layer as what it is, or as it was where it is something else.
-fn owned<F: Scalar, L: Layer<F>>(layer: Box<dyn Layer<F>>) -> Result<Box<L>, Box<dyn Layer<F>>> {
-    if !is::<F, L>(layer.as_ref()) {
-        return Err(layer);
-    }
-    let layer: Box<dyn Any> = layer;
-    Ok(layer.downcast().expect("looked at above"))
+    let values = old.values.iter().map(|(path, &value)| (path.clone(), number[value])).collect();
+    Program { ops, shapes, values, output: number[old.output] }
 }
 
 #[cfg(test)]
@@ -150,28 +135,24 @@ mod tests {
     use rand::Rng;
 
     use super::*;
-    use crate::layer::walk;
-    use crate::layers::{
-        Activation, Padding, batch_norm, concat, conv2d, flatten, global_avg_pool, max_pool, residual,
-    };
+    use crate::layers::{Activation, batch_norm, conv2d, flatten, global_avg_pool, max_pool};
+    use crate::net::Net;
+    use crate::net::{concat, residual};
     use crate::rng::{Purpose, stream};
     use crate::zoo;
 
     /// A model whose statistics are not those it began with.
-    fn model<F: Scalar>(net: fn() -> Sequential<F>, input: &[usize]) -> Model<F> {
+    fn model<F: Scalar>(net: fn() -> Net, input: &[usize]) -> Model<F> {
         let mut model = Model::new(net(), input, 3).unwrap();
         let mut rng = stream(5, Purpose::GradientCheck, 0, 0);
-        model.visit_mut(&mut |mut slot| {
-            if slot.name().contains("norm") {
-                let lowest = if slot.name().ends_with("running_var") { 0.5 } else { -0.5 };
-                let values = slot.value_mut().data_mut().iter_mut();
-                values.for_each(|v| *v = F::from_f64(rng.random_range(lowest..1.5)));
-            }
-        });
+        for mut slot in model.slots_mut().filter(|slot| slot.name().contains("norm")) {
+            let lowest = if slot.name().ends_with("running_var") { 0.5 } else { -0.5 };
+            slot.data_mut().iter_mut().for_each(|v| *v = F::from_f64(rng.random_range(lowest..1.5)));
+        }
         model
     }
 
-    fn check<F: Scalar>(net: fn() -> Sequential<F>, input: &[usize], convolutions: usize, tolerance: f64) {
+    fn check<F: Scalar>(net: fn() -> Net, input: &[usize], convolutions: usize, tolerance: f64) {
         let (plain, fused) = (model(net, input), model(net, input).fuse());
         let mut rng = stream(6, Purpose::GradientCheck, 0, 0);
         for batch in [1, 9] {
@@ -183,12 +164,9 @@ mod tests {
                 assert!((a.as_f64() - b.as_f64()).abs() <= tolerance * largest, "{a} {b} of {largest}");
             }
         }
-        let mut found = 0;
-        walk(fused.net(), "", Shape::of(input), &mut |_, layer, _| {
-            found += usize::from(is::<F, FusedConv2d<F>>(layer));
-            assert!(!is::<F, Conv2d<F>>(layer));
-        });
-        assert_eq!(found, convolutions);
+        let found = fused.operations().filter(|operation| operation.layer::<FusedConv2d<F>>().is_some());
+        assert_eq!(found.count(), convolutions);
+        assert!(fused.operations().all(|operation| operation.layer::<Conv2d>().is_none()));
     }
 
     #[test]
@@ -201,28 +179,28 @@ mod tests {
 
     #[test]
     fn layers_in_every_container_are_found_and_a_norm_elsewhere_stays() {
-        fn net() -> Sequential<f64> {
+        fn net() -> Net {
             let branch = |filters, kernel| {
-                let conv = conv2d(filters, kernel, Activation::Tanh).padding(Padding::Same);
-                Sequential::new().push(conv).push(batch_norm().activation(Activation::Sigmoid))
+                let conv = conv2d(filters, kernel).activation(Activation::Tanh).same();
+                Net::new().push(conv).push(batch_norm().activation(Activation::Sigmoid))
             };
-            let block = residual(branch(6, 5), branch(6, 1), Activation::Relu);
-            Sequential::new()
+            let block = residual(branch(6, 5), branch(6, 1)).relu();
+            Net::new()
                 .push(batch_norm())
                 .push(concat([branch(2, 3), branch(4, 5)]))
                 .push(batch_norm())
                 .push(max_pool(2))
                 .push(batch_norm())
                 .push(block)
-                .push(conv2d(5, 3, Activation::Softmax))
+                .push(conv2d(5, 3).activation(Activation::Softmax))
                 .push(batch_norm())
                 .push(global_avg_pool())
                 .push(flatten())
         }
-        check(net, &[9, 11, 3], 5, 1e-12);
-        let model = model(net, &[9, 11, 3]).fuse();
+        check::<f64>(net, &[9, 11, 3], 5, 1e-12);
+        let model: FusedModel<f64> = model(net, &[9, 11, 3]).fuse();
         assert!(model.predict(&ArrayD::zeros(vec![1, 9, 11, 2]).view()).is_err());
-        assert!(model.net().paths().contains(&"batchnorm3".to_owned()));
-        assert!(!model.net().paths().contains(&"batchnorm4".to_owned()));
+        assert!(model.operations().any(|operation| operation.path() == "batchnorm3"));
+        assert!(!model.operations().any(|operation| operation.path() == "batchnorm4"));
     }
 }

@@ -11,11 +11,10 @@ use rand::Rng;
 use thiserror::Error as ThisError;
 
 use crate::error::Error;
-use crate::layer::{Context, Layer};
-use crate::layers::Sequential;
+use crate::layer::{AnyLayer, Context};
 use crate::loss::{CrossEntropy, Targets};
 use crate::model::Model;
-use crate::param::{Slot, SlotMut};
+use crate::net::{Net, layer as a_layer};
 use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
 use crate::trace::{Keep, Trace};
@@ -95,7 +94,7 @@ pub enum GradientError {
 ///
 /// ```
 /// use backstitch_core::{Activation, Context, gradcheck::check_layer, layers::dense};
-/// let passed = check_layer(dense(3, Activation::Tanh), &[5], 4, &Context::train(0, 0), 7)?;
+/// let passed = check_layer(dense(3).activation(Activation::Tanh), &[5], 4, &Context::train(0, 0), 7)?;
 /// assert_eq!(passed.compared, 4 * 5 + 5 * 3 + 3);
 /// # Ok::<(), backstitch_core::gradcheck::GradientError>(())
 /// ```
@@ -103,13 +102,13 @@ pub enum GradientError {
 /// # Errors
 /// If a derivative is wrong: the message names the worst, with its index and both values.
 pub fn check_layer(
-    layer: impl Layer<f64> + 'static,
+    layer: impl AnyLayer,
     input: &[usize],
     batch: usize,
     ctx: &Context,
     seed: u64,
 ) -> Result<Passed, GradientError> {
-    let mut model = Model::new(Sequential::new().named("layer", layer), input, seed)?;
+    let mut model = Model::new(Net::new().named("layer", a_layer(layer)), input, seed)?;
     check_outputs(&mut model, batch, ctx, seed)
 }
 
@@ -128,21 +127,20 @@ pub fn check_outputs(
         return Err(Error::argument("batch", "at least 1", 0).into());
     }
     let mut rng = stream(seed, Purpose::GradientCheck, 0, 0);
-    let mut random = |tensor: &mut Tensor<f64>| {
-        tensor.data_mut().iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0));
+    let mut random = |values: &mut [f64]| {
+        values.iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0));
     };
     // Biases of zero, or running statistics of a new model, would hide a mistake in their use.
-    model.visit_mut(&mut |slot| match slot {
-        SlotMut::Param(param) => random(param.value_mut()),
-        SlotMut::Buffer(buffer) => {
-            random(&mut buffer.value);
-            buffer.value.data_mut().iter_mut().for_each(|v| *v = 1.0 + *v / 2.0);
+    for mut slot in model.slots_mut() {
+        random(slot.data_mut());
+        if !slot.is_learned() {
+            slot.data_mut().iter_mut().for_each(|v| *v = 1.0 + *v / 2.0);
         }
-    });
+    }
     let mut x = Tensor::zeros(&model.input_shape().batched(batch).map_err(Error::from)?)?;
-    random(&mut x);
+    random(x.data_mut());
     let mut weights = Tensor::zeros(&model.output_shape().batched(batch).map_err(Error::from)?)?;
-    random(&mut weights);
+    random(weights.data_mut());
     check(model, &x, ctx, |y, dy| {
         if let Some(dy) = dy {
             dy.copy_from(&weights);
@@ -208,19 +206,17 @@ fn check(
     loss: impl Fn(&Tensor<f64>, Option<&mut Tensor<f64>>) -> Result<f64, Error>,
 ) -> Result<Passed, GradientError> {
     let mut trace = Trace::new(Keep::ForBackward);
-    let mut dx = Tensor::default();
-    model.clear_grads();
+    let (mut dx, mut grads) = (Tensor::default(), model.grads());
     model.forward(x, &mut trace, ctx)?;
-    let Trace { y, dy, .. } = &mut trace;
+    let (y, dy) = trace.output_and_gradient();
     loss(y, Some(dy))?;
-    model.backward(x, &mut trace, Some(&mut dx), ctx)?;
+    model.backward(x, &mut trace, Some(&mut dx), Some(&mut grads), ctx)?;
 
     let mut forward = |model: &Model<f64>, x: &Tensor<f64>| {
-        model.forward(x, &mut trace, ctx).and_then(|()| loss(&trace.y, None))
+        model.forward(x, &mut trace, ctx).and_then(|()| loss(trace.output(), None))
     };
     let mut comparisons = Vec::new();
-    let mut moved = Tensor::default();
-    moved.copy_from(x);
+    let mut moved = x.clone();
     for (i, &analytic) in dx.data().iter().enumerate() {
         let mut failed = None;
         let numeric = central_difference(x.data()[i], analytic, |value| {
@@ -235,20 +231,12 @@ fn check(
         }
         comparisons.push(compare("input", &dx, i, analytic, numeric));
     }
-    let mut grads = Vec::new();
-    model.visit(&mut |slot| {
-        if let Slot::Param(param) = slot
-            && let Some(grad) = param.grad()
-        {
-            grads.push((param.name().to_owned(), grad.to_array(), param.value().to_array()));
-        }
-    });
-    for (name, grad, value) in grads {
-        let grad = Tensor::from_array(&grad)?;
-        for (i, &at) in value.iter().enumerate() {
+    for at in 0..model.slots().len() {
+        let Some(grad) = grads.get(at) else { continue };
+        for (i, &analytic) in grad.data().iter().enumerate() {
             let mut failed = None;
-            let numeric = central_difference(at, grad.data()[i], |value| {
-                set(model, &name, i, value);
+            let numeric = central_difference(model.slots()[at].value().data()[i], analytic, |value| {
+                model.own_slots()[at].data_mut()[i] = value;
                 forward(model, x).unwrap_or_else(|error| {
                     failed = Some(error);
                     f64::NAN
@@ -257,7 +245,7 @@ fn check(
             if let Some(error) = failed {
                 return Err(error.into());
             }
-            comparisons.push(compare(&name, &grad, i, grad.data()[i], numeric));
+            comparisons.push(compare(model.slots()[at].name(), grad, i, analytic, numeric));
         }
     }
     judge(comparisons)
@@ -283,16 +271,6 @@ fn relative_error(analytic: f64, numeric: f64) -> f64 {
     if error.is_nan() { f64::INFINITY } else { error }
 }
 
-fn set(model: &mut Model<f64>, name: &str, index: usize, value: f64) {
-    model.visit_mut(&mut |slot| {
-        if let SlotMut::Param(param) = slot
-            && param.name() == name
-        {
-            param.value_mut().data_mut()[index] = value;
-        }
-    });
-}
-
 fn compare(of: &str, tensor: &Tensor<f64>, position: usize, analytic: f64, numeric: f64) -> Comparison {
     let index = crate::finite::index(position, &tensor.shape());
     Comparison { of: of.to_owned(), index, analytic, numeric }
@@ -315,11 +293,11 @@ fn judge(comparisons: Vec<Comparison>) -> Result<Passed, GradientError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{Activation, dense};
+    use crate::layers::dense;
 
     #[test]
     fn what_does_not_fit_is_an_error() {
-        let net = || Sequential::new().push(dense(2, Activation::Linear));
+        let net = || Net::new().push(dense(2));
         let mut model = Model::new(net(), &[3], 0).unwrap();
         let x = ArrayD::from_elem(vec![4, 3], 0.5);
         let ctx = Context::train(0, 0);

@@ -1,18 +1,15 @@
-//! The one trait every layer has, whether it learns, counts or only reshapes.
+//! What a layer is: settings, a function of them, of weights and of an input, and its derivative.
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::cost::Cost;
-use crate::error::{Error, ShapeError, join_path};
-use crate::init::Init;
-use crate::param::{Buffer, Param, Slot, SlotMut};
-use crate::rng::{Purpose, stream};
+use crate::error::ShapeError;
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::trace::Trace;
+use crate::weights::{Declare, LayerGrads, Weights, WeightsMut};
 
 /// Whether a pass is for learning or for using what was learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +20,7 @@ pub enum Mode {
     Evaluate,
 }
 
-/// What a ReLU lets back through. All but the first are for looking inside: what comes out is no gradient.
+/// What a ReLU lets back through. All but the first are interpretability methods: what comes out is no gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReluRule {
     /// The derivative: the gradient, where the output was above 0.
@@ -41,9 +38,6 @@ pub enum ReluRule {
 pub struct Context {
     /// Training or evaluation.
     pub mode: Mode,
-    /// Whether a backward pass adds to the gradients of parameters. Without it only gradients with
-    /// respect to inputs and activations are computed, and the model stays as it is.
-    pub param_grads: bool,
     /// What a ReLU lets back through.
     pub relu: ReluRule,
     /// The run's seed, for layers that draw random numbers.
@@ -55,85 +49,13 @@ pub struct Context {
 impl Context {
     /// A pass that trains, at the given step of a run.
     pub fn train(seed: u64, step: u64) -> Self {
-        Self { mode: Mode::Train, param_grads: true, relu: ReluRule::Plain, seed, step }
+        Self { mode: Mode::Train, relu: ReluRule::Plain, seed, step }
     }
 
-    /// A pass that leaves everything as it is: prediction, or gradients for looking inside.
+    /// A pass that uses what was learned: a prediction, or gradients to look at.
     pub fn evaluate() -> Self {
-        Self { mode: Mode::Evaluate, param_grads: false, relu: ReluRule::Plain, seed: 0, step: 0 }
+        Self { mode: Mode::Evaluate, relu: ReluRule::Plain, seed: 0, step: 0 }
     }
-}
-
-/// Where in a model a layer is being built: its path and the seed of the model.
-#[derive(Debug, Clone)]
-pub struct Place {
-    path: String,
-    seed: u64,
-    /// The first parameter or buffer of the model that could not be made, and why.
-    refused: Arc<OnceLock<Error>>,
-}
-
-impl Place {
-    /// The outermost place.
-    pub(crate) fn root(seed: u64) -> Self {
-        Self { path: String::new(), seed, refused: Arc::default() }
-    }
-
-    /// Whether every parameter and buffer could be made.
-    pub(crate) fn finish(self) -> Result<(), Error> {
-        Arc::into_inner(self.refused).and_then(OnceLock::into_inner).map_or(Ok(()), Err)
-    }
-
-    /// The place of the child called `name`.
-    #[must_use]
-    pub fn child(&self, name: &str) -> Self {
-        Self { path: join_path(&self.path, name), seed: self.seed, refused: Arc::clone(&self.refused) }
-    }
-
-    /// A new parameter of the layer at this place. Its first values depend on the seed and on its
-    /// full name, so a layer added elsewhere in the model does not change them.
-    ///
-    /// Where that shape or those values cannot be, the parameter is empty, and [`Model::new`](crate::Model::new) gives the error.
-    pub fn param<F: Scalar>(&self, name: &str, shape: &[usize], init: Init, fan: Fan) -> Param<F> {
-        let name = join_path(&self.path, name);
-        let mut rng = stream(self.seed, Purpose::Initialize, name_hash(&name), 0);
-        let value = self.or_refuse(&name, init.tensor(shape, fan, &mut rng));
-        Param::new(name, value)
-    }
-
-    /// A new buffer of the layer at this place, every number of it `value`. Where that shape cannot be, as for
-    /// [`param`](Self::param).
-    pub fn buffer<F: Scalar>(&self, name: &str, shape: &[usize], value: F) -> Buffer<F> {
-        let name = join_path(&self.path, name);
-        let mut first = self.or_refuse(&name, Tensor::zeros(shape));
-        first.fill(value);
-        Buffer::new(name, first)
-    }
-
-    /// What was made for `name`, or an empty tensor and a note of the error.
-    fn or_refuse<F: Scalar>(&self, name: &str, made: Result<Tensor<F>, Error>) -> Tensor<F> {
-        made.unwrap_or_else(|error| {
-            // Only the first is told.
-            let _ = self.refused.set(match error {
-                Error::Argument { name: what, expected, got } => {
-                    Error::Argument { name: format!("{what} of parameter {name}"), expected, got }
-                }
-                other => other,
-            });
-            Tensor::default()
-        })
-    }
-
-    /// A number that tells the layers of a model apart, for layers that draw random numbers.
-    pub fn key(&self) -> u64 {
-        name_hash(&self.path)
-    }
-}
-
-/// FNV-1a, 64 bits: a hash that is the same in every version and on every machine.
-fn name_hash(name: &str) -> u64 {
-    name.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// How many inputs a unit sees and how many units see an input: what initializers scale by.
@@ -147,17 +69,40 @@ pub struct Fan {
 
 /// A function and its derivative.
 ///
-/// What is learned is the layer's; what happened in one pass is the [`Trace`]'s. So a pass needs
-/// only `&self`, many threads can predict with one model, and a pass made to look at gradients
-/// cannot move anything.
+/// A layer is its settings and nothing else. What is learned is the [`Model`](crate::Model)'s, what happens in a
+/// pass is the [`Trace`](crate::Trace)'s: so one layer serves models in `f32` and in `f64`, and many threads can
+/// differentiate one model.
 ///
-/// The methods are for models and containers to call: a [`Model`](crate::Model) looks at x, the trace and the shapes of all parameters before a pass,
-/// and layers trust that it has. Programs call those of the model.
+/// ```
+/// use backstitch_core::{Context, Layer, Net, Scalar, Shape, ShapeError, Tensor, Weights, Backward, gradcheck};
 ///
-/// No method has a default body: a container that forgot its children would do so in silence.
-pub trait Layer<F: Scalar>: Any + Debug + Send + Sync {
-    /// What the layer is, in a few words that begin with its kind: `Dense 256, relu`.
-    fn describe(&self) -> String;
+/// /// y = x², number by number.
+/// #[derive(Debug)]
+/// struct Square;
+///
+/// impl<F: Scalar> Layer<F> for Square {
+///     type Cache = ();
+///     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
+///         Shape::new(input)
+///     }
+///     fn forward(&self, _: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, _: &mut (), _: &Context) {
+///         y.data_mut().iter_mut().zip(x.data()).for_each(|(y, &x)| *y = x * x);
+///     }
+///     fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, _: &mut (), _: &Context) {
+///         let Backward { x, dy, dx: Some(dx), .. } = pass else { return };
+///         for ((dx, &dy), &x) in dx.data_mut().iter_mut().zip(dy.data()).zip(x.data()) {
+///             *dx = dy * (x + x);
+///         }
+///     }
+/// }
+///
+/// gradcheck::check_layer(Square, &[5], 4, &Context::train(0, 0), 7)?;
+/// # Ok::<(), backstitch_core::gradcheck::GradientError>(())
+/// ```
+pub trait Layer<F: Scalar>: Debug + Send + Sync + 'static {
+    /// What forward leaves for backward beyond input and output: `()` for most, a [`Tensor`], a `Vec<u32>`, or a
+    /// struct that counts its bytes.
+    type Cache: Cache;
 
     /// Shape of one sample's output, or why this layer cannot take such an input.
     ///
@@ -165,108 +110,184 @@ pub trait Layer<F: Scalar>: Any + Debug + Send + Sync {
     /// If the layer cannot take the input, or was configured with something impossible.
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError>;
 
-    /// Makes the parameters for inputs of this shape, which [`output_shape`](Self::output_shape)
-    /// has accepted, and gives every one its full name.
-    fn build(&mut self, input: &[usize], place: &Place);
+    /// y = f(x; parameters). `y` has its shape, and unspecified numbers: every one is to be written.
+    fn forward(
+        &self,
+        w: &Weights<'_, F>,
+        x: &Tensor<F>,
+        y: &mut Tensor<F>,
+        cache: &mut Self::Cache,
+        ctx: &Context,
+    );
 
-    /// y = f(x; parameters): writes `t.y` and what backward will want.
-    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, ctx: &Context);
+    /// Overwrites `pass.dx` with dL/dx where it is wanted, and adds dL/dparameters where they are wanted.
+    fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, cache: &mut Self::Cache, ctx: &Context);
 
-    /// Reads `t.y` and `t.dy`; adds dL/dparameters where `ctx.param_grads` asks for it and the
-    /// parameter is trainable; overwrites `dx` with dL/dx where the caller wants it.
-    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context);
+    /// Declares what is learned or remembered. Only what is declared here can be had in the passes.
+    fn params(&self, _input: &[usize], _declare: &mut Declare) {}
 
-    /// Folds what a training pass saw into buffers, once a step.
-    fn commit(&mut self, t: &Trace<F>);
-
-    /// Shows every parameter and every buffer, always in the same order.
-    fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>));
-
-    /// As [`visit`](Self::visit), to change them.
-    fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>));
+    /// Folds what a training pass saw into what is remembered, once a step.
+    fn commit(&self, _cache: &Self::Cache, _state: &mut WeightsMut<'_, F>) {}
 
     /// What a pass over one sample of this shape takes.
-    fn cost(&self, input: &[usize]) -> Cost;
+    fn cost(&self, _input: &[usize]) -> Cost {
+        Cost::default()
+    }
 
-    /// The layers inside this one, and how they are connected; none for most.
-    fn children(&self) -> Children<'_, F>;
-}
+    /// Which of input and output [`backward`](Self::backward) reads. A tensor that is not read is empty there, and
+    /// its memory may serve another value before.
+    fn reads(&self) -> Reads {
+        Reads { x: true, y: true }
+    }
 
-/// The layers inside a layer, and how they are connected.
-#[derive(Debug, Clone, Copy)]
-pub enum Children<'a, F: Scalar> {
-    /// It contains none.
-    None,
-    /// Each takes the output of the one before.
-    Chain(&'a [Child<F>]),
-    /// All take the same input.
-    Branches(&'a [Child<F>]),
-}
-
-impl<'a, F: Scalar> Children<'a, F> {
-    /// The layers, in the order of their traces.
-    pub fn list(self) -> &'a [Child<F>] {
-        match self {
-            Self::None => &[],
-            Self::Chain(list) | Self::Branches(list) => list,
-        }
+    /// What the layer is, in a few words that begin with its kind: `Dense 256, relu`. The kind, in lower case and
+    /// with a number, is its name in a chain.
+    fn describe(&self) -> String {
+        let name = std::any::type_name::<Self>().split('<').next().unwrap_or_default();
+        name.rsplit("::").next().unwrap_or_default().to_owned()
     }
 }
 
-/// Goes through the layers inside `layer`, containers before what they contain, with the path of each and the
-/// shape of its input.
-pub(crate) fn walk<'a, F: Scalar>(
-    layer: &'a dyn Layer<F>,
-    path: &str,
-    input: Shape,
-    visit: &mut dyn FnMut(&str, &'a dyn Layer<F>, Shape),
-) {
-    let children = layer.children();
-    let mut shape = input;
-    for child in children.list() {
-        let path = join_path(path, &child.name);
-        let layer = child.layer.as_ref();
-        visit(&path, layer, shape);
-        walk(layer, &path, shape, visit);
-        if matches!(children, Children::Chain(_)) {
-            shape = layer.output_shape(&shape).expect("checked when the model was built");
-        }
-    }
+/// Which tensors of the forward pass a backward pass reads, beside the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reads {
+    /// The layer's input.
+    pub x: bool,
+    /// The layer's output.
+    pub y: bool,
 }
 
-/// A layer inside a container, with the name by which paths call it.
+/// What a backward pass reads and writes.
 #[derive(Debug)]
-pub struct Child<F: Scalar> {
-    /// Unique among its siblings.
-    pub name: String,
-    /// The layer.
-    pub layer: Box<dyn Layer<F>>,
+pub struct Backward<'a, F: Scalar> {
+    /// The input of the forward pass; empty where [`Layer::reads`] says that it is not read.
+    pub x: &'a Tensor<F>,
+    /// The output of the forward pass; empty where [`Layer::reads`] says that it is not read.
+    pub y: &'a Tensor<F>,
+    /// dL/dy. The layer may overwrite it with an intermediate result: nobody reads it afterwards.
+    pub dy: &'a mut Tensor<F>,
+    /// Where dL/dx is to be written, if anybody wants it. It has its shape, and unspecified numbers.
+    pub dx: Option<&'a mut Tensor<F>>,
+    /// Where the gradients of the layer's parameters are to be added.
+    pub grads: LayerGrads<'a, F>,
 }
 
-/// [`Layer::commit`] of a container: of all its layers.
-pub(crate) fn commit_all<F: Scalar>(children: &mut [Child<F>], t: &Trace<F>) {
-    for (child, trace) in children.iter_mut().zip(&t.children) {
-        child.layer.commit(trace);
+/// What a layer keeps from forward to backward.
+pub trait Cache: Any + Debug + Default + Send {
+    /// Bytes of memory it holds.
+    fn bytes(&self) -> usize;
+}
+
+impl Cache for () {
+    fn bytes(&self) -> usize {
+        0
     }
 }
 
-/// [`Layer::visit`] of a container: of all its layers.
-pub(crate) fn visit_all<'a, F: Scalar>(children: &'a [Child<F>], f: &mut dyn FnMut(Slot<'a, F>)) {
-    for child in children {
-        child.layer.visit(f);
+impl<F: Scalar> Cache for Tensor<F> {
+    fn bytes(&self) -> usize {
+        self.allocated_bytes()
     }
 }
 
-/// [`Layer::visit_mut`] of a container: of all its layers.
-pub(crate) fn visit_all_mut<F: Scalar>(children: &mut [Child<F>], f: &mut dyn FnMut(SlotMut<'_, F>)) {
-    for child in children {
-        child.layer.visit_mut(f);
+impl Cache for Vec<u32> {
+    fn bytes(&self) -> usize {
+        self.capacity() * size_of::<u32>()
     }
 }
 
-/// Whether any parameter of the layer is trainable.
-pub(crate) fn has_trainable<F: Scalar>(layer: &dyn Layer<F>) -> bool {
-    let mut found = false;
-    layer.visit(&mut |slot| found |= matches!(slot, Slot::Param(param) if param.trainable));
-    found
+/// A [`Layer`] in one precision, without its types.
+#[doc(hidden)]
+pub trait DynLayer<F: Scalar>: Any + Debug + Send + Sync {
+    fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError>;
+    fn params(&self, input: &[usize], declare: &mut Declare);
+    fn new_cache(&self) -> Box<dyn DynCache>;
+    fn forward(
+        &self,
+        w: &Weights<'_, F>,
+        x: &Tensor<F>,
+        y: &mut Tensor<F>,
+        cache: &mut dyn DynCache,
+        ctx: &Context,
+    );
+    fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, cache: &mut dyn DynCache, ctx: &Context);
+    fn commit(&self, cache: &dyn DynCache, state: &mut WeightsMut<'_, F>);
+    fn cost(&self, input: &[usize]) -> Cost;
+    fn reads(&self) -> Reads;
+    fn describe(&self) -> String;
+}
+
+/// A [`Cache`] without its type.
+#[doc(hidden)]
+pub trait DynCache: Any + Debug + Send {
+    fn bytes(&self) -> usize;
+}
+
+impl<C: Cache> DynCache for C {
+    fn bytes(&self) -> usize {
+        Cache::bytes(self)
+    }
+}
+
+fn own<C: Cache>(cache: &mut dyn DynCache) -> &mut C {
+    (cache as &mut dyn Any).downcast_mut().expect("a trace makes each cache by the layer it is given to")
+}
+
+impl<F: Scalar, L: Layer<F>> DynLayer<F> for L {
+    fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
+        Layer::output_shape(self, input)
+    }
+    fn params(&self, input: &[usize], declare: &mut Declare) {
+        Layer::params(self, input, declare);
+    }
+    fn new_cache(&self) -> Box<dyn DynCache> {
+        Box::new(L::Cache::default())
+    }
+    fn forward(
+        &self,
+        w: &Weights<'_, F>,
+        x: &Tensor<F>,
+        y: &mut Tensor<F>,
+        cache: &mut dyn DynCache,
+        ctx: &Context,
+    ) {
+        Layer::forward(self, w, x, y, own(cache), ctx);
+    }
+    fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, cache: &mut dyn DynCache, ctx: &Context) {
+        Layer::backward(self, w, pass, own(cache), ctx);
+    }
+    fn commit(&self, cache: &dyn DynCache, state: &mut WeightsMut<'_, F>) {
+        let cache = (cache as &dyn Any).downcast_ref();
+        Layer::commit(self, cache.expect("a trace makes each cache by the layer it is given to"), state);
+    }
+    fn cost(&self, input: &[usize]) -> Cost {
+        Layer::cost(self, input)
+    }
+    fn reads(&self) -> Reads {
+        Layer::reads(self)
+    }
+    fn describe(&self) -> String {
+        Layer::describe(self)
+    }
+}
+
+/// A layer in both precisions. Made of every type that is a [`Layer`] of `f32` and of `f64`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a part of a net",
+    note = "a net takes layers, that is types with `impl<F: Scalar> Layer<F>` for every `F`, and other nets"
+)]
+pub trait AnyLayer: Any + Debug + Send + Sync {
+    #[doc(hidden)]
+    fn in_f32(self: Arc<Self>) -> Arc<dyn DynLayer<f32>>;
+    #[doc(hidden)]
+    fn in_f64(self: Arc<Self>) -> Arc<dyn DynLayer<f64>>;
+}
+
+impl<L: Layer<f32> + Layer<f64>> AnyLayer for L {
+    fn in_f32(self: Arc<Self>) -> Arc<dyn DynLayer<f32>> {
+        self
+    }
+    fn in_f64(self: Arc<Self>) -> Arc<dyn DynLayer<f64>> {
+        self
+    }
 }

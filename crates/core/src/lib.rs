@@ -1,13 +1,12 @@
 //! The network of backstitch: layers, losses and optimizers whose derivatives are written by hand.
 //!
-//! No files, no printing, no clocks. Reading order, an afternoon: [`tensor`](Tensor), [`param`],
-//! [`trace`], [`layer`], [`layers::Dense`], [`layers::Sequential`], [`loss`], [`optim::Sgd`],
-//! [`train`].
+//! No files, no printing, no clocks. Reading order, an afternoon: [`Tensor`], [`Layer`],
+//! [`layers::Dense`], [`Net`], [`Model`], [`Trace`], [`loss`], [`optim::Sgd`], [`train`].
 
 pub mod augment;
 mod bilinear;
 pub mod classifier;
-pub mod cost;
+mod cost;
 mod data;
 pub mod early_stopping;
 mod error;
@@ -22,17 +21,22 @@ mod kernels;
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]
 pub mod kernels;
-pub mod layer;
+mod layer;
 pub mod layers;
 mod logits;
 pub mod loss;
 mod memory;
 pub mod metrics;
 mod model;
+mod needs;
+mod net;
+mod operation;
 pub mod optim;
-pub mod param;
+mod pass;
 mod pattern;
 pub mod penalty;
+mod plan;
+mod program;
 pub mod rng;
 mod scalar;
 mod scratch;
@@ -40,24 +44,29 @@ mod shape;
 pub mod split;
 mod summary;
 mod tensor;
-pub mod trace;
+mod trace;
 pub mod train;
+mod weights;
 pub mod zoo;
 
 pub use classifier::MlpClassifier;
+pub use cost::Cost;
 pub use data::Dataset;
 pub use error::{Error, ShapeError};
 pub use fuse::FusedModel;
 pub use init::Init;
-pub use layer::{Children, Context, Layer, Mode};
-pub use layers::{Activation, Sequential};
+pub use kernels::Accumulate;
+pub use layer::{AnyLayer, Backward, Cache, Context, DynCache, DynLayer, Fan, Layer, Mode, Reads, ReluRule};
+pub use layers::Activation;
 pub use loss::{CrossEntropy, Targets};
 pub use memory::{MEMORY_LIMIT, WORK_LIMIT};
 pub use model::Model;
-pub use param::{Buffer, Param, Slot, SlotMut};
+pub use net::{Net, Residual, concat, layer, residual};
+pub use operation::Operation;
 pub use scalar::Scalar;
 pub use shape::{MAX_AXES, Shape};
 pub use summary::{Summary, SummaryLine};
 pub use tensor::Tensor;
 pub use trace::{Keep, Trace};
 pub use train::{EpochRecord, History, Trainer};
+pub use weights::{Declare, Grads, LayerGrads, Slot, SlotMut, Weights, WeightsMut};

@@ -1,14 +1,11 @@
 //! Whether a network ends in logits, which cross-entropy takes, or already in the probabilities of a softmax.
 
-use std::any::Any;
-
-use crate::error::{Error, join_path};
-use crate::layer::{Children, Layer};
+use crate::error::Error;
 use crate::layers::{
     Activation, ActivationLayer, BatchNorm, Conv2d, Dense, Dropout, Flatten, FusedConv2d, GlobalAvgPool,
-    Residual,
 };
 use crate::model::Model;
+use crate::program::{Kind, Op, Program};
 use crate::scalar::Scalar;
 
 /// The number of classes that a loss of logits `[classes]` can be made of.
@@ -32,55 +29,54 @@ fn without_softmax<F: Scalar>(model: &Model<F>, instead: &str) -> Result<usize, 
     let [classes] = *model.output_shape() else {
         return Err(Error::argument("model output", "[classes]", model.output_shape()));
     };
-    match end(model.net()) {
-        End::Softmax { path, layer } => {
-            Err(Error::argument("model output", instead, format!("the softmax of {path} ({layer})")))
+    let program = model.program();
+    match end(program, program.output) {
+        End::Softmax(op) => {
+            let Op { path, kind, inputs, .. } = &program.ops[op];
+            let got = format!("the softmax of {path} ({})", kind.describe(inputs.len()));
+            Err(Error::argument("model output", instead, got))
         }
-        End::Same | End::Other => Ok(classes),
+        End::Input | End::Other => Ok(classes),
     }
 }
 
-/// What the outputs of a layer are.
+/// What a value is.
 enum End {
-    /// Those of a softmax: where it is, and what.
-    Softmax { path: String, layer: String },
-    /// Its inputs, or means of them.
-    Same,
+    /// The softmax of this operation, or means of such.
+    Softmax(usize),
+    /// The input of the network, or means of it.
+    Input,
     /// Something else.
     Other,
 }
 
-/// Looked at in every step, so names are put together only where they are needed.
-fn end<F: Scalar>(layer: &dyn Layer<F>) -> End {
-    if let Children::Chain(children) = layer.children() {
-        for child in children.iter().rev() {
-            match end(child.layer.as_ref()) {
-                End::Same => {}
-                End::Other => return End::Other,
-                End::Softmax { path, layer } => {
-                    return End::Softmax { path: join_path(&child.name, &path), layer };
-                }
-            }
+/// Follows a value back through operations that leave probabilities what they are.
+fn end<F: Scalar>(program: &Program<F>, value: usize) -> End {
+    let Some(i) = value.checked_sub(1) else { return End::Input };
+    let op = &program.ops[i];
+    let kind = &op.kind;
+    let is_same = kind.as_layer::<Flatten>().is_some()
+        || kind.as_layer::<Dropout>().is_some()
+        || kind.as_layer::<GlobalAvgPool>().is_some();
+    match activation(kind) {
+        Some(Activation::Softmax) => End::Softmax(i),
+        Some(Activation::Linear) if kind.as_layer::<ActivationLayer>().is_some() => {
+            end(program, op.inputs[0])
         }
-        return End::Same;
-    }
-    let any: &dyn Any = layer;
-    let same = any.is::<Flatten>() || any.is::<Dropout>() || any.is::<GlobalAvgPool>();
-    match activation::<F>(any) {
-        Some(Activation::Softmax) => End::Softmax { path: String::new(), layer: layer.describe() },
-        Some(Activation::Linear) if any.is::<ActivationLayer>() => End::Same,
-        _ if same => End::Same,
+        _ if is_same => end(program, op.inputs[0]),
         _ => End::Other,
     }
 }
 
-/// The activation that a layer ends in.
-fn activation<F: Scalar>(layer: &dyn Any) -> Option<Activation> {
-    let alone = layer.downcast_ref::<ActivationLayer>().map(ActivationLayer::last_activation);
+/// The activation that an operation ends in.
+fn activation<F: Scalar>(kind: &Kind<F>) -> Option<Activation> {
+    if let Kind::Sum(activation) = kind {
+        return Some(*activation);
+    }
+    let alone = kind.as_layer::<ActivationLayer>().map(ActivationLayer::last_activation);
     alone
-        .or_else(|| layer.downcast_ref::<Dense<F>>().map(Dense::last_activation))
-        .or_else(|| layer.downcast_ref::<Conv2d<F>>().map(Conv2d::last_activation))
-        .or_else(|| layer.downcast_ref::<FusedConv2d<F>>().map(FusedConv2d::last_activation))
-        .or_else(|| layer.downcast_ref::<BatchNorm<F>>().map(BatchNorm::last_activation))
-        .or_else(|| layer.downcast_ref::<Residual<F>>().map(Residual::last_activation))
+        .or_else(|| kind.as_layer::<Dense>().map(Dense::last_activation))
+        .or_else(|| kind.as_layer::<Conv2d>().map(Conv2d::last_activation))
+        .or_else(|| kind.as_layer::<FusedConv2d<F>>().map(FusedConv2d::last_activation))
+        .or_else(|| kind.as_layer::<BatchNorm>().map(BatchNorm::last_activation))
 }

@@ -1,6 +1,5 @@
 //! How much memory may be taken: asked before it is taken, for a failed allocation ends the program.
 
-use crate::cost::Cost;
 use crate::error::Error;
 use crate::shape::Shape;
 
@@ -60,20 +59,9 @@ pub(crate) fn expected() -> String {
     format!("memory that is there, and at most {}", in_words(MEMORY_LIMIT))
 }
 
-/// Bytes of numbers and positions.
-pub(crate) fn bytes<F>(numbers: usize, indices: usize) -> u64 {
-    let of = |count: usize, size: usize| (count as u64).saturating_mul(size as u64);
-    of(numbers, size_of::<F>()).saturating_add(of(indices, size_of::<u32>()))
-}
-
-/// Bytes that a model of this cost holds, whatever the batch: parameters with their gradients, and room for the results of kernels.
-pub(crate) fn bytes_of_model<F>(cost: &Cost) -> u64 {
-    bytes::<F>(cost.parameters.saturating_mul(2).saturating_add(cost.scratch), 0)
-}
-
-/// Bytes that a training pass holds for each sample whose output has `output` numbers.
-pub(crate) fn bytes_of_sample<F>(cost: &Cost, output: usize) -> u64 {
-    bytes::<F>(cost.kept.saturating_add(output.saturating_mul(2)), cost.indices)
+/// Bytes of this many numbers.
+pub(crate) fn bytes<F>(numbers: usize) -> u64 {
+    (numbers as u64).saturating_mul(size_of::<F>() as u64)
 }
 
 /// `3.5 GiB`.

@@ -1,6 +1,7 @@
 //! A network that knows its shapes: built, named, ready to be trained.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
@@ -8,31 +9,28 @@ use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 use crate::error::{Error, ShapeError};
 use crate::finite;
 use crate::kernels::elementwise::softmax_rows;
-use crate::layer::{Children, Context, Layer, Mode, Place, walk};
-use crate::layers::Sequential;
+use crate::layer::Context;
 use crate::logits;
-use crate::memory::{self, WORK_LIMIT};
-use crate::param::{Slot, SlotMut};
+use crate::memory;
+use crate::needs::Needs;
+use crate::net::Net;
 use crate::pattern::matches;
+use crate::program::{Kind, Program};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::trace::{Keep, Pass, Trace};
+use crate::trace::{Keep, Trace};
+use crate::weights::{Grads, Slot, SlotMut};
 
 /// Samples predicted at once: enough for full speed, few enough for the cache.
 const PREDICTION_BATCH: usize = 256;
 
-/// A pass that takes no more than this is not asked about: the limit is for what may end the program.
-const ASKED_ABOVE: u64 = 1 << 30;
-
 /// A network with known shapes, its parameters made and named.
 ///
 /// ```
-/// use backstitch_core::{Activation, Model, Sequential, layers::dense};
+/// use backstitch_core::{Model, Net, layers::dense};
 /// use ndarray::Array;
-/// let net = Sequential::new()
-///     .named("hidden", dense(16, Activation::Tanh))
-///     .named("output", dense(3, Activation::Linear));
+/// let net = Net::new().named("hidden", dense(16).relu()).named("output", dense(3));
 /// let model: Model = Model::new(net, &[4], 42)?;
 /// let logits = model.predict(&Array::zeros((5, 4)).into_dyn().view())?;
 /// assert_eq!(logits.shape(), [5, 3]);
@@ -40,222 +38,158 @@ const ASKED_ABOVE: u64 = 1 << 30;
 /// ```
 #[derive(Debug)]
 pub struct Model<F: Scalar = f32> {
-    net: Sequential<F>,
-    input: Shape,
-    output: Shape,
-    /// Tells models apart.
-    id: u64,
-    /// The shapes of parameters and buffers, in the order of [`visit`](Self::visit).
-    shapes: Vec<Shape>,
+    net: Net,
+    program: Arc<Program<F>>,
+    slots: Vec<Slot<F>>,
+    version: u64,
     needs: Needs,
 }
 
-/// Bytes that passes take.
-#[derive(Debug, Clone, Copy)]
-struct Needs {
-    /// In training, for each sample.
-    training: u64,
-    /// In prediction, for each sample.
-    prediction: u64,
+/// The copy is a model of its own: a trace of the one is none of the other.
+impl<F: Scalar> Clone for Model<F> {
+    fn clone(&self) -> Self {
+        Self {
+            net: self.net.clone(),
+            program: Arc::clone(&self.program),
+            slots: self.slots.clone(),
+            version: next_version(),
+            needs: self.needs,
+        }
+    }
+}
+
+/// A number that no other model has: a trace's plans hold for one of them.
+fn next_version() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl<F: Scalar> Model<F> {
     /// Infers every shape from that of one input sample, and makes the parameters from the seed.
     ///
     /// # Errors
-    /// If a layer cannot take what comes to it: the message says which, what it expected and what
-    /// it got. If parameters, their gradients and a training pass over one sample would take more memory than
-    /// [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is, or such a pass more work than [`WORK_LIMIT`]. Nothing is taken before that is
-    /// known.
-    pub fn new(mut net: Sequential<F>, input: &[usize], seed: u64) -> Result<Self, Error> {
+    /// If there is no layer, or one cannot take what comes to it: the message says which, what it expected and what it got. If
+    /// parameters, their gradients and a training pass over one sample would take more memory than
+    /// [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is, or such a pass more work than [`WORK_LIMIT`](crate::WORK_LIMIT). Nothing is
+    /// taken before that is known.
+    pub fn new(net: impl Into<Net>, input: &[usize], seed: u64) -> Result<Self, Error> {
         if input.is_empty() || input.len() >= crate::shape::MAX_AXES || input.contains(&0) {
             let expected = format!("1 to {} axes, none of length 0", crate::shape::MAX_AXES - 1);
             return Err(Error::argument("input shape", expected, format!("{input:?}")));
         }
-        let output = net.output_shape(input)?;
-        let input = Shape::of(input);
-        let needs = check_needs(&net, input, output)?;
-        let place = Place::root(seed);
-        net.build(&input, &place);
-        place.finish()?;
-        static MODELS: AtomicU64 = AtomicU64::new(0);
-        let id = MODELS.fetch_add(1, Ordering::Relaxed);
-        let mut model = Self { net, input, output, id, shapes: Vec::new(), needs };
-        let mut shapes = Vec::new();
-        model.visit(&mut |slot| shapes.push(slot.value().shape()));
-        model.shapes = shapes;
-        Ok(model)
+        let net = net.into().chained();
+        let mut program = Program::new(&net, input)?;
+        if program.output == 0 {
+            return Err(Error::argument("net", "at least one layer", "none"));
+        }
+        let declared = program.declare()?;
+        let needs = Needs::of(&program, &declared)?;
+        let slots = declared.iter().map(|(op, spec)| spec.slot(&program.ops[*op].path, seed));
+        let slots = slots.collect::<Result<_, Error>>()?;
+        Ok(Self { net, program: Arc::new(program), slots, version: next_version(), needs })
     }
 
-    /// The layers.
-    pub fn net(&self) -> &Sequential<F> {
+    /// The same parameters under another list of operations.
+    pub(crate) fn with_program(self, program: Program<F>) -> Self {
+        Self { program: Arc::new(program), version: next_version(), ..self }
+    }
+
+    /// The layers, as they were given.
+    pub fn net(&self) -> &Net {
         &self.net
     }
 
-    pub(crate) fn net_mut(&mut self) -> &mut Sequential<F> {
-        &mut self.net
+    pub(crate) fn program(&self) -> &Arc<Program<F>> {
+        &self.program
+    }
+
+    /// Another one whenever plans no longer hold.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Shape of one input sample.
     pub fn input_shape(&self) -> Shape {
-        self.input
+        self.program.shapes[0]
     }
 
     /// Shape of one output.
     pub fn output_shape(&self) -> Shape {
-        self.output
+        self.program.shapes[self.program.output]
     }
 
-    /// y = f(x), with everything of the pass in the trace: `trace.y` is the output.
-    ///
-    /// # Errors
-    /// If `x` is not a batch of this model's inputs, of at least one sample in training; if a parameter or buffer was given another shape; or if the
-    /// pass would take more memory than [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is.
-    pub fn forward(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
-        self.check_input(&x.shape())?;
-        if x.batch() == 0 && ctx.mode == Mode::Train {
-            return Err(Error::argument("input", "at least one sample to train on", x.shape()));
-        }
-        self.check_parameters()?;
-        self.check_pass(x.batch(), trace)?;
-        if x.batch() == 1 && ctx.mode == Mode::Train {
-            self.check_one_sample()?;
-        }
-        trace.set_pass(None);
-        self.net.forward(x, trace, ctx);
-        // Of a prediction nothing can be done backward, and a hash would be part of its time.
-        trace.set_pass((trace.keep() != Keep::Last).then(|| Pass::of(self.id, x)));
-        Ok(())
+    /// The path of every layer, chain, branch and block (`block2.main.conv1`), in the order of their outputs.
+    pub fn paths(&self) -> Vec<&str> {
+        self.program.paths()
     }
 
-    /// Whether every parameter and buffer has the shape it was built with.
-    pub(crate) fn check_parameters(&self) -> Result<(), Error> {
-        let mut shapes = self.shapes.iter();
-        let mut result = Ok(());
-        self.visit(&mut |slot| {
-            let (shape, whole) =
-                (slot.value().shape(), !matches!(slot, Slot::Param(param) if !param.is_whole()));
-            let expected = shapes.next();
-            if result.is_ok() && (expected != Some(&shape) || !whole) {
-                let expected =
-                    format!("{} and a gradient of that shape", expected.copied().unwrap_or_default());
-                result = Err(Error::argument(format!("parameter {}", slot.name()), expected, shape));
-            }
-        });
-        result
+    /// The names of the model's own layers and blocks, in their order: paths without a dot.
+    pub fn top_level(&self) -> Vec<&str> {
+        self.program.paths().into_iter().filter(|path| !path.contains('.')).collect()
+    }
+
+    /// Every parameter and every statistic, in the order of the layers.
+    pub fn slots(&self) -> &[Slot<F>] {
+        &self.slots
+    }
+
+    /// As [`slots`](Self::slots), to change their numbers.
+    pub fn slots_mut(&mut self) -> impl Iterator<Item = SlotMut<'_, F>> {
+        self.slots.iter_mut().map(SlotMut)
+    }
+
+    pub(crate) fn own_slots(&mut self) -> &mut [Slot<F>] {
+        &mut self.slots
+    }
+
+    /// For each slot, whether training changes it.
+    pub(crate) fn trainable(&self) -> Vec<bool> {
+        self.slots.iter().map(Slot::is_trainable).collect()
     }
 
     /// Whether there is memory for a pass over this number of samples, beyond what the trace has.
-    fn check_pass(&self, samples: usize, trace: &Trace<F>) -> Result<(), Error> {
-        let one = if trace.keep() == Keep::Last { self.needs.prediction } else { self.needs.training };
-        let all = one.saturating_mul(samples as u64);
-        if all <= ASKED_ABOVE {
-            return Ok(());
-        }
-        let more = all.saturating_sub(trace.bytes() as u64);
-        if memory::is_there(more) && all <= memory::MEMORY_LIMIT {
-            return Ok(());
-        }
-        let got = format!("{samples} samples of {} each", memory::in_words(one));
-        Err(Error::argument("batch", memory::expected(), got))
+    pub(crate) fn check_pass(&self, samples: usize, trace: &Trace<F>) -> Result<(), Error> {
+        self.needs.check_pass(samples, trace.keep(), || trace.bytes())
+    }
+
+    /// Room for the gradients of this model's parameters.
+    pub fn grads(&self) -> Grads<F> {
+        Grads::new(&self.slots)
     }
 
     /// Whether a training pass over a single sample makes sense, or which layer cannot do it.
     pub(crate) fn check_one_sample(&self) -> Result<(), Error> {
-        let mut result = Ok(());
-        if self.net.cost(&self.input).least_samples == 1 {
-            return result;
-        }
-        walk(&self.net, "", self.input, &mut |path, layer, input| {
-            let inside = matches!(layer.children(), Children::None);
-            if inside && result.is_ok() && layer.cost(&input).least_samples > 1 {
+        for op in &self.program.ops {
+            let Kind::Layer(layer) = &op.kind else { continue };
+            let input = self.program.shapes[op.inputs[0]];
+            // Frozen statistics are used as they are.
+            let frozen = |&(_, at): &(&str, usize)| self.slots[at].is_learned() || self.slots[at].is_frozen();
+            if layer.cost(&input).least_samples > 1 && !op.places.iter().all(frozen) {
                 let expected = "more than one value for each channel in training";
                 let got = format!("one sample of {input}");
-                result = Err(ShapeError::new(layer.describe(), expected, got).within(path).into());
+                return Err(ShapeError::new(layer.describe(), expected, got).within(&op.path).into());
             }
-        });
-        result
-    }
-
-    /// From `trace.dy`, the gradient with respect to the output, to those of the parameters (added)
-    /// and of `x` (overwritten, where wanted). The trace must come from [`forward`](Self::forward)
-    /// with the same `x`, keeping more than the output.
-    ///
-    /// # Errors
-    /// If the trace keeps only the output, is not that of this model's latest forward pass over this `x`, or `trace.dy` has another shape
-    /// than `trace.y`. (Of `x` its shape and some of its numbers are compared.)
-    pub fn backward(
-        &mut self,
-        x: &Tensor<F>,
-        trace: &mut Trace<F>,
-        dx: Option<&mut Tensor<F>>,
-        ctx: &Context,
-    ) -> Result<(), Error> {
-        if trace.keep() == Keep::Last {
-            return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
         }
-        self.check_parameters()?;
-        let pass = self.pass_of(trace)?;
-        let here = Pass::of(self.id, x);
-        if here != pass {
-            let (expected, got) = match here.input == pass.input {
-                true => ("the batch that the forward pass was over".to_owned(), "other numbers".to_owned()),
-                false => (format!("{}, as in the forward pass", pass.input), here.input.to_string()),
-            };
-            return Err(Error::argument("x", expected, got));
-        }
-        let expected = self.output.batched(x.batch())?;
-        if trace.y.shape() != expected || trace.dy.shape() != expected {
-            let got = format!("y {}, dy {}", trace.y.shape(), trace.dy.shape());
-            return Err(Error::argument("trace", format!("y and dy of {expected}"), got));
-        }
-        self.net.backward(x, trace, dx, ctx);
-        Ok(())
-    }
-
-    /// The pass of this model that a trace holds.
-    fn pass_of(&self, trace: &Trace<F>) -> Result<Pass, Error> {
-        let expected = "one of this model's forward pass";
-        match trace.pass() {
-            Some(pass) if pass.model == self.id => Ok(pass),
-            Some(_) => Err(Error::argument("trace", expected, "that of another model")),
-            None => Err(Error::argument("trace", expected, "one without a pass")),
-        }
-    }
-
-    /// Folds what a training pass saw into running statistics, once a step.
-    ///
-    /// # Errors
-    /// If the trace is not that of this model's forward pass, or keeps only the output.
-    pub fn commit(&mut self, trace: &Trace<F>) -> Result<(), Error> {
-        if trace.keep() == Keep::Last {
-            return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
-        }
-        self.pass_of(trace)?;
-        self.check_parameters()?;
-        self.net.commit(trace);
         Ok(())
     }
 
     /// The outputs for a batch of inputs of any size, as it is at evaluation.
     ///
     /// # Errors
-    /// If `x` is not a batch of this model's inputs, if a parameter or buffer was given another shape, or if there is no memory for the
-    /// outputs or for a pass.
+    /// If `x` is not a batch of this model's inputs, or if there is no memory for the outputs or for a pass.
     pub fn predict(&self, x: &ArrayViewD<'_, F>) -> Result<ArrayD<F>, Error> {
         self.check_input(x.shape())?;
-        self.check_parameters()?;
         let samples = x.shape()[0];
         let mut trace = Trace::new(Keep::Last);
         self.check_pass(samples.min(PREDICTION_BATCH), &trace)?;
-        let shape = self.output.batched(samples)?;
+        let shape = self.output_shape().batched(samples)?;
         memory::check_tensor::<F>("outputs", &shape)?;
         let mut outputs = ArrayD::zeros(IxDyn(&shape));
         for from in (0..samples).step_by(PREDICTION_BATCH) {
             let rows = Slice::from(from..samples.min(from + PREDICTION_BATCH));
             let batch = Tensor::from_array(&x.slice_axis(Axis(0), rows))?;
-            self.net.forward(&batch, &mut trace, &Context::evaluate());
-            outputs.slice_axis_mut(Axis(0), rows).assign(&trace.y.view());
+            self.run(&batch, &mut trace, &Context::evaluate());
+            outputs.slice_axis_mut(Axis(0), rows).assign(&trace.output().view());
         }
         Ok(outputs)
     }
@@ -274,11 +208,11 @@ impl<F: Scalar> Model<F> {
         Ok(Array2::from_shape_vec((x.shape()[0], classes), rows).expect("as many as predicted"))
     }
 
-    fn check_input(&self, shape: &[usize]) -> Result<(), Error> {
+    pub(crate) fn check_input(&self, shape: &[usize]) -> Result<(), Error> {
         match shape.split_first() {
-            Some((_, sample)) if sample == &*self.input => Ok(()),
+            Some((_, sample)) if sample == &*self.input_shape() => Ok(()),
             _ => {
-                let sample: Vec<_> = self.input.iter().map(ToString::to_string).collect();
+                let sample: Vec<_> = self.input_shape().iter().map(ToString::to_string).collect();
                 Err(Error::argument(
                     "input",
                     format!("[samples, {}]", sample.join(", ")),
@@ -288,23 +222,9 @@ impl<F: Scalar> Model<F> {
         }
     }
 
-    /// Shows every parameter and buffer, always in the same order.
-    pub fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {
-        self.net.visit(f);
-    }
-
-    /// As [`visit`](Self::visit), to change them.
-    pub fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>)) {
-        self.net.visit_mut(f);
-    }
-
-    /// Every parameter and buffer by its full name.
+    /// Every parameter and statistic by its full name.
     pub fn state(&self) -> BTreeMap<&str, &Tensor<F>> {
-        let mut state = BTreeMap::new();
-        self.visit(&mut |slot| {
-            state.insert(slot.name(), slot.value());
-        });
-        state
+        self.slots.iter().map(|slot| (slot.name(), slot.value())).collect()
     }
 
     /// Full names of the parameters and buffers that match a pattern, in which `*` stands for any letters.
@@ -329,11 +249,11 @@ impl<F: Scalar> Model<F> {
     pub fn load_part(&mut self, pattern: &str, state: &BTreeMap<String, Tensor<F>>) -> Result<(), Error> {
         let shapes = state.iter().map(|(name, value)| (name.clone(), value.shape())).collect();
         self.check_part(pattern, &shapes)?;
-        self.visit_mut(&mut |mut slot| {
+        for slot in &mut self.slots {
             if let Some(saved) = state.get(slot.name()) {
                 slot.value_mut().copy_from(saved);
             }
-        });
+        }
         Ok(())
     }
 
@@ -387,19 +307,14 @@ impl<F: Scalar> Model<F> {
 
     fn set_frozen(&mut self, pattern: &str, frozen: bool) -> Result<usize, Error> {
         let mut count = 0;
-        self.visit_mut(&mut |slot| {
-            if !matches(pattern, slot.name()) {
-                return;
-            }
+        for slot in self.slots.iter_mut().filter(|slot| matches(pattern, slot.name())) {
+            slot.set_frozen(frozen);
             count += 1;
-            match slot {
-                SlotMut::Param(param) => param.trainable = !frozen,
-                SlotMut::Buffer(buffer) => buffer.frozen = frozen,
-            }
-        });
+        }
         if count == 0 {
             return Err(self.unknown_parameter(pattern));
         }
+        self.version = next_version();
         Ok(count)
     }
 
@@ -407,65 +322,20 @@ impl<F: Scalar> Model<F> {
         Error::unknown("parameter", pattern, self.state().into_keys())
     }
 
-    /// Forgets all gradients.
-    pub fn clear_grads(&mut self) {
-        self.visit_mut(&mut |slot| {
-            if let SlotMut::Param(param) = slot {
-                param.clear_grad();
-            }
-        });
-    }
-
     /// How many numbers the model learns, frozen ones included.
     pub fn parameter_count(&self) -> usize {
-        let mut count = 0;
-        self.visit(&mut |slot| {
-            if let Slot::Param(param) = slot {
-                count += param.value().data().len();
-            }
-        });
-        count
+        self.slots.iter().filter(|slot| slot.is_learned()).map(|slot| slot.value().data().len()).sum()
     }
-}
-
-/// Whether a model can be held and a pass over one sample ends, computed from shapes before anything is taken.
-fn check_needs<F: Scalar>(net: &Sequential<F>, input: Shape, output: Shape) -> Result<Needs, Error> {
-    let cost = net.cost(&input);
-    let training = memory::bytes_of_sample::<F>(&cost, output.elements());
-    let of_input = memory::bytes::<F>(input.elements().saturating_mul(2), 0);
-    let all = memory::bytes_of_model::<F>(&cost).saturating_add(training).saturating_add(of_input);
-    // The layer that takes most is named, and how much the largest two maps side by side are is what prediction takes.
-    let (mut largest, mut prediction) = ((0, String::new()), 0);
-    walk(net, "", input, &mut |path, layer, input| {
-        if matches!(layer.children(), Children::None) {
-            let output = layer.output_shape(&input).map_or(0, |shape| shape.elements());
-            let maps = memory::bytes::<F>(input.elements().saturating_add(output), 0);
-            prediction = prediction.max(maps);
-            let bytes = memory::bytes_of_model::<F>(&layer.cost(&input)).saturating_add(maps);
-            if bytes > largest.0 {
-                largest = (bytes, format!("{path} ({})", layer.describe()));
-            }
-        }
-    });
-    if !memory::is_there(all) {
-        let got = format!("{}, most of it for {}", memory::in_words(all), largest.1);
-        return Err(Error::argument("model", memory::expected(), got));
-    }
-    if cost.multiply_adds > WORK_LIMIT {
-        let expected = format!("at most {WORK_LIMIT} multiplications for a sample");
-        return Err(Error::argument("model", expected, cost.multiply_adds));
-    }
-    Ok(Needs { training, prediction })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{Activation, batch_norm, dense};
+    use crate::layers::{batch_norm, dense};
 
     #[test]
     fn a_model_without_parameters_takes_on_an_empty_state() {
-        let net = Sequential::new().push(crate::layers::flatten());
+        let net = Net::new().push(crate::layers::flatten());
         let mut model: Model = Model::new(net, &[2, 2, 1], 0).unwrap();
         model.load_state(&BTreeMap::new()).unwrap();
         let unexpected = BTreeMap::from([("w".to_owned(), Tensor::zeros(&[1]).unwrap())]);
@@ -474,7 +344,7 @@ mod tests {
 
     #[test]
     fn freezing_says_what_there_is_where_nothing_matches() {
-        let net = Sequential::new().push(dense(3, Activation::Relu)).push(batch_norm());
+        let net = Net::new().push(dense(3).relu()).push(batch_norm());
         let mut model: Model = Model::new(net, &[4], 0).unwrap();
         assert_eq!(model.freeze("batchnorm1.*").unwrap(), 4);
         assert_eq!(model.unfreeze("*running*").unwrap(), 2);
@@ -487,7 +357,7 @@ mod tests {
 
     #[test]
     fn batch_norm_over_features_needs_more_than_one_sample_in_training() {
-        let net = Sequential::new().push(dense(3, Activation::Relu)).named("norm", batch_norm());
+        let net = Net::new().push(dense(3).relu()).named("norm", batch_norm());
         let model: Model = Model::new(net, &[4], 0).unwrap();
         let mut trace = Trace::new(Keep::ForBackward);
         let x = Tensor::zeros(&[1, 4]).unwrap();

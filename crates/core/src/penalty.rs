@@ -3,8 +3,8 @@
 use crate::error::{Error, not_negative};
 use crate::kernels::elementwise::update_with;
 use crate::model::Model;
-use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
+use crate::weights::{Grads, Slot};
 
 /// R = λ₁ Σ |w| + λ₂ Σ w², over the weights of dense layers and convolutions (parameters with more than one axis:
 /// not biases, not what batch normalization learns); dR/dw = λ₁ sign(w) + 2 λ₂ w. As Keras's `l1_l2`.
@@ -41,33 +41,39 @@ impl Penalty {
         if self.is_none() {
             return sum;
         }
-        model.visit(&mut |slot| {
-            if let Slot::Param(param) = slot
-                && param.value().shape().len() > 1
-            {
-                let one = |w: &F| self.l1 * w.as_f64().abs() + self.l2 * w.as_f64().powi(2);
-                sum += param.value().data().iter().map(one).sum::<f64>();
-            }
-        });
+        for slot in model.slots().iter().filter(|slot| is_weight(slot)) {
+            let one = |w: &F| self.l1 * w.as_f64().abs() + self.l2 * w.as_f64().powi(2);
+            sum += slot.value().data().iter().map(one).sum::<f64>();
+        }
         sum
     }
 
     /// Adds dR/dw to the gradients of weights that are trained.
-    pub fn add_gradients<F: Scalar>(self, model: &mut Model<F>) {
+    ///
+    /// # Errors
+    /// If the gradients are of another model.
+    pub fn add_gradients<F: Scalar>(self, model: &Model<F>, grads: &mut Grads<F>) -> Result<(), Error> {
+        grads.check(model)?;
         if self.is_none() {
-            return;
+            return Ok(());
         }
         let (l1, l2) = (F::from_f64(self.l1), F::from_f64(2.0 * self.l2));
-        model.visit_mut(&mut |slot| {
-            if let SlotMut::Param(param) = slot
-                && param.value().shape().len() > 1
-                && let Some((value, grad)) = param.to_update()
+        for (at, slot) in model.slots().iter().enumerate() {
+            if is_weight(slot)
+                && slot.is_trainable()
+                && let Some(grad) = grads.get_mut(at)
             {
-                update_with(grad.data_mut(), value.data(), |g, w| {
+                update_with(grad, slot.value().data(), |g, w| {
                     let sign = if w > F::zero() { l1 } else { -l1 };
                     *g += l2 * w + if w == F::zero() { F::zero() } else { sign };
                 });
             }
-        });
+        }
+        Ok(())
     }
+}
+
+/// Whether it is a weight of a dense layer or of a convolution.
+fn is_weight<F: Scalar>(slot: &Slot<F>) -> bool {
+    slot.is_learned() && slot.value().shape().len() > 1
 }

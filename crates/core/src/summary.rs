@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::layer::{Children, Layer, walk};
+use crate::layer::DynLayer;
 use crate::model::Model;
-use crate::param::Slot;
+use crate::plan::{TrainingBytes, training_bytes};
+use crate::program::{Kind, Op};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 
@@ -49,17 +50,17 @@ pub struct Summary {
 impl<F: Scalar> Model<F> {
     /// The layers with their parameters, multiply-adds and memory.
     pub fn summary(&self) -> Summary {
-        let mut lines = Vec::new();
-        let mut live = 0;
-        walk(self.net(), "", self.input_shape(), &mut |path, layer, input| {
-            if matches!(layer.children(), Children::None) {
-                let line = line(path, layer, &input);
+        let program = self.program();
+        let (mut lines, mut live) = (Vec::new(), 0);
+        for (i, op) in program.ops.iter().enumerate() {
+            if let Kind::Layer(layer) = &op.kind {
+                let (input, output) = (&program.shapes[op.inputs[0]], program.shapes[i + 1]);
+                let line = self.line(op, layer.as_ref(), input, output);
                 live = live.max(input.elements() * size_of::<F>() + line.activation_bytes);
                 lines.push(line);
             }
-        });
-        let cost = self.net().cost(&self.input_shape());
-        let numbers = cost.kept + 2 * self.output_shape().elements();
+        }
+        let training = training_bytes(program, &self.trainable());
         Summary {
             input: self.input_shape(),
             all_bytes_per_sample: self.input_shape().elements() * size_of::<F>()
@@ -67,28 +68,31 @@ impl<F: Scalar> Model<F> {
             live_bytes_per_sample: live,
             lines,
             parameter_bytes: self.parameter_count() * size_of::<F>(),
-            training_bytes_per_sample: numbers * size_of::<F>() + cost.indices * size_of::<u32>(),
+            training_bytes_per_sample: training.per_sample,
         }
     }
-}
 
-fn line<F: Scalar>(path: &str, layer: &dyn Layer<F>, input: &[usize]) -> SummaryLine {
-    let output = layer.output_shape(input).expect("checked when the model was built");
-    let (mut trainable, mut frozen) = (0, 0);
-    layer.visit(&mut |slot| {
-        if let Slot::Param(param) = slot {
-            let count = param.value().data().len();
-            *(if param.trainable { &mut trainable } else { &mut frozen }) += count;
+    /// Bytes that a training pass over a batch holds: activations, their gradients and what layers keep.
+    pub fn training_bytes(&self, batch: usize) -> usize {
+        let TrainingBytes { per_sample, fixed } = training_bytes(self.program(), &self.trainable());
+        per_sample.saturating_mul(batch).saturating_add(fixed)
+    }
+
+    fn line(&self, op: &Op<F>, layer: &dyn DynLayer<F>, input: &[usize], output: Shape) -> SummaryLine {
+        let own = op.places.iter().map(|&(_, at)| &self.slots()[at]).filter(|slot| slot.is_learned());
+        let count = |frozen: bool| {
+            let some = own.clone().filter(|slot| slot.is_frozen() == frozen);
+            some.map(|slot| slot.value().data().len()).sum()
+        };
+        SummaryLine {
+            path: op.path.clone(),
+            layer: layer.describe(),
+            output,
+            trainable: count(false),
+            frozen: count(true),
+            multiply_adds: layer.cost(input).multiply_adds,
+            activation_bytes: output.elements() * size_of::<F>(),
         }
-    });
-    SummaryLine {
-        path: path.to_owned(),
-        layer: layer.describe(),
-        output,
-        trainable,
-        frozen,
-        multiply_adds: layer.cost(input).multiply_adds,
-        activation_bytes: output.elements() * size_of::<F>(),
     }
 }
 
@@ -162,16 +166,14 @@ fn with_commas(number: u64) -> String {
 mod tests {
     use super::*;
     use crate::layer::Context;
-    use crate::layers::{Activation, Sequential, dense};
+    use crate::layers::dense;
+    use crate::net::Net;
     use crate::tensor::Tensor;
     use crate::trace::{Keep, Trace};
 
     fn model() -> Model {
-        let net = Sequential::new()
-            .push(dense(256, Activation::Relu))
-            .push(dense(128, Activation::Relu))
-            .push(dense(64, Activation::Relu))
-            .push(dense(10, Activation::Linear));
+        let net =
+            Net::new().push(dense(256).relu()).push(dense(128).relu()).push(dense(64).relu()).push(dense(10));
         Model::new(net, &[784], 0).unwrap()
     }
 
@@ -190,13 +192,15 @@ training holds 3,408 bytes a sample";
 
     #[test]
     fn the_bytes_are_those_of_the_trace() {
-        let mut model = model();
+        let model = model();
         let mut trace = Trace::new(Keep::ForBackward);
         let x = Tensor::zeros(&[32, 784]).unwrap();
         let ctx = Context::train(0, 0);
         model.forward(&x, &mut trace, &ctx).unwrap();
-        trace.dy.copy_from(&Tensor::zeros(&trace.y.shape()).unwrap());
-        model.backward(&x, &mut trace, None, &ctx).unwrap();
+        let (y, dy) = trace.output_and_gradient();
+        dy.resize(&y.shape());
+        model.backward(&x, &mut trace, None, Some(&mut model.grads()), &ctx).unwrap();
         assert_eq!(trace.bytes(), 32 * model.summary().training_bytes_per_sample);
+        assert_eq!(trace.bytes(), model.training_bytes(32));
     }
 }

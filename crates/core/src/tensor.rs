@@ -20,10 +20,18 @@ use crate::shape::Shape;
 /// assert_eq!(tensor.view().sum(), 10.0);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Tensor<F = f32> {
+    /// At least as many as the shape says: numbers beyond it are left from a larger one, for
+    /// writing zeros at every change would cost a pass over memory.
     data: Vec<F>,
     shape: Shape,
+}
+
+impl<F: Scalar> PartialEq for Tensor<F> {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.data() == other.data()
+    }
 }
 
 impl<F: Scalar> Tensor<F> {
@@ -69,12 +77,18 @@ impl<F: Scalar> Tensor<F> {
 
     /// The numbers, row by row.
     pub fn data(&self) -> &[F] {
-        &self.data
+        &self.data[..self.shape.elements()]
     }
 
     /// The numbers, row by row, to write.
     pub fn data_mut(&mut self) -> &mut [F] {
-        &mut self.data
+        let elements = self.shape.elements();
+        &mut self.data[..elements]
+    }
+
+    /// The length of the last axis; 1 where there is no axis.
+    pub fn width(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1)
     }
 
     /// Gives the tensor another shape. What it held is unspecified afterwards; memory is taken
@@ -94,37 +108,38 @@ impl<F: Scalar> Tensor<F> {
     /// As [`set_shape`](Self::set_shape), to a shape for which there is memory: models ask before a pass.
     pub(crate) fn resize(&mut self, shape: &[usize]) {
         self.shape = Shape::of(shape);
-        self.data.resize(self.shape.elements(), F::zero());
+        let more = self.shape.elements().saturating_sub(self.data.len());
+        // Not a number more than is needed, so that what a pass takes is what was planned.
+        self.data.reserve_exact(more);
+        self.data.resize(self.data.len() + more, F::zero());
     }
 
     /// Sets every number to `value`.
     pub fn fill(&mut self, value: F) {
-        self.data.fill(value);
+        self.data_mut().fill(value);
     }
 
     /// Takes on the shape and the numbers of `other`, in the memory already held.
-    ///
-    /// (A derived `Clone` would allocate anew in `clone_from`, so there is none.)
     pub fn copy_from(&mut self, other: &Self) {
         self.resize(&other.shape);
-        self.data.copy_from_slice(&other.data);
+        self.data_mut().copy_from_slice(other.data());
     }
 
     /// The tensor as an `ndarray` view.
     pub fn view(&self) -> ArrayViewD<'_, F> {
-        ArrayViewD::from_shape(IxDyn(&self.shape), &self.data).expect("shape and data agree")
+        ArrayViewD::from_shape(IxDyn(&self.shape), self.data()).expect("shape and data agree")
     }
 
     /// The tensor as an `ndarray` view to write.
     pub fn view_mut(&mut self) -> ArrayViewMutD<'_, F> {
-        ArrayViewMutD::from_shape(IxDyn(&self.shape), &mut self.data).expect("shape and data agree")
+        ArrayViewMutD::from_shape(IxDyn(&self.shape.clone()), self.data_mut()).expect("shape and data agree")
     }
 
     /// The tensor as a matrix: one row a sample, every other axis in the columns.
     pub fn rows(&self) -> ArrayView2<'_, F> {
         let rows = self.batch();
         let columns = self.shape.iter().skip(1).product();
-        ArrayView2::from_shape((rows, columns), &self.data).expect("shape and data agree")
+        ArrayView2::from_shape((rows, columns), self.data()).expect("shape and data agree")
     }
 
     /// A copy as an `ndarray` array.

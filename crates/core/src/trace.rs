@@ -1,8 +1,12 @@
-//! The data of one pass through a network, kept apart from what the network has learned.
+//! The data of one pass through a model, kept apart from what the model has learned.
+
+use std::sync::Arc;
 
 use crate::error::Error;
-use crate::layer::Layer;
-use crate::layers::Sequential;
+use crate::layer::DynCache;
+use crate::model::Model;
+use crate::plan::{self, BackwardPlan, ForwardPlan, Wanted};
+use crate::program::{Kind, Op, Program};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -10,96 +14,94 @@ use crate::tensor::Tensor;
 /// How much of a pass a [`Trace`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// The output alone, for prediction: layers share two buffers.
+    /// The output alone, for prediction: a value's memory serves another as soon as it has been read.
     Last,
-    /// What the backward pass reads, for training: every output, and two gradients in turn.
+    /// What the backward pass reads, for training.
     ForBackward,
-    /// Every output and every gradient, for looking inside.
+    /// Every output and every gradient, for interpretability methods.
     All,
 }
 
-/// The data of one pass, a tree like the model's: a layer's output, the gradient with respect to
-/// it, and what its derivative will want. Memory is taken in the first pass at a batch size and
-/// used again in every later one.
+/// The data of one pass: outputs of operations, gradients with respect to them, and what layers leave for their
+/// derivatives. Memory is taken in the first pass at a batch size and used again in every later one.
+///
+/// ```
+/// use backstitch_core::{Context, Keep, Model, Net, Tensor, Trace, layers::dense};
+/// let model: Model = Model::new(Net::new().push(dense(3).relu()), &[2], 0)?;
+/// let mut trace = Trace::new(Keep::All);
+/// model.forward(&Tensor::zeros(&[4, 2])?, &mut trace, &Context::evaluate())?;
+/// assert_eq!(trace.output().shape().to_string(), "[4, 3]");
+/// assert_eq!(trace.get("dense1")?.0, trace.output());
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
 #[derive(Debug)]
-pub struct Trace<F = f32> {
-    /// The layer's output.
-    pub y: Tensor<F>,
-    /// The gradient of the loss with respect to the output. A backward pass may overwrite it with
-    /// an intermediate result, except where everything is kept.
-    pub dy: Tensor<F>,
-    /// What forward leaves for backward, beyond input and output.
-    pub saved: Vec<Tensor<F>>,
-    /// As `saved`, for positions (the winners of a max pooling).
-    pub index: Vec<u32>,
-    /// The traces of a container's layers, in their order.
-    pub(crate) children: Vec<Trace<F>>,
-    /// Buffers that children take in turn, or for intermediate results.
-    pub(crate) spare: [Tensor<F>; 2],
+pub struct Trace<F: Scalar = f32> {
     keep: Keep,
-    /// Of which pass this is the trace, in that of a whole model.
-    pass: Option<Pass>,
+    /// Whose plans these are: a model of another version has others.
+    version: u64,
+    program: Option<Arc<Program<F>>>,
+    pub(crate) plan: ForwardPlan,
+    back: Option<(Wanted, BackwardPlan)>,
+    /// Of which inputs the last forward pass was, where something can be done backward from it.
+    pub(crate) pass: Option<Pass>,
+    pub(crate) buffers: Buffers<F>,
 }
 
-/// A pass of a model that a trace holds: what a backward pass needs to be that of.
+/// The inputs of a forward pass, as a backward pass recognizes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pass {
-    /// Which model.
-    pub(crate) model: u64,
-    /// Shape of its inputs.
+    /// Shape of the inputs.
     pub(crate) input: Shape,
-    /// A sum over some of the inputs, by which others are told from them.
-    pub(crate) sample: u64,
+    /// A sum over some of the numbers, by which others are told from them.
+    sample: u64,
 }
 
 impl Pass {
-    /// Of this model over these inputs.
-    pub(crate) fn of<F: Scalar>(model: u64, x: &Tensor<F>) -> Self {
+    /// Of a pass over these inputs.
+    pub(crate) fn of<F: Scalar>(x: &Tensor<F>) -> Self {
         // FNV-1a over some hundred of the numbers: all of them would be one more walk through memory.
         let step = x.data().len() / 128 + 1;
         let bits = x.data().iter().step_by(step).map(|v| v.as_f64().to_bits());
         let sample = bits.fold(0xcbf2_9ce4_8422_2325, |hash: u64, bits| {
             (hash ^ bits ^ (bits >> 32)).wrapping_mul(0x0100_0000_01b3)
         });
-        Self { model, input: x.shape(), sample }
+        Self { input: x.shape(), sample }
     }
+}
+
+/// The memory of a trace.
+#[derive(Debug)]
+pub(crate) struct Buffers<F: Scalar> {
+    /// Values.
+    pub(crate) y: Vec<Tensor<F>>,
+    /// Gradients of values. The first is that from which a backward pass starts.
+    pub(crate) dy: Vec<Tensor<F>>,
+    /// One an operation.
+    pub(crate) caches: Vec<Box<dyn DynCache>>,
+    /// A copy of the gradient that a layer may overwrite, where everything is kept.
+    pub(crate) scratch: Tensor<F>,
+    /// In place of what a layer does not read.
+    pub(crate) nothing: Tensor<F>,
 }
 
 impl<F: Scalar> Trace<F> {
     /// An empty trace, for any model.
     pub fn new(keep: Keep) -> Self {
         Self {
-            y: Tensor::default(),
-            dy: Tensor::default(),
-            saved: Vec::new(),
-            index: Vec::new(),
-            children: Vec::new(),
-            spare: [Tensor::default(), Tensor::default()],
             keep,
+            version: 0,
+            program: None,
+            plan: ForwardPlan { buffer: Vec::new(), sizes: Vec::new() },
+            back: None,
             pass: None,
+            buffers: Buffers {
+                y: Vec::new(),
+                dy: vec![Tensor::default()],
+                caches: Vec::new(),
+                scratch: Tensor::default(),
+                nothing: Tensor::default(),
+            },
         }
-    }
-
-    /// The pass whose trace this is.
-    pub(crate) fn pass(&self) -> Option<Pass> {
-        self.pass
-    }
-
-    /// Notes which pass this is the trace of; none while it is being made.
-    pub(crate) fn set_pass(&mut self, pass: Option<Pass>) {
-        self.pass = pass;
-    }
-
-    /// The traces of a container's layers, in their order.
-    pub fn children(&self) -> &[Self] {
-        &self.children
-    }
-
-    /// As [`children`](Self::children), for a container of your own to fill in its forward pass. A trace whose children were taken to be
-    /// changed is no longer that of a pass, so a backward pass of the model refuses it.
-    pub fn children_mut(&mut self) -> &mut Vec<Self> {
-        self.pass = None;
-        &mut self.children
     }
 
     /// How much is kept.
@@ -107,63 +109,118 @@ impl<F: Scalar> Trace<F> {
         self.keep
     }
 
-    /// Makes room for the traces of `count` children, in the first pass.
-    pub(crate) fn prepare_children(&mut self, count: usize) {
-        if self.children.len() != count {
-            self.children = (0..count).map(|_| Self::new(self.keep)).collect();
+    /// Makes room for a forward pass of this model. Until it has been made, the trace is that of no pass.
+    pub(crate) fn prepare(&mut self, model: &Model<F>) {
+        self.pass = None;
+        if self.version == model.version() {
+            return;
+        }
+        let program = model.program();
+        if !self.is_of(program) {
+            let cache = |op: &Op<F>| match &op.kind {
+                Kind::Layer(layer) => layer.new_cache(),
+                Kind::Sum(_) | Kind::Concat => Box::new(()),
+            };
+            self.buffers.caches = program.ops.iter().map(cache).collect();
+            self.program = Some(Arc::clone(program));
+        }
+        self.plan = plan::forward(program, self.keep);
+        self.buffers.y.resize_with(self.plan.sizes.len(), Tensor::default);
+        self.back = None;
+        self.version = model.version();
+    }
+
+    /// Checks that the last forward pass was one of this model.
+    pub(crate) fn check_model(&self, model: &Model<F>) -> Result<(), Error> {
+        let expected = "one of this model's forward pass, as it is frozen now";
+        match self.pass {
+            None => Err(Error::argument("trace", expected, "one without a pass")),
+            Some(_) if self.version != model.version() => {
+                Err(Error::argument("trace", expected, "that of another model, or frozen otherwise"))
+            }
+            Some(_) => Ok(()),
         }
     }
 
-    /// The output, and the gradient with respect to it in a buffer that may be overwritten: `dy`
-    /// itself, or a copy of it where everything is kept.
-    pub fn y_and_scratch_dy(&mut self) -> (&Tensor<F>, &mut Tensor<F>) {
-        if self.keep == Keep::All {
-            self.spare[0].copy_from(&self.dy);
-            (&self.y, &mut self.spare[0])
-        } else {
-            (&self.y, &mut self.dy)
+    /// Whether the caches are those of this list of operations.
+    fn is_of(&self, program: &Arc<Program<F>>) -> bool {
+        self.program.as_ref().is_some_and(|own| Arc::ptr_eq(own, program))
+    }
+
+    /// Makes room for a backward pass, and hands out its plan.
+    pub(crate) fn prepare_backward(
+        &mut self,
+        model: &Model<F>,
+        wanted: Wanted,
+    ) -> Result<(&ForwardPlan, &BackwardPlan, &mut Buffers<F>), Error> {
+        if self.keep == Keep::Last {
+            return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
         }
+        self.check_model(model)?;
+        let back = match self.back.take().filter(|(of, _)| *of == wanted) {
+            Some(back) => back,
+            None => {
+                let back = plan::backward(model.program(), &model.trainable(), self.keep, wanted);
+                self.buffers.dy.resize_with(back.sizes.len(), Tensor::default);
+                (wanted, back)
+            }
+        };
+        let (_, back) = self.back.insert(back);
+        Ok((&self.plan, back, &mut self.buffers))
     }
 
-    /// What [`y_and_scratch_dy`](Self::y_and_scratch_dy) handed out, as it is now, and what forward saved.
-    pub(crate) fn scratch_dy_and_saved(&mut self) -> (&Tensor<F>, &mut [Tensor<F>]) {
-        let dy = if self.keep == Keep::All { &self.spare[0] } else { &self.dy };
-        (dy, &mut self.saved)
+    /// A value, and where the gradient with respect to it is to be put before a backward pass from there.
+    pub(crate) fn value_and_gradient(&mut self, value: usize) -> (&Tensor<F>, &mut Tensor<F>) {
+        let Buffers { y, dy, .. } = &mut self.buffers;
+        (&y[self.plan.buffer[value]], &mut dy[0])
     }
 
-    /// Output of the layer called `path` (`block2.main.conv1`) and the gradient with respect to it, as they were after the latest
-    /// backward pass.
+    fn output_buffer(&self) -> Option<usize> {
+        self.program.as_ref().map(|program| self.plan.buffer[program.output])
+    }
+
+    /// The output of the last forward pass; empty before the first.
+    pub fn output(&self) -> &Tensor<F> {
+        self.output_buffer().map_or(&self.buffers.nothing, |buffer| &self.buffers.y[buffer])
+    }
+
+    /// The output, and where the gradient with respect to it is to be put before a backward pass.
+    pub fn output_and_gradient(&mut self) -> (&Tensor<F>, &mut Tensor<F>) {
+        let buffer = self.output_buffer();
+        let Buffers { y, dy, nothing, .. } = &mut self.buffers;
+        (buffer.map_or(nothing, |buffer| &y[buffer]), &mut dy[0])
+    }
+
+    /// Output of the layer, chain or branch called `path` (`block2.main.conv1`), and, after a backward pass, the
+    /// gradient with respect to it. For a trace made with [`Keep::All`].
     ///
     /// # Errors
-    /// If the trace does not keep everything, no pass of such a model is in it, or the model has no layer of that name; the message lists
-    /// the names there are.
-    pub fn get(&self, model: &Sequential<F>, path: &str) -> Result<(&Tensor<F>, &Tensor<F>), Error> {
+    /// If the model has no layer of that name (the message lists the names there are), if not everything is kept, or
+    /// if there has been no forward pass.
+    pub fn get(&self, path: &str) -> Result<(&Tensor<F>, Option<&Tensor<F>>), Error> {
+        let value = self.value(path)?;
+        let y = &self.buffers.y[self.plan.buffer[value]];
+        let buffer = self.back.as_ref().and_then(|(_, back)| back.buffer[value]);
+        Ok((y, buffer.and_then(|buffer| self.buffers.dy.get(buffer))))
+    }
+
+    /// The value that a layer, chain or branch ends with.
+    pub(crate) fn value(&self, path: &str) -> Result<usize, Error> {
         if self.keep != Keep::All {
             return Err(Error::argument("trace", "Keep::All", format!("Keep::{:?}", self.keep)));
         }
-        let unknown = || Error::unknown("layer", path, model.paths().iter().map(String::as_str));
-        let mut trace = self;
-        let mut layer: &dyn Layer<F> = model;
-        for name in path.split('.') {
-            let children = layer.children().list();
-            let position = children.iter().position(|child| child.name == name);
-            let position = position.ok_or_else(unknown)?;
-            layer = children[position].layer.as_ref();
-            if trace.children.len() != children.len() {
-                let got =
-                    format!("a trace of {} layers in the place of {}", trace.children.len(), children.len());
-                return Err(Error::argument("trace", "one of a pass of this model", got));
-            }
-            trace = &trace.children[position];
-        }
-        Ok((&trace.y, &trace.dy))
+        let Some(program) = &self.program else {
+            return Err(Error::argument("trace", "one of a forward pass", "a new one"));
+        };
+        // Value 0 is the input, which an identity ends with.
+        let value = program.values.get(path).filter(|value| !path.is_empty() && **value != 0);
+        value.copied().ok_or_else(|| Error::unknown("layer", path, program.paths()))
     }
 
     /// Bytes of memory the trace holds.
     pub fn bytes(&self) -> usize {
-        let own = [&self.y, &self.dy, &self.spare[0], &self.spare[1]];
-        own.into_iter().chain(&self.saved).map(Tensor::allocated_bytes).sum::<usize>()
-            + self.index.capacity() * size_of::<u32>()
-            + self.children.iter().map(Self::bytes).sum::<usize>()
+        let Buffers { y, dy, caches, scratch, .. } = &self.buffers;
+        y.iter().chain(dy).chain([scratch]).map(Tensor::allocated_bytes).sum::<usize>()
+            + caches.iter().map(|cache| cache.bytes()).sum::<usize>()
     }
 }

@@ -271,13 +271,13 @@ fn read_outline(bytes: &[u8]) -> Result<(Outline, usize), DecodeError> {
 mod tests {
     use backstitch_core::layers::{batch_norm, dense};
     use backstitch_core::optim::{Adam, Sgd};
-    use backstitch_core::{Activation, EpochRecord, Sequential};
+    use backstitch_core::{EpochRecord, Net};
     use proptest::prelude::*;
 
     use super::*;
 
     fn model<F: Scalar>(units: usize, seed: u64) -> Model<F> {
-        let net = Sequential::new().push(dense(units, Activation::Linear)).push(batch_norm());
+        let net = Net::new().push(dense(units)).push(batch_norm());
         Model::new(net, &[3], seed).unwrap()
     }
 

@@ -174,21 +174,21 @@ impl<W: Write + Seek> Writer<W> {
 
 #[cfg(test)]
 mod tests {
+    use backstitch_core::Net;
     use backstitch_core::layers::dense;
-    use backstitch_core::{Activation, Sequential};
     use ndarray::{Array1, array};
     use proptest::prelude::*;
 
     use super::*;
 
     fn model(hidden: usize, seed: u64) -> Model {
-        let net = Sequential::new().push(dense(hidden, Activation::Relu)).push(dense(2, Activation::Linear));
+        let net = Net::new().push(dense(hidden).relu()).push(dense(2));
         Model::new(net, &[3], seed).unwrap()
     }
 
     /// A model for the files that NumPy wrote.
     fn one_layer() -> Model {
-        Model::new(Sequential::new().push(dense(2, Activation::Linear)), &[3], 1).unwrap()
+        Model::new(Net::new().push(dense(2)), &[3], 1).unwrap()
     }
 
     fn fixture(name: &str) -> PathBuf {

@@ -35,9 +35,9 @@ pub struct CamMaps<F> {
 ///
 /// ```
 /// use backstitch_core::{Model, explain::{Cam, grad_cam}, zoo};
-/// let mut model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
+/// let model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
 /// let x = ndarray::Array::from_elem((2, 28, 28, 1), 0.5).into_dyn();
-/// let cam = grad_cam(&mut model, &x.view(), &[3, 7], "conv3", Cam::GradCam)?;
+/// let cam = grad_cam(&model, &x.view(), &[3, 7], "conv3", Cam::GradCam)?;
 /// assert_eq!(cam.coarse.dim(), (2, 7, 7));
 /// assert_eq!(cam.maps.dim(), (2, 28, 28));
 /// # Ok::<(), backstitch_core::Error>(())
@@ -47,7 +47,7 @@ pub struct CamMaps<F> {
 /// If `x` is not a batch of the model's inputs, there is not one class a sample, a class or a layer does not exist,
 /// the layer's output is no map, or an input, an output or a map is not finite: such a map would look empty.
 pub fn grad_cam<F: Scalar>(
-    model: &mut Model<F>,
+    model: &Model<F>,
     x: &ArrayViewD<'_, F>,
     classes: &[usize],
     layer: &str,
@@ -55,7 +55,8 @@ pub fn grad_cam<F: Scalar>(
 ) -> Result<CamMaps<F>, Error> {
     let [height, width, _] = check_maps(model)?;
     let look = Look::at(model, x, classes, ReluRule::Plain)?;
-    let (y, dy) = look.trace.get(model.net(), layer)?;
+    let (y, dy) = look.trace.get(layer)?;
+    let dy = dy.expect("everything is kept, and the pass went back");
     let (y, dy) = (as_maps(y, layer)?, as_maps(dy, layer)?);
     let weights = match cam {
         Cam::GradCam => dy,
@@ -99,7 +100,7 @@ fn plus_plus<F: Scalar>(y: &Array4<F>, dy: &Array4<F>) -> Array4<F> {
 /// # Errors
 /// As [`grad_cam`].
 pub fn guided_grad_cam<F: Scalar>(
-    model: &mut Model<F>,
+    model: &Model<F>,
     x: &ArrayViewD<'_, F>,
     classes: &[usize],
     layer: &str,

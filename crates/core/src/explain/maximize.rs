@@ -5,7 +5,7 @@ use rand::Rng;
 
 use crate::error::{Error, above_zero, below_one, in_range};
 use crate::explain::resize::{blur, check_deviation};
-use crate::explain::{Look, MOST_PASSES, check_maps, checked, position};
+use crate::explain::{Look, MOST_PASSES, check_maps, checked};
 use crate::finite;
 use crate::layer::{Context, ReluRule};
 use crate::model::Model;
@@ -17,9 +17,9 @@ use crate::scalar::Scalar;
 pub enum Goal {
     /// The logit of a class.
     Class(usize),
-    /// The mean of a channel of a layer, which must be one of the model's own children and not inside of a block.
+    /// The mean of a channel of a layer.
     Filter {
-        /// The layer's name.
+        /// The layer's path.
         layer: String,
         /// Which channel.
         channel: usize,
@@ -31,10 +31,10 @@ pub enum Goal {
 ///
 /// ```
 /// use backstitch_core::{Model, explain::{Goal, Maximizer}, zoo};
-/// let mut model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
+/// let model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
 /// let maximizer = Maximizer::new(30, 0.1)?.decay(0.01)?.blur(0.5, 4)?;
 /// let start = maximizer.noise(&model, 0.5, 0.1)?;
-/// let result = maximizer.run(&mut model, &Goal::Class(3), start.view())?;
+/// let result = maximizer.run(&model, &Goal::Class(3), start.view())?;
 /// assert!(result.responses[29] > result.responses[0]);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
@@ -177,7 +177,7 @@ impl Maximizer {
     /// picture; or a number of the picture, of the response or of its gradient is not finite, at the start or in a later step.
     pub fn run<F: Scalar>(
         &self,
-        model: &mut Model<F>,
+        model: &Model<F>,
         goal: &Goal,
         start: ArrayView3<'_, F>,
     ) -> Result<Maximized<F>, Error> {
@@ -282,7 +282,7 @@ fn roll<F: Scalar>(picture: &mut Array3<F>, shift: [isize; 2]) {
 
 /// The goal's value, and its gradient with respect to the picture.
 fn response<F: Scalar>(
-    model: &mut Model<F>,
+    model: &Model<F>,
     goal: &Goal,
     picture: &Array3<F>,
     look: &mut Look<F>,
@@ -291,27 +291,26 @@ fn response<F: Scalar>(
     let value = match goal {
         Goal::Class(class) => {
             look.again(model, &x, &[*class], ReluRule::Plain)?;
-            look.trace.y.data()[*class]
+            look.trace.output().data()[*class]
         }
         Goal::Filter { layer, channel } => {
-            let position = position(model, layer)?;
             let (x, ctx) = (checked(&x)?, Context::evaluate());
             model.forward(&x, &mut look.trace, &ctx)?;
-            let child = &mut look.trace.children[position];
-            let shape = child.y.shape();
-            let channels = shape.last().copied().unwrap_or(0);
+            let value = look.trace.value(layer)?;
+            let (y, dy) = look.trace.value_and_gradient(value);
+            let channels = y.width();
             if *channel >= channels {
                 let expected = format!("from 0 to {}, a channel of {layer}", channels.saturating_sub(1));
                 return Err(Error::argument("channel", expected, channel));
             }
-            let places = child.y.data().len() / channels;
+            let places = y.data().len() / channels;
             let share = F::one() / F::from_f64(places as f64);
-            child.dy.resize(&shape);
-            child.dy.fill(F::zero());
-            child.dy.data_mut().iter_mut().skip(*channel).step_by(channels).for_each(|d| *d = share);
-            let outputs = child.y.data().iter().skip(*channel).step_by(channels);
+            dy.resize(&y.shape());
+            dy.fill(F::zero());
+            dy.data_mut().iter_mut().skip(*channel).step_by(channels).for_each(|d| *d = share);
+            let outputs = y.data().iter().skip(*channel).step_by(channels);
             let mean = outputs.map(|y| y.as_f64()).sum::<f64>() / places as f64;
-            model.net_mut().backward_from(position, &x, &mut look.trace, &mut look.dx, &ctx);
+            model.differentiate(value, &x, &mut look.trace, Some(&mut look.dx), None, &ctx)?;
             F::from_f64(mean)
         }
     };

@@ -1,7 +1,6 @@
 //! Seeing inside a network: what a class or a filter responds to, and where.
 //!
-//! Everything here works on any model, in one pass over a batch, and leaves the model as it is: it is borrowed mutably
-//! because a backward pass could add to gradients, which these passes are told not to do.
+//! Everything here works on any model, in one pass over a batch, and leaves the model as it is.
 
 mod grad_cam;
 mod maximize;
@@ -19,7 +18,7 @@ use ndarray::{Array, Array4, ArrayViewD, Dimension};
 
 use crate::error::Error;
 use crate::finite;
-use crate::layer::{Context, Layer, ReluRule};
+use crate::layer::{Context, ReluRule};
 use crate::model::Model;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -39,7 +38,7 @@ pub fn activations<F: Scalar>(
 ) -> Result<Array4<F>, Error> {
     let mut trace = Trace::new(Keep::All);
     model.forward(&checked(x)?, &mut trace, &Context::evaluate())?;
-    let (y, _) = trace.get(model.net(), layer)?;
+    let (y, _) = trace.get(layer)?;
     as_maps(y, layer)
 }
 
@@ -112,12 +111,7 @@ impl<F: Scalar> Look<F> {
         Self { trace: Trace::new(Keep::All), dx: Tensor::default() }
     }
 
-    fn at(
-        model: &mut Model<F>,
-        x: &ArrayViewD<'_, F>,
-        classes: &[usize],
-        rule: ReluRule,
-    ) -> Result<Self, Error> {
+    fn at(model: &Model<F>, x: &ArrayViewD<'_, F>, classes: &[usize], rule: ReluRule) -> Result<Self, Error> {
         let mut look = Self::new();
         look.again(model, x, classes, rule)?;
         Ok(look)
@@ -125,7 +119,7 @@ impl<F: Scalar> Look<F> {
 
     fn again(
         &mut self,
-        model: &mut Model<F>,
+        model: &Model<F>,
         x: &ArrayViewD<'_, F>,
         classes: &[usize],
         rule: ReluRule,
@@ -134,13 +128,14 @@ impl<F: Scalar> Look<F> {
         let ctx = Context { relu: rule, ..Context::evaluate() };
         let outputs = check_classes(model, x.batch(), classes)?;
         model.forward(&x, trace, &ctx)?;
-        finite::check_outputs(model, trace.y.data(), 0)?;
-        trace.dy.resize(&[x.batch(), outputs]);
-        trace.dy.fill(F::zero());
-        for (row, &class) in trace.dy.data_mut().chunks_exact_mut(outputs).zip(classes) {
+        finite::check_outputs(model, trace.output().data(), 0)?;
+        let (_, dy) = trace.output_and_gradient();
+        dy.resize(&[x.batch(), outputs]);
+        dy.fill(F::zero());
+        for (row, &class) in dy.data_mut().chunks_exact_mut(outputs).zip(classes) {
             row[class] = F::one();
         }
-        model.backward(&x, trace, Some(&mut self.dx), &ctx)?;
+        model.backward(&x, trace, Some(&mut self.dx), None, &ctx)?;
         finite::check_samples("gradient", self.dx.data(), &self.dx.shape())
     }
 }
@@ -159,23 +154,16 @@ fn check_classes<F: Scalar>(model: &Model<F>, samples: usize, classes: &[usize])
     }
 }
 
-/// The top-level layer of this name, counted from 0.
-fn position<F: Scalar>(model: &Model<F>, layer: &str) -> Result<usize, Error> {
-    let children = model.net().children().list();
-    let position = children.iter().position(|child| child.name == layer);
-    position.ok_or_else(|| Error::unknown("layer", layer, children.iter().map(|child| child.name.as_str())))
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::{Array, Array3, ArrayD};
 
     use super::*;
-    use crate::layers::{Activation, Padding, Sequential, conv2d, dense, flatten};
+    use crate::layers::{conv2d, dense, flatten};
+    use crate::net::Net;
 
     fn model() -> Model {
-        let conv = conv2d(3, 3, Activation::Relu).padding(Padding::Same);
-        let net = Sequential::new().push(conv).push(flatten()).push(dense(2, Activation::Linear));
+        let net = Net::new().push(conv2d(3, 3).same().relu()).push(flatten()).push(dense(2));
         Model::new(net, &[4, 5, 1], 0).unwrap()
     }
 
@@ -230,11 +218,7 @@ mod tests {
             [("conv1.weight", f32::NAN), ("conv1.bias", f32::INFINITY), ("dense1.weight", f32::NAN)]
         {
             let mut model = model();
-            model.visit_mut(&mut |mut slot| {
-                if slot.name() == name {
-                    slot.value_mut().fill(value);
-                }
-            });
+            model.slots_mut().find(|slot| slot.name() == name).unwrap().data_mut().fill(value);
             let all = errors(&mut model, &x);
             // The last looks at a layer before the dense one, whatever that holds.
             let seeing = if name.starts_with("dense1") { all.len() - 1 } else { all.len() };

@@ -19,7 +19,7 @@ use crate::shape::Shape;
 /// If `x` is not a batch of the model's inputs, there is not one class a sample, a class does not exist, or an input, an output or
 /// the gradient is not finite: the message says where.
 pub fn class_gradient<F: Scalar>(
-    model: &mut Model<F>,
+    model: &Model<F>,
     x: &ArrayViewD<'_, F>,
     classes: &[usize],
     rule: ReluRule,
@@ -31,17 +31,17 @@ pub fn class_gradient<F: Scalar>(
 /// A. Zisserman, "Deep inside convolutional networks", 2014, section 3.1).
 ///
 /// ```
-/// use backstitch_core::{Model, explain::saliency, layer::ReluRule, zoo};
-/// let mut model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
+/// use backstitch_core::{Model, ReluRule, explain::saliency, zoo};
+/// let model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
 /// let x = ndarray::Array::from_elem((1, 28, 28, 1), 0.5).into_dyn();
-/// assert_eq!(saliency(&mut model, &x.view(), &[3], ReluRule::Plain)?.dim(), (1, 28, 28));
+/// assert_eq!(saliency(&model, &x.view(), &[3], ReluRule::Plain)?.dim(), (1, 28, 28));
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
 ///
 /// # Errors
 /// As [`class_gradient`]; and if the inputs are no maps.
 pub fn saliency<F: Scalar>(
-    model: &mut Model<F>,
+    model: &Model<F>,
     x: &ArrayViewD<'_, F>,
     classes: &[usize],
     rule: ReluRule,
@@ -55,7 +55,7 @@ pub fn saliency<F: Scalar>(
 /// # Errors
 /// As [`class_gradient`].
 pub fn gradient_times_input<F: Scalar>(
-    model: &mut Model<F>,
+    model: &Model<F>,
     x: &ArrayViewD<'_, F>,
     classes: &[usize],
 ) -> Result<ArrayD<F>, Error> {
@@ -68,7 +68,7 @@ pub fn gradient_times_input<F: Scalar>(
 /// # Errors
 /// As [`saliency`]; and if there are no samples or more than a million, or the deviation is not above 0 and finite.
 pub fn smooth_grad<F: Scalar>(
-    model: &mut Model<F>,
+    model: &Model<F>,
     x: &ArrayViewD<'_, F>,
     classes: &[usize],
     samples: usize,

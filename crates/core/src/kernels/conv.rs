@@ -7,6 +7,7 @@
 
 use rayon::prelude::*;
 
+use crate::kernels::Accumulate;
 use crate::kernels::gemm::{self, Matrix, SPLIT_ABOVE};
 use crate::kernels::im2col::{self, col2im, im2col, with_strips};
 use crate::kernels::kernel::Kernel;
@@ -17,7 +18,6 @@ use crate::kernels::taps;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
 use crate::kernels::winograd;
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use crate::kernels::Accumulate;
 use crate::kernels::conv::{self, ACROSS_AT_A_TIME, Algorithm, Way, choose, get_ready, weight_gradient};
 use crate::kernels::elementwise::update_with;
 use crate::kernels::gemm::Matrix;
@@ -14,7 +15,6 @@ use crate::kernels::sparse;
 use crate::kernels::sums::{add_columns, all_finite};
 use crate::kernels::tile;
 use crate::kernels::window::Windows;
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
 

@@ -58,6 +58,28 @@ pub fn combine<F: Scalar>(x: &[F], y: &[F], to: &mut [F], f: impl Fn(F, F) -> F 
     });
 }
 
+/// `x += y`.
+pub fn add<F: Scalar>(x: &mut [F], y: &[F]) {
+    update_with(x, y, |x, y| *x += y);
+}
+
+/// `to = x + y`, then `finish` on rows of `width` numbers while they are in the cache.
+pub fn sum_and<F: Scalar>(x: &[F], y: &[F], to: &mut [F], width: usize, finish: impl Fn(&mut [F]) + Sync) {
+    let piece = (CHUNK / width.max(1)).max(1) * width.max(1);
+    let pieces = to.par_chunks_mut(piece).zip(x.par_chunks(piece)).zip(y.par_chunks(piece));
+    pieces.for_each(|((to, x), y)| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for ((to, &x), &y) in to.iter_mut().zip(x).zip(y) {
+                    *to = x + y;
+                }
+            },
+        );
+        finish(to);
+    });
+}
+
 /// Copies, with several threads where it pays.
 pub fn copy<F: Scalar>(from: &[F], to: &mut [F]) {
     if from.len() <= CHUNK {

@@ -6,10 +6,10 @@
 
 use rayon::prelude::*;
 
+use crate::kernels::Accumulate;
 use crate::kernels::elementwise::update_with;
 use crate::kernels::pack::worth_copying;
 use crate::kernels::tile;
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch};
 

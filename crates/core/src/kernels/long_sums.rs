@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::param::Accumulate;
+use crate::kernels::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch};
 

@@ -4,6 +4,7 @@
 //! What layers call is `#[inline(never)]`: the compiler makes such a generic function once for a number type, in the first crate
 //! that uses it, where it makes others again in every program. That is most of the time a build takes.
 
+mod accumulate;
 mod awake;
 pub mod conv;
 pub mod conv_backward;
@@ -30,6 +31,7 @@ pub mod window;
 mod winograd;
 mod winograd_transform;
 
+pub use accumulate::Accumulate;
 pub use awake::keep_awake;
 
 /// ReLU, and its derivative from y, for `benches/kernels.rs`.

@@ -119,6 +119,9 @@ pub fn normalize_in_place<F: Scalar>(rows: &mut [F], [mean, factor, shift]: [&[F
 /// For every column, `sums[..width] = Σ dy` and `sums[width..] = Σ dy (x - mean - rest) scale`.
 #[inline(never)]
 pub fn gradient_sums<F: Scalar>(x: &[F], dy: &[F], [mean, rest, scale]: [&[F]; 3], sums: &mut [F]) {
+    if x.is_empty() {
+        return sums.fill(F::zero());
+    }
     let width = mean.len();
     let piece = rows_of_piece(width) * width;
     let mut scratch = Scratch::<f64>::take(Purpose::Sums);

@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
+use crate::kernels::Accumulate;
 use crate::kernels::gemm::Matrix;
 use crate::kernels::parts::in_parts;
 use crate::kernels::tile;
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch};
 

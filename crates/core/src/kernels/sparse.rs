@@ -8,12 +8,12 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::kernels::Accumulate;
 use crate::kernels::conv::Way;
 use crate::kernels::gemm::transpose;
 use crate::kernels::im2col::{Strips, for_each_run, run_length};
 use crate::kernels::tile::MOST_LANES;
 use crate::kernels::window::Windows;
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
 

@@ -6,9 +6,9 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::kernels::Accumulate;
 use crate::kernels::elementwise::vectorised;
 use crate::kernels::gemm::Matrix;
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch};
 

@@ -6,13 +6,13 @@
 
 use rayon::prelude::*;
 
+use crate::kernels::Accumulate;
 use crate::kernels::gemm::{Matrix, transpose};
 use crate::kernels::kernel::Kernel;
 use crate::kernels::panels::{FILTERS, panel_edge, panels, side_by_side};
 use crate::kernels::parts::in_parts;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
 

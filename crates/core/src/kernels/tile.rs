@@ -17,13 +17,13 @@ use std::marker::PhantomData;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::kernels::Accumulate;
 use crate::kernels::gemm::{Matrix, WindowRows};
 use crate::kernels::long_sums::{LONG, in_blocks};
 use crate::kernels::pack::{
     Left, LeftBlock, PanelSize, Right, RightBlock, copy_left, copy_right, copy_whole, panels,
 };
 use crate::kernels::stream;
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
 

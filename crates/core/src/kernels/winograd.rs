@@ -24,6 +24,7 @@ use std::ops::Range;
 
 use pulp::Arch;
 
+use crate::kernels::Accumulate;
 use crate::kernels::gemm::Matrix;
 use crate::kernels::kernel::Kernel;
 use crate::kernels::long_sums::{LONG, in_blocks, long_edge};
@@ -35,7 +36,6 @@ use crate::kernels::winograd_transform::{
     INPUT, Input, Kernel as KernelTransform, KernelAdjoint, Output, OutputAdjoint, Places, Powers, Row, SIDE,
     Transform,
 };
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
 

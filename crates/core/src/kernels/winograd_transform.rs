@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use crate::kernels::Accumulate;
 use crate::kernels::tile;
-use crate::param::Accumulate;
 use crate::scalar::Scalar;
 
 /// Numbers along a side of an input tile, and points at which polynomials are evaluated.

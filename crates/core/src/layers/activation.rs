@@ -3,15 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::cost::Cost;
 use crate::error::{Error, ShapeError, by_name};
-use crate::kernels::elementwise::{AT_A_TIME, add_bias_and, softmax_rows, update, update_with, vectorised};
-use crate::layer::{Children, Context, Layer, Place, ReluRule};
-use crate::param::{Slot, SlotMut};
+use crate::kernels::elementwise::{
+    AT_A_TIME, add_bias_and, copy, softmax_rows, update, update_with, vectorised,
+};
+use crate::layer::{Backward, Context, Layer, Reads, ReluRule};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::trace::Trace;
+use crate::weights::Weights;
 
 /// A function applied to every number, or (softmax) to every row along the last axis.
 ///
@@ -80,6 +80,11 @@ impl Activation {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether [`differentiate`](Self::differentiate) reads the output.
+    pub(crate) fn reads_output(self) -> bool {
+        self != Self::Linear
     }
 
     /// `y = activation(y)` in place, with rows of `width` numbers.
@@ -195,7 +200,7 @@ impl FromStr for Activation {
 }
 
 /// An activation as a layer of its own. Input and output have one shape, any.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ActivationLayer {
     activation: Activation,
 }
@@ -213,6 +218,8 @@ impl ActivationLayer {
 }
 
 impl<F: Scalar> Layer<F> for ActivationLayer {
+    type Cache = ();
+
     fn describe(&self) -> String {
         format!("Activation {}", self.activation)
     }
@@ -223,35 +230,21 @@ impl<F: Scalar> Layer<F> for ActivationLayer {
         Shape::new(input)
     }
 
-    fn build(&mut self, _input: &[usize], _place: &Place) {}
-
-    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
-        t.y.copy_from(x);
-        self.activation.apply(t.y.data_mut(), last_axis(x));
+    fn forward(&self, _: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {
+        copy(x.data(), y.data_mut());
+        self.activation.apply(y.data_mut(), x.width());
     }
 
-    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
-        if let Some(dx) = dx {
-            dx.copy_from(&t.dy);
-            self.activation.differentiate(t.y.data(), dx.data_mut(), last_axis(x), ctx.relu);
+    fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), ctx: &Context) {
+        if let Some(dx) = pass.dx {
+            copy(pass.dy.data(), dx.data_mut());
+            self.activation.differentiate(pass.y.data(), dx.data_mut(), pass.dy.width(), ctx.relu);
         }
     }
 
-    fn commit(&mut self, _t: &Trace<F>) {}
-    fn visit<'a>(&'a self, _f: &mut dyn FnMut(Slot<'a, F>)) {}
-    fn visit_mut(&mut self, _f: &mut dyn FnMut(SlotMut<'_, F>)) {}
-
-    fn cost(&self, _input: &[usize]) -> Cost {
-        Cost::default()
+    fn reads(&self) -> Reads {
+        Reads { x: false, y: self.activation.reads_output() }
     }
-
-    fn children(&self) -> Children<'_, F> {
-        Children::None
-    }
-}
-
-pub(super) fn last_axis<F: Scalar>(x: &Tensor<F>) -> usize {
-    x.shape().last().copied().unwrap_or(1)
 }
 
 #[cfg(test)]

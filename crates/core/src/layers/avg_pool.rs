@@ -1,16 +1,14 @@
 //! Average pooling.
 
-use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::kernels::pool::{mean_backward, mean_forward};
 use crate::kernels::window::{Padding, Pair, Rounding};
-use crate::layer::{Children, Context, Layer, Place};
+use crate::layer::{Backward, Context, Layer, Reads};
 use crate::layers::pooling::PoolWindows;
-use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::trace::Trace;
+use crate::weights::Weights;
 
 /// The mean of every window, channel by channel.
 ///
@@ -25,12 +23,12 @@ use crate::trace::Trace;
 /// dL/dy / count for every number of the window, added up where windows overlap.
 ///
 /// ```
-/// use backstitch_core::{Model, Sequential, layers::avg_pool};
-/// let model: Model = Model::new(Sequential::new().push(avg_pool(2)), &[28, 28, 6], 0)?;
+/// use backstitch_core::{Model, Net, layers::avg_pool};
+/// let model: Model = Model::new(Net::new().push(avg_pool(2)), &[28, 28, 6], 0)?;
 /// assert_eq!(model.output_shape().to_string(), "[14, 14, 6]");
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AvgPool {
     windows: PoolWindows,
 }
@@ -69,6 +67,8 @@ impl AvgPool {
 }
 
 impl<F: Scalar> Layer<F> for AvgPool {
+    type Cache = ();
+
     fn describe(&self) -> String {
         self.windows.to_string()
     }
@@ -78,31 +78,18 @@ impl<F: Scalar> Layer<F> for AvgPool {
         Ok(Shape::from([windows.out_height, windows.out_width, windows.channels]))
     }
 
-    fn build(&mut self, _input: &[usize], _place: &Place) {}
-
-    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
-        let windows = self.windows.over_batch(&x.shape());
-        t.y.resize(&[x.batch(), windows.out_height, windows.out_width, windows.channels]);
-        mean_forward(x.data(), &windows, self.padding_counts(), t.y.data_mut());
+    fn forward(&self, _: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {
+        mean_forward(x.data(), &self.windows.over_batch(&x.shape()), self.padding_counts(), y.data_mut());
     }
 
-    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, _ctx: &Context) {
-        if let Some(dx) = dx {
-            let windows = self.windows.over_batch(&x.shape());
-            dx.resize(&x.shape());
-            mean_backward(t.dy.data(), &windows, self.padding_counts(), dx.data_mut());
+    fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), _ctx: &Context) {
+        if let Some(dx) = pass.dx {
+            let windows = self.windows.over_batch(&dx.shape());
+            mean_backward(pass.dy.data(), &windows, self.padding_counts(), dx.data_mut());
         }
     }
 
-    fn commit(&mut self, _t: &Trace<F>) {}
-    fn visit<'a>(&'a self, _f: &mut dyn FnMut(Slot<'a, F>)) {}
-    fn visit_mut(&mut self, _f: &mut dyn FnMut(SlotMut<'_, F>)) {}
-
-    fn cost(&self, _input: &[usize]) -> Cost {
-        Cost::default()
-    }
-
-    fn children(&self) -> Children<'_, F> {
-        Children::None
+    fn reads(&self) -> Reads {
+        Reads { x: false, y: false }
     }
 }

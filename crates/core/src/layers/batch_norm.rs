@@ -4,13 +4,12 @@ use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
 use crate::kernels::normalize::{gradient_sums, input_gradient, mean_and_variance, normalize};
-use crate::layer::{Children, Context, Fan, Layer, Mode, Place};
+use crate::layer::{Backward, Cache, Context, Fan, Layer, Mode, Reads};
 use crate::layers::Activation;
-use crate::param::{Buffer, Param, Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
-use crate::trace::Trace;
+use crate::weights::{Declare, Weights, WeightsMut};
 
 /// Brings every feature, or every channel, to mean 0 and variance 1 over the batch, then scales and shifts it
 /// by learned numbers (Ioffe and Szegedy 2015, algorithm 1), then applies an activation.
@@ -38,46 +37,59 @@ use crate::trace::Trace;
 /// Which of the two depends on how forward ran, which the trace remembers.
 ///
 /// ```
-/// use backstitch_core::{Activation, Model, Sequential, layers::{Padding, batch_norm, conv2d}};
-/// let net = Sequential::new()
-///     .push(conv2d(64, 3, Activation::Linear).padding(Padding::Same).without_bias())
-///     .push(batch_norm().activation(Activation::Relu));
+/// use backstitch_core::{Model, Net, layers::{batch_norm, conv2d}};
+/// let net = Net::new().push(conv2d(64, 3).same().without_bias()).push(batch_norm().relu());
 /// let model: Model = Model::new(net, &[32, 32, 3], 0)?;
 /// assert_eq!(model.parameter_count(), 3 * 3 * 3 * 64 + 2 * 64);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
-#[derive(Debug)]
-pub struct BatchNorm<F: Scalar = f32> {
+#[derive(Debug, Clone)]
+pub struct BatchNorm {
     epsilon: f64,
     momentum: f64,
     activation: Activation,
-    weight: Param<F>,
-    bias: Param<F>,
-    running_mean: Buffer<F>,
-    running_variance: Buffer<F>,
 }
 
 /// Batch normalization of the last axis.
-pub fn batch_norm<F: Scalar>() -> BatchNorm<F> {
-    BatchNorm {
-        epsilon: 1e-5,
-        momentum: 0.1,
-        activation: Activation::Linear,
-        weight: Param::default(),
-        bias: Param::default(),
-        running_mean: Buffer::default(),
-        running_variance: Buffer::default(),
+pub fn batch_norm() -> BatchNorm {
+    BatchNorm { epsilon: 1e-5, momentum: 0.1, activation: Activation::Linear }
+}
+
+/// What a pass leaves for backward and for the running statistics.
+#[derive(Debug, Default)]
+pub struct Statistics<F> {
+    /// Whether they are of the batch; otherwise they are the running ones.
+    of_batch: bool,
+    /// Numbers of each channel that they were taken over.
+    positions: usize,
+    /// One number for each channel: mean, what rounding cut off it, variance, 1 / sqrt(variance + ε).
+    mean: Vec<F>,
+    rest: Vec<F>,
+    variance: Vec<F>,
+    scale: Vec<F>,
+    /// Intermediate results, one and two for each channel.
+    factor: Vec<F>,
+    sums: Vec<F>,
+}
+
+impl<F: Scalar> Statistics<F> {
+    fn make_room(&mut self, channels: usize) {
+        let Self { mean, rest, variance, scale, factor, sums, .. } = self;
+        for (list, count) in [(mean, 1), (rest, 1), (variance, 1), (scale, 1), (factor, 1), (sums, 2)] {
+            list.reserve_exact((count * channels).saturating_sub(list.len()));
+            list.resize(count * channels, F::zero());
+        }
     }
 }
 
-/// What `trace.saved` holds, one number for each channel: mean, what rounding cut off it, 1 / sqrt(variance + ε), variance; and,
-/// four for each, intermediate results.
-const MEAN: usize = 0;
-const REST: usize = 1;
-const VARIANCE: usize = 3;
-const WORK: usize = 4;
+impl<F: Scalar> Cache for Statistics<F> {
+    fn bytes(&self) -> usize {
+        let Self { mean, rest, variance, scale, factor, sums, .. } = self;
+        [mean, rest, variance, scale, factor, sums].iter().map(|list| list.capacity() * size_of::<F>()).sum()
+    }
+}
 
-impl<F: Scalar> BatchNorm<F> {
+impl BatchNorm {
     /// Adds `epsilon` to the variance, a finite number above 0.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
@@ -99,6 +111,12 @@ impl<F: Scalar> BatchNorm<F> {
         self
     }
 
+    /// Applies a ReLU to the result.
+    #[must_use]
+    pub fn relu(self) -> Self {
+        self.activation(Activation::Relu)
+    }
+
     fn name(&self) -> String {
         match self.activation {
             Activation::Linear => "BatchNorm".to_owned(),
@@ -107,27 +125,22 @@ impl<F: Scalar> BatchNorm<F> {
     }
 
     /// For every channel what evaluation subtracts, multiplies by and adds.
-    pub(super) fn columns(&self) -> [Vec<F>; 3] {
+    pub(super) fn columns<F: Scalar>(&self, w: &Weights<'_, F>) -> [Vec<F>; 3] {
         let epsilon = F::from_f64(self.epsilon);
-        let variances = self.running_variance.value.data().iter();
-        let factor = variances.zip(self.weight.value().data());
+        let factor = w["running_var"].data().iter().zip(w["weight"].data());
         let factor = factor.map(|(&variance, &weight)| F::one() / (variance + epsilon).sqrt() * weight);
-        let [mean, shift] =
-            [&self.running_mean.value, self.bias.value()].map(|tensor| tensor.data().to_vec());
-        [mean, factor.collect(), shift]
+        [w["running_mean"].data().to_vec(), factor.collect(), w["bias"].data().to_vec()]
     }
 
     /// The activation that comes last.
     pub(crate) fn last_activation(&self) -> Activation {
         self.activation
     }
-
-    fn uses_batch(&self, mode: Mode) -> bool {
-        mode == Mode::Train && !self.running_mean.frozen
-    }
 }
 
-impl<F: Scalar> Layer<F> for BatchNorm<F> {
+impl<F: Scalar> Layer<F> for BatchNorm {
+    type Cache = Statistics<F>;
+
     fn describe(&self) -> String {
         self.name()
     }
@@ -147,128 +160,106 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         }
     }
 
-    fn build(&mut self, input: &[usize], place: &Place) {
-        let channels = input[input.len() - 1];
+    fn params(&self, input: &[usize], declare: &mut Declare) {
+        let channels = [input[input.len() - 1]];
         let fan = Fan { inputs: 1, outputs: 1 };
-        self.weight = place.param("weight", &[channels], Init::One, fan);
-        self.bias = place.param("bias", &[channels], Init::Zero, fan);
-        self.running_mean = place.buffer("running_mean", &[channels], F::zero());
-        self.running_variance = place.buffer("running_var", &[channels], F::one());
+        declare.learned("weight", &channels, Init::One, fan);
+        declare.learned("bias", &channels, Init::Zero, fan);
+        declare.remembered("running_mean", &channels, Init::Zero);
+        declare.remembered("running_var", &channels, Init::One);
     }
 
-    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, ctx: &Context) {
-        let channels = self.weight.value().data().len();
-        t.y.resize(&x.shape());
-        t.saved.resize_with(5, Tensor::default);
-        t.saved.iter_mut().for_each(|tensor| tensor.resize(&[channels]));
-        t.saved[WORK].resize(&[4, channels]);
-        let [mean, rest, scale, variance, work] = &mut t.saved[..] else { unreachable!("made above") };
-        let batch = self.uses_batch(ctx.mode);
-        t.index.clear();
-        t.index.push(batch.into());
-        t.index.push(u32::try_from(x.data().len() / channels).unwrap_or(u32::MAX));
-        if batch {
-            mean_and_variance(x.data(), mean.data_mut(), rest.data_mut(), variance.data_mut());
+    fn forward(
+        &self,
+        w: &Weights<'_, F>,
+        x: &Tensor<F>,
+        y: &mut Tensor<F>,
+        cache: &mut Statistics<F>,
+        ctx: &Context,
+    ) {
+        let channels = x.width();
+        cache.make_room(channels);
+        let Statistics { of_batch, positions, mean, rest, variance, scale, factor, sums } = cache;
+        *positions = x.data().len() / channels;
+        *of_batch = ctx.mode == Mode::Train && !w.is_frozen("running_mean");
+        if *of_batch {
+            mean_and_variance(x.data(), mean, rest, variance);
         } else {
+            mean.copy_from_slice(w["running_mean"].data());
             rest.fill(F::zero());
-            mean.copy_from(&self.running_mean.value);
-            variance.copy_from(&self.running_variance.value);
+            variance.copy_from_slice(w["running_var"].data());
         }
-        let epsilon = F::from_f64(self.epsilon);
-        for (scale, &variance) in scale.data_mut().iter_mut().zip(variance.data()) {
-            *scale = F::one() / (variance + epsilon).sqrt();
+        let (weight, bias, epsilon) = (w["weight"].data(), w["bias"].data(), F::from_f64(self.epsilon));
+        // Until the backward pass, the sums are free.
+        let shift = &mut sums[..channels];
+        for i in 0..channels {
+            scale[i] = F::one() / (variance[i] + epsilon).sqrt();
+            factor[i] = scale[i] * weight[i];
+            shift[i] = bias[i] - rest[i] * factor[i];
         }
-        let (factor, shift) = work.data_mut()[..2 * channels].split_at_mut(channels);
-        for (i, (&weight, &bias)) in
-            self.weight.value().data().iter().zip(self.bias.value().data()).enumerate()
-        {
-            factor[i] = scale.data()[i] * weight;
-            shift[i] = bias - rest.data()[i] * factor[i];
-        }
-        let columns = [mean.data(), &*factor, &*shift];
-        normalize(x.data(), columns, t.y.data_mut(), |rows| self.activation.apply(rows, channels));
+        let columns = [&*mean, &*factor, &*shift];
+        normalize(x.data(), columns, y.data_mut(), |rows| self.activation.apply(rows, channels));
     }
 
-    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
-        let channels = self.weight.value().data().len();
-        let (y, dz) = t.y_and_scratch_dy();
+    fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, cache: &mut Statistics<F>, ctx: &Context) {
+        let Backward { x, y, dy: dz, dx, mut grads } = pass;
+        let channels = dz.width();
+        let Statistics { of_batch, mean, rest, scale, factor, sums, .. } = cache;
         self.activation.differentiate(y.data(), dz.data_mut(), channels, ctx.relu);
-        let batch = t.index[0] == 1;
-        let (dz, saved) = t.scratch_dy_and_saved();
-        let [mean, rest, scale, _, work] = saved else { unreachable!("made by forward") };
-        let (mean, mean_rest, scale) = (mean.data(), rest.data(), scale.data());
-        let (sums, spare) = work.data_mut().split_at_mut(2 * channels);
-        let learns = ctx.param_grads && (self.weight.trainable || self.bias.trainable);
-        if learns || batch {
-            gradient_sums(x.data(), dz.data(), [mean, mean_rest, scale], sums);
+        let learns = grads.wants("weight") || grads.wants("bias");
+        if learns || *of_batch {
+            gradient_sums(x.data(), dz.data(), [mean, rest, scale], sums);
         }
         let (plain, weighted) = sums.split_at_mut(channels);
-        for (param, sum) in [(&mut self.bias, &*plain), (&mut self.weight, &*weighted)] {
-            if ctx.param_grads && param.trainable {
-                let grad = param.grad_to_add().data_mut();
+        for (name, sum) in [("bias", &*plain), ("weight", &*weighted)] {
+            if let Some(grad) = grads.add(name) {
                 grad.iter_mut().zip(sum).for_each(|(grad, &sum)| *grad += sum);
             }
         }
         let Some(dx) = dx else { return };
-        dx.resize(&x.shape());
         // dx = dz · factor - (x - mean) · slope - offset, the last two only with the batch's statistics. What rounding cut off the mean
         // is in the offset.
-        let share = if batch { F::from_f64(channels as f64 / x.data().len() as f64) } else { F::zero() };
-        let (factor, _) = spare.split_at_mut(channels);
-        for (i, &weight) in self.weight.value().data().iter().enumerate() {
+        let share = if *of_batch { F::from_f64(channels as f64 / x.data().len() as f64) } else { F::zero() };
+        for (i, &weight) in w["weight"].data().iter().enumerate() {
             factor[i] = weight * scale[i];
-            weighted[i] = if batch { factor[i] * scale[i] * share * weighted[i] } else { F::zero() };
-            let offset = factor[i] * share * plain[i] - mean_rest[i] * weighted[i];
-            plain[i] = if batch { offset } else { F::zero() };
+            weighted[i] = if *of_batch { factor[i] * scale[i] * share * weighted[i] } else { F::zero() };
+            let offset = factor[i] * share * plain[i] - rest[i] * weighted[i];
+            plain[i] = if *of_batch { offset } else { F::zero() };
         }
         input_gradient(x.data(), dz.data(), [mean, factor, weighted, plain], dx.data_mut());
     }
 
-    fn commit(&mut self, t: &Trace<F>) {
-        // The regime and the number of positions, which forward noted: y may be with the container by now.
-        let &[1, positions] = &t.index[..] else { return };
-        let positions = f64::from(positions);
+    fn commit(&self, cache: &Statistics<F>, state: &mut WeightsMut<'_, F>) {
+        if !cache.of_batch {
+            return;
+        }
+        let positions = cache.positions as f64;
         let unbiased = positions / (positions - 1.0);
         let momentum = self.momentum;
         // Rounded once, at the end, as in PyTorch.
         let follow = |running: &mut F, new: f64| {
             *running = F::from_f64((1.0 - momentum) * running.as_f64() + momentum * new);
         };
-        let means = t.saved[MEAN].data().iter().zip(t.saved[REST].data());
-        for (running, (mean, rest)) in self.running_mean.value.data_mut().iter_mut().zip(means) {
+        let means = cache.mean.iter().zip(&cache.rest);
+        for (running, (mean, rest)) in state.data_mut("running_mean").iter_mut().zip(means) {
             follow(running, mean.as_f64() + rest.as_f64());
         }
-        let variances = self.running_variance.value.data_mut().iter_mut().zip(t.saved[VARIANCE].data());
+        let variances = state.data_mut("running_var").iter_mut().zip(&cache.variance);
         variances.for_each(|(running, variance)| follow(running, unbiased * variance.as_f64()));
     }
 
-    fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {
-        f(Slot::Param(&self.weight));
-        f(Slot::Param(&self.bias));
-        f(Slot::Buffer(&self.running_mean));
-        f(Slot::Buffer(&self.running_variance));
-    }
-
-    fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>)) {
-        f(SlotMut::Param(&mut self.weight));
-        f(SlotMut::Param(&mut self.bias));
-        f(SlotMut::Buffer(&mut self.running_mean));
-        f(SlotMut::Buffer(&mut self.running_variance));
+    fn reads(&self) -> Reads {
+        Reads { x: true, y: self.activation.reads_output() }
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
         let Some((&channels, places)) = input.split_last() else { return Cost::default() };
         let positions = product(places);
-        let least_samples = if positions == 1 && self.uses_batch(Mode::Train) { 2 } else { 1 };
         Cost {
             multiply_adds: positions.saturating_mul(channels) as u64,
-            least_samples,
-            parameters: channels.saturating_mul(4),
+            fixed_bytes: channels.saturating_mul(7 * size_of::<F>()),
+            least_samples: if positions == 1 { 2 } else { 1 },
             ..Cost::default()
         }
-    }
-
-    fn children(&self) -> Children<'_, F> {
-        Children::None
     }
 }

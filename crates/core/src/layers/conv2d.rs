@@ -6,17 +6,17 @@ use std::ops::Range;
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
+use crate::kernels::Accumulate;
 use crate::kernels::conv::{self, Algorithm};
 use crate::kernels::conv_backward::{ParameterGradients, input_gradient, parameter_gradients};
 use crate::kernels::kernel::{Kept, Kernel};
 use crate::kernels::window::{Layout, Padding, Pair, Windows};
-use crate::layer::{Children, Context, Fan, Layer, Place};
+use crate::layer::{Backward, Context, Fan, Layer, Reads};
 use crate::layers::Activation;
-use crate::param::{Param, Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::trace::Trace;
+use crate::weights::{Declare, Weights};
 
 /// Every filter slides over the map, and gives at each place a weighted sum of the window under it;
 /// then an activation.
@@ -44,41 +44,56 @@ use crate::trace::Trace;
 /// number of dx is the sum of all the places of dX it was copied to (`docs/derivations/conv2d.md`).
 ///
 /// ```
-/// use backstitch_core::{Activation, Model, Sequential, layers::{Padding, conv2d}};
-/// let net = Sequential::new().push(conv2d(32, 5, Activation::Relu).padding(Padding::Same));
+/// use backstitch_core::{Model, Net, layers::conv2d};
+/// let net = Net::new().push(conv2d(32, 5).same().relu());
 /// let model: Model = Model::new(net, &[28, 28, 1], 0)?;
 /// assert_eq!(model.output_shape().to_string(), "[28, 28, 32]");
 /// assert_eq!(model.parameter_count(), 832);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
-#[derive(Debug)]
-pub struct Conv2d<F: Scalar = f32> {
+#[derive(Debug, Clone)]
+pub struct Conv2d {
     filters: usize,
     layout: Layout,
     algorithm: Algorithm,
     activation: Activation,
     init: Init,
     with_bias: bool,
-    kernel: Param<F>,
-    bias: Param<F>,
 }
 
 /// A convolution with so many filters of a size: `3`, or `[3, 5]` for height and width. Stride 1, no
 /// padding, no dilation, until told otherwise.
-pub fn conv2d<F: Scalar>(filters: usize, kernel: impl Into<Pair>, activation: Activation) -> Conv2d<F> {
+pub fn conv2d(filters: usize, kernel: impl Into<Pair>) -> Conv2d {
     Conv2d {
         filters,
         layout: Layout::new(kernel),
         algorithm: Algorithm::Fastest,
-        activation,
+        activation: Activation::Linear,
         init: Init::default(),
         with_bias: true,
-        kernel: Param::default(),
-        bias: Param::default(),
     }
 }
 
-impl<F: Scalar> Conv2d<F> {
+impl Conv2d {
+    /// Applies an activation to the sums.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// Applies a ReLU to the sums.
+    #[must_use]
+    pub fn relu(self) -> Self {
+        self.activation(Activation::Relu)
+    }
+
+    /// Puts as many zeros around the map as keep its size with a stride of 1: [`Padding::Same`].
+    #[must_use]
+    pub fn same(self) -> Self {
+        self.padding(Padding::Same)
+    }
+
     /// Moves the windows so far each time.
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
@@ -164,40 +179,46 @@ impl<F: Scalar> Conv2d<F> {
     }
 
     /// Forward, with the kernel's form in tiles where that was kept; `then` is applied to rows of y while they are in the cache.
-    pub(super) fn convolve(
+    pub(super) fn convolve<F: Scalar>(
         &self,
+        [weight, bias]: [&[F]; 2],
         x: &Tensor<F>,
         y: &mut Tensor<F>,
         kept: Option<&Kept<F>>,
         then: impl Fn(&mut [F]) + Sync,
     ) {
-        let windows = self.windows_of(x);
-        y.resize(&[x.batch(), windows.out_height, windows.out_width, self.filters]);
-        let (bias, activation) = (self.bias.value().data(), self.activation);
         let finish = |rows: &mut [F]| {
             match self.with_bias {
-                true => activation.apply_with_bias(rows, bias),
-                false => activation.apply(rows, self.filters),
+                true => self.activation.apply_with_bias(rows, bias),
+                false => self.activation.apply(rows, self.filters),
             }
             then(rows);
         };
-        let kernel = Kernel { weights: self.kernel.value().data(), kept };
+        let kernel = Kernel { weights: weight, kept };
+        let windows = self.windows_of(&x.shape());
         conv::forward(x.data(), &windows, self.algorithm, kernel, y.data_mut(), finish);
     }
 
     /// The forms of the kernel that are worth keeping.
-    pub(super) fn kept_kernel(&self, input: &[usize]) -> Kept<F> {
+    pub(super) fn kept_kernel<F: Scalar>(&self, input: &[usize], weight: &[F]) -> Kept<F> {
         let windows = self.layout.over(input).expect("checked when the model was built");
-        Kept::new(&windows, self.algorithm, self.kernel.value().data())
+        Kept::new(&windows, self.algorithm, weight)
+    }
+
+    /// Kernel and bias; no numbers for one that it goes without.
+    pub(super) fn weights<'a, F: Scalar>(&self, w: &'a Weights<'_, F>) -> [&'a [F]; 2] {
+        [w["weight"].data(), if self.with_bias { w["bias"].data() } else { &[] }]
     }
 
     /// The windows over the maps of a batch, which were checked when the model was built.
-    fn windows_of(&self, x: &Tensor<F>) -> Windows {
-        self.layout.over(&x.shape()[1..]).expect("checked when the model was built")
+    fn windows_of(&self, batch: &[usize]) -> Windows {
+        self.layout.over(&batch[1..]).expect("checked when the model was built")
     }
 }
 
-impl<F: Scalar> Layer<F> for Conv2d<F> {
+impl<F: Scalar> Layer<F> for Conv2d {
+    type Cache = ();
+
     fn describe(&self) -> String {
         self.name()
     }
@@ -207,59 +228,50 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
         Ok(Shape::from([windows.out_height, windows.out_width, self.filters]))
     }
 
-    fn build(&mut self, input: &[usize], place: &Place) {
+    fn params(&self, input: &[usize], declare: &mut Declare) {
         let Pair { height, width } = self.layout.kernel;
-        let area = height * width;
-        let fan = Fan { inputs: area * input[2], outputs: area * self.filters };
-        self.kernel = place.param("weight", &[height, width, input[2], self.filters], self.init, fan);
+        let times_area = |n: usize| height.saturating_mul(width).saturating_mul(n);
+        let fan = Fan { inputs: times_area(input[2]), outputs: times_area(self.filters) };
+        declare.learned("weight", &[height, width, input[2], self.filters], self.init, fan);
         if self.with_bias {
-            self.bias = place.param("bias", &[self.filters], Init::Zero, fan);
+            declare.learned("bias", &[self.filters], Init::Zero, fan);
         }
     }
 
-    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
-        self.convolve(x, &mut t.y, None, |_| {});
+    fn forward(&self, w: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {
+        self.convolve(self.weights(w), x, y, None, |_| {});
     }
 
-    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
-        let windows = self.windows_of(x);
-        let (y, dz) = t.y_and_scratch_dy();
+    fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), ctx: &Context) {
+        let Backward { x, y, dy: dz, dx, mut grads } = pass;
+        let windows = self.windows_of(&x.shape());
         let (y, activation, filters) = (y.data(), self.activation, self.filters);
-        let differentiate =
-            |at: Range<usize>, dy: &mut [F]| activation.differentiate(&y[at], dy, filters, ctx.relu);
-        let with_bias = ctx.param_grads && self.with_bias && self.bias.trainable;
-        let with_kernel = ctx.param_grads && self.kernel.trainable;
+        let differentiate = |at: Range<usize>, dy: &mut [F]| {
+            if activation.reads_output() {
+                activation.differentiate(&y[at], dy, filters, ctx.relu);
+            }
+        };
+        let (kernel, mut bias) = match self.with_bias {
+            true => grads.write_two(["weight", "bias"]).into(),
+            false => (grads.write("weight"), None),
+        };
+        if let Some((bias, Accumulate::Overwrite)) = &mut bias {
+            bias.fill(F::zero());
+        }
         let gradients = ParameterGradients {
-            bias: with_bias.then(|| self.bias.grad_to_add().data_mut()),
-            kernel: with_kernel.then(|| {
-                let (_, gradient, how) = self.kernel.accumulate();
-                (how, gradient.data_mut())
-            }),
+            bias: bias.map(|(gradient, _)| gradient),
+            kernel: kernel.map(|(gradient, how)| (how, gradient)),
         };
         let (algorithm, dz) = (self.algorithm, dz.data_mut());
         let nonzeros =
             parameter_gradients(x.data(), &windows, algorithm, filters, dz, differentiate, gradients);
         if let Some(dx) = dx {
-            dx.resize(&x.shape());
-            let kernel = self.kernel.value().data();
-            input_gradient((dz, nonzeros), &windows, algorithm, kernel, dx.data_mut());
+            input_gradient((dz, nonzeros), &windows, algorithm, w["weight"].data(), dx.data_mut());
         }
     }
 
-    fn commit(&mut self, _t: &Trace<F>) {}
-
-    fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {
-        f(Slot::Param(&self.kernel));
-        if self.with_bias {
-            f(Slot::Param(&self.bias));
-        }
-    }
-
-    fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>)) {
-        f(SlotMut::Param(&mut self.kernel));
-        if self.with_bias {
-            f(SlotMut::Param(&mut self.bias));
-        }
+    fn reads(&self) -> Reads {
+        Reads { x: true, y: self.activation.reads_output() }
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
@@ -267,14 +279,9 @@ impl<F: Scalar> Layer<F> for Conv2d<F> {
         let weights = windows.window().saturating_mul(self.filters);
         Cost {
             multiply_adds: windows.positions().saturating_mul(weights) as u64,
-            parameters: weights.saturating_add(if self.with_bias { self.filters } else { 0 }),
-            scratch: windows.scratch(self.filters),
+            scratch_bytes: windows.scratch(self.filters).saturating_mul(size_of::<F>()),
             ..Cost::default()
         }
-    }
-
-    fn children(&self) -> Children<'_, F> {
-        Children::None
     }
 }
 
@@ -285,19 +292,19 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_with_the_layer_named() {
         let message = |layer: Conv2d, input: &[usize]| {
-            layer.output_shape(input).unwrap_err().within("block2.conv1").to_string()
+            Layer::<f32>::output_shape(&layer, input).unwrap_err().within("block2.conv1").to_string()
         };
         assert_eq!(
-            message(conv2d(8, 7, Activation::Relu).padding(1), &[4, 4, 3]),
+            message(conv2d(8, 7).relu().padding(1), &[4, 4, 3]),
             "block2.conv1 (Conv2d 7x7, 8 filters, padding 1x1, relu): expected a padded map of at least 7x7, got \
              [4, 4, 3] with a padding of 1x1"
         );
         assert_eq!(
-            message(conv2d(8, 3, Activation::Relu).stride(0), &[4, 4, 3]),
+            message(conv2d(8, 3).relu().stride(0), &[4, 4, 3]),
             "block2.conv1 (Conv2d 3x3, 8 filters, stride 0x0, relu): expected a stride of at least 1x1, got 0x0"
         );
         assert_eq!(
-            message(conv2d(0, 3, Activation::Relu), &[4, 4, 3]),
+            message(conv2d(0, 3).relu(), &[4, 4, 3]),
             "block2.conv1 (Conv2d 3x3, 0 filters, relu): expected at least 1 filter, got 0"
         );
     }

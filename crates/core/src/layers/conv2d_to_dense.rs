@@ -9,7 +9,7 @@ use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
-impl<F: Scalar> Conv2d<F> {
+impl Conv2d {
     /// The same linear function as a dense layer: a matrix W `[height * width * channels, out height * out width *
     /// filters]` and a bias b `[out height * out width * filters]`, with z = x W + b for x and z read row by row. Most of W is zero, and
     /// what is not are the kernel's numbers over and over: a convolution is a dense layer with these constraints (Y. LeCun 1989,
@@ -18,10 +18,10 @@ impl<F: Scalar> Conv2d<F> {
     /// `weight` and `bias` are the layer's, as [`Model::state`](crate::Model::state) has them; a layer without bias takes zeros.
     ///
     /// ```
-    /// use backstitch_core::{Activation, Model, Sequential, layers::conv2d};
+    /// use backstitch_core::{Activation, Model, Net, layers::conv2d};
     /// use ndarray::Array;
-    /// let conv = || conv2d(3, 5, Activation::Linear);
-    /// let model: Model<f64> = Model::new(Sequential::new().push(conv()), &[32, 32, 1], 0)?;
+    /// let conv = || conv2d(3, 5);
+    /// let model: Model<f64> = Model::new(Net::new().push(conv()), &[32, 32, 1], 0)?;
     /// let state = model.state();
     /// let (w, b) = conv().to_dense(state["conv1.weight"], state["conv1.bias"], &[32, 32, 1])?;
     /// let x = Array::from_shape_fn((1, 32, 32, 1), |(_, i, j, _)| (i * j) as f64);
@@ -33,7 +33,7 @@ impl<F: Scalar> Conv2d<F> {
     ///
     /// # Errors
     /// If the layer cannot take such an input, weight and bias are another layer's, or the matrix would take more memory than there is.
-    pub fn to_dense(
+    pub fn to_dense<F: Scalar>(
         &self,
         weight: &Tensor<F>,
         bias: &Tensor<F>,
@@ -74,19 +74,20 @@ fn grid(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
 mod tests {
     use rand::Rng;
 
-    use crate::layers::{Activation, Padding, Sequential, conv2d};
+    use crate::layers::conv2d;
     use crate::model::Model;
+    use crate::net::Net;
     use crate::rng::{Purpose, stream};
     use crate::tensor::Tensor;
 
     #[test]
     fn the_dense_layer_has_the_same_outputs_with_stride_and_padding() {
-        let conv = || conv2d(3, [3, 2], Activation::Linear).padding(Padding::Same).stride(2);
-        let mut model: Model<f64> = Model::new(Sequential::new().push(conv()), &[7, 6, 2], 1).unwrap();
+        let conv = || conv2d(3, [3, 2]).same().stride(2);
+        let mut model: Model<f64> = Model::new(Net::new().push(conv()), &[7, 6, 2], 1).unwrap();
         let mut rng = stream(1, Purpose::GradientCheck, 0, 0);
-        model.visit_mut(&mut |mut slot| {
-            slot.value_mut().data_mut().iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0));
-        });
+        for mut slot in model.slots_mut() {
+            slot.data_mut().iter_mut().for_each(|v| *v = rng.random_range(-1.0..1.0));
+        }
         let x = ndarray::Array::from_shape_fn((1, 7, 6, 2), |_| rng.random_range(-1.0..1.0));
         let state = model.state();
         let (w, b) = conv().to_dense(state["conv1.weight"], state["conv1.bias"], &[7, 6, 2]).unwrap();

@@ -3,15 +3,15 @@
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
+use crate::kernels::Accumulate;
 use crate::kernels::gemm::{Matrix, multiply};
 use crate::kernels::sums::add_rows;
-use crate::layer::{Children, Context, Fan, Layer, Place};
+use crate::layer::{Backward, Context, Fan, Layer, Reads};
 use crate::layers::Activation;
-use crate::param::{Accumulate, Param, Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
-use crate::trace::Trace;
+use crate::weights::{Declare, Weights};
 
 /// Every output is a weighted sum of every input, then an activation.
 ///
@@ -28,36 +28,40 @@ use crate::trace::Trace;
 /// * dL/dx = dz Wᵀ: input x_ni takes part in z_nj with the factor W_ij, for every unit j.
 ///
 /// ```
-/// use backstitch_core::{Activation, Model, Sequential, layers::dense};
-/// let net = Sequential::new().push(dense(64, Activation::Relu)).push(dense(10, Activation::Linear));
+/// use backstitch_core::{Model, Net, layers::dense};
+/// let net = Net::new().push(dense(64).relu()).push(dense(10));
 /// let model: Model = Model::new(net, &[784], 0)?;
 /// assert_eq!(model.parameter_count(), 784 * 64 + 64 + 64 * 10 + 10);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
-#[derive(Debug)]
-pub struct Dense<F: Scalar = f32> {
+#[derive(Debug, Clone)]
+pub struct Dense {
     units: usize,
     activation: Activation,
     init: Init,
     with_bias: bool,
-    weight: Param<F>,
-    bias: Param<F>,
 }
 
-/// A fully connected layer of `units` units.
-pub fn dense<F: Scalar>(units: usize, activation: Activation) -> Dense<F> {
-    Dense {
-        units,
-        activation,
-        init: Init::default(),
-        with_bias: true,
-        weight: Param::default(),
-        bias: Param::default(),
+/// A fully connected layer of `units` units, without an activation until told otherwise.
+pub fn dense(units: usize) -> Dense {
+    Dense { units, activation: Activation::Linear, init: Init::default(), with_bias: true }
+}
+
+impl Dense {
+    /// Applies an activation to the sums.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
     }
-}
 
-impl<F: Scalar> Dense<F> {
-    /// Draws the first weights in another way than Glorot's uniform. Biases start at zero.
+    /// Applies a ReLU to the sums.
+    #[must_use]
+    pub fn relu(self) -> Self {
+        self.activation(Activation::Relu)
+    }
+
+    /// Draws the initial weights in another way than Glorot's uniform. Biases start at zero.
     #[must_use]
     pub fn init(mut self, init: Init) -> Self {
         self.init = init;
@@ -75,15 +79,21 @@ impl<F: Scalar> Dense<F> {
     pub(crate) fn last_activation(&self) -> Activation {
         self.activation
     }
+
+    fn name(&self) -> String {
+        format!("Dense {}, {}", self.units, self.activation)
+    }
 }
 
-impl<F: Scalar> Layer<F> for Dense<F> {
+impl<F: Scalar> Layer<F> for Dense {
+    type Cache = ();
+
     fn describe(&self) -> String {
-        format!("Dense {}, {}", self.units, self.activation)
+        self.name()
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
-        let error = |expected: &str, got: String| ShapeError::new(Layer::<F>::describe(self), expected, got);
+        let error = |expected: &str, got: String| ShapeError::new(self.name(), expected, got);
         match input {
             _ if self.units == 0 => Err(error("at least 1 unit", "0".to_owned())),
             [inputs] if *inputs > 0 => {
@@ -94,71 +104,49 @@ impl<F: Scalar> Layer<F> for Dense<F> {
         }
     }
 
-    fn build(&mut self, input: &[usize], place: &Place) {
+    fn params(&self, input: &[usize], declare: &mut Declare) {
         let fan = Fan { inputs: input[0], outputs: self.units };
-        self.weight = place.param("weight", &[input[0], self.units], self.init, fan);
+        declare.learned("weight", &[input[0], self.units], self.init, fan);
         if self.with_bias {
-            self.bias = place.param("bias", &[self.units], Init::Zero, fan);
+            declare.learned("bias", &[self.units], Init::Zero, fan);
         }
     }
 
-    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
-        let (samples, inputs) = (x.batch(), self.weight.value().batch());
-        t.y.resize(&[samples, self.units]);
-        let x = Matrix::new(x.data(), samples, inputs);
-        let weight = Matrix::new(self.weight.value().data(), inputs, self.units);
-        multiply(x, weight, Accumulate::Overwrite, t.y.data_mut());
+    fn forward(&self, w: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {
+        let inputs = x.width();
+        let weight = Matrix::new(w["weight"].data(), inputs, self.units);
+        multiply(Matrix::new(x.data(), x.batch(), inputs), weight, Accumulate::Overwrite, y.data_mut());
         match self.with_bias {
-            true => self.activation.apply_with_bias(t.y.data_mut(), self.bias.value().data()),
-            false => self.activation.apply(t.y.data_mut(), self.units),
+            true => self.activation.apply_with_bias(y.data_mut(), w["bias"].data()),
+            false => self.activation.apply(y.data_mut(), self.units),
         }
     }
 
-    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, ctx: &Context) {
-        let (samples, inputs) = (x.batch(), self.weight.value().batch());
-        let (y, dz) = t.y_and_scratch_dy();
+    fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), ctx: &Context) {
+        let Backward { x, y, dy: dz, dx, mut grads } = pass;
+        let samples = dz.batch();
         self.activation.differentiate(y.data(), dz.data_mut(), self.units, ctx.relu);
         let dz_matrix = Matrix::new(dz.data(), samples, self.units);
-        if ctx.param_grads && self.with_bias && self.bias.trainable {
-            add_rows(dz.data(), self.bias.grad_to_add().data_mut());
+        if let Some(grad) = if self.with_bias { grads.add("bias") } else { None } {
+            add_rows(dz.data(), grad);
         }
+        let weight = &w["weight"];
+        let inputs = weight.batch();
         if let Some(dx) = dx {
-            dx.resize(&[samples, inputs]);
-            let weight = Matrix::new(self.weight.value().data(), inputs, self.units);
+            let weight = Matrix::new(weight.data(), inputs, self.units);
             multiply(dz_matrix, weight.t(), Accumulate::Overwrite, dx.data_mut());
         }
-        if ctx.param_grads && self.weight.trainable {
-            let (_, grad, how) = self.weight.accumulate();
-            let x = Matrix::new(x.data(), samples, inputs);
-            multiply(x.t(), dz_matrix, how, grad.data_mut());
-        }
-    }
-
-    fn commit(&mut self, _t: &Trace<F>) {}
-
-    fn visit<'a>(&'a self, f: &mut dyn FnMut(Slot<'a, F>)) {
-        f(Slot::Param(&self.weight));
-        if self.with_bias {
-            f(Slot::Param(&self.bias));
-        }
-    }
-
-    fn visit_mut(&mut self, f: &mut dyn FnMut(SlotMut<'_, F>)) {
-        f(SlotMut::Param(&mut self.weight));
-        if self.with_bias {
-            f(SlotMut::Param(&mut self.bias));
+        if let Some((grad, how)) = grads.write("weight") {
+            multiply(Matrix::new(x.data(), samples, inputs).t(), dz_matrix, how, grad);
         }
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
-        let weights = product(input).saturating_mul(self.units);
-        let biases = if self.with_bias { self.units } else { 0 };
-        let parameters = weights.saturating_add(biases);
-        Cost { multiply_adds: weights as u64, parameters, ..Cost::default() }
+        Cost { multiply_adds: product(input).saturating_mul(self.units) as u64, ..Cost::default() }
     }
 
-    fn children(&self) -> Children<'_, F> {
-        Children::None
+    fn reads(&self) -> Reads {
+        Reads { x: true, y: self.activation.reads_output() }
     }
 }
 
@@ -168,12 +156,12 @@ mod tests {
 
     #[test]
     fn an_input_that_is_no_row_of_features_is_refused() {
-        let layer: Dense = dense(10, Activation::Relu);
-        let error = layer.output_shape(&[28, 28, 1]).unwrap_err().within("dense1");
+        let layer = dense(10).relu();
+        let error = Layer::<f32>::output_shape(&layer, &[28, 28, 1]).unwrap_err().within("dense1");
         assert_eq!(error.to_string(), "dense1 (Dense 10, relu): expected [features], got [28, 28, 1]");
-        let none: Dense = dense(0, Activation::Relu);
+        let none = dense(0).relu();
         assert_eq!(
-            none.output_shape(&[4]).unwrap_err().within("head").to_string(),
+            Layer::<f32>::output_shape(&none, &[4]).unwrap_err().within("head").to_string(),
             "head (Dense 0, relu): expected at least 1 unit, got 0"
         );
     }

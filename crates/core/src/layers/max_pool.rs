@@ -4,13 +4,12 @@ use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::kernels::pool::{max_backward, max_forward};
 use crate::kernels::window::{Padding, Pair, Rounding};
-use crate::layer::{Children, Context, Layer, Place};
+use crate::layer::{Backward, Context, Layer, Reads};
 use crate::layers::pooling::PoolWindows;
-use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::trace::Trace;
+use crate::weights::Weights;
 
 /// The largest number of every window, channel by channel.
 ///
@@ -27,13 +26,13 @@ use crate::trace::Trace;
 /// that is the largest of several overlapping windows gets the sum.
 ///
 /// ```
-/// use backstitch_core::{Model, Sequential, layers::max_pool};
-/// let net = Sequential::new().push(max_pool(3).stride(2).padding(1));
+/// use backstitch_core::{Model, Net, layers::max_pool};
+/// let net = Net::new().push(max_pool(3).stride(2).padding(1));
 /// let model: Model = Model::new(net, &[32, 32, 64], 0)?;
 /// assert_eq!(model.output_shape().to_string(), "[16, 16, 64]");
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MaxPool {
     windows: PoolWindows,
 }
@@ -54,8 +53,8 @@ impl MaxPool {
     /// Spreads each window, so that its numbers are so far apart: 2 takes every second one. At first 1.
     ///
     /// ```
-    /// use backstitch_core::{Model, Sequential, layers::max_pool};
-    /// let net = Sequential::new().push(max_pool(3).stride(1).dilation(2));
+    /// use backstitch_core::{Model, Net, layers::max_pool};
+    /// let net = Net::new().push(max_pool(3).stride(1).dilation(2));
     /// let model: Model = Model::new(net, &[32, 32, 64], 0)?;
     /// assert_eq!(model.output_shape().to_string(), "[28, 28, 64]");
     /// # Ok::<(), backstitch_core::Error>(())
@@ -83,6 +82,9 @@ impl MaxPool {
 }
 
 impl<F: Scalar> Layer<F> for MaxPool {
+    /// Which number of each window was the largest.
+    type Cache = Vec<u32>;
+
     fn describe(&self) -> String {
         self.windows.to_string()
     }
@@ -92,33 +94,31 @@ impl<F: Scalar> Layer<F> for MaxPool {
         Ok(Shape::from([windows.out_height, windows.out_width, windows.channels]))
     }
 
-    fn build(&mut self, _input: &[usize], _place: &Place) {}
-
-    fn forward(&self, x: &Tensor<F>, t: &mut Trace<F>, _ctx: &Context) {
-        let windows = self.windows.over_batch(&x.shape());
-        t.y.resize(&[x.batch(), windows.out_height, windows.out_width, windows.channels]);
-        t.index.resize(t.y.data().len(), 0);
-        max_forward(x.data(), &windows, t.y.data_mut(), &mut t.index);
+    fn forward(
+        &self,
+        _: &Weights<'_, F>,
+        x: &Tensor<F>,
+        y: &mut Tensor<F>,
+        winners: &mut Vec<u32>,
+        _ctx: &Context,
+    ) {
+        winners.reserve_exact(y.data().len().saturating_sub(winners.len()));
+        winners.resize(y.data().len(), 0);
+        max_forward(x.data(), &self.windows.over_batch(&x.shape()), y.data_mut(), winners);
     }
 
-    fn backward(&mut self, x: &Tensor<F>, t: &mut Trace<F>, dx: Option<&mut Tensor<F>>, _ctx: &Context) {
-        if let Some(dx) = dx {
-            let windows = self.windows.over_batch(&x.shape());
-            dx.resize(&x.shape());
-            max_backward(t.dy.data(), &windows, &t.index, dx.data_mut());
+    fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, winners: &mut Vec<u32>, _ctx: &Context) {
+        if let Some(dx) = pass.dx {
+            max_backward(pass.dy.data(), &self.windows.over_batch(&dx.shape()), winners, dx.data_mut());
         }
     }
 
-    fn commit(&mut self, _t: &Trace<F>) {}
-    fn visit<'a>(&'a self, _f: &mut dyn FnMut(Slot<'a, F>)) {}
-    fn visit_mut(&mut self, _f: &mut dyn FnMut(SlotMut<'_, F>)) {}
+    fn reads(&self) -> Reads {
+        Reads { x: false, y: false }
+    }
 
     fn cost(&self, input: &[usize]) -> Cost {
         let positions = self.windows.over(input).map_or(0, |windows| windows.positions() * windows.channels);
-        Cost { indices: positions, ..Cost::default() }
-    }
-
-    fn children(&self) -> Children<'_, F> {
-        Children::None
+        Cost { sample_bytes: positions.saturating_mul(size_of::<u32>()), ..Cost::default() }
     }
 }

@@ -4,7 +4,6 @@
 mod activation;
 mod avg_pool;
 mod batch_norm;
-mod concat;
 mod conv2d;
 mod conv2d_to_dense;
 mod dense;
@@ -14,13 +13,10 @@ mod fused_conv2d;
 mod global_avg_pool;
 mod max_pool;
 mod pooling;
-mod residual;
-mod sequential;
 
 pub use activation::{Activation, ActivationLayer, activation};
 pub use avg_pool::{AvgPool, avg_pool};
 pub use batch_norm::{BatchNorm, batch_norm};
-pub use concat::{Concat, concat};
 pub use conv2d::{Conv2d, conv2d};
 pub use dense::{Dense, dense};
 pub use dropout::{Dropout, dropout};
@@ -28,8 +24,6 @@ pub use flatten::{Flatten, flatten};
 pub(crate) use fused_conv2d::FusedConv2d;
 pub use global_avg_pool::{GlobalAvgPool, global_avg_pool};
 pub use max_pool::{MaxPool, max_pool};
-pub use residual::{Residual, residual};
-pub use sequential::Sequential;
 
 pub use crate::kernels::conv::Algorithm;
 pub use crate::kernels::window::{Padding, Pair};

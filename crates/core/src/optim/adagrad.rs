@@ -6,6 +6,7 @@ use crate::model::Model;
 use crate::optim::slots::Slots;
 use crate::optim::{Optimizer, OptimizerState};
 use crate::scalar::Scalar;
+use crate::weights::Grads;
 
 /// Adagrad: each gradient divided by the size of all there were (Duchi, Hazan and Singer 2011, section 1.1), as
 /// in PyTorch.
@@ -55,15 +56,15 @@ impl<F: Scalar> Adagrad<F> {
 }
 
 impl<F: Scalar> Optimizer<F> for Adagrad<F> {
-    fn step(&mut self, model: &mut Model<F>) {
+    fn step(&mut self, model: &mut Model<F>, grads: &Grads<F>) -> Result<(), Error> {
         let [rate, decay, epsilon] = [self.learning_rate, self.weight_decay, EPSILON].map(F::from_f64);
-        self.squares.step(model, |value, grad, [s], _| {
-            update_two_with(value.data_mut(), s, grad, |w, s, g| {
+        self.squares.step(model, grads, |value, grad, [s], _| {
+            update_two_with(value, s, grad, |w, s, g| {
                 let g = g + decay * *w;
                 *s += g * g;
                 *w -= rate * g / (s.sqrt() + epsilon);
             });
-        });
+        })
     }
 
     fn learning_rate(&self) -> f64 {

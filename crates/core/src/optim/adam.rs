@@ -6,6 +6,7 @@ use crate::model::Model;
 use crate::optim::slots::Slots;
 use crate::optim::{Optimizer, OptimizerState};
 use crate::scalar::Scalar;
+use crate::weights::Grads;
 
 /// Adam: steps of a size that adapts to each parameter (Kingma and Ba 2015, algorithm 1), as in PyTorch.
 ///
@@ -99,24 +100,24 @@ impl<F: Scalar> Adam<F> {
 }
 
 impl<F: Scalar> Optimizer<F> for Adam<F> {
-    fn step(&mut self, model: &mut Model<F>) {
+    fn step(&mut self, model: &mut Model<F>, grads: &Grads<F>) -> Result<(), Error> {
         let [beta1, beta2] = self.betas;
         let (rate, decay) = (self.learning_rate, self.weight_decay);
         let shrink = if self.decoupled { 1.0 - rate * decay } else { 1.0 };
         let decay = if self.decoupled { 0.0 } else { decay };
         let [b1, b2, keep1, keep2, shrink, decay, epsilon] =
             [beta1, beta2, 1.0 - beta1, 1.0 - beta2, shrink, decay, self.epsilon].map(F::from_f64);
-        self.moments.step(model, |value, grad, [m, v], t| {
+        self.moments.step(model, grads, |value, grad, [m, v], t| {
             let exponent = i32::try_from(t).unwrap_or(i32::MAX);
             let size = F::from_f64(rate / (1.0 - beta1.powi(exponent)));
             let root = F::from_f64(1.0 / (1.0 - beta2.powi(exponent)).sqrt());
-            update_three_with(value.data_mut(), m, v, grad, |w, m, v, g| {
+            update_three_with(value, m, v, grad, |w, m, v, g| {
                 let g = g + decay * *w;
                 *m = b1 * *m + keep1 * g;
                 *v = b2 * *v + keep2 * g * g;
                 *w = *w * shrink - size * *m / (v.sqrt() * root + epsilon);
             });
-        });
+        })
     }
 
     fn learning_rate(&self) -> f64 {

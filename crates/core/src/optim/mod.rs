@@ -14,8 +14,8 @@ use crate::error::Error;
 use crate::kernels::elementwise::update;
 use crate::kernels::norm::norm;
 use crate::model::Model;
-use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
+use crate::weights::Grads;
 
 pub use adagrad::Adagrad;
 pub use adam::Adam;
@@ -26,7 +26,10 @@ pub use sgd::Sgd;
 /// Changes the parameters of a model by their gradients.
 pub trait Optimizer<F: Scalar>: Send {
     /// One step over every parameter that is trainable and has a gradient.
-    fn step(&mut self, model: &mut Model<F>);
+    ///
+    /// # Errors
+    /// If the gradients are of another model; nothing is changed then.
+    fn step(&mut self, model: &mut Model<F>, grads: &Grads<F>) -> Result<(), Error>;
 
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f64;
@@ -76,31 +79,24 @@ pub struct ParameterState {
 /// The norm is summed up in `f64`, and right wherever an `f64` can hold it: no square in it overflows or becomes 0.
 ///
 /// # Errors
-/// If a gradient is NaN or infinite: there is no direction to go in. The gradients are then as they were.
-pub fn clip_gradients<F: Scalar>(model: &mut Model<F>, largest: f64) -> Result<f64, Error> {
-    let mut all = 0.0_f64;
-    model.visit(&mut |slot| {
-        if let Slot::Param(param) = slot
-            && param.trainable
-            && let Some(grad) = param.grad()
-        {
-            all = all.hypot(norm(grad.data()));
-        }
-    });
-    let norm = all;
+/// If a gradient is NaN or infinite: there is no direction to go in. The gradients are then as they were. If the gradients are of
+/// another model.
+pub fn clip_gradients<F: Scalar>(model: &Model<F>, grads: &mut Grads<F>, largest: f64) -> Result<f64, Error> {
+    grads.check(model)?;
+    let trainable = || model.slots().iter().enumerate().filter(|(_, slot)| slot.is_trainable());
+    let norms = trainable().filter_map(|(at, _)| grads.get(at)).map(|grad| norm(grad.data()));
+    let norm = norms.fold(0.0, f64::hypot);
     if !norm.is_finite() {
         return Err(Error::GradientNorm { value: norm });
     }
     if norm > largest {
         let factor = largest / (norm + 1e-6);
-        model.visit_mut(&mut |slot| {
-            if let SlotMut::Param(param) = slot
-                && let Some((_, grad)) = param.to_update()
-            {
+        for (at, _) in trainable() {
+            if let Some(grad) = grads.get_mut(at) {
                 // In f64: the factor for a very large norm may be too small for an f32.
-                update(grad.data_mut(), |g| *g = F::from_f64(g.as_f64() * factor));
+                update(grad, |g| *g = F::from_f64(g.as_f64() * factor));
             }
-        });
+        }
     }
     Ok(norm)
 }
@@ -108,26 +104,17 @@ pub fn clip_gradients<F: Scalar>(model: &mut Model<F>, largest: f64) -> Result<f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{Activation, dense};
-    use crate::{Sequential, Shape};
+    use crate::layers::dense;
+    use crate::net::Net;
 
     /// The norm that is returned, and the gradients after it, where each of 6 was `value`.
     fn clipped<F: Scalar>(value: f64, largest: f64) -> (Result<f64, Error>, Vec<f64>) {
-        let net = Sequential::new().push(dense(2, Activation::Linear));
-        let mut model: Model<F> = Model::new(net, &Shape::of(&[2]), 0).unwrap();
-        model.visit_mut(&mut |slot| {
-            if let SlotMut::Param(param) = slot {
-                param.grad_to_add().fill(F::from_f64(value));
-            }
-        });
-        let norm = clip_gradients(&mut model, largest);
-        let mut gradients = Vec::new();
-        model.visit(&mut |slot| {
-            if let Slot::Param(param) = slot {
-                gradients.extend(param.grad().unwrap().data().iter().map(|g| g.as_f64()));
-            }
-        });
-        (norm, gradients)
+        let model: Model<F> = Model::new(Net::new().push(dense(2)), &[2], 0).unwrap();
+        let mut grads = model.grads();
+        (0..2).for_each(|slot| grads.write(slot).0.fill(F::from_f64(value)));
+        let norm = clip_gradients(&model, &mut grads, largest);
+        let all = (0..2).flat_map(|slot| grads.get(slot).unwrap().data().to_vec());
+        (norm, all.map(F::as_f64).collect())
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::model::Model;
 use crate::optim::slots::Slots;
 use crate::optim::{Optimizer, OptimizerState};
 use crate::scalar::Scalar;
+use crate::weights::Grads;
 
 /// RMSprop: each gradient divided by a running mean of its size (Hinton 2012, lecture 6e), as in PyTorch.
 ///
@@ -78,17 +79,17 @@ impl<F: Scalar> RmsProp<F> {
 }
 
 impl<F: Scalar> Optimizer<F> for RmsProp<F> {
-    fn step(&mut self, model: &mut Model<F>) {
+    fn step(&mut self, model: &mut Model<F>, grads: &Grads<F>) -> Result<(), Error> {
         let [rate, alpha, rest, epsilon, decay] =
             [self.learning_rate, self.alpha, 1.0 - self.alpha, self.epsilon, self.weight_decay]
                 .map(F::from_f64);
-        self.mean_square.step(model, |value, grad, [v], _| {
-            update_two_with(value.data_mut(), v, grad, |w, v, g| {
+        self.mean_square.step(model, grads, |value, grad, [v], _| {
+            update_two_with(value, v, grad, |w, v, g| {
                 let g = g + decay * *w;
                 *v = alpha * *v + rest * g * g;
                 *w -= rate * g / (v.sqrt() + epsilon);
             });
-        });
+        })
     }
 
     fn learning_rate(&self) -> f64 {

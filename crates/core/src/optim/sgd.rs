@@ -5,8 +5,8 @@ use crate::kernels::elementwise::{update_two_with, update_with};
 use crate::model::Model;
 use crate::optim::slots::Slots;
 use crate::optim::{Optimizer, OptimizerState};
-use crate::param::SlotMut;
 use crate::scalar::Scalar;
+use crate::weights::Grads;
 
 /// Stochastic gradient descent with momentum, Nesterov's momentum and weight decay, as in PyTorch.
 ///
@@ -84,26 +84,27 @@ impl<F: Scalar> Sgd<F> {
 }
 
 impl<F: Scalar> Optimizer<F> for Sgd<F> {
-    fn step(&mut self, model: &mut Model<F>) {
+    fn step(&mut self, model: &mut Model<F>, grads: &Grads<F>) -> Result<(), Error> {
         let [rate, momentum, decay] = [self.learning_rate, self.momentum, self.weight_decay].map(F::from_f64);
         if momentum == F::zero() {
-            model.visit_mut(&mut |slot| {
-                if let SlotMut::Param(param) = slot
-                    && let Some((value, grad)) = param.to_update()
+            grads.check(model)?;
+            for (at, mut slot) in model.slots_mut().enumerate() {
+                if slot.is_trainable()
+                    && let Some(grad) = grads.get(at)
                 {
-                    update_with(value.data_mut(), grad.data(), |w, g| *w -= rate * (g + decay * *w));
+                    update_with(slot.data_mut(), grad.data(), |w, g| *w -= rate * (g + decay * *w));
                 }
-            });
-            return;
+            }
+            return Ok(());
         }
         let nesterov = self.nesterov;
-        self.velocity.step(model, |value, grad, [v], _| {
-            update_two_with(value.data_mut(), v, grad, |w, v, g| {
+        self.velocity.step(model, grads, |value, grad, [v], _| {
+            update_two_with(value, v, grad, |w, v, g| {
                 let g = g + decay * *w;
                 *v = momentum * *v + g;
                 *w -= rate * if nesterov { g + momentum * *v } else { *v };
             });
-        });
+        })
     }
 
     fn learning_rate(&self) -> f64 {

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use crate::error::{Error, few, not_negative};
 use crate::model::Model;
 use crate::optim::{OptimizerState, ParameterState};
-use crate::param::{Slot, SlotMut};
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
+use crate::weights::Grads;
 
 /// So many numbers for each of a parameter's, by its name; there while a parameter is frozen, too.
 #[derive(Debug)]
@@ -35,21 +34,23 @@ impl<F: Scalar, const N: usize> Slots<F, N> {
     pub(super) fn step(
         &mut self,
         model: &mut Model<F>,
-        mut update: impl FnMut(&mut Tensor<F>, &[F], &mut [Vec<F>; N], u64),
-    ) {
-        model.visit_mut(&mut |slot| {
-            let SlotMut::Param(param) = slot else { return };
-            let count = param.value().data().len();
-            if self.by_name.get(param.name()).is_none_or(|known| known.values[0].len() != count) {
+        grads: &Grads<F>,
+        mut update: impl FnMut(&mut [F], &[F], &mut [Vec<F>; N], u64),
+    ) -> Result<(), Error> {
+        grads.check(model)?;
+        for (at, mut slot) in model.slots_mut().enumerate().filter(|(_, slot)| slot.is_learned()) {
+            let count = slot.value().data().len();
+            if self.by_name.get(slot.name()).is_none_or(|known| known.values[0].len() != count) {
                 let zeros = || vec![F::zero(); count];
                 let new = Remembered { steps: 0, values: std::array::from_fn(|_| zeros()) };
-                self.by_name.insert(param.name().to_owned(), new);
+                self.by_name.insert(slot.name().to_owned(), new);
             }
-            let remembered = self.by_name.get_mut(param.name()).expect("made above");
-            let Some((value, grad)) = param.to_update() else { return };
+            let remembered = self.by_name.get_mut(slot.name()).expect("made above");
+            let Some(grad) = grads.get(at).filter(|_| slot.is_trainable()) else { continue };
             remembered.steps = remembered.steps.saturating_add(1);
-            update(value, grad.data(), &mut remembered.values, remembered.steps);
-        });
+            update(slot.data_mut(), grad.data(), &mut remembered.values, remembered.steps);
+        }
+        Ok(())
     }
 
     pub(super) fn state(&self, kind: &str, learning_rate: f64, settings: Settings<'_>) -> OptimizerState {
@@ -77,12 +78,8 @@ impl<F: Scalar, const N: usize> Slots<F, N> {
     ) -> Result<f64, Error> {
         check_settings(kind, settings, state)?;
         let rate = not_negative("learning_rate of the optimizer's state", state.learning_rate)?;
-        let mut sizes = BTreeMap::new();
-        model.visit(&mut |slot| {
-            if let Slot::Param(param) = slot {
-                sizes.insert(param.name(), param.value().data().len());
-            }
-        });
+        let learned = model.slots().iter().filter(|slot| slot.is_learned());
+        let sizes: BTreeMap<_, _> = learned.map(|slot| (slot.name(), slot.value().data().len())).collect();
         let mut loaded = BTreeMap::new();
         for saved in &state.of_parameters {
             let about = || format!("optimizer state of {}", saved.name);
@@ -151,23 +148,24 @@ fn rows<F: Scalar, const N: usize>(saved: &ParameterState, size: usize) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{Activation, Sequential, dense};
+    use crate::layers::{Activation, dense};
+    use crate::net::Net;
     use crate::optim::{Adagrad, Adam, Optimizer, RmsProp, Sgd};
-    use crate::trace::{Keep, Trace};
-    use crate::train::{Rules, step};
+    use crate::tensor::Tensor;
+    use crate::train::{Rules, Workspace, step};
     use crate::{Context, Targets};
 
     fn model(hidden: usize) -> Model<f64> {
-        let net = Sequential::new().push(dense(hidden, Activation::Tanh)).push(dense(2, Activation::Linear));
+        let net = Net::new().push(dense(hidden).activation(Activation::Tanh)).push(dense(2));
         Model::new(net, &[3], 7).unwrap()
     }
 
     fn learn(model: &mut Model<f64>, optimizer: &mut dyn Optimizer<f64>) {
         let mut x = Tensor::zeros(&[2, 3]).unwrap();
         x.data_mut().iter_mut().zip([0.3, -0.2, 0.9, 0.5, 0.1, -0.7]).for_each(|(x, v)| *x = v);
-        let mut trace = Trace::new(Keep::ForBackward);
+        let mut workspace = Workspace::new(model);
         let (targets, ctx) = (Targets::Classes(&[0, 1]), Context::train(0, 0));
-        step(model, optimizer, &x, targets, &Rules::default(), &mut trace, &ctx).unwrap();
+        step(model, optimizer, &x, targets, &Rules::default(), &mut workspace, &ctx).unwrap();
     }
 
     fn all() -> [Box<dyn Optimizer<f64>>; 5] {

@@ -47,14 +47,14 @@ pub(super) fn evaluate_with<F: Scalar>(
         if counted == 0 {
             continue;
         }
-        let mean = loss.loss(&trace.y, targets, None)?;
+        let mean = loss.loss(trace.output(), targets, None)?;
         if !mean.is_finite() {
-            finite::check_outputs(model, trace.y.data(), from)?;
+            finite::check_outputs(model, trace.output().data(), from)?;
             let what = format!("loss of samples {from} to {}", from + targets.len() - 1);
             return Err(Error::NotFinite { what, got: mean.to_string() });
         }
         sum += mean * counted as f64;
-        right += correct(&trace.y, targets, loss.ignored());
+        right += correct(trace.output(), targets, loss.ignored());
     }
     Ok((sum / all as f64, right as f64 / all as f64))
 }

@@ -12,7 +12,7 @@ use crate::scalar::Scalar;
 
 pub use crate::kernels::keep_awake;
 pub use evaluate::evaluate;
-pub use step::{Rules, StepLoss, step};
+pub use step::{Rules, StepLoss, Workspace, step};
 pub use trainer::Trainer;
 
 /// What one epoch came to.

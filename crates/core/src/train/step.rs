@@ -9,7 +9,8 @@ use crate::optim::{Optimizer, clip_gradients};
 use crate::penalty::Penalty;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
-use crate::trace::Trace;
+use crate::trace::{Keep, Trace};
+use crate::weights::Grads;
 
 /// How a step learns, beside the optimizer.
 #[derive(Debug, Clone, Default)]
@@ -31,9 +32,25 @@ pub struct StepLoss {
     pub penalty: f64,
 }
 
+/// The memory of a training step, used again from step to step.
+#[derive(Debug)]
+pub struct Workspace<F: Scalar = f32> {
+    /// The pass forward and back.
+    pub trace: Trace<F>,
+    /// The gradients of the parameters.
+    pub grads: Grads<F>,
+}
+
+impl<F: Scalar> Workspace<F> {
+    /// For the steps of one model.
+    pub fn new(model: &Model<F>) -> Self {
+        Self { trace: Trace::new(Keep::ForBackward), grads: model.grads() }
+    }
+}
+
 /// One training step: forward, loss, backward, penalty, clipping, commit, optimizer. Returns the loss of the
 /// batch before the update; where it or the penalty is not finite, nothing has been changed. The outputs are in
-/// `trace.y`. After the first step at a batch size no memory is allocated.
+/// [`Trace::output`] of the workspace. After the first step at a batch size no memory is allocated.
 ///
 /// An update can make a weight infinite though the loss before it was finite: the loss of the next step shows it, and
 /// [`Trainer::fit`](crate::Trainer::fit) looks at the weights after every epoch.
@@ -48,7 +65,7 @@ pub fn step<F: Scalar>(
     x: &Tensor<F>,
     targets: Targets<'_, F>,
     rules: &Rules,
-    trace: &mut Trace<F>,
+    workspace: &mut Workspace<F>,
     ctx: &Context,
 ) -> Result<StepLoss, Error> {
     let classes = logits::classes(model)?;
@@ -59,18 +76,19 @@ pub fn step<F: Scalar>(
     rules.loss.check(targets, classes)?;
     rules.clip_norm.map(|norm| above_zero("clip_norm", norm)).transpose()?;
     not_negative("learning rate", optimizer.learning_rate())?;
+    let Workspace { trace, grads } = workspace;
     model.forward(x, trace, ctx)?;
-    let Trace { y, dy, .. } = trace;
+    let (y, dy) = trace.output_and_gradient();
     let loss = StepLoss { data: rules.loss.loss(y, targets, Some(dy))?, penalty: rules.penalty.value(model) };
     if loss.data.is_finite() && loss.penalty.is_finite() {
-        model.clear_grads();
-        model.backward(x, trace, None, ctx)?;
-        rules.penalty.add_gradients(model);
+        grads.clear();
+        model.backward(x, trace, None, Some(grads), ctx)?;
+        rules.penalty.add_gradients(model, grads)?;
         if let Some(norm) = rules.clip_norm {
-            clip_gradients(model, norm)?;
+            clip_gradients(model, grads, norm)?;
         }
         model.commit(trace)?;
-        optimizer.step(model);
+        optimizer.step(model, grads)?;
     }
     Ok(loss)
 }

@@ -7,14 +7,12 @@ use crate::data::Dataset;
 use crate::early_stopping::EarlyStopping;
 use crate::error::Error;
 use crate::layer::Context;
-use crate::layers::Sequential;
-use crate::layers::{
-    Activation, Padding, activation, batch_norm, conv2d, dense, dropout, flatten, global_avg_pool, residual,
-};
+use crate::layers::{Activation, activation, batch_norm, conv2d, dense, dropout, flatten, global_avg_pool};
 use crate::loss::{CrossEntropy, Targets};
+use crate::net::{Net, residual};
 use crate::optim::{OptimizerState, Schedule, Sgd};
 use crate::tensor::Tensor;
-use crate::trace::{Keep, Trace};
+use crate::weights::Grads;
 
 /// Rows whose class, of two, is plain from the first number.
 pub(super) fn rows(samples: usize) -> (ArrayD<f32>, Vec<usize>) {
@@ -26,20 +24,17 @@ pub(super) fn rows(samples: usize) -> (ArrayD<f32>, Vec<usize>) {
     (x.into_dyn(), (0..samples).map(|i| i % 2).collect())
 }
 
-pub(super) fn net() -> Sequential {
-    Sequential::new().push(dense(4, Activation::Relu)).push(dense(2, Activation::Linear))
+pub(super) fn net() -> Net {
+    Net::new().push(dense(4).relu()).push(dense(2))
 }
 
-pub(super) fn model(net: Sequential) -> Model<f32> {
+pub(super) fn model(net: Net) -> Model<f32> {
     Model::new(net, &[3], 1).unwrap()
 }
 
 fn set(model: &mut Model<f32>, name: &str, at: usize, value: f32) {
-    model.visit_mut(&mut |mut slot| {
-        if slot.name() == name {
-            slot.value_mut().data_mut()[at] = value;
-        }
-    });
+    let slot = model.slots_mut().find(|slot| slot.name() == name);
+    slot.unwrap().data_mut()[at] = value;
 }
 
 pub(super) fn state(model: &Model<f32>) -> Vec<ArrayD<f32>> {
@@ -60,14 +55,15 @@ impl Spoiler {
 }
 
 impl Optimizer<f32> for Spoiler {
-    fn step(&mut self, model: &mut Model<f32>) {
-        self.inner.step(model);
+    fn step(&mut self, model: &mut Model<f32>, grads: &Grads<f32>) -> Result<(), Error> {
+        self.inner.step(model, grads)?;
         self.rates.push(self.inner.learning_rate());
         if let Some((step, name, value)) = self.spoilt
             && self.rates.len() == step
         {
             set(model, name, 1, value);
         }
+        Ok(())
     }
 
     fn learning_rate(&self) -> f64 {
@@ -143,7 +139,7 @@ fn a_model_of_nan_is_not_judged() {
     let mut many = Array2::<f32>::zeros((300, 3));
     many.row_mut(299).fill(f32::MAX);
     let mut model = model(net());
-    model.visit_mut(&mut |mut slot| slot.value_mut().fill(2.0));
+    model.slots_mut().for_each(|mut slot| slot.data_mut().fill(2.0));
     let data = Dataset::new(many.view().into_dyn(), Targets::Classes(&[0; 300])).unwrap();
     let error = evaluate(&model, &data).unwrap_err().to_string();
     assert!(error.starts_with("outputs for sample 299: expected finite numbers, got inf at [0]"), "{error}");
@@ -182,7 +178,7 @@ fn running_statistics_that_became_infinite_are_named() {
     let x =
         Array2::from_shape_fn((8, 3), |(i, j)| if (i + j) % 2 == 0 { 1e30_f32 } else { -1e30 }).into_dyn();
     let data = Dataset::new(x.view(), Targets::Classes(&[0, 1, 0, 1, 0, 1, 0, 1])).unwrap();
-    let mut model = model(Sequential::new().push(batch_norm()).push(dense(2, Activation::Linear)));
+    let mut model = model(Net::new().push(batch_norm()).push(dense(2)));
     let trainer = Trainer::new(1, 4, 0).unwrap();
     let error = trainer.fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut []).unwrap_err();
     assert!(
@@ -198,10 +194,10 @@ fn a_step_whose_loss_is_not_finite_changes_nothing() {
     set(&mut model, "dense2.bias", 0, f32::NAN);
     set(&mut model, "dense2.bias", 1, f32::NAN);
     let before = format!("{:?}", state(&model));
-    let (x, mut trace) = (Tensor::from_array(&x).unwrap(), Trace::new(Keep::ForBackward));
+    let (x, mut workspace) = (Tensor::from_array(&x).unwrap(), Workspace::new(&model));
     let (targets, ctx) = (Targets::Classes(&labels), Context::train(0, 0));
     let mut sgd = Sgd::new(0.1).unwrap();
-    let loss = step(&mut model, &mut sgd, &x, targets, &Rules::default(), &mut trace, &ctx).unwrap();
+    let loss = step(&mut model, &mut sgd, &x, targets, &Rules::default(), &mut workspace, &ctx).unwrap();
     assert!(loss.data.is_nan());
     assert_eq!(format!("{:?}", state(&model)), before);
 }
@@ -252,29 +248,25 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
     let (x, labels) = rows(6);
     let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
     let softmax = || activation(Activation::Softmax);
-    let inside = || Sequential::new().push(dense(2, Activation::Softmax)).push(dropout(0.1));
-    let refused: [(&str, Sequential); 6] = [
+    let inside = || Net::new().push(dense(2).activation(Activation::Softmax)).push(dropout(0.1));
+    let refused: [(&str, Net); 6] = [
         (
             "dense2 (Dense 2, softmax)",
-            Sequential::new().push(dense(4, Activation::Relu)).push(dense(2, Activation::Softmax)),
+            Net::new().push(dense(4).relu()).push(dense(2).activation(Activation::Softmax)),
         ),
         ("activation1 (Activation softmax)", net().push(softmax())),
         (
             "activation1 (Activation softmax)",
             net().push(softmax()).push(activation(Activation::Linear)).push(dropout(0.5)),
         ),
-        ("head.dense1 (Dense 2, softmax)", net().named("head", inside()).push(Sequential::new())),
+        ("head.dense1 (Dense 2, softmax)", net().named("head", inside()).push(Net::new())),
         (
             "batchnorm1 (BatchNorm, softmax)",
             net().push(batch_norm().activation(Activation::Softmax)).push(flatten()),
         ),
         (
             "residual1 (Residual",
-            net().push(residual(
-                Sequential::new().push(dense(2, Activation::Linear)),
-                Sequential::new(),
-                Activation::Softmax,
-            )),
+            net().push(residual(Net::new().push(dense(2)), Net::new()).activation(Activation::Softmax)),
         ),
     ];
     for (which, net) in refused {
@@ -283,10 +275,10 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
         let mut sgd = Sgd::new(0.1).unwrap();
         let fit = Trainer::new(1, 3, 0).unwrap().fit(&mut model, &mut sgd, &data, None, &mut []).unwrap_err();
         let evaluated = evaluate(&model, &data).unwrap_err();
-        let (batch, mut trace) = (Tensor::from_array(&x).unwrap(), Trace::new(Keep::ForBackward));
+        let (batch, mut workspace) = (Tensor::from_array(&x).unwrap(), Workspace::new(&model));
         let (targets, ctx) = (Targets::Classes(&labels), Context::train(0, 0));
         let stepped =
-            step(&mut model, &mut sgd, &batch, targets, &Rules::default(), &mut trace, &ctx).unwrap_err();
+            step(&mut model, &mut sgd, &batch, targets, &Rules::default(), &mut workspace, &ctx).unwrap_err();
         for error in [fit, evaluated, stepped].map(|error| error.to_string()) {
             assert!(
                 error.contains("drop the softmax: the loss takes logits, and `predict_proba`"),
@@ -304,14 +296,13 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
         assert!(state(&model) == before, "{which}");
     }
     // The softmax of a convolution's channels, behind which the only place is pooled.
-    let conv = conv2d(2, 3, Activation::Softmax).padding(Padding::Same);
-    let maps: Model =
-        Model::new(Sequential::new().push(conv).push(global_avg_pool()), &[4, 4, 1], 0).unwrap();
+    let conv = conv2d(2, 3).activation(Activation::Softmax).same();
+    let maps: Model = Model::new(Net::new().push(conv).push(global_avg_pool()), &[4, 4, 1], 0).unwrap();
     let x = ArrayD::<f32>::zeros(vec![2, 4, 4, 1]);
     let data = Dataset::new(x.view(), Targets::Classes(&[0, 1])).unwrap();
     assert!(evaluate(&maps, &data).is_err() && maps.fuse().predict_proba(&x.view()).is_err());
     // One that is not the last is a layer like another.
-    let hidden = Sequential::new().push(dense(4, Activation::Softmax)).push(dense(2, Activation::Linear));
+    let hidden = Net::new().push(dense(4).activation(Activation::Softmax)).push(dense(2));
     let (x, labels) = rows(6);
     let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
     Trainer::new(1, 3, 0)
@@ -324,7 +315,7 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
 fn one_sample_that_remains_is_named_and_can_be_left_out() {
     let (x, labels) = rows(97);
     let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
-    let net = || Sequential::new().named("norm", batch_norm()).push(dense(2, Activation::Linear));
+    let net = || Net::new().named("norm", batch_norm()).push(dense(2));
     let fit = |trainer: &Trainer| {
         let (mut model, mut watcher) = (model(net()), Watcher::default());
         let mut optimizer = Spoiler::new(0.5, None);
@@ -415,8 +406,8 @@ fn targets_and_rules_that_do_not_fit_are_errors_and_change_nothing() {
     let mut try_step = |x: &Tensor<f32>, labels: &[usize], rules: Rules, rate: f64| {
         let mut sgd = Sgd::new(0.1).unwrap();
         Optimizer::<f32>::set_learning_rate(&mut sgd, rate);
-        let (mut trace, ctx) = (Trace::new(Keep::ForBackward), Context::train(0, 0));
-        let result = step(&mut model, &mut sgd, x, Targets::Classes(labels), &rules, &mut trace, &ctx);
+        let (mut workspace, ctx) = (Workspace::new(&model), Context::train(0, 0));
+        let result = step(&mut model, &mut sgd, x, Targets::Classes(labels), &rules, &mut workspace, &ctx);
         (result.map(|_| ()), state(&model))
     };
     for labels in [&[][..], &[0], &[0, 1, 0, 1, 0], &[0, 1, 0, 2], &[0, 1, 0, usize::MAX]] {

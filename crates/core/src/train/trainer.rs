@@ -17,20 +17,21 @@ use crate::penalty::Penalty;
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
-use crate::trace::{Keep, Trace};
 use crate::train::evaluate::evaluate_with;
-use crate::train::{Callback, EpochEnd, EpochRecord, Flow, History, Rules, StepEnd, StepLoss, step};
+use crate::train::{
+    Callback, EpochEnd, EpochRecord, Flow, History, Rules, StepEnd, StepLoss, Workspace, step,
+};
 
 /// Trains a model: batches in a new order each epoch, one optimizer step a batch.
 ///
 /// ```
-/// use backstitch_core::{Activation, Dataset, Model, Sequential, Targets, Trainer};
+/// use backstitch_core::{Activation, Dataset, Model, Net, Targets, Trainer};
 /// use backstitch_core::{layers::dense, optim::Sgd};
 /// use ndarray::array;
 /// // The exclusive or, which no single layer can learn.
 /// let inputs = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].into_dyn();
 /// let data = Dataset::new(inputs.view(), Targets::Classes(&[0, 1, 1, 0]))?;
-/// let net = Sequential::new().push(dense(8, Activation::Tanh)).push(dense(2, Activation::Linear));
+/// let net = Net::new().push(dense(8).activation(Activation::Tanh)).push(dense(2));
 /// let mut model: Model<f64> = Model::new(net, &[2], 1)?;
 /// let history = Trainer::new(300, 4, 1)?.fit(&mut model, &mut Sgd::new(0.5)?, &data, None, &mut [])?;
 /// assert_eq!(history.epochs.last().unwrap().train_accuracy, 1.0);
@@ -214,7 +215,7 @@ impl Trainer {
         best: &mut Best<F>,
     ) -> Result<History, Error> {
         let mut history = self.history.clone();
-        let mut trace = Trace::new(Keep::ForBackward);
+        let mut workspace = Workspace::new(model);
         let mut batch = Batch::default();
         let judge = self.rules.loss.for_judging();
         let base = optimizer.learning_rate();
@@ -223,7 +224,7 @@ impl Trainer {
             let factor = |step| self.schedule.factor(step, epoch, &history);
             let rate = |i: usize| base * factor(((epoch - 1) * steps + i) as u64);
             let trained = keep_awake(|| {
-                self.epoch(epoch, &rate, model, optimizer, data, callbacks, &mut trace, &mut batch)
+                self.epoch(epoch, &rate, model, optimizer, data, callbacks, &mut workspace, &mut batch)
             })?;
             // What the last update made, no loss has shown yet; and a weight can be infinite behind an output that is not.
             check_weights(model, (epoch, steps))?;
@@ -274,7 +275,7 @@ impl Trainer {
         optimizer: &mut dyn Optimizer<F>,
         data: &Dataset<'_, F>,
         callbacks: &mut [&mut dyn Callback<F>],
-        trace: &mut Trace<F>,
+        workspace: &mut Workspace<F>,
         batch: &mut Batch<F>,
     ) -> Result<Option<(StepLoss, f64)>, Error> {
         let mut order: Vec<usize> = (0..data.len()).collect();
@@ -287,7 +288,7 @@ impl Trainer {
             let targets = batch.targets(data);
             let ctx = Context::train(self.seed, ((epoch - 1) * steps + i) as u64);
             optimizer.set_learning_rate(rate(i));
-            let loss = step(model, optimizer, &batch.inputs, targets, &self.rules, trace, &ctx);
+            let loss = step(model, optimizer, &batch.inputs, targets, &self.rules, workspace, &ctx);
             let loss = loss.map_err(|error| match error {
                 Error::GradientNorm { value } => {
                     let what = "norm of the gradients".to_owned();
@@ -298,7 +299,7 @@ impl Trainer {
             if !(loss.data.is_finite() && loss.penalty.is_finite()) {
                 return Err(reason(model, loss, &batch.inputs, (epoch, i + 1)));
             }
-            let right = correct(&trace.y, targets, self.rules.loss.ignored());
+            let right = correct(workspace.trace.output(), targets, self.rules.loss.ignored());
             sums.add(loss, right, samples.len(), self.rules.loss.counted(targets));
             let at = StepEnd { epoch, step: i + 1, steps, loss: loss.data };
             // Every callback hears of the step, also after one of them has said stop.

@@ -1,44 +1,42 @@
 //! LeNet, in the two forms of the assignments.
 
 use crate::init::Init;
-use crate::layers::{
-    Activation, Padding, Sequential, avg_pool, batch_norm, conv2d, dense, dropout, flatten, max_pool,
-};
-use crate::scalar::Scalar;
+use crate::layers::{Activation, Padding, avg_pool, batch_norm, conv2d, dense, dropout, flatten, max_pool};
+use crate::net::Net;
 
 /// LeNet-5 on 28x28x1 (LeCun et al. 1998, section II.B, with every map of the second convolution connected to all of
 /// the first): 6 filters of 5x5 with padding 2, 16 of 5x5, each with average pooling, then 120-84-classes, tanh.
-pub fn lenet_fashion<F: Scalar>(classes: usize) -> Sequential<F> {
+pub fn lenet_fashion(classes: usize) -> Net {
     lenet_maps()
-        .push(dense(120, Activation::Tanh))
-        .push(dense(84, Activation::Tanh))
-        .push(dense(classes, Activation::Linear))
+        .push(dense(120).activation(Activation::Tanh))
+        .push(dense(84).activation(Activation::Tanh))
+        .push(dense(classes))
 }
 
 /// The convolutions of LeNet-5, to rows.
-fn lenet_maps<F: Scalar>() -> Sequential<F> {
-    Sequential::new()
-        .push(conv2d(6, 5, Activation::Tanh).padding(2))
+fn lenet_maps() -> Net {
+    Net::new()
+        .push(conv2d(6, 5).activation(Activation::Tanh).padding(2))
         .push(avg_pool(2))
-        .push(conv2d(16, 5, Activation::Tanh))
+        .push(conv2d(16, 5).activation(Activation::Tanh))
         .push(avg_pool(2))
         .push(flatten())
 }
 
 /// [`lenet_fashion`] with dropout of this rate before each of its dense layers.
-pub fn lenet_fashion_with_dropout<F: Scalar>(classes: usize, rate: f64) -> Sequential<F> {
+pub fn lenet_fashion_with_dropout(classes: usize, rate: f64) -> Net {
     lenet_maps()
         .push(dropout(rate))
-        .push(dense(120, Activation::Tanh))
+        .push(dense(120).activation(Activation::Tanh))
         .push(dropout(rate))
-        .push(dense(84, Activation::Tanh))
+        .push(dense(84).activation(Activation::Tanh))
         .push(dropout(rate))
-        .push(dense(classes, Activation::Linear))
+        .push(dense(classes))
 }
 
 /// The LeNet5 of the assignment on image folders, on 64x64x3: 32 and 64 filters of 5x5, each with max pooling by 4,
 /// then 1021-84-classes, ReLU.
-pub fn lenet5<F: Scalar>(classes: usize) -> Sequential<F> {
+pub fn lenet5(classes: usize) -> Net {
     Lenet5::default().build(classes)
 }
 
@@ -57,11 +55,11 @@ pub struct Lenet5 {
 
 impl Lenet5 {
     /// [`lenet5`] with these additions; with none of them, the same network.
-    pub fn build<F: Scalar>(self, classes: usize) -> Sequential<F> {
+    pub fn build(self, classes: usize) -> Net {
         let padding = if self.padded { Padding::Same } else { Padding::Valid };
-        let mut net = Sequential::new();
+        let mut net = Net::new();
         for filters in [32, 64] {
-            let conv = conv2d(filters, 5, Activation::Relu).padding(padding).init(self.init);
+            let conv = conv2d(filters, 5).relu().padding(padding).init(self.init);
             net = net.push(conv).push(max_pool(4));
             net = if self.batch_norm { net.push(batch_norm()) } else { net };
         }
@@ -69,9 +67,9 @@ impl Lenet5 {
         for (units, rate) in [(1021, self.dropout / 2.0), (84, self.dropout)] {
             // What is no rate is for the layer to refuse.
             net = if rate != 0.0 { net.push(dropout(rate)) } else { net };
-            net = net.push(dense(units, Activation::Relu).init(self.init));
+            net = net.push(dense(units).relu().init(self.init));
             net = if self.batch_norm { net.push(batch_norm()) } else { net };
         }
-        net.push(dense(classes, Activation::Linear).init(self.init))
+        net.push(dense(classes).init(self.init))
     }
 }

@@ -18,11 +18,12 @@ pub use vgg16::{vgg16, vgg16_batch_norm_features, vgg16_blocks12, vgg16_features
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{Activation, Sequential};
+    use crate::layers::Activation;
     use crate::model::Model;
+    use crate::net::Net;
     use crate::tensor::Tensor;
 
-    fn model(net: Sequential, input: &[usize]) -> Model {
+    fn model(net: Net, input: &[usize]) -> Model {
         Model::new(net, input, 0).unwrap()
     }
 

@@ -1,25 +1,25 @@
 //! VGG16.
 
 use crate::init::Init;
-use crate::layers::{Activation, Padding, Sequential, batch_norm, conv2d, dense, dropout, flatten, max_pool};
-use crate::scalar::Scalar;
+use crate::layers::{batch_norm, conv2d, dense, dropout, flatten, max_pool};
+use crate::net::Net;
 
 /// The convolutional part of VGG16 (Simonyan and Zisserman 2015, table 1, column D): 13 convolutions of 3x3 in five
 /// groups, each group followed by a max pooling. For maps of at least 32x32, 3 channels.
-pub fn vgg16_features<F: Scalar>() -> Sequential<F> {
+pub fn vgg16_features() -> Net {
     groups(GROUPS.len())
 }
 
 /// [`vgg16_features`] with batch normalization between each convolution and its ReLU, which lets it learn from its first weights.
-pub fn vgg16_batch_norm_features<F: Scalar>() -> Sequential<F> {
-    let mut net = Sequential::new();
+pub fn vgg16_batch_norm_features() -> Net {
+    let mut net = Net::new();
     for (group, (count, filters)) in GROUPS.into_iter().enumerate() {
         for i in 1..=count {
             let place = format!("{}-{i}", group + 1);
-            let conv = conv2d(filters, 3, Activation::Linear).padding(Padding::Same).without_bias();
+            let conv = conv2d(filters, 3).same().without_bias();
             net = net
                 .named(&format!("conv{place}"), conv.init(Init::HeNormal))
-                .named(&format!("bn{place}"), batch_norm().activation(Activation::Relu));
+                .named(&format!("bn{place}"), batch_norm().relu());
         }
         net = net.named(&format!("pool{}", group + 1), max_pool(2));
     }
@@ -27,18 +27,18 @@ pub fn vgg16_batch_norm_features<F: Scalar>() -> Sequential<F> {
 }
 
 /// The first two groups of [`vgg16_features`]: four convolutions and two poolings, a quarter of the map's height and width, 128 channels.
-pub fn vgg16_blocks12<F: Scalar>() -> Sequential<F> {
+pub fn vgg16_blocks12() -> Net {
     groups(2)
 }
 
 /// Convolutions and filters of each group.
 const GROUPS: [(usize, usize); 5] = [(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)];
 
-fn groups<F: Scalar>(count: usize) -> Sequential<F> {
-    let mut net = Sequential::new();
+fn groups(count: usize) -> Net {
+    let mut net = Net::new();
     for (group, (count, filters)) in GROUPS[..count].iter().copied().enumerate() {
         for i in 1..=count {
-            let conv = conv2d(filters, 3, Activation::Relu).padding(Padding::Same);
+            let conv = conv2d(filters, 3).relu().same();
             net = net.named(&format!("conv{}-{i}", group + 1), conv);
         }
         net = net.named(&format!("pool{}", group + 1), max_pool(2));
@@ -47,14 +47,14 @@ fn groups<F: Scalar>(count: usize) -> Sequential<F> {
 }
 
 /// VGG16 for 224x224x3: the convolutional part, then two dense layers of 4,096 with dropout, and one for the classes.
-pub fn vgg16<F: Scalar>(classes: usize) -> Sequential<F> {
+pub fn vgg16(classes: usize) -> Net {
     vgg16_features()
         .push(flatten())
-        .push(dense(4096, Activation::Relu))
+        .push(dense(4096).relu())
         .push(dropout(0.5))
-        .push(dense(4096, Activation::Relu))
+        .push(dense(4096).relu())
         .push(dropout(0.5))
-        .push(dense(classes, Activation::Linear))
+        .push(dense(classes))
 }
 
 /// What torchvision calls a parameter of [`vgg16`]: `conv2-1.weight` is `features.5.weight`, `dense2.bias` is `classifier.3.bias`.
@@ -84,8 +84,8 @@ mod tests {
 
     #[test]
     fn names_are_those_of_torchvision() {
-        let net: Sequential<f32> = vgg16(1000);
-        let model = crate::Model::new(net, &[32, 32, 3], 0).unwrap();
+        let net: Net = vgg16(1000);
+        let model: crate::Model = crate::Model::new(net, &[32, 32, 3], 0).unwrap();
         let mut numbers = Vec::new();
         for name in model.state().into_keys().filter(|name| name.ends_with(".weight")) {
             let there = vgg16_torchvision_name(name);

@@ -12,7 +12,7 @@ mod write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backstitch_core::{Model, SlotMut};
+use backstitch_core::Model;
 use ndarray::ArrayD;
 
 use crate::atomic;
@@ -55,10 +55,10 @@ pub fn file_names(folder: &Path, epoch: usize, activation: &str) -> (PathBuf, Pa
 pub fn save_model(folder: &Path, epoch: usize, activation: &str, model: &Model) -> Result<(), Error> {
     let (weights_path, biases_path) = file_names(folder, epoch, activation);
     let (mut weights, mut biases) = (Vec::new(), Vec::new());
-    model.visit(&mut |slot| {
+    for slot in model.slots() {
         let list = if is_bias(slot.name()) { &mut biases } else { &mut weights };
         list.push(slot.value().to_array());
-    });
+    }
     write(&weights_path, &weights)?;
     write(&biases_path, &biases)
 }
@@ -73,21 +73,17 @@ pub fn load_model(folder: &Path, epoch: usize, activation: &str, model: &mut Mod
     check(&weights_path, &weights, false, model)?;
     check(&biases_path, &biases, true, model)?;
     let (mut weights, mut biases) = (weights.into_iter(), biases.into_iter());
-    model.visit_mut(&mut |mut slot: SlotMut<'_, f32>| {
+    for mut slot in model.slots_mut() {
         let list = if is_bias(slot.name()) { &mut biases } else { &mut weights };
         let array = list.next().expect("counted above");
-        slot.value_mut().view_mut().assign(&array);
-    });
+        slot.data_mut().iter_mut().zip(&array).for_each(|(to, &from)| *to = from);
+    }
     Ok(())
 }
 
 fn check(path: &Path, arrays: &[ArrayD<f32>], want_bias: bool, model: &Model) -> Result<(), Error> {
-    let mut shapes = Vec::new();
-    model.visit(&mut |slot| {
-        if is_bias(slot.name()) == want_bias {
-            shapes.push(slot.value().shape().to_vec());
-        }
-    });
+    let wanted = model.slots().iter().filter(|slot| is_bias(slot.name()) == want_bias);
+    let shapes: Vec<_> = wanted.map(|slot| slot.value().shape().to_vec()).collect();
     let got: Vec<_> = arrays.iter().map(|array| array.shape().to_vec()).collect();
     if shapes == got {
         return Ok(());

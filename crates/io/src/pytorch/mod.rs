@@ -4,6 +4,7 @@ mod archive;
 mod file;
 pub(crate) mod layout;
 mod names;
+pub(crate) mod orders;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -17,7 +18,8 @@ use crate::atomic;
 use crate::error::Error;
 use crate::safetensors::file::{Entry, out_of_range, shape_of, write};
 use file::WeightsFile;
-use layout::{Layout, layouts, shape_here};
+use layout::{Layout, shape_here};
+use orders::layouts;
 
 /// Gives a model the values of a file in PyTorch's layout, safetensors or what `torch.save(model.state_dict(), path)` writes; the first bytes tell
 /// which. No code in the file is run. `name_in_file` says what the file calls a parameter or buffer of the model.
@@ -65,11 +67,11 @@ pub fn load_part<F: Scalar>(
 /// PyTorch does not ask for them in such a file.
 ///
 /// ```
-/// use backstitch_core::{Activation, Model, Sequential, layers::{conv2d, dense, flatten}};
+/// use backstitch_core::{Activation, Model, Net, layers::{conv2d, dense, flatten}};
 /// use backstitch_io::pytorch;
 /// let net = || {
-///     let conv = conv2d(2, 3, Activation::Relu);
-///     Sequential::new().named("0", conv).named("2", flatten()).named("3", dense(5, Activation::Linear))
+///     let conv = conv2d(2, 3).relu();
+///     Net::new().named("0", conv).named("2", flatten()).named("3", dense(5))
 /// };
 /// let model: Model = Model::new(net(), &[4, 5, 1], 1)?;
 /// let folder = tempfile::tempdir()?;
@@ -171,10 +173,10 @@ fn place<F: Scalar>(
         check_numbers::<F>(path, &file, theirs)?;
     }
     let mut result = Ok(());
-    model.visit_mut(&mut |mut slot| {
-        let Some(theirs) = theirs.get(slot.name()) else { return };
-        let Some(Ok(layout)) = layouts.get(slot.name()) else { return };
-        let (values, mut i) = (slot.value_mut().data_mut(), 0);
+    for mut slot in model.slots_mut() {
+        let Some(theirs) = theirs.get(slot.name()) else { continue };
+        let Some(Ok(layout)) = layouts.get(slot.name()) else { continue };
+        let (values, mut i) = (slot.data_mut(), 0);
         let read = file.read(theirs, &mut |value| {
             values[layout.place(i)] = F::from_f64(value);
             i += 1;
@@ -182,7 +184,7 @@ fn place<F: Scalar>(
         if result.is_ok() {
             result = read;
         }
-    });
+    }
     result.map(|()| there.keys().filter(|name| !taken.contains(name)).cloned().collect())
 }
 
@@ -199,17 +201,14 @@ fn check_numbers<F: Scalar>(path: &Path, file: &WeightsFile, name: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use backstitch_core::Net;
     use backstitch_core::layers::{conv2d, dense, flatten};
-    use backstitch_core::{Activation, Sequential};
     use ndarray::IxDyn;
 
     use super::*;
 
     fn model(filters: usize) -> Model<f64> {
-        let net = Sequential::new()
-            .push(conv2d(filters, [2, 3], Activation::Linear))
-            .push(flatten())
-            .push(dense(2, Activation::Linear));
+        let net = Net::new().push(conv2d(filters, [2, 3])).push(flatten()).push(dense(2));
         Model::new(net, &[2, 3, 4], 1).unwrap()
     }
 
@@ -243,16 +242,16 @@ mod tests {
         let trained = model(3);
         write(&path, &trained);
         let mut other = model(3);
-        other.visit_mut(&mut |mut slot| slot.value_mut().fill(0.0));
+        other.slots_mut().for_each(|mut slot| slot.data_mut().fill(0.0));
         load(&path, &mut other, |name| format!("net.{name}")).unwrap();
         assert_eq!(other.state(), trained.state());
         let error = load(&path, &mut model(5), |name| format!("net.{name}")).unwrap_err().to_string();
         assert!(error.contains("conv1.weight: expected [2, 3, 4, 5], got [2, 3, 4, 3]"), "{error}");
         // The base alone: a file of the convolution, a model with another head.
         let net = |classes| {
-            let conv = conv2d(3, [2, 3], Activation::Linear);
-            let net = Sequential::new().push(conv).push(flatten());
-            if classes > 0 { net.push(dense(classes, Activation::Linear)) } else { net }
+            let conv = conv2d(3, [2, 3]);
+            let net = Net::new().push(conv).push(flatten());
+            if classes > 0 { net.push(dense(classes)) } else { net }
         };
         let base = folder.path().join("base.safetensors");
         write(&base, &Model::new(net(0), &[2, 3, 4], 5).unwrap());

@@ -13,7 +13,8 @@ use backstitch_core::{Model, Scalar, Tensor};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-use crate::pytorch::layout::{Layout, layouts};
+use crate::pytorch::layout::Layout;
+use crate::pytorch::orders::layouts;
 use crate::{atomic, pytorch};
 use file::{Entry, Header};
 
@@ -26,9 +27,9 @@ const OURS: [(&str, &str); 3] = [(FORMAT, "backstitch"), ("layout", "channels la
 /// Saves every parameter and buffer, as `f32` or `f64`, in the order of their names.
 ///
 /// ```
-/// use backstitch_core::{Activation, Model, Sequential, layers::dense};
+/// use backstitch_core::{Activation, Model, Net, layers::dense};
 /// use backstitch_io::safetensors;
-/// let model = |seed| Model::<f32>::new(Sequential::new().push(dense(3, Activation::Relu)), &[4], seed).unwrap();
+/// let model = |seed| Model::<f32>::new(Net::new().push(dense(3).relu()), &[4], seed).unwrap();
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("model.safetensors");
 /// safetensors::save(&path, &model(1))?;
@@ -202,11 +203,11 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use backstitch_core::Net;
     use backstitch_core::layers::{batch_norm, dense};
-    use backstitch_core::{Activation, Sequential};
 
     fn model<F: Scalar>(units: usize, seed: u64) -> Model<F> {
-        let net = Sequential::new().push(dense(units, Activation::Relu)).push(batch_norm());
+        let net = Net::new().push(dense(units).relu()).push(batch_norm());
         Model::new(net, &[4], seed).unwrap()
     }
 
@@ -215,8 +216,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         save(&path, &model::<f32>(3, 1)).unwrap();
-        let mut other: Model =
-            Model::new(Sequential::new().push(dense(5, Activation::Relu)), &[4], 2).unwrap();
+        let mut other: Model = Model::new(Net::new().push(dense(5).relu()), &[4], 2).unwrap();
         let before = other.state()["dense1.weight"].to_array();
         let message = load(&path, &mut other).unwrap_err().to_string();
         for part in [

@@ -1,0 +1,202 @@
+//! How layers are put together: the tree that a user writes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::layer::AnyLayer;
+use crate::layers::Activation;
+
+/// A network without its numbers: layers, chains, sums and concatenations. Cheap to clone, and the same in `f32` and
+/// in `f64`. [`Model::new`](crate::Model::new) gives it shapes and parameters.
+///
+/// A chain computes y = f_k(... f_2(f_1(x))); an empty one is the identity, as in the shortcut of a residual block.
+///
+/// ```
+/// use backstitch_core::{Model, Net, layers::dense};
+/// let net = Net::new().push(dense(16).relu()).named("output", dense(3));
+/// let model: Model = Model::new(net, &[4], 42)?;
+/// assert_eq!(model.names("*.weight"), ["dense1.weight", "output.weight"]);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Net {
+    pub(crate) node: Node,
+}
+
+/// What a net does.
+#[derive(Debug, Clone)]
+pub(crate) enum Node {
+    Layer(Arc<dyn AnyLayer>),
+    /// Each takes the output of the one before.
+    Chain(Vec<Child>),
+    /// All take the same input; their outputs are added up.
+    Sum(Vec<Child>, Activation),
+    /// All take the same input; their outputs stand side by side along the last axis.
+    Concat(Vec<Child>),
+}
+
+/// A net inside another, with the name by which paths call it.
+#[derive(Debug, Clone)]
+pub(crate) struct Child {
+    pub(crate) name: String,
+    pub(crate) net: Net,
+}
+
+/// A layer of one's own as a part of a net.
+pub fn layer(layer: impl AnyLayer) -> Net {
+    Net { node: Node::Layer(Arc::new(layer)) }
+}
+
+/// The library's layers become nets by functions that are not generic, so that the compiler makes their code once,
+/// in this crate, and not again in every program.
+macro_rules! nets_of {
+    ($($layer:ident)*) => {$(
+        impl From<crate::layers::$layer> for Net {
+            #[inline(never)]
+            fn from(settings: crate::layers::$layer) -> Self {
+                layer(settings)
+            }
+        }
+    )*};
+}
+nets_of!(ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Flatten GlobalAvgPool MaxPool);
+
+impl Default for Net {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Net {
+    /// A chain without a layer yet.
+    pub fn new() -> Self {
+        Self { node: Node::Chain(Vec::new()) }
+    }
+
+    /// Adds one at the end, named after its kind and its number among those: `dense1`, `conv2`.
+    #[must_use]
+    pub fn push(self, next: impl Into<Self>) -> Self {
+        let (mut list, next) = (self.into_list(), next.into());
+        let name = free_name(&list, &next.kind());
+        list.push(Child { name, net: next });
+        Self { node: Node::Chain(list) }
+    }
+
+    /// Adds one at the end under a name of your own, without a dot, that no other of this chain has.
+    #[must_use]
+    pub fn named(self, name: &str, next: impl Into<Self>) -> Self {
+        let mut list = self.into_list();
+        list.push(Child { name: name.to_owned(), net: next.into() });
+        Self { node: Node::Chain(list) }
+    }
+
+    /// The net as a chain, so that every layer of it has a name.
+    pub(crate) fn chained(self) -> Self {
+        Self { node: Node::Chain(self.into_list()) }
+    }
+
+    /// The list to add to: a net that is no chain becomes the first of one.
+    fn into_list(self) -> Vec<Child> {
+        match self.node {
+            Node::Chain(list) => list,
+            node => {
+                let net = Self { node };
+                vec![Child { name: free_name(&[], &net.kind()), net }]
+            }
+        }
+    }
+
+    /// What a chain calls it, with a number.
+    fn kind(&self) -> String {
+        let words = match &self.node {
+            Node::Layer(layer) => Arc::clone(layer).in_f32().describe(),
+            Node::Chain(_) => "sequential".to_owned(),
+            Node::Sum(..) => "residual".to_owned(),
+            Node::Concat(_) => "concat".to_owned(),
+        };
+        let first = words.split([' ', ',']).next().unwrap_or_default().to_lowercase();
+        first.trim_end_matches("2d").to_owned()
+    }
+}
+
+fn free_name(list: &[Child], kind: &str) -> String {
+    let taken: HashSet<&str> = list.iter().map(|child| child.name.as_str()).collect();
+    // One of the first n + 1 numbers is free where there are n layers.
+    let mut names = (1..=taken.len() + 1).map(|i| format!("{kind}{i}"));
+    names.find(|name| !taken.contains(name.as_str())).unwrap_or_default()
+}
+
+/// The sum of two ways from input to output, then an activation: y = activation(main(x) + shortcut(x)) (He et al.
+/// 2016, equations 1 and 2).
+///
+/// The shortcut is the identity where it is an empty [`Net`], or a projection: a 1x1 convolution that gives x the
+/// shape of main(x). Their names are `main` and `shortcut`.
+///
+/// # Shapes
+/// x whatever main takes; main(x), shortcut(x) and y have one shape.
+///
+/// # Backward
+/// With dz = dL/d(main(x) + shortcut(x)): main and the shortcut both get dz, and dL/dx is the sum of what the
+/// two make of it; through the identity, dz itself.
+///
+/// ```
+/// use backstitch_core::{Model, Net, layers::conv2d, residual};
+/// let main = Net::new().push(conv2d(16, 3).same().relu()).push(conv2d(16, 3).same());
+/// let model: Model = Model::new(residual(main, Net::new()).relu(), &[8, 8, 16], 0)?;
+/// assert_eq!(model.output_shape().to_string(), "[8, 8, 16]");
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Residual {
+    main: Net,
+    shortcut: Net,
+    activation: Activation,
+}
+
+/// The sum of two ways. An empty shortcut is the identity.
+pub fn residual(main: impl Into<Net>, shortcut: impl Into<Net>) -> Residual {
+    Residual { main: main.into(), shortcut: shortcut.into(), activation: Activation::Linear }
+}
+
+impl Residual {
+    /// Applies an activation to the sum.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// Applies a ReLU to the sum.
+    #[must_use]
+    pub fn relu(self) -> Self {
+        self.activation(Activation::Relu)
+    }
+}
+
+impl From<Residual> for Net {
+    fn from(Residual { main, shortcut, activation }: Residual) -> Self {
+        let child = |name: &str, net| Child { name: name.to_owned(), net };
+        Self { node: Node::Sum(vec![child("main", main), child("shortcut", shortcut)], activation) }
+    }
+}
+
+/// The outputs of several branches over one input, side by side along the last axis (Szegedy et al. 2015, figure 2).
+/// Their names are `branch1`, `branch2`, ...
+///
+/// # Shapes
+/// x whatever all branches take; their outputs agree in every axis but the last, whose lengths add up in y.
+///
+/// # Backward
+/// Each branch gets its own columns of dL/dy; dL/dx is the sum of what the branches make of them.
+///
+/// ```
+/// use backstitch_core::{Model, concat, layers::conv2d};
+/// let branch = |filters, kernel: usize| conv2d(filters, kernel).same().relu();
+/// let model: Model = Model::new(concat([branch(16, 1), branch(24, 3), branch(8, 5)]), &[14, 14, 32], 0)?;
+/// assert_eq!(model.output_shape().to_string(), "[14, 14, 48]");
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+pub fn concat<N: Into<Net>>(branches: impl IntoIterator<Item = N>) -> Net {
+    let child = |(i, net): (usize, N)| Child { name: format!("branch{}", i + 1), net: net.into() };
+    Net { node: Node::Concat(branches.into_iter().enumerate().map(child).collect()) }
+}

@@ -1,0 +1,242 @@
+//! Which buffer holds what, and when: planned once for a model, over the list of operations.
+//!
+//! The memory figure of a model and the buffers that its passes take come from the same plans.
+
+use crate::program::{Kind, Op, Program};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::trace::Keep;
+
+/// In place of a buffer: the caller's tensor for dL/dx.
+pub(crate) const DX: usize = usize::MAX;
+
+/// Where the values of a forward pass lie.
+#[derive(Debug)]
+pub(crate) struct ForwardPlan {
+    /// The buffer of each value; none of the input, which is the caller's.
+    pub(crate) buffer: Vec<usize>,
+    /// How many numbers of one sample each buffer has to hold.
+    pub(crate) sizes: Vec<usize>,
+}
+
+/// In which order the operations are differentiated, and where the gradients of values lie.
+#[derive(Debug)]
+pub(crate) struct BackwardPlan {
+    pub(crate) steps: Vec<BackwardStep>,
+    /// The buffer of each value's gradient, or [`DX`].
+    pub(crate) buffer: Vec<Option<usize>>,
+    pub(crate) sizes: Vec<usize>,
+}
+
+/// One operation's derivative.
+#[derive(Debug)]
+pub(crate) struct BackwardStep {
+    pub(crate) op: usize,
+    /// The buffer of the gradient of its output.
+    pub(crate) dy: usize,
+    /// For each of its inputs, what becomes of the gradient.
+    pub(crate) to: Vec<To>,
+}
+
+/// Where the gradient of an input goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum To {
+    /// Nobody wants it.
+    Nowhere,
+    /// It is written to a buffer, the first for this value.
+    Write(usize),
+    /// Another operation has written there: it is added, by way of a spare buffer where a layer makes it.
+    Add { to: usize, spare: usize },
+    /// The gradient of the output serves as that of the input.
+    Take(usize),
+}
+
+/// What a backward pass is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The value whose gradient it starts from.
+    pub(crate) from: usize,
+    /// Whether the gradient of the input is wanted.
+    pub(crate) dx: bool,
+    /// Whether those of the parameters are.
+    pub(crate) grads: bool,
+}
+
+/// Buffers, and which of them are free.
+#[derive(Default)]
+struct Pool {
+    sizes: Vec<usize>,
+    free: Vec<usize>,
+}
+
+impl Pool {
+    /// The free buffer that fits best, the smallest that is large enough or else the largest, or a new one.
+    fn take(&mut self, size: usize) -> usize {
+        let waste = |&(_, &buffer): &(usize, &usize)| {
+            let has = self.sizes[buffer];
+            if has >= size { (0, has) } else { (1, usize::MAX - has) }
+        };
+        let buffer = match self.free.iter().enumerate().min_by_key(waste).map(|(i, _)| i) {
+            Some(i) => self.free.swap_remove(i),
+            None => {
+                self.sizes.push(0);
+                self.sizes.len() - 1
+            }
+        };
+        self.sizes[buffer] = self.sizes[buffer].max(size);
+        buffer
+    }
+
+    fn give_back(&mut self, buffer: usize) {
+        self.free.push(buffer);
+    }
+}
+
+/// Plans the forward pass: a value's buffer is free again when no operation will read it any more.
+pub(crate) fn forward<F: Scalar>(program: &Program<F>, keep: Keep) -> ForwardPlan {
+    let kept = kept_values(program, keep);
+    let mut readers = vec![0; program.shapes.len()];
+    program.ops.iter().flat_map(|op| &op.inputs).for_each(|&value| readers[value] += 1);
+    let mut pool = Pool::default();
+    let mut buffer = vec![DX; program.shapes.len()];
+    for (i, op) in program.ops.iter().enumerate() {
+        buffer[i + 1] = pool.take(program.shapes[i + 1].elements());
+        for &value in &op.inputs {
+            readers[value] -= 1;
+            if value != 0 && readers[value] == 0 && !kept[value] {
+                pool.give_back(buffer[value]);
+            }
+        }
+    }
+    ForwardPlan { buffer, sizes: pool.sizes }
+}
+
+/// Which values stay until the end of the pass: the output, and what the backward pass reads.
+fn kept_values<F: Scalar>(program: &Program<F>, keep: Keep) -> Vec<bool> {
+    let mut kept = vec![keep == Keep::All; program.shapes.len()];
+    kept[program.output] = true;
+    if keep == Keep::ForBackward {
+        for (i, op) in program.ops.iter().enumerate() {
+            let (x, y) = reads(&op.kind);
+            kept[i + 1] |= y;
+            op.inputs.iter().for_each(|&value| kept[value] |= x);
+        }
+    }
+    kept
+}
+
+/// Whether the derivative of an operation reads its inputs and its output.
+pub(crate) fn reads<F: Scalar>(kind: &Kind<F>) -> (bool, bool) {
+    match kind {
+        Kind::Layer(layer) => (layer.reads().x, layer.reads().y),
+        Kind::Sum(activation) => (false, activation.reads_output()),
+        Kind::Concat => (false, false),
+    }
+}
+
+/// Plans the backward pass: operations in the opposite order, and of those only the ones that something depends on
+/// which is wanted.
+pub(crate) fn backward<F: Scalar>(
+    program: &Program<F>,
+    trainable: &[bool],
+    keep: Keep,
+    wanted: Wanted,
+) -> BackwardPlan {
+    let needed = needed_values(program, trainable, keep, wanted);
+    let mut pool = Pool::default();
+    let mut buffer = vec![None; program.shapes.len()];
+    buffer[wanted.from] = Some(pool.take(program.shapes[wanted.from].elements()));
+    let mut steps = Vec::new();
+    for i in program.backwards().into_iter().filter(|&i| i < wanted.from) {
+        let op = &program.ops[i];
+        let Some(dy) = buffer[i + 1].filter(|_| needed[i + 1]) else { continue };
+        // Where everything is kept, and where the loss will write the next gradient, the buffer stays what it is.
+        let may_go = keep != Keep::All && i + 1 != wanted.from;
+        let mut taken = false;
+        let mut to = Vec::new();
+        for (at, &value) in op.inputs.iter().enumerate() {
+            let last = at + 1 == op.inputs.len();
+            to.push(match buffer[value] {
+                _ if !needed[value] => To::Nowhere,
+                Some(to) => To::Add { to, spare: spare(&mut pool, op, &program.shapes[value]) },
+                None if value == 0 => To::Write(DX),
+                None if last && may_go && matches!(op.kind, Kind::Sum(_)) => {
+                    taken = true;
+                    To::Take(dy)
+                }
+                None => To::Write(pool.take(program.shapes[value].elements())),
+            });
+            if let Some(To::Write(to) | To::Take(to)) = to.last() {
+                buffer[value] = Some(*to);
+            }
+        }
+        if may_go && !taken {
+            pool.give_back(dy);
+        }
+        steps.push(BackwardStep { op: i, dy, to });
+    }
+    BackwardPlan { steps, buffer, sizes: pool.sizes }
+}
+
+/// A buffer for a gradient that is then added, free again at once. Sums and concatenations add where it lies.
+fn spare<F: Scalar>(pool: &mut Pool, op: &Op<F>, shape: &Shape) -> usize {
+    if !matches!(op.kind, Kind::Layer(_)) {
+        return DX;
+    }
+    let spare = pool.take(shape.elements());
+    pool.give_back(spare);
+    spare
+}
+
+/// Which values' gradients are needed: the input's where it is wanted, and those behind something that learns.
+fn needed_values<F: Scalar>(
+    program: &Program<F>,
+    trainable: &[bool],
+    keep: Keep,
+    wanted: Wanted,
+) -> Vec<bool> {
+    let mut needed = vec![wanted.dx];
+    for op in &program.ops {
+        let learns = wanted.grads && op.places.iter().any(|&(_, at)| trainable[at]);
+        needed.push(keep == Keep::All || learns || op.inputs.iter().any(|&value| needed[value]));
+    }
+    needed
+}
+
+/// Bytes that a training pass holds, from shapes alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TrainingBytes {
+    /// For each sample of the batch.
+    pub(crate) per_sample: usize,
+    /// Whatever the batch.
+    pub(crate) fixed: usize,
+}
+
+/// The memory of a training pass, by the plans that it follows and what the layers say of their caches.
+pub(crate) fn training_bytes<F: Scalar>(program: &Program<F>, trainable: &[bool]) -> TrainingBytes {
+    let wanted = Wanted { from: program.output, dx: false, grads: true };
+    let (y, g) =
+        (forward(program, Keep::ForBackward), backward(program, trainable, Keep::ForBackward, wanted));
+    let mut bytes = TrainingBytes {
+        per_sample: bytes_of::<F>(&y.sizes).saturating_add(bytes_of::<F>(&g.sizes)),
+        fixed: 0,
+    };
+    for op in &program.ops {
+        if let Kind::Layer(layer) = &op.kind {
+            let cost = layer.cost(&program.shapes[op.inputs[0]]);
+            bytes.per_sample = bytes.per_sample.saturating_add(cost.sample_bytes);
+            bytes.fixed = bytes.fixed.saturating_add(cost.fixed_bytes);
+        }
+    }
+    bytes
+}
+
+/// The memory of a prediction for each sample, by its plan.
+pub(crate) fn prediction_bytes<F: Scalar>(program: &Program<F>) -> usize {
+    bytes_of::<F>(&forward(program, Keep::Last).sizes)
+}
+
+/// Bytes of buffers that hold this many numbers.
+fn bytes_of<F: Scalar>(sizes: &[usize]) -> usize {
+    sizes.iter().fold(0_usize, |sum, &n| sum.saturating_add(n.saturating_mul(size_of::<F>())))
+}

@@ -1,0 +1,324 @@
+//! What a model learned and remembers, and the gradients of it, by name and apart from the layers.
+
+use std::ops::{Deref, Index};
+
+use crate::error::{Error, ShapeError, is_name, join_path};
+use crate::init::Init;
+use crate::kernels::Accumulate;
+use crate::layer::Fan;
+use crate::model::Model;
+use crate::rng::{Purpose, stream};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+
+/// A named tensor of a model: a parameter, which is learned, or a statistic such as a running mean, which is
+/// remembered.
+#[derive(Debug, Clone)]
+pub struct Slot<F = f32> {
+    name: String,
+    value: Tensor<F>,
+    learned: bool,
+    frozen: bool,
+}
+
+impl<F: Scalar> Slot<F> {
+    /// The full path, `block1.main.conv2.weight`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The numbers.
+    pub fn value(&self) -> &Tensor<F> {
+        &self.value
+    }
+
+    pub(crate) fn data_mut(&mut self) -> &mut [F] {
+        self.value.data_mut()
+    }
+
+    pub(crate) fn value_mut(&mut self) -> &mut Tensor<F> {
+        &mut self.value
+    }
+
+    /// Whether it is a parameter, which optimizers change; otherwise a statistic, which layers change.
+    pub fn is_learned(&self) -> bool {
+        self.learned
+    }
+
+    /// Whether training leaves it as it is ([`Model::freeze`](crate::Model::freeze)).
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Whether it is a parameter that training changes.
+    pub fn is_trainable(&self) -> bool {
+        self.learned && !self.frozen
+    }
+
+    pub(crate) fn set_frozen(&mut self, frozen: bool) {
+        self.frozen = frozen;
+    }
+}
+
+/// A [`Slot`] whose numbers can be changed, and nothing else: it keeps its name and its shape.
+#[derive(Debug)]
+pub struct SlotMut<'a, F>(pub(crate) &'a mut Slot<F>);
+
+impl<F: Scalar> SlotMut<'_, F> {
+    /// The numbers, row by row, to write.
+    pub fn data_mut(&mut self) -> &mut [F] {
+        self.0.data_mut()
+    }
+}
+
+impl<F> Deref for SlotMut<'_, F> {
+    type Target = Slot<F>;
+    fn deref(&self) -> &Slot<F> {
+        self.0
+    }
+}
+
+/// Names, shapes and initial values, as a layer declares them.
+#[derive(Debug, Default)]
+pub struct Declare {
+    pub(crate) specs: Vec<Spec>,
+    /// The first that cannot be, and why.
+    pub(crate) refused: Option<(&'static str, ShapeError)>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    pub(crate) name: &'static str,
+    pub(crate) shape: Shape,
+    init: Init,
+    fan: Fan,
+    pub(crate) learned: bool,
+}
+
+impl Declare {
+    /// A parameter: an optimizer changes it. Its initial values depend on the seed of the model and on its full
+    /// name, so a layer added elsewhere does not change them.
+    pub fn learned(&mut self, name: &'static str, shape: &[usize], init: Init, fan: Fan) {
+        self.add(name, shape, init, fan, true);
+    }
+
+    /// A tensor that is saved with the model and never optimized: [`Layer::commit`](crate::Layer::commit) changes it.
+    pub fn remembered(&mut self, name: &'static str, shape: &[usize], init: Init) {
+        self.add(name, shape, init, Fan { inputs: 1, outputs: 1 }, false);
+    }
+
+    fn add(&mut self, name: &'static str, shape: &[usize], init: Init, fan: Fan, learned: bool) {
+        let twice = self.specs.iter().any(|other| other.name == name);
+        match Shape::new(shape) {
+            Ok(_) if twice || !is_name(name) => {
+                let expected = "a name of 1 to 100 letters without a dot, declared once";
+                let error = ShapeError::new("parameter".to_owned(), expected, format!("{name:?}"));
+                self.refused.get_or_insert((name, error));
+            }
+            Ok(shape) => self.specs.push(Spec { name, shape, init, fan, learned }),
+            Err(error) => {
+                self.refused.get_or_insert((name, error));
+            }
+        }
+    }
+}
+
+impl Spec {
+    /// The slot of the layer at this path, with its initial values.
+    pub(crate) fn slot<F: Scalar>(&self, path: &str, seed: u64) -> Result<Slot<F>, Error> {
+        let name = join_path(path, self.name);
+        let mut rng = stream(seed, Purpose::Initialize, name_hash(&name), 0);
+        let value = self.init.tensor(&self.shape, self.fan, &mut rng).map_err(|error| match error {
+            Error::Argument { name: what, expected, got } => {
+                Error::Argument { name: format!("{what} of parameter {name}"), expected, got }
+            }
+            other => other,
+        })?;
+        Ok(Slot { name, value, learned: self.learned, frozen: false })
+    }
+}
+
+/// FNV-1a, 64 bits: a hash that is the same in every version and on every machine.
+pub(crate) fn name_hash(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Where each of a layer's own names is in the model's list of slots.
+pub(crate) type Places = [(&'static str, usize)];
+
+fn place(places: &Places, name: &str) -> usize {
+    match places.iter().find(|(own, _)| *own == name) {
+        Some((_, at)) => *at,
+        None => undeclared(places, name),
+    }
+}
+
+/// The layer's code contradicts itself: no input of its user can lead here, nor mend it.
+#[cold]
+fn undeclared(places: &Places, name: &str) -> ! {
+    let names: Vec<_> = places.iter().map(|(name, _)| *name).collect();
+    panic!("a layer asked for {name:?}, and declares {names:?} in Layer::params")
+}
+
+/// A layer's own parameters and statistics, by the names it declared: `w["weight"]`.
+#[derive(Debug)]
+pub struct Weights<'a, F> {
+    pub(crate) slots: &'a [Slot<F>],
+    pub(crate) places: &'a Places,
+    pub(crate) key: u64,
+}
+
+impl<F: Scalar> Weights<'_, F> {
+    /// A number that tells the layers of a model apart, for layers that draw random numbers.
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Whether training leaves this one as it is.
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.slots[place(self.places, name)].frozen
+    }
+}
+
+impl<F: Scalar> Index<&str> for Weights<'_, F> {
+    type Output = Tensor<F>;
+    fn index(&self, name: &str) -> &Tensor<F> {
+        &self.slots[place(self.places, name)].value
+    }
+}
+
+/// As [`Weights`], to change: only in [`Layer::commit`](crate::Layer::commit).
+#[derive(Debug)]
+pub struct WeightsMut<'a, F> {
+    pub(crate) slots: &'a mut [Slot<F>],
+    pub(crate) places: &'a Places,
+}
+
+impl<F: Scalar> Index<&str> for WeightsMut<'_, F> {
+    type Output = Tensor<F>;
+    fn index(&self, name: &str) -> &Tensor<F> {
+        &self.slots[place(self.places, name)].value
+    }
+}
+
+impl<F: Scalar> WeightsMut<'_, F> {
+    /// The numbers of one, to change. Their shape stays what it is.
+    pub fn data_mut(&mut self, name: &str) -> &mut [F] {
+        self.slots[place(self.places, name)].value.data_mut()
+    }
+}
+
+/// The gradients of a layer's own parameters, of those that are wanted: none of a frozen one, and none at all where
+/// only the input gradient is wanted.
+#[derive(Debug)]
+pub struct LayerGrads<'a, F> {
+    pub(crate) grads: Option<&'a mut Grads<F>>,
+    pub(crate) slots: &'a [Slot<F>],
+    pub(crate) places: &'a Places,
+}
+
+impl<F: Scalar> LayerGrads<'_, F> {
+    /// Whether anybody wants the gradient of this parameter.
+    pub fn wants(&self, name: &str) -> bool {
+        self.grads.is_some() && self.slots[place(self.places, name)].is_trainable()
+    }
+
+    /// The gradient to add to, or `None` where nobody wants it.
+    pub fn add(&mut self, name: &str) -> Option<&mut [F]> {
+        let (grad, how) = self.write(name)?;
+        if how == Accumulate::Overwrite {
+            grad.fill(F::zero());
+        }
+        Some(grad)
+    }
+
+    /// As [`add`](Self::add), for products that can overwrite: the first of a step saves the zeros.
+    pub fn write(&mut self, name: &str) -> Option<(&mut [F], Accumulate)> {
+        if !self.wants(name) {
+            return None;
+        }
+        self.grads.as_deref_mut().map(|grads| grads.write(place(self.places, name)))
+    }
+
+    /// As [`write`](Self::write), for two parameters at once.
+    pub fn write_two(&mut self, names: [&str; 2]) -> [Option<(&mut [F], Accumulate)>; 2] {
+        let wanted = names.map(|name| self.wants(name).then(|| place(self.places, name)));
+        let Some(grads) = self.grads.as_deref_mut() else { return [None, None] };
+        match wanted {
+            [None, None] => [None, None],
+            [Some(at), None] => [Some(grads.write(at)), None],
+            [None, Some(at)] => [None, Some(grads.write(at))],
+            [Some(a), Some(b)] => {
+                let pair = grads.of.get_disjoint_mut([a, b]).expect("two names of one layer are two slots");
+                pair.map(|grad| Some(grad.write()))
+            }
+        }
+    }
+}
+
+/// Room for the gradient of every parameter of a model, kept apart from the model.
+#[derive(Debug, Clone)]
+pub struct Grads<F = f32> {
+    of: Vec<Grad<F>>,
+}
+
+/// The gradient of one slot; empty for statistics.
+#[derive(Debug, Clone)]
+struct Grad<F> {
+    value: Tensor<F>,
+    present: bool,
+}
+
+impl<F: Scalar> Grad<F> {
+    fn write(&mut self) -> (&mut [F], Accumulate) {
+        let how = if self.present { Accumulate::Add } else { Accumulate::Overwrite };
+        self.present = true;
+        (self.value.data_mut(), how)
+    }
+}
+
+impl<F: Scalar> Grads<F> {
+    pub(crate) fn new(slots: &[Slot<F>]) -> Self {
+        let one = |slot: &Slot<F>| {
+            let value = if slot.learned { slot.value.alike(F::zero()) } else { Tensor::default() };
+            Grad { value, present: false }
+        };
+        Self { of: slots.iter().map(one).collect() }
+    }
+
+    /// Forgets all gradients, in no time: the next to be added overwrite what is there.
+    pub fn clear(&mut self) {
+        self.of.iter_mut().for_each(|grad| grad.present = false);
+    }
+
+    /// The gradient of a model's slot, counted as in [`Model::slots`](crate::Model::slots), or `None` where no
+    /// backward pass has added to it since the last [`clear`](Self::clear).
+    pub fn get(&self, slot: usize) -> Option<&Tensor<F>> {
+        self.of.get(slot).filter(|grad| grad.present).map(|grad| &grad.value)
+    }
+
+    /// As [`get`](Self::get), to change.
+    pub fn get_mut(&mut self, slot: usize) -> Option<&mut [F]> {
+        self.of.get_mut(slot).filter(|grad| grad.present).map(|grad| grad.value.data_mut())
+    }
+
+    /// Checks that this is room for the gradients of this model.
+    pub(crate) fn check(&self, model: &Model<F>) -> Result<(), Error> {
+        match self.fits(model.slots()) {
+            true => Ok(()),
+            false => Err(Error::argument("grads", "Model::grads of this model", "those of another")),
+        }
+    }
+
+    fn fits(&self, slots: &[Slot<F>]) -> bool {
+        let fits =
+            |(grad, slot): (&Grad<F>, &Slot<F>)| !slot.learned || grad.value.shape() == slot.value.shape();
+        self.of.len() == slots.len() && self.of.iter().zip(slots).all(fits)
+    }
+
+    pub(crate) fn write(&mut self, slot: usize) -> (&mut [F], Accumulate) {
+        self.of[slot].write()
+    }
+}

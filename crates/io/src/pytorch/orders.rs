@@ -1,0 +1,330 @@
+//! The order of features, followed through a network: from it the layout of every parameter and statistic.
+
+use std::collections::BTreeMap;
+
+use backstitch_core::layers::{
+    ActivationLayer, AvgPool, BatchNorm, Conv2d, Dense, Dropout, Flatten, GlobalAvgPool, MaxPool,
+};
+use backstitch_core::{Model, Operation, Scalar, Shape};
+
+use super::layout::{Axes, Layout, Order, flattened, order, part, place};
+
+/// The layout of every parameter and statistic, or why it is not known.
+pub(crate) fn layouts<F: Scalar>(model: &Model<F>) -> BTreeMap<String, Result<Layout, String>> {
+    let mut network =
+        Network { operations: model.operations().collect(), values: Vec::new(), refused: Vec::new() };
+    network.values.push(match model.input_shape().len() {
+        1 => Value::Row(None),
+        3 => Value::Map,
+        _ => Value::Lines,
+    });
+    network.refused.resize(network.operations.len(), None);
+    for at in 0..network.operations.len() {
+        let value = network.give(at);
+        network.values.push(value);
+        network.settle(at);
+    }
+    network.layouts()
+}
+
+/// What is known of the order of a value's numbers.
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    /// `[height, width, channels]`, there with the channels first.
+    Map,
+    /// A row of features.
+    Row(Order),
+    /// Other axes, the same on both sides.
+    Lines,
+    /// Other axes, of which a layer has used the last one: there it is another.
+    Turned(String),
+    /// Not known, and why.
+    Unknown(String),
+    /// That of two values which do not agree.
+    Differing,
+}
+
+impl Value {
+    /// What is known of two values of one shape that are brought together.
+    fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unknown(why), _) | (_, Self::Unknown(why)) => Self::Unknown(why),
+            (Self::Turned(why), Self::Lines | Self::Turned(_)) | (Self::Lines, Self::Turned(why)) => {
+                Self::Turned(why)
+            }
+            (one, other) if one == other => one,
+            _ => Self::Differing,
+        }
+    }
+}
+
+struct Network<'a, F: Scalar> {
+    operations: Vec<Operation<'a, F>>,
+    /// What is known of each value so far. A dense layer gives its outputs in the same order at first, and in another where a sum needs it.
+    values: Vec<Value>,
+    /// Why the layouts of an operation are not known though its input is.
+    refused: Vec<Option<String>>,
+}
+
+impl<F: Scalar> Network<'_, F> {
+    /// The output of an operation, from what is known of its inputs.
+    fn give(&self, at: usize) -> Value {
+        let operation = self.operations[at];
+        let inputs = operation.inputs().iter().map(|&value| self.values[value].clone());
+        if operation.is_sum() {
+            return inputs.reduce(Value::with).unwrap_or(Value::Lines);
+        }
+        if operation.is_concat() {
+            return self.side_by_side(operation);
+        }
+        let (path, input) = (operation.path(), operation.inputs()[0]);
+        let shape = operation.shape_of(input).unwrap_or_default();
+        match self.values[input].clone() {
+            Value::Unknown(why) => Value::Unknown(why),
+            Value::Row(_) if is::<Dense, F>(operation) => match self.values.get(operation.output()) {
+                Some(settled) => settled.clone(),
+                None => Value::Row(None),
+            },
+            Value::Lines if is::<BatchNorm, F>(operation) => {
+                let axes = shape.len();
+                Value::Turned(format!("{path} normalizes the last of {axes} axes, which PyTorch has first"))
+            }
+            Value::Map if is::<Conv2d, F>(operation) => Value::Map,
+            Value::Map if is::<Flatten, F>(operation) => match *shape {
+                [height, width, channels] => Value::Row(flattened([height, width, channels])),
+                _ => Value::Unknown(format!("{path} flattens {shape}")),
+            },
+            Value::Row(order) if is::<Flatten, F>(operation) => Value::Row(order),
+            Value::Lines if is::<Flatten, F>(operation) => Value::Row(None),
+            Value::Turned(why) if is::<Flatten, F>(operation) => Value::Unknown(why),
+            Value::Map if is::<GlobalAvgPool, F>(operation) => Value::Row(None),
+            value if keeps(operation) || is::<MaxPool, F>(operation) || is::<AvgPool, F>(operation) => value,
+            value => own(operation, &shape, &value),
+        }
+    }
+
+    /// Features of one branch behind those of another.
+    fn side_by_side(&self, operation: Operation<'_, F>) -> Value {
+        let (mut places, mut from, mut other): (Vec<_>, _, Option<Value>) = (Vec::new(), 0, None);
+        for &value in operation.inputs() {
+            let width = self.width(operation, value);
+            match self.values[value].clone() {
+                Value::Row(order) => places.extend((0..width).map(|i| from + place(&order, i))),
+                output => other = Some(other.take().map_or(output.clone(), |other| other.with(output))),
+            }
+            from += width;
+        }
+        other.unwrap_or_else(|| Value::Row(order(places)))
+    }
+
+    fn width(&self, operation: Operation<'_, F>, value: usize) -> usize {
+        operation.shape_of(value).and_then(|shape| shape.last().copied()).unwrap_or(0)
+    }
+
+    /// Brings the branches of a sum into one order, where dense layers in them can give theirs in any.
+    fn settle(&mut self, at: usize) {
+        let operation = self.operations[at];
+        if self.values[operation.output()] != Value::Differing {
+            return;
+        }
+        let first = operation.first();
+        let settled = operation.inputs().iter().rev().find(|&&value| !self.is_free(value, first));
+        if let Some(&settled) = settled
+            && let Value::Row(order) = self.values[settled].clone()
+        {
+            for &value in operation.inputs().iter().filter(|&&value| value != settled) {
+                self.reorder(value, &order, first);
+            }
+            self.values[at + 1] = self.give(at);
+        }
+        if self.values[at + 1] == Value::Differing {
+            let path = operation.path();
+            let why = format!("{path} adds features that lie in different orders in PyTorch and here");
+            self.refused[first..=at].fill(Some(why.clone()));
+            self.values[at + 1] = Value::Unknown(why);
+        }
+    }
+
+    /// The operation that makes a value, where it is one from `first` on.
+    fn maker(&self, value: usize, first: usize) -> Option<usize> {
+        value.checked_sub(1).filter(|&at| at >= first)
+    }
+
+    /// Whether the order of a value's features is that of the weights of dense layers from `first` on, and so can be any.
+    fn is_free(&self, value: usize, first: usize) -> bool {
+        let Some(at) = self.maker(value, first) else { return false };
+        let operation = self.operations[at];
+        let mut inputs = operation.inputs().iter();
+        if operation.is_sum() {
+            return inputs.all(|&value| self.is_free(value, first));
+        }
+        is::<Dense, F>(operation) || keeps(operation) && inputs.all(|&value| self.is_free(value, first))
+    }
+
+    /// Gives the features of a value this order, as far as dense layers from `first` on make them.
+    fn reorder(&mut self, value: usize, wanted: &Order, first: usize) {
+        let Some(at) = self.maker(value, first) else { return };
+        let operation = self.operations[at];
+        if is::<Dense, F>(operation) {
+            if matches!(self.values[value], Value::Row(_)) {
+                self.values[value] = Value::Row(wanted.clone());
+            }
+            return;
+        }
+        let mut from = 0;
+        for &input in operation.inputs() {
+            if operation.is_concat() {
+                let width = self.width(operation, input);
+                self.reorder(input, &part(wanted, from, width), first);
+                from += width;
+            } else if operation.is_sum() || keeps(operation) {
+                self.reorder(input, wanted, first);
+            }
+        }
+        self.values[value] = self.give(at);
+    }
+
+    fn layouts(&self) -> BTreeMap<String, Result<Layout, String>> {
+        let mut layouts = BTreeMap::new();
+        for (&operation, refused) in self.operations.iter().zip(&self.refused) {
+            for (_, slot) in operation.slots() {
+                let here = slot.value().shape();
+                let layout = match refused {
+                    Some(why) => Err(why.clone()),
+                    None => self.axes(operation, here).map(|axes| Layout { here, axes }),
+                };
+                layouts.insert(slot.name().to_owned(), layout);
+            }
+        }
+        layouts
+    }
+
+    /// Of a tensor of this shape of a layer.
+    fn axes(&self, operation: Operation<'_, F>, here: Shape) -> Result<Axes, String> {
+        let input = &self.values[operation.inputs()[0]];
+        if let Value::Unknown(why) = input {
+            return Err(why.clone());
+        }
+        if is::<Dense, F>(operation)
+            && let (Value::Row(inputs), Value::Row(outputs)) = (input, &self.values[operation.output()])
+        {
+            let (inputs, outputs) = (inputs.clone(), outputs.clone());
+            return Ok(if here.len() == 2 {
+                Axes::Matrix { inputs, outputs }
+            } else {
+                Axes::Features(outputs)
+            });
+        }
+        if is::<BatchNorm, F>(operation) {
+            return Ok(match input {
+                Value::Row(order) => Axes::Features(order.clone()),
+                _ => Axes::Same,
+            });
+        }
+        if is::<Conv2d, F>(operation) && *input == Value::Map {
+            return Ok(if here.len() == 4 { Axes::Kernel } else { Axes::Same });
+        }
+        if matches!(input, Value::Row(Some(_)) | Value::Turned(_)) {
+            let unknown = "is behind a flatten, and no layer whose counterpart in PyTorch is known";
+            return Err(format!("{} ({}) {unknown}", operation.path(), operation.describe()));
+        }
+        Ok(Layout::by_axes(here).axes)
+    }
+}
+
+/// The output of a layer of the caller's own: what its axes alone tell.
+fn own<F: Scalar>(operation: Operation<'_, F>, input: &Shape, value: &Value) -> Value {
+    let axes = operation.shape_of(operation.output()).map_or(0, |shape| shape.len());
+    match (value, axes) {
+        (Value::Map, 3) => Value::Map,
+        (Value::Row(None), 1) => Value::Row(None),
+        (Value::Lines, axes) if axes == input.len() => Value::Lines,
+        _ => {
+            let (path, what) = (operation.path(), operation.describe());
+            Value::Unknown(format!("{path} ({what}) may have any order of its outputs"))
+        }
+    }
+}
+
+/// Whether features come out in the order in which they came in.
+fn keeps<F: Scalar>(operation: Operation<'_, F>) -> bool {
+    is::<BatchNorm, F>(operation) || is::<Dropout, F>(operation) || is::<ActivationLayer, F>(operation)
+}
+
+fn is<L: 'static, F: Scalar>(operation: Operation<'_, F>) -> bool {
+    operation.layer::<L>().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use backstitch_core::layers::{batch_norm, conv2d, dense, flatten};
+    use backstitch_core::{Backward, Context, Layer, Net, ShapeError, Tensor, Weights, layer, residual};
+
+    use super::*;
+
+    /// A layer of a caller's own, of whose order of features nothing is known here.
+    #[derive(Debug)]
+    struct Own;
+
+    impl<F: Scalar> Layer<F> for Own {
+        type Cache = ();
+        fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
+            Shape::new(input)
+        }
+        fn forward(&self, _: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _: &Context) {
+            y.copy_from(x);
+        }
+        fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), _: &Context) {
+            pass.dx.into_iter().for_each(|dx| dx.copy_from(pass.dy));
+        }
+    }
+
+    fn why(net: Net, input: &[usize], name: &str) -> String {
+        let model: Model = Model::new(net, input, 0).unwrap();
+        match &layouts(&model)[name] {
+            Ok(layout) => format!("{:?}", layout.axes),
+            Err(why) => why.clone(),
+        }
+    }
+
+    #[test]
+    fn an_order_that_is_not_known_is_an_error_that_says_why() {
+        let net = Net::new().push(flatten()).push(layer(Own)).push(dense(2));
+        assert_eq!(why(net, &[2, 3, 2], "dense1.weight"), "own1 (Own) may have any order of its outputs");
+        // Where the order is the same, such a layer is taken as one that leaves it so.
+        let net = Net::new().push(layer(Own)).push(dense(2));
+        assert_eq!(why(net, &[4], "dense1.weight"), "Matrix { inputs: None, outputs: None }");
+        let net = Net::new().push(batch_norm()).push(flatten()).push(dense(2));
+        let expected = "batchnorm1 normalizes the last of 2 axes, which PyTorch has first";
+        assert_eq!(why(net, &[3, 4], "dense1.weight"), expected);
+        // 6 places of 3 channels, and 9 of 2.
+        let sum = || {
+            let way = |filters, kernel: [usize; 2]| Net::new().push(conv2d(filters, kernel)).push(flatten());
+            Net::new().push(residual(way(3, [2, 1]), way(2, [1, 1]))).push(dense(2))
+        };
+        for name in ["dense1.weight", "residual1.main.conv1.weight"] {
+            let expected = "residual1 adds features that lie in different orders in PyTorch and here";
+            assert_eq!(why(sum(), &[3, 3, 2], name), expected);
+        }
+    }
+
+    #[test]
+    fn dense_layers_give_what_a_sum_is_to_get() {
+        // Both ways end in a dense layer or in features of maps, inside one another and side by side.
+        let plain = || Net::new().push(flatten()).push(dense(12));
+        let order = |net: Net, name: &str| why(net, &[2, 3, 2], name);
+        let same = "Matrix { inputs: Some([0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]), outputs: None }";
+        assert_eq!(order(residual(plain(), plain()).into(), "residual1.main.dense1.weight"), same);
+        let turned = same.replace("None", "Some([0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11])");
+        let inner = residual(plain(), plain());
+        let nested = residual(Net::new().push(inner).push(batch_norm()), Net::new().push(flatten()));
+        for name in ["main", "shortcut"] {
+            let name = format!("residual1.main.residual1.{name}.dense1.weight");
+            assert_eq!(order(nested.clone().into(), &name), turned);
+        }
+        assert_eq!(
+            order(nested.into(), "residual1.main.batchnorm1.weight"),
+            "Features(Some([0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]))"
+        );
+    }
+}
