@@ -155,11 +155,14 @@ fn place(places: &Places, name: &str) -> usize {
     }
 }
 
+/// How the message begins that a layer gets which asks for what it did not declare.
+pub(crate) const ASKED: &str = "a layer asked for ";
+
 /// The layer's code contradicts itself: no input of its user can lead here, nor mend it.
 #[cold]
 fn undeclared(places: &Places, name: &str) -> ! {
     let names: Vec<_> = places.iter().map(|(name, _)| *name).collect();
-    panic!("a layer asked for {name:?}, and declares {names:?} in Layer::params")
+    panic!("{ASKED}{name:?}, and declares {names:?} in Layer::params")
 }
 
 /// A layer's own parameters and statistics, by the names it declared: `w["weight"]`.
@@ -286,6 +289,11 @@ impl<F: Scalar> Grads<F> {
             Grad { value, present: false }
         };
         Self { of: slots.iter().map(one).collect() }
+    }
+
+    /// The number of slots.
+    pub(crate) fn len(&self) -> usize {
+        self.of.len()
     }
 
     /// Forgets all gradients, in no time: the next to be added overwrite what is there.

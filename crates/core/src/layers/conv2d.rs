@@ -244,6 +244,14 @@ impl<F: Scalar> Layer<F> for Conv2d {
 
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), ctx: &Context) {
         let Backward { x, y, dy: dz, dx, mut grads } = pass;
+        if x.batch() == 0 {
+            // Sums over no samples. The kernels below take at least one.
+            grads.add("weight");
+            if self.with_bias {
+                grads.add("bias");
+            }
+            return;
+        }
         let windows = self.windows_of(&x.shape());
         let (y, activation, filters) = (y.data(), self.activation, self.filters);
         let differentiate = |at: Range<usize>, dy: &mut [F]| {

@@ -1,0 +1,216 @@
+//! One layer outside a model: passes with buffers of the check's own, and a panic made an error.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use rand::Rng;
+
+use crate::gradcheck::report::GradientError;
+use crate::layer::{Backward, Context, DynCache, DynLayer, Mode, Reads};
+use crate::model::Model;
+use crate::program::Kind;
+use crate::rng::{Purpose, stream};
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::weights::{ASKED, Grads, LayerGrads, Slot, Weights, WeightsMut};
+
+/// A layer with parameters of its own.
+pub(super) struct Alone {
+    pub(super) layer: Arc<dyn DynLayer<f64>>,
+    /// What messages call it.
+    pub(super) name: String,
+    pub(super) input: Shape,
+    pub(super) output: Shape,
+    pub(super) slots: Vec<Slot<f64>>,
+    /// The layer's own names, in the order of the slots.
+    pub(super) places: Vec<(&'static str, usize)>,
+    key: u64,
+}
+
+/// How a pass is made.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub(super) ctx: Context,
+    /// Which numbers lie in y and in dx before they are written.
+    pub(super) noise: u64,
+    /// Which of input and output are there in backward.
+    pub(super) there: Reads,
+    pub(super) dx: bool,
+    pub(super) grads: bool,
+}
+
+/// What came of it.
+pub(super) struct Done {
+    pub(super) y: Tensor<f64>,
+    pub(super) dx: Option<Tensor<f64>>,
+    pub(super) grads: Option<Grads<f64>>,
+    pub(super) cache: Box<dyn DynCache>,
+}
+
+impl Alone {
+    /// The layer of an operation, with the model's parameters as they are; none if it is a sum or a concatenation.
+    pub(super) fn of(model: &Model<f64>, op: usize, name: String) -> Option<Self> {
+        let program = model.program();
+        let op_at = &program.ops[op];
+        let Kind::Layer(layer) = &op_at.kind else { return None };
+        let slots = op_at.places.iter().map(|&(_, at)| model.slots()[at].clone()).collect();
+        let places = op_at.places.iter().enumerate().map(|(i, &(name, _))| (name, i)).collect();
+        let (input, output) = (program.shapes[op_at.inputs[0]], program.shapes[op + 1]);
+        Some(Self { layer: Arc::clone(layer), name, input, output, slots, places, key: op_at.key })
+    }
+
+    /// A promise that the layer breaks.
+    pub(super) fn broken(
+        &self,
+        expected: impl Into<String>,
+        got: impl Into<String>,
+        help: impl Into<String>,
+    ) -> GradientError {
+        let layer = self.name.clone();
+        GradientError::Contract { layer, expected: expected.into(), got: got.into(), help: help.into() }
+    }
+
+    pub(super) fn weights(&self) -> Weights<'_, f64> {
+        Weights { slots: &self.slots, places: &self.places, key: self.key }
+    }
+
+    /// Runs code of the layer; `what` says in which pass.
+    pub(super) fn guarded<T>(&self, what: &str, run: impl FnOnce() -> T) -> Result<T, GradientError> {
+        guarded(&self.name, what, run)
+    }
+
+    /// A pass forward, into a y full of noise.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor<f64>,
+        cache: &mut dyn DynCache,
+        ctx: &Context,
+        noise: u64,
+    ) -> Result<Tensor<f64>, GradientError> {
+        let shape = self.output.batched(x.batch()).map_err(crate::Error::from)?;
+        let mut y = Tensor::zeros(&shape)?;
+        fill_with_noise(&mut y, noise);
+        let what = format!("forward, {}", circumstances(x, ctx));
+        self.guarded(&what, || self.layer.forward(&self.weights(), x, &mut y, cache, ctx))?;
+        match y.shape() == shape {
+            true => Ok(y),
+            false => Err(self.broken(
+                format!("y of {shape} after forward, as output_shape says"),
+                y.shape().to_string(),
+                "y has its shape already: write its numbers, and correct output_shape if that is wrong",
+            )),
+        }
+    }
+
+    /// A pass backward, into a dx full of noise.
+    pub(super) fn backward(
+        &self,
+        x: &Tensor<f64>,
+        dy: &Tensor<f64>,
+        done: &mut Done,
+        how: &How,
+    ) -> Result<(), GradientError> {
+        let nothing = Tensor::default();
+        let mut dy = dy.clone();
+        let mut dx = if how.dx { Some(Tensor::zeros(&x.shape())?) } else { None };
+        if let Some(dx) = &mut dx {
+            fill_with_noise(dx, how.noise);
+        }
+        let pass = Backward {
+            x: if how.there.x { x } else { &nothing },
+            y: if how.there.y { &done.y } else { &nothing },
+            dy: &mut dy,
+            dx: dx.as_mut(),
+            grads: LayerGrads { grads: done.grads.as_mut(), slots: &self.slots, places: &self.places },
+        };
+        let without = match (how.dx, how.grads) {
+            (true, true) => "",
+            (true, false) => " without parameter gradients",
+            (false, _) => " without dx",
+        };
+        let what = format!("backward{without}, {}", circumstances(x, &how.ctx));
+        let cache = done.cache.as_mut();
+        self.guarded(&what, || self.layer.backward(&self.weights(), pass, cache, &how.ctx))?;
+        match &dx {
+            Some(dx) if dx.shape() != x.shape() => Err(self.broken(
+                format!("dx of {} after backward, the shape of x", x.shape()),
+                dx.shape().to_string(),
+                "dx has its shape already: write its numbers",
+            )),
+            _ => {
+                done.dx = dx;
+                Ok(())
+            }
+        }
+    }
+
+    /// Both passes, with a cache as it comes or with a new one.
+    pub(super) fn pass(
+        &self,
+        x: &Tensor<f64>,
+        dy: &Tensor<f64>,
+        cache: Option<Box<dyn DynCache>>,
+        how: &How,
+    ) -> Result<Done, GradientError> {
+        let mut cache = cache.unwrap_or_else(|| self.layer.new_cache());
+        let y = self.forward(x, cache.as_mut(), &how.ctx, how.noise)?;
+        let grads = how.grads.then(|| Grads::new(&self.slots));
+        let mut done = Done { y, dx: None, grads, cache };
+        self.backward(x, dy, &mut done, how)?;
+        Ok(done)
+    }
+
+    /// The pass of a training step or of a prediction, with everything wanted.
+    pub(super) fn how(&self, ctx: &Context) -> How {
+        How { ctx: *ctx, noise: 1, there: self.layer.reads(), dx: true, grads: true }
+    }
+
+    /// The same layer with one of its parameters frozen.
+    pub(super) fn with_frozen(&self, at: usize) -> Self {
+        let mut slots = self.slots.clone();
+        slots[at].set_frozen(true);
+        let (layer, name, places) = (Arc::clone(&self.layer), self.name.clone(), self.places.clone());
+        Self { layer, name, slots, places, ..*self }
+    }
+
+    /// What was seen in a pass, folded into what is remembered.
+    pub(super) fn commit(&mut self, cache: &dyn DynCache) -> Result<(), GradientError> {
+        let Self { layer, name, slots, places, .. } = self;
+        guarded(name, "commit", || layer.commit(cache, &mut WeightsMut { slots, places }))
+    }
+}
+
+/// `training, 3 samples`.
+fn circumstances(x: &Tensor<f64>, ctx: &Context) -> String {
+    let mode = if ctx.mode == Mode::Train { "training" } else { "evaluation" };
+    let samples = x.batch();
+    format!("{mode}, {samples} {}", if samples == 1 { "sample" } else { "samples" })
+}
+
+/// Runs code under check; a panic is an error that says in which pass.
+pub(super) fn guarded<T>(layer: &str, what: &str, run: impl FnOnce() -> T) -> Result<T, GradientError> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let said = message(panic.as_ref());
+        let (expected, help) = match said.starts_with(ASKED) {
+            true => (
+                format!("only names that Layer::params declares ({what})"),
+                "declare it there with declare.learned or declare.remembered, under the same name",
+            ),
+            false => (format!("no panic ({what})"), "the panic's message above names the line"),
+        };
+        let got = if said.starts_with(ASKED) { said } else { format!("a panic: {said}") };
+        GradientError::Contract { layer: layer.to_owned(), expected, got, help: help.to_owned() }
+    })
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("of no text").to_owned()
+}
+
+/// Large numbers, other ones for every `noise`.
+fn fill_with_noise(tensor: &mut Tensor<f64>, noise: u64) {
+    let mut rng = stream(noise, Purpose::GradientCheck, 3, 0);
+    tensor.data_mut().iter_mut().for_each(|v| *v = rng.random_range(-1000.0..1000.0));
+}

@@ -1,0 +1,190 @@
+//! Derivatives from the function alone, along one line: central differences, and one-sided ones at a kink.
+
+use crate::gradcheck::report::{GradientError, TOLERANCE};
+
+/// h: small enough for the neglected h² terms, large enough for rounding.
+const STEP: f64 = 1e-5;
+/// A second step, to tell a kink from curvature: a kink looks the same at both.
+const FINE: f64 = 1e-6;
+/// Derivatives smaller than this are compared as if they were this large: the difference quotient
+/// itself is only good to some 1e-11.
+const FLOOR: f64 = 1e-4;
+/// Units of rounding by which an output may be wrong.
+const ROUNDING: f64 = 64.0 * f64::EPSILON;
+/// Derivatives of two sides that differ by more than this, relative to them, are those of a kink.
+const JUMP: f64 = 1e-5;
+/// Estimates with both steps that differ by more than this, relative to them, say nothing.
+const SETTLED: f64 = 1e-3;
+
+/// What differences say of a derivative by hand.
+pub(super) struct Numeric {
+    /// The derivative by differences that is nearest to the one by hand.
+    pub(super) value: f64,
+    /// The least and the greatest derivative that a kink allows.
+    pub(super) sides: Option<[f64; 2]>,
+    /// Whether differences with two steps agree. Where they do not, the function is too steep to be judged here.
+    pub(super) settled: bool,
+}
+
+/// The outputs of a function when its argument has moved by a distance along a line.
+pub(super) type Line<'a> = dyn FnMut(f64) -> Result<Vec<f64>, GradientError> + 'a;
+
+/// |a - b| over the larger of the two (and of 1e-4).
+pub(super) fn relative_error(analytic: f64, numeric: f64) -> f64 {
+    let scale = analytic.abs().max(numeric.abs()).max(FLOOR);
+    let error = (analytic - numeric).abs() / scale;
+    if error.is_nan() { f64::INFINITY } else { error }
+}
+
+/// Whether two derivatives are the same.
+pub(super) fn agree(analytic: f64, numeric: f64) -> bool {
+    relative_error(analytic, numeric) < TOLERANCE
+}
+
+/// Compares the derivative by hand of Σ_k weight_k · output_k along a line with differences.
+pub(super) fn judge(by_hand: f64, weights: &[f64], line: &mut Line<'_>) -> Result<Numeric, GradientError> {
+    let first = central(STEP, weights, line)?;
+    if agree(by_hand, first) {
+        return Ok(Numeric { value: first, sides: None, settled: true });
+    }
+    // The fault may be that of the neglected term in h²: five points neglect h⁴. Those ten times as far apart also round less.
+    let wide = (4.0 * central(10.0 * STEP, weights, line)? - central(20.0 * STEP, weights, line)?) / 3.0;
+    let near = (4.0 * first - central(2.0 * STEP, weights, line)?) / 3.0;
+    if let Some(&value) = [wide, near].iter().find(|&&numeric| agree(by_hand, numeric)) {
+        return Ok(Numeric { value, sides: None, settled: true });
+    }
+    at_a_kink(by_hand, near, weights, line)
+}
+
+/// Σ_k weight_k (output_k(h) - output_k(-h)) / 2h. Outputs that stay cancel exactly.
+fn central(h: f64, weights: &[f64], line: &mut Line<'_>) -> Result<f64, GradientError> {
+    let (ahead, behind) = (line(h)?, line(-h)?);
+    let moved = ahead.iter().zip(&behind).map(|(ahead, behind)| (ahead - behind) / (2.0 * h));
+    Ok(moved.zip(weights).map(|(moved, weight)| moved * weight).sum())
+}
+
+/// The derivatives of one output to the left and to the right, by three points on each side, and what rounding may
+/// add to them.
+struct Sides {
+    left: f64,
+    right: f64,
+    rounding: f64,
+}
+
+impl Sides {
+    fn scale(&self) -> f64 {
+        self.left.abs().max(self.right.abs()).max(FLOOR)
+    }
+
+    fn jump(&self) -> f64 {
+        (self.right - self.left).abs()
+    }
+
+    fn differ(&self) -> bool {
+        self.jump() > (JUMP * self.scale()).max(4.0 * self.rounding)
+    }
+
+    fn is_near(&self, other: &Self) -> bool {
+        let most = SETTLED * self.scale().max(other.scale()) + 4.0 * (self.rounding + other.rounding);
+        (self.left - other.left).abs() <= most && (self.right - other.right).abs() <= most
+    }
+}
+
+fn sides(h: f64, line: &mut Line<'_>) -> Result<Vec<Sides>, GradientError> {
+    let [far_left, left, here, right, far_right] = [-2.0 * h, -h, 0.0, h, 2.0 * h].map(line);
+    let (far_left, left, here, right, far_right) = (far_left?, left?, here?, right?, far_right?);
+    let of = |k: usize| {
+        let y = here[k];
+        Sides {
+            left: (3.0 * y - 4.0 * left[k] + far_left[k]) / (2.0 * h),
+            right: (4.0 * right[k] - 3.0 * y - far_right[k]) / (2.0 * h),
+            rounding: ROUNDING * y.abs().max(1.0) / h,
+        }
+    };
+    Ok((0..here.len()).map(of).collect())
+}
+
+/// Looks at both sides of every output. Where they differ with both steps, there is a kink, and the output's derivative may be
+/// that of either side or between them. Where they differ with the larger step alone, the kink is beside the line's
+/// origin, and the smaller step says what the derivative is.
+fn at_a_kink(
+    by_hand: f64,
+    numeric: f64,
+    weights: &[f64],
+    line: &mut Line<'_>,
+) -> Result<Numeric, GradientError> {
+    let (coarse, fine) = (sides(STEP, line)?, sides(FINE, line)?);
+    let (mut least, mut greatest, mut rounding) = (0.0, 0.0, 0.0);
+    let (mut kinks, mut beside, mut settled) = (false, false, true);
+    for ((coarse, fine), weight) in coarse.iter().zip(&fine).zip(weights) {
+        let same = coarse.is_near(fine);
+        settled &= same;
+        // A difference with the smaller step alone is rounding.
+        let kink = fine.differ() && coarse.differ();
+        let sides = match (kink, coarse.differ()) {
+            (true, _) if same => [coarse.left, coarse.right],
+            (true, _) => [fine.left, fine.right],
+            (false, true) => [(fine.left + fine.right) / 2.0; 2],
+            (false, false) => [(coarse.left + coarse.right) / 2.0; 2],
+        };
+        kinks |= kink;
+        beside |= coarse.differ();
+        if coarse.differ() && !(kink && same) {
+            rounding += fine.rounding * weight.abs();
+        }
+        let [a, b] = sides.map(|side| side * weight);
+        least += a.min(b);
+        greatest += a.max(b);
+    }
+    if !(kinks || beside) || !(least.is_finite() && greatest.is_finite()) {
+        return Ok(Numeric { value: numeric, sides: None, settled });
+    }
+    let value = by_hand.clamp(least - rounding, greatest + rounding);
+    Ok(Numeric { value, sides: kinks.then_some([least, greatest]), settled })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(by_hand: f64, f: impl Fn(f64) -> f64) -> (bool, bool) {
+        let numeric = judge(by_hand, &[1.0], &mut |t| Ok(vec![f(t)])).ok().unwrap();
+        (agree(by_hand, numeric.value), numeric.sides.is_some())
+    }
+
+    #[test]
+    fn at_a_kink_what_lies_between_the_sides_is_right_and_nothing_else() {
+        let relu = |t: f64| 3.0 * t.max(0.0) + t.sin();
+        for (by_hand, right) in
+            [(1.0, true), (4.0, true), (2.0, true), (0.99, false), (4.01, false), (-1.0, false)]
+        {
+            assert_eq!(verdict(by_hand, relu), (right, true), "{by_hand}");
+        }
+        assert!(!verdict(f64::NAN, relu).0);
+    }
+
+    #[test]
+    fn beside_a_kink_only_the_derivative_is_right() {
+        for beside in [3e-6, -3e-6, 8e-6, 1.5e-5, 9e-5] {
+            let f = |t: f64| (t + beside).abs() + t * t;
+            let sign = beside.signum();
+            assert_eq!(verdict(sign, f), (true, false), "{beside}");
+            for wrong in [-sign, 0.0, 0.999 * sign] {
+                assert!(!verdict(wrong, f).0, "{wrong} at {beside}");
+            }
+        }
+    }
+
+    #[test]
+    fn curvature_and_rounding_are_no_kink() {
+        for wrong in [1.0 + 3e-6, 1.001, 0.0, 5.0] {
+            assert_eq!(verdict(wrong, |t| (1.0 + t).ln() + 50.0 * t * t), (false, false), "{wrong}");
+            assert_eq!(verdict(wrong, |t| 1e3 + t), (false, false), "{wrong}");
+        }
+        assert_eq!(verdict(1.0, |t| (1.0 + t).ln() + 50.0 * t * t), (true, false));
+        // Steep: a batch normalization whose variance is 0.
+        let slope = 1.0 / 1e-5_f64.sqrt();
+        assert!(verdict(slope, |t| t / (t * t + 1e-5).sqrt()).0);
+        assert!(!verdict(1.001 * slope, |t| t / (t * t + 1e-5).sqrt()).0);
+    }
+}

@@ -1,0 +1,61 @@
+//! One layer, held to its whole contract.
+
+use crate::error::Error;
+use crate::gradcheck::alone::Alone;
+use crate::gradcheck::compare::compare;
+use crate::gradcheck::contract::Contract;
+use crate::gradcheck::net::{built, draw_all, precision};
+use crate::gradcheck::point::{Point, random};
+use crate::gradcheck::report::{GradientError, Passed};
+use crate::layer::{AnyLayer, Context, Mode};
+use crate::net::{Net, layer as a_layer};
+
+/// Holds one layer to everything that it promises (the [module](crate::gradcheck) lists it), and compares its derivatives with respect
+/// to its input and to every parameter, on a random batch. The loss is a random weighted sum of the outputs, so that every
+/// derivative of every output takes part. Derivatives are compared in the mode of `ctx`, the other promises in both.
+///
+/// `input` is the shape of one sample. Inputs and parameters are drawn from -1..1, statistics from 0.5..1.5.
+///
+/// ```
+/// use backstitch_core::{Activation, Context, gradcheck::check_layer, layers::dense};
+/// let passed = check_layer(dense(3).activation(Activation::Tanh), &[5], 4, &Context::train(0, 0), 7)?;
+/// assert_eq!(passed.compared, 4 * 5 + 5 * 3 + 3);
+/// # Ok::<(), backstitch_core::gradcheck::GradientError>(())
+/// ```
+///
+/// # Errors
+/// If a derivative is wrong: the message names the worst, with its index and both values. If another promise is broken:
+/// the message says which, what the layer does, and what would mend it.
+pub fn check_layer(
+    layer: impl AnyLayer,
+    input: &[usize],
+    batch: usize,
+    ctx: &Context,
+    seed: u64,
+) -> Result<Passed, GradientError> {
+    let net = Net::new().named("layer", a_layer(layer));
+    let mut model = built(&net, input, seed)?;
+    draw_all(&mut model, seed);
+    let name = model.program().ops[0].kind.describe(1);
+    let alone = Alone::of(&model, 0, name).expect("the net is one layer");
+    let least = alone.guarded("cost", || alone.layer.cost(&alone.input))?.least_samples;
+    let asked = if ctx.mode == Mode::Train { least.max(1) } else { 1 };
+    if batch < asked {
+        return Err(
+            Error::argument("batch", format!("at least {asked}, as {} needs", alone.name), batch).into()
+        );
+    }
+    let shape = model.input_shape();
+    let many = random(&shape.batched(Contract::samples(batch, least)).map_err(Error::from)?, seed, 1)?;
+    let mut contract = Contract::new(alone, many, ctx, seed)?;
+    contract.check_before()?;
+    let x = random(&shape.batched(batch).map_err(Error::from)?, seed, 0)?;
+    let weights = random(&model.output_shape().batched(batch).map_err(Error::from)?, seed, 5)?;
+    let name = contract.alone.name.clone();
+    let mut point = Point::new(&mut contract.alone, x.clone(), ctx);
+    let gradients = point.gradients(weights.data(), "input")?;
+    let mut passed = compare(&name, &mut point, &gradients, weights.data(), seed)?;
+    passed.kinks.extend(contract.check_after()?);
+    precision(&net, &model, &x, ctx, &name)?;
+    Ok(passed)
+}

@@ -1,0 +1,314 @@
+//! Whole nets and models, and which of their layers is wrong.
+
+use ndarray::ArrayD;
+
+use crate::error::Error;
+use crate::gradcheck::alone::{Alone, guarded};
+use crate::gradcheck::compare::{Gradient, Subject, compare};
+use crate::gradcheck::contract::Contract;
+use crate::gradcheck::function::check_loss_at;
+use crate::gradcheck::point::{Point, random};
+use crate::gradcheck::promises::draw;
+use crate::gradcheck::report::{GradientError, Passed};
+use crate::layer::Context;
+use crate::loss::{CrossEntropy, Targets};
+use crate::model::Model;
+use crate::net::Net;
+use crate::program::Kind;
+use crate::rng::{Purpose, stream};
+use crate::tensor::Tensor;
+use crate::trace::{Keep, Trace};
+
+/// What messages call a whole net.
+const WHOLE: &str = "the net";
+/// In f32, outputs may differ by this share of the largest.
+const F32_ERROR: f64 = 1e-3;
+
+/// Holds every layer of a net to what it promises, on the values that it meets there, and compares every derivative of the whole,
+/// as [`check_layer`](super::check_layer) does for one layer. It is the net that a `Model<f32>` trains, in `f64`.
+///
+/// ```
+/// use backstitch_core::{Context, Net, gradcheck::check_net, layers::{batch_norm, dense}};
+/// let net = Net::new().push(dense(4)).push(batch_norm().relu()).push(dense(2));
+/// let passed = check_net(net, &[3], 5, &Context::train(0, 0), 7)?;
+/// assert_eq!(passed.compared, 5 * 3 + (3 * 4 + 4) + 2 * 4 + (4 * 2 + 2));
+/// # Ok::<(), backstitch_core::gradcheck::GradientError>(())
+/// ```
+///
+/// # Errors
+/// If a promise is broken or a derivative is wrong. The message names the layer nearest to the output whose own check fails, not the
+/// parameter that suffers most from it.
+pub fn check_net(
+    net: impl Into<Net>,
+    input: &[usize],
+    batch: usize,
+    ctx: &Context,
+    seed: u64,
+) -> Result<Passed, GradientError> {
+    let net = net.into();
+    let mut model = built(&net, input, seed)?;
+    draw_all(&mut model, seed);
+    let samples = Contract::samples(batch, least_samples(&model));
+    let x = random(&model.input_shape().batched(samples).map_err(Error::from)?, seed, 1)?;
+    let mut contracts = contracts(&model, &x, ctx, seed)?;
+    for contract in &mut contracts {
+        contract.check_before()?;
+    }
+    let mut passed = check_outputs(&mut model, batch, ctx, seed)?;
+    for contract in &mut contracts {
+        passed.kinks.extend(contract.check_after()?);
+    }
+    precision(&net, &model, &x, ctx, WHOLE)?;
+    Ok(passed)
+}
+
+/// Compares every derivative of a whole model, without the other promises of its layers. Its parameters are overwritten with random
+/// numbers in -1..1, and its statistics in 0.5..1.5.
+///
+/// # Errors
+/// If a derivative is wrong: the message names the layer, and the worst with its index and both values.
+pub fn check_outputs(
+    model: &mut Model<f64>,
+    batch: usize,
+    ctx: &Context,
+    seed: u64,
+) -> Result<Passed, GradientError> {
+    if batch == 0 {
+        return Err(Error::argument("batch", "at least 1", 0).into());
+    }
+    draw_all(model, seed);
+    let x = random(&model.input_shape().batched(batch).map_err(Error::from)?, seed, 0)?;
+    let weights = random(&model.output_shape().batched(batch).map_err(Error::from)?, seed, 5)?;
+    let loss = Loss {
+        outputs: &|y| Ok(y.data().to_vec()),
+        gradient: &|_, dy| {
+            dy.copy_from(&weights);
+            Ok(())
+        },
+        weights: weights.data(),
+    };
+    let whole = check(model, &x, ctx, &loss, seed);
+    whole.map_err(|wrong| located(model, &x, ctx, seed, wrong))
+}
+
+/// Compares every derivative of the mean cross-entropy of a model on a batch, with respect to the
+/// inputs and to every parameter.
+///
+/// # Errors
+/// As [`check_outputs`].
+pub fn check_model(
+    model: &mut Model<f64>,
+    inputs: &ArrayD<f64>,
+    targets: Targets<'_, f64>,
+    ctx: &Context,
+) -> Result<Passed, GradientError> {
+    let x = Tensor::from_array(inputs)?;
+    targets.check_count(x.batch())?;
+    targets.check(model.output_shape().elements())?;
+    let entropy = CrossEntropy::new();
+    let loss = Loss {
+        outputs: &|y| Ok(vec![entropy.loss(y, targets, None)?]),
+        gradient: &|y, dy| entropy.loss(y, targets, Some(dy)).map(|_| ()),
+        weights: &[1.0],
+    };
+    let whole = check(model, &x, ctx, &loss, 0);
+    whole.or_else(|wrong| {
+        let mut trace = Trace::new(Keep::Last);
+        model.forward(&x, &mut trace, ctx)?;
+        check_loss_at(trace.output(), 0, |y, dy| Ok((entropy.loss(y, targets, dy)?, 1.0)))?;
+        Err(located(model, &x, ctx, 0, wrong))
+    })
+}
+
+/// A model of a net, in f64.
+pub(super) fn built(net: &Net, input: &[usize], seed: u64) -> Result<Model<f64>, GradientError> {
+    Ok(guarded(WHOLE, "output_shape, params and cost", || Model::new(net.clone(), input, seed))??)
+}
+
+/// Random numbers for all parameters: biases of zero, or running statistics of a new model, would hide a mistake in their use.
+pub(super) fn draw_all(model: &mut Model<f64>, seed: u64) {
+    let mut rng = stream(seed, Purpose::GradientCheck, 0, 1);
+    model.own_slots().iter_mut().for_each(|slot| draw(slot, &mut rng));
+}
+
+/// The most samples that a layer of the model asks for in training.
+fn least_samples(model: &Model<f64>) -> usize {
+    let program = model.program();
+    let least = program.ops.iter().filter_map(|op| match &op.kind {
+        Kind::Layer(layer) => Some(layer.cost(&program.shapes[op.inputs[0]]).least_samples),
+        _ => None,
+    });
+    least.max().unwrap_or(1)
+}
+
+/// `dense1 (Dense 3, relu)`.
+fn name(model: &Model<f64>, op: usize) -> String {
+    let op = &model.program().ops[op];
+    format!("{} ({})", op.path, op.kind.describe(op.inputs.len()))
+}
+
+/// A pass with everything kept, or the panic of one of the layers.
+fn values_met(model: &Model<f64>, x: &Tensor<f64>, ctx: &Context) -> Result<Trace<f64>, GradientError> {
+    let mut trace = Trace::new(Keep::All);
+    guarded(WHOLE, "forward", || model.forward(x, &mut trace, ctx))??;
+    Ok(trace)
+}
+
+/// The input of an operation in a pass.
+fn input_of<'a>(model: &Model<f64>, op: usize, x: &'a Tensor<f64>, trace: &'a Trace<f64>) -> &'a Tensor<f64> {
+    match model.program().ops[op].inputs[0] {
+        0 => x,
+        value => &trace.buffers.y[trace.plan.buffer[value]],
+    }
+}
+
+/// Every layer with the values that it meets, the one nearest to the output first. Where there are none, for a layer panics, and where
+/// they are not finite, for a layer before it gives such, with random ones.
+fn contracts(
+    model: &Model<f64>,
+    x: &Tensor<f64>,
+    ctx: &Context,
+    seed: u64,
+) -> Result<Vec<Contract>, GradientError> {
+    let met = match values_met(model, x, ctx) {
+        Ok(trace) => Some(trace),
+        Err(GradientError::Contract { .. }) => None,
+        Err(other) => return Err(other),
+    };
+    let mut contracts = Vec::new();
+    for op in (0..model.program().ops.len()).rev() {
+        let Some(alone) = Alone::of(model, op, name(model, op)) else { continue };
+        let met = met.as_ref().map(|trace| input_of(model, op, x, trace));
+        let input = match met.filter(|met| met.data().iter().all(|v| v.is_finite())) {
+            Some(met) => met.clone(),
+            None => random(&alone.input.batched(x.batch()).map_err(Error::from)?, seed, 8)?,
+        };
+        contracts.push(Contract::new(alone, input, ctx, seed)?);
+    }
+    Ok(contracts)
+}
+
+type Outputs<'a> = dyn Fn(&Tensor<f64>) -> Result<Vec<f64>, Error> + 'a;
+type OutputGradient<'a> = dyn Fn(&Tensor<f64>, &mut Tensor<f64>) -> Result<(), Error> + 'a;
+
+/// The outputs of a whole that are compared, the gradient with respect to those of the model, and the weights of the
+/// outputs' sum.
+struct Loss<'a> {
+    outputs: &'a Outputs<'a>,
+    gradient: &'a OutputGradient<'a>,
+    weights: &'a [f64],
+}
+
+/// A model at an input: tensor 0 is the input, the others are the parameters that have a gradient.
+struct Whole<'a> {
+    model: &'a mut Model<f64>,
+    x: Tensor<f64>,
+    ctx: &'a Context,
+    trace: Trace<f64>,
+    learned: Vec<usize>,
+    loss: &'a Loss<'a>,
+}
+
+impl Subject for Whole<'_> {
+    fn number(&mut self, tensor: usize, position: usize) -> &mut f64 {
+        match tensor.checked_sub(1) {
+            None => &mut self.x.data_mut()[position],
+            Some(parameter) => &mut self.model.own_slots()[self.learned[parameter]].data_mut()[position],
+        }
+    }
+
+    fn outputs(&mut self) -> Result<Vec<f64>, GradientError> {
+        self.model.forward(&self.x, &mut self.trace, self.ctx)?;
+        Ok((self.loss.outputs)(self.trace.output())?)
+    }
+}
+
+/// The gradients by hand from one backward pass, then passes forward for each number.
+fn check(
+    model: &mut Model<f64>,
+    x: &Tensor<f64>,
+    ctx: &Context,
+    loss: &Loss<'_>,
+    seed: u64,
+) -> Result<Passed, GradientError> {
+    let mut trace = Trace::new(Keep::ForBackward);
+    let (mut dx, mut grads) = (Tensor::default(), model.grads());
+    model.forward(x, &mut trace, ctx)?;
+    let (y, dy) = trace.output_and_gradient();
+    (loss.gradient)(y, dy)?;
+    model.backward(x, &mut trace, Some(&mut dx), Some(&mut grads), ctx)?;
+    let mut gradients = vec![Gradient { of: "input".to_owned(), by_hand: dx }];
+    let mut learned = Vec::new();
+    for (at, slot) in model.slots().iter().enumerate() {
+        if let Some(grad) = grads.get(at) {
+            gradients.push(Gradient { of: slot.name().to_owned(), by_hand: grad.clone() });
+            learned.push(at);
+        }
+    }
+    let mut whole = Whole { model, x: x.clone(), ctx, trace, learned, loss };
+    compare("", &mut whole, &gradients, loss.weights, seed)
+}
+
+/// The error of the layer nearest to the output whose own derivatives are wrong on the values that it meets.
+fn located(
+    model: &Model<f64>,
+    x: &Tensor<f64>,
+    ctx: &Context,
+    seed: u64,
+    wrong: GradientError,
+) -> GradientError {
+    if !matches!(wrong, GradientError::Wrong { .. }) {
+        return wrong;
+    }
+    match layers_alone(model, x, ctx, seed) {
+        Ok(()) => GradientError::Together { wrong: Box::new(wrong) },
+        Err(error) => error,
+    }
+}
+
+fn layers_alone(model: &Model<f64>, x: &Tensor<f64>, ctx: &Context, seed: u64) -> Result<(), GradientError> {
+    let trace = values_met(model, x, ctx)?;
+    for op in (0..model.program().ops.len()).rev() {
+        let Some(mut alone) = Alone::of(model, op, name(model, op)) else { continue };
+        let weights = random(&alone.output.batched(x.batch()).map_err(Error::from)?, seed, 5)?;
+        let mut point = Point::new(&mut alone, input_of(model, op, x, &trace).clone(), ctx);
+        let gradients = point.gradients(weights.data(), "its input")?;
+        compare(&name(model, op), &mut point, &gradients, weights.data(), seed)?;
+    }
+    Ok(())
+}
+
+/// Whether outputs in f32 are those in f64, to the precision of f32.
+pub(super) fn precision(
+    net: &Net,
+    model: &Model<f64>,
+    x: &Tensor<f64>,
+    ctx: &Context,
+    layer: &str,
+) -> Result<(), GradientError> {
+    let mut single: Model<f32> = Model::new(net.clone(), &model.input_shape(), 0)?;
+    for (single, slot) in single.own_slots().iter_mut().zip(model.slots()) {
+        single.data_mut().iter_mut().zip(slot.value().data()).for_each(|(to, &from)| *to = from as f32);
+    }
+    let mut x32 = Tensor::zeros(&x.shape())?;
+    x32.data_mut().iter_mut().zip(x.data()).for_each(|(to, &from)| *to = from as f32);
+    let (mut trace, mut trace32) = (Trace::new(Keep::Last), Trace::new(Keep::Last));
+    model.forward(x, &mut trace, ctx)?;
+    guarded(layer, "forward in f32", || single.forward(&x32, &mut trace32, ctx))??;
+    let largest = trace.output().data().iter().fold(1e-3_f64, |most, v| most.max(v.abs()));
+    let outputs = trace.output().data().iter().zip(trace32.output().data());
+    for (at, (&double, &single)) in outputs.enumerate() {
+        let error = (double - f64::from(single)).abs();
+        if error.is_nan() || error > F32_ERROR * largest {
+            return Err(GradientError::Contract {
+                layer: layer.to_owned(),
+                expected: format!("the outputs in f32 to be those in f64, {double:e} to three digits"),
+                got: format!("{single:e} at {:?}", crate::finite::index(at, &trace.output().shape())),
+                help: "a constant may be too small or too large for f32, or a difference of two large numbers may lose \
+                       its digits"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
+}

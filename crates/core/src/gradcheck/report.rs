@@ -1,0 +1,127 @@
+//! What a check says: what was compared, or what is wrong.
+
+use std::fmt;
+
+use thiserror::Error as ThisError;
+
+use crate::error::Error;
+use crate::gradcheck::differences::relative_error;
+
+/// The largest relative error that passes.
+pub const TOLERANCE: f64 = 1e-6;
+
+/// One derivative, computed in both ways.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Of the loss with respect to what: `input`, or a parameter's name.
+    pub of: String,
+    /// Where in it; empty for a derivative along a direction.
+    pub index: Vec<usize>,
+    /// By hand.
+    pub analytic: f64,
+    /// By differences. At a kink, the number between the derivatives of both sides that is nearest to the one by hand.
+    pub numeric: f64,
+    /// At a kink, the least and the greatest derivative that the two sides allow.
+    pub sides: Option<[f64; 2]>,
+}
+
+impl Comparison {
+    /// |analytic - numeric| over the larger of the two (and of 1e-4).
+    pub fn relative_error(&self) -> f64 {
+        relative_error(self.analytic, self.numeric)
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { of, index, analytic, numeric, sides } = self;
+        let error = self.relative_error();
+        f.write_str(of)?;
+        if !index.is_empty() {
+            write!(f, "{index:?}")?;
+        }
+        write!(f, ": by hand {analytic:e}, by differences ")?;
+        match sides {
+            None => write!(f, "{numeric:e}")?,
+            Some([least, greatest]) => write!(f, "from {least:e} to {greatest:e}, for there is a kink")?,
+        }
+        write!(f, ", relative error {error:.1e}")
+    }
+}
+
+/// A check that passed.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// How many derivatives were compared.
+    pub compared: usize,
+    /// How many there are. Where it is more than were compared, a random sample was.
+    pub total: usize,
+    /// The seed that the sample, the inputs and the parameters were drawn with.
+    pub seed: u64,
+    /// The one that agreed least.
+    pub worst: Comparison,
+    /// Where the function has a kink, such as a ReLU at 0 or a tie in a max pooling. There, any derivative between
+    /// those of the two sides is right. The one in the middle agrees with central differences, and is not listed.
+    pub kinks: Vec<Comparison>,
+}
+
+/// A check that did not pass, or could not be made.
+#[derive(Debug, ThisError)]
+#[non_exhaustive]
+pub enum GradientError {
+    /// A derivative is wrong.
+    #[error(
+        "{}expected derivatives to agree within {TOLERANCE:e}, got {wrong} of {compared}{} that do not; the worst is {worst}",
+        prefix(layer), sampled(*compared, *total, *seed)
+    )]
+    Wrong {
+        /// The layer whose own check fails; empty for a function or a loss.
+        layer: String,
+        /// How many disagree.
+        wrong: usize,
+        /// Of how many.
+        compared: usize,
+        /// How many there are.
+        total: usize,
+        /// The seed that the sample was drawn with.
+        seed: u64,
+        /// The one that disagrees most.
+        worst: Box<Comparison>,
+    },
+    /// The derivatives of a net are wrong, and those of each of its layers alone are right.
+    #[error(
+        "the net as a whole: {wrong}; each layer alone is right on the values it meets in the net, so look for a layer \
+         whose output depends on more than its input, its weights and the context"
+    )]
+    Together {
+        /// What is wrong with the whole.
+        #[source]
+        wrong: Box<GradientError>,
+    },
+    /// A layer breaks another promise of [`Layer`](crate::Layer).
+    #[error("{layer}: expected {expected}, got {got}; {help}")]
+    Contract {
+        /// The layer.
+        layer: String,
+        /// What a layer promises.
+        expected: String,
+        /// What this one does.
+        got: String,
+        /// What would mend it.
+        help: String,
+    },
+    /// The model could not be built or run.
+    #[error(transparent)]
+    Model(#[from] Error),
+}
+
+fn prefix(layer: &str) -> String {
+    if layer.is_empty() { String::new() } else { format!("{layer}: ") }
+}
+
+fn sampled(compared: usize, total: usize, seed: u64) -> String {
+    match compared == total {
+        true => String::new(),
+        false => format!(" (a sample of the {total} there are, seed {seed})"),
+    }
+}

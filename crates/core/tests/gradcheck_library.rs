@@ -1,0 +1,52 @@
+//! The library's own layers keep every promise of a layer, in both modes, and so do nets of them.
+
+use backstitch_core::gradcheck::{check_layer, check_net};
+use backstitch_core::layers::{
+    activation, avg_pool, batch_norm, conv2d, dense, dropout, flatten, global_avg_pool, max_pool,
+};
+use backstitch_core::{Activation, AnyLayer, Context, Mode, Net, concat, residual};
+
+fn holds(layer: impl AnyLayer + Clone, input: &[usize]) {
+    for mode in [Mode::Train, Mode::Evaluate] {
+        for (batch, seed) in [(2, 1), (3, 2)] {
+            let ctx = Context { mode, ..Context::train(3, 5) };
+            check_layer(layer.clone(), input, batch, &ctx, seed)
+                .unwrap_or_else(|error| panic!("{layer:?} over {input:?}, {mode:?}, seed {seed}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn every_layer_keeps_its_contract() {
+    for (_, a) in Activation::NAMES {
+        holds(dense(4).activation(a), &[3]);
+        holds(activation(a), &[2, 3]);
+        holds(batch_norm().activation(a), &[3, 2, 2]);
+        holds(conv2d(3, [3, 2]).activation(a).same(), &[4, 5, 2]);
+    }
+    holds(dense(3).without_bias(), &[5]);
+    holds(conv2d(2, 3).stride(2).padding(1).without_bias(), &[6, 5, 3]);
+    holds(conv2d(2, 3).dilation(2), &[6, 5, 2]);
+    holds(conv2d(4, 1).relu(), &[4, 3, 5]);
+    holds(batch_norm().epsilon(0.1).momentum(0.5), &[5]);
+    holds(dropout(0.4), &[11]);
+    holds(max_pool(2), &[4, 6, 3]);
+    holds(max_pool(3).stride(1), &[4, 5, 1]);
+    holds(max_pool(3).stride(2).padding(1), &[7, 6, 2]);
+    holds(avg_pool(3).stride(2).padding(1), &[7, 6, 2]);
+    holds(global_avg_pool(), &[3, 4, 5]);
+    holds(flatten(), &[3, 2, 4]);
+}
+
+#[test]
+fn nets_with_branches_keep_it_too() {
+    let conv = |filters| conv2d(filters, 3).same().relu();
+    let block = residual(Net::new().push(conv(3)).push(batch_norm()), Net::new()).relu();
+    let branches = concat([Net::new().push(conv(2)), Net::new().push(max_pool(3).stride(1).padding(1))]);
+    let net =
+        Net::new().push(conv(3)).push(block).push(branches).push(flatten()).push(dropout(0.2)).push(dense(2));
+    for ctx in [Context::train(1, 2), Context::evaluate()] {
+        let passed = check_net(net.clone(), &[4, 4, 2], 2, &ctx, 3).unwrap();
+        assert!(passed.compared == passed.total && passed.total > 400, "{passed:?}");
+    }
+}
