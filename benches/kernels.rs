@@ -12,6 +12,7 @@ use backstitch::core::kernels::gemm::{Matrix, multiply};
 use backstitch::core::kernels::kernel::{Kept, Kernel};
 use backstitch::core::kernels::window::{Layout, Windows};
 use backstitch::core::kernels::{self, elementwise, normalize, pool};
+use backstitch::core::optim::OptimizerMemory;
 use backstitch::core::rng::{Purpose, stream};
 use backstitch::core::train::Workspace;
 use backstitch::prelude::*;
@@ -189,13 +190,13 @@ fn optimizer(criterion: &mut Criterion) {
     let ctx = Context::train(0, 0);
     model.forward(&x, &mut workspace.trace, &ctx).expect("a batch of rows");
     workspace.trace.output_and_gradient().1.copy_from(&Tensor::zeros(&[1, 4096]).expect("a row"));
-    let Workspace { trace, grads } = &mut workspace;
+    let Workspace { trace, grads, .. } = &mut workspace;
     model.backward(&x, trace, None, Some(grads), &ctx).expect("the trace of this pass");
-    let mut adam = Adam::new(1e-3).expect("a rate above 0");
+    let (adam, mut memory) = (Adam::new(1e-3), OptimizerMemory::new());
     let mut group = criterion.benchmark_group("8 million parameters");
     group.throughput(Throughput::Bytes(7 * 4 * model.parameter_count() as u64));
     group.bench_function("adam", |bencher| {
-        bencher.iter(|| adam.step(&mut model, grads).expect("gradients of this model"));
+        bencher.iter(|| memory.step(&adam, 1e-3, &mut model, grads).expect("gradients of this model"));
     });
 }
 

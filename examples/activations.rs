@@ -93,11 +93,10 @@ fn network(
     photographs: &Photographs,
 ) -> Result<Option<(Model, Vec<String>)>, AnyError> {
     let Some(path) = &options.weights else {
-        let (trainer, mut optimizer) = Recipe::PLAIN.trainer(run, photographs, options.folder)?;
+        let trainer = Recipe::PLAIN.trainer(run, photographs, options.folder)?;
         let (net, interrupt) = (Lenet5::default().build(photographs.classes.len()), Interrupt::install()?);
         let with = (&photographs.train, Some(&photographs.validation));
-        let trained =
-            images::train("LeNet5", net, &mut optimizer, &trainer, with, &interrupt, run.flags.seed)?;
+        let trained = images::train("LeNet5", net, trainer, with, &interrupt, run.flags.seed)?;
         return Ok(trained.map(|trained| (trained.model, photographs.classes.clone())));
     };
     let names = safetensors::classes(path)?.ok_or("weights with the names of their classes")?;

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use backstitch::core::{optim::Optimizer, zoo};
+use backstitch::core::zoo;
 use backstitch::io::{history, table};
 use backstitch::prelude::*;
 use backstitch_examples::architectures::{Entry, Part, report};
@@ -34,16 +34,16 @@ struct Options {
     submit: Option<PathBuf>,
 }
 
-type NewOptimizer = fn() -> Result<Box<dyn Optimizer<f32>>, AnyError>;
+type NewTrainer = fn(&Run) -> Trainer<'static>;
 
 /// What is trained, for which tables, and with what; the traditional CNN with ReLU and Adam stands in all three.
-type Job = (&'static str, &'static [Part], NewNet, NewOptimizer);
+type Job = (&'static str, &'static [Part], NewNet, NewTrainer);
 
-const ADAM: NewOptimizer = || Ok(Box::new(Adam::new(1e-3)?));
-const RMSPROP: NewOptimizer = || Ok(Box::new(RmsProp::new(1e-3)?));
-const SGD: NewOptimizer = || Ok(Box::new(Sgd::new(3e-2)?.momentum(0.9)?));
+const ADAM: NewTrainer = |run| run.trainer(Adam::new(1e-3), BATCH);
+const RMSPROP: NewTrainer = |run| run.trainer(RmsProp::new(1e-3), BATCH);
+const SGD: NewTrainer = |run| run.trainer(Sgd::new(3e-2).momentum(0.9), BATCH);
 /// For networks that learn slowly with less.
-const FAST_ADAM: NewOptimizer = || Ok(Box::new(Adam::new(3e-3)?));
+const FAST_ADAM: NewTrainer = |run| run.trainer(Adam::new(3e-3), BATCH);
 const RELU_CNN: NewNet = || zoo::traditional_cnn(Activation::Relu);
 const ALL: [Part; 3] = [Part::Architectures, Part::Activations, Part::Optimizers];
 
@@ -72,16 +72,15 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     drop(data);
     let interrupt = Interrupt::install()?;
     let steps = parts[0].labels.len().div_ceil(BATCH) * run.epochs;
-    let trainer =
-        Trainer::new(run.epochs, BATCH, run.flags.seed)?.schedule(Schedule::one_cycle(steps as u64)?);
     let mut entries = Vec::new();
-    for (name, tables, net, optimizer) in JOBS {
+    for (name, tables, net, trainer) in JOBS {
         let wanted = options.only.as_deref().is_none_or(|only| only == name);
         if !wanted || !tables.iter().any(|part| options.part.contains(part)) {
             continue;
         }
-        let (mut optimizer, with, seed) = (optimizer()?, (&parts[0], Some(&parts[1])), run.flags.seed);
-        let trained = images::train(name, net(), &mut *optimizer, &trainer, with, &interrupt, seed)?;
+        let (with, seed) = ((&parts[0], Some(&parts[1])), run.flags.seed);
+        let trainer = trainer(&run).schedule(Schedule::one_cycle(steps as u64)?);
+        let trained = images::train(name, net(), trainer, with, &interrupt, seed)?;
         let Some(trained) = trained else { return Ok(()) };
         let (validation, test) = (trained.score(&parts[1])?, trained.score(&parts[2])?);
         println!("{name}: test accuracy {:.4}", test.matrix.accuracy());

@@ -70,10 +70,10 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         if options.only.as_deref().is_some_and(|only| only != name) {
             continue;
         }
-        let (trainer, mut optimizer) = recipe.trainer(&run, &photographs, options.folder)?;
+        let trainer = recipe.trainer(&run, &photographs, options.folder)?;
         let with = (&photographs.train, Some(&photographs.validation));
         let net = net.build(photographs.classes.len());
-        match images::train(name, net, &mut optimizer, &trainer, with, &interrupt, seed)? {
+        match images::train(name, net, trainer, with, &interrupt, seed)? {
             Some(trained) => all.push(trained),
             None => return Ok(()),
         }

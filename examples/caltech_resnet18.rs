@@ -41,9 +41,9 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let mut all: Vec<Trained> = Vec::new();
     let networks = [("LeNet5", LENET.build(classes), RECIPE), ("ResNet-18", zoo::resnet18(classes), RESNET)];
     for (name, net, recipe) in networks {
-        let (trainer, mut optimizer) = recipe.trainer(&run, &photographs, options.folder)?;
+        let trainer = recipe.trainer(&run, &photographs, options.folder)?;
         let with = (&photographs.train, Some(&photographs.validation));
-        match images::train(name, net, &mut optimizer, &trainer, with, &interrupt, seed)? {
+        match images::train(name, net, trainer, with, &interrupt, seed)? {
             Some(trained) => all.push(trained),
             None => return Ok(()),
         }

@@ -55,15 +55,14 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let parts = images::parts(&mut run, &data, 0.1, 1_500)?;
     drop(data);
     let interrupt = Interrupt::install()?;
-    let trainer = Trainer::new(run.epochs, BATCH, run.flags.seed)?;
     let mut entries = Vec::new();
     for (number, (name, net)) in (1..).zip(MODELS) {
         if options.model_number.is_some_and(|wanted| wanted != number) {
             continue;
         }
-        let mut optimizer = Adam::new(LEARNING_RATE)?;
+        let trainer = run.trainer(Adam::new(LEARNING_RATE), BATCH);
         let with = (&parts[0], Some(&parts[1]));
-        let trained = images::train(name, net(), &mut optimizer, &trainer, with, &interrupt, run.flags.seed)?;
+        let trained = images::train(name, net(), trainer, with, &interrupt, run.flags.seed)?;
         let Some(trained) = trained else { return Ok(()) };
         let score = trained.score(&parts[2])?;
         println!("{}\n{name}: test accuracy {:.4}\n", trained.summary, score.matrix.accuracy());
@@ -90,14 +89,15 @@ fn tune(
     interrupt: &Interrupt,
 ) -> Result<Vec<Tuned>, AnyError> {
     let few = train.first(TUNE_SAMPLES);
-    let trainer = Trainer::new(if run.flags.quick { 1 } else { TUNE_EPOCHS }, BATCH, run.flags.seed)?;
+    let epochs = if run.flags.quick { 1 } else { TUNE_EPOCHS };
     let mut tuned = Vec::new();
     for rate in RATES {
-        let (name, mut optimizer) = (format!("learning rate {rate}"), Adam::new(rate)?);
+        let name = format!("learning rate {rate}");
+        let trainer = run.trainer(Adam::new(rate), BATCH).epochs(epochs);
         let with = (&few, Some(validation));
-        let trained = images::train(&name, net(), &mut optimizer, &trainer, with, interrupt, run.flags.seed)?;
+        let trained = images::train(&name, net(), trainer, with, interrupt, run.flags.seed)?;
         let Some(trained) = trained else { break };
-        let accuracy = trained.last().and_then(|record| record.validation_accuracy).unwrap_or(0.0);
+        let accuracy = trained.last().and_then(|record| record.get("validation_accuracy")).unwrap_or(0.0);
         tuned.push(Tuned { rate, accuracy, fixed: rate == LEARNING_RATE });
     }
     Ok(tuned)

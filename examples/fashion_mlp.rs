@@ -85,7 +85,7 @@ fn report(run: &Run, outcomes: &[Outcome]) -> Result<Report, AnyError> {
         title: "Validation accuracy by epoch".to_owned(),
         x: "epoch".to_owned(),
         y: "accuracy".to_owned(),
-        series: lines.map(|(i, outcome)| outcome.line(|record| record.validation_accuracy, i)).collect(),
+        series: lines.map(|(i, outcome)| outcome.line("validation_accuracy", i)).collect(),
     };
     run.save_chart("validation_accuracy", &chart)?;
     report.chart(&chart, "Share of the validation part that is right after each epoch.")?;
@@ -95,10 +95,11 @@ fn report(run: &Run, outcomes: &[Outcome]) -> Result<Report, AnyError> {
 /// What the figures of one run show.
 fn seen(outcome: &Outcome) -> String {
     let epochs = &outcome.history.epochs;
-    let loss = |record: &EpochRecord| record.validation_loss.unwrap_or(f64::INFINITY);
+    let loss = |record: &Epoch| record.get("validation_loss").unwrap_or(f64::INFINITY);
+    let learned = |record: &Epoch, figure| record.get(figure).unwrap_or(f64::NAN);
     let lowest = epochs.iter().min_by(|a, b| loss(a).total_cmp(&loss(b)));
     let (Some(lowest), Some(last)) = (lowest, epochs.last()) else { return String::new() };
-    let plateau = epochs.iter().take_while(|record| record.train_accuracy < 0.15).count();
+    let plateau = epochs.iter().take_while(|record| learned(record, "train_accuracy") < 0.15).count();
     let start = if plateau > 0 {
         format!("Near chance (below 15 per cent) for {plateau} epochs. ")
     } else {
@@ -111,8 +112,8 @@ fn seen(outcome: &Outcome) -> String {
         loss(lowest),
         lowest.epoch,
         loss(last),
-        last.train_loss,
-        loss(last) - last.train_loss,
+        learned(last, "train_loss"),
+        loss(last) - learned(last, "train_loss"),
         outcome.seconds_per_epoch,
     )
 }

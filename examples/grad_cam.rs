@@ -64,9 +64,8 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
             model
         }
         None => {
-            let (trainer, with) = (Trainer::new(run.epochs, 64, seed)?, (&parts[0], Some(&parts[1])));
-            let trained =
-                images::train("network", net(), &mut Adam::new(1e-3)?, &trainer, with, &interrupt, seed)?;
+            let (trainer, with) = (run.trainer(Adam::new(1e-3), 64), (&parts[0], Some(&parts[1])));
+            let trained = images::train("network", net(), trainer, with, &interrupt, seed)?;
             let Some(trained) = trained else { return Ok(()) };
             safetensors::save(&run.out.join("weights.safetensors"), &trained.model)?;
             trained.model

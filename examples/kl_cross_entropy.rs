@@ -30,9 +30,9 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let data = run.fashion_mnist()?;
     let parts = images::parts(&mut run, &data, 0.1, 2_000)?;
     let (interrupt, seed) = (Interrupt::install()?, run.flags.seed);
-    let trainer = Trainer::new(run.epochs, 64, seed)?;
     let with = (&parts[0], Some(&parts[1]));
-    let train = |name, net| images::train(name, net, &mut Adam::new(1e-3)?, &trainer, with, &interrupt, seed);
+    let trainer = || run.trainer(Adam::new(1e-3), 64);
+    let train = |name, net| images::train(name, net, trainer(), with, &interrupt, seed);
     let Some(model) = train("model 3", zoo::model3())? else { return Ok(()) };
     let Some(teacher) = train("a teacher, model 1", zoo::model1())? else { return Ok(()) };
     let test = &parts[2];

@@ -49,8 +49,9 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         let net = zoo::lenet_fashion_with_dropout(10, dropout);
         // A rate that ends at zero: what few epochs show of a hyperparameter then holds after many.
         let steps = with.0.labels.len().div_ceil(BATCH) * epochs;
-        let trainer = Trainer::new(epochs, BATCH, seed)?.schedule(Schedule::one_cycle(steps as u64)?);
-        images::train(name, net, &mut Adam::new(rate)?, &trainer, with, &interrupt, seed)
+        let trainer = run.trainer(Adam::new(rate), BATCH).epochs(epochs);
+        let trainer = trainer.schedule(Schedule::one_cycle(steps as u64)?);
+        images::train(name, net, trainer, with, &interrupt, seed)
     };
 
     let Some(plain) = fit("LeNet", 0.0, RATES[0], run.epochs, (&parts[0], Some(&parts[1])))? else {
@@ -66,7 +67,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
             let Some(trained) = fit(&name, dropout, rate, epochs, (&train, Some(&judge)))? else {
                 return Ok(());
             };
-            accuracies.extend(trained.last().and_then(|record| record.validation_accuracy));
+            accuracies.extend(trained.last().and_then(|record| record.get("validation_accuracy")));
         }
         candidates.push(Candidate { dropout, rate, accuracies });
     }

@@ -41,9 +41,9 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         .push(global_avg_pool())
         .push(dropout(0.5))
         .push(dense(photographs.classes.len()));
-    let (trainer, mut optimizer) = RECIPE.trainer(&run, &photographs, options.folder)?;
+    let trainer = RECIPE.trainer(&run, &photographs, options.folder)?;
     let with = (&photographs.train, Some(&photographs.validation));
-    let trained = images::train("VGG16", net, &mut optimizer, &trainer, with, &interrupt, seed)?;
+    let trained = images::train("VGG16", net, trainer, with, &interrupt, seed)?;
     let Some(trained) = trained else { return Ok(()) };
     safetensors::save_with_classes(&run.out.join("vgg16.safetensors"), &trained.model, &photographs.classes)?;
     history::write_csv(&run.out.join("history.csv"), &[("VGG16", &trained.history)])?;

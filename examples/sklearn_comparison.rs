@@ -109,9 +109,9 @@ fn comparison(outcome: &Outcome, theirs: &SklearnRun, version: &str) -> LineChar
         x: "epoch".to_owned(),
         y: "cross-entropy loss".to_owned(),
         series: vec![
-            named("backstitch, training".to_owned(), false, outcome.line(|r| Some(r.train_loss), 0)),
+            named("backstitch, training".to_owned(), false, outcome.line("train_loss", 0)),
             their_line("training", &theirs.train_loss, false),
-            named("backstitch, validation".to_owned(), true, outcome.line(|r| r.validation_loss, 0)),
+            named("backstitch, validation".to_owned(), true, outcome.line("validation_loss", 0)),
             their_line("validation", &theirs.validation_loss, true),
         ],
     }

@@ -77,10 +77,8 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         ])?;
         let head = Model::new(transfer::head(Net::new()), &features[0].maps.x.shape()[1..], seed)?;
         let (trainer, with) =
-            (Trainer::new(run.epochs, BATCH, seed)?, (&features[0].maps, Some(&features[1].maps)));
-        let more: &mut [&mut dyn Callback<f32>] = &mut [&mut events];
-        let trained =
-            images::train_watched(name, head, &mut Adam::new(1e-3)?, &trainer, with, &interrupt, more)?;
+            (run.trainer(Adam::new(1e-3), BATCH), (&features[0].maps, Some(&features[1].maps)));
+        let trained = images::train_model(name, head, trainer.callback(&mut events), with, &interrupt)?;
         let Some(trained) = trained else { return Ok(()) };
         let score = trained.score(&features[2].maps)?;
         let entry = Entry { trained, score, seconds };

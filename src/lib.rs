@@ -9,12 +9,11 @@
 //! use ndarray::array;
 //!
 //! // The exclusive or, which no single layer can learn.
-//! let inputs = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].into_dyn();
-//! let data = Dataset::new(inputs.view(), Targets::Classes(&[0, 1, 1, 0]))?;
+//! let data = Dataset::classes(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[0, 1, 1, 0])?;
 //! let net = Net::new().push(dense(8).activation(Activation::Tanh)).push(dense(2));
-//! let mut model: Model = Model::new(net, &[2], 1)?;
-//! let history = Trainer::new(300, 4, 1)?.fit(&mut model, &mut Sgd::new(0.5)?, &data, None, &mut [])?;
-//! assert_eq!(history.epochs.last().unwrap().train_accuracy, 1.0);
+//! let mut model = Model::new(net, &[2], 1)?;
+//! let history = Trainer::new(Sgd::new(0.5)).epochs(300).batch_size(4).seed(1).fit(&mut model, &data)?;
+//! assert_eq!(history.last("train_accuracy"), Some(1.0));
 //! # Ok::<(), backstitch::core::Error>(())
 //! ```
 //!
@@ -40,17 +39,25 @@ pub use backstitch_plot as plot;
 
 /// What most programs use.
 pub mod prelude {
-    pub use backstitch_core::classifier::{MlpClassifier, MlpParameters};
+    pub use backstitch_core::data::{Batch, Sample, Source, TargetKind};
+    pub use backstitch_core::early_stopping::EarlyStopping;
     pub use backstitch_core::layers::{
         Algorithm, Padding, Pair, activation, avg_pool, batch_norm, conv2d, dense, dropout, flatten,
         global_avg_pool, max_pool,
     };
+    pub use backstitch_core::losses::{
+        BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean,
+        MultiClassHinge, Pointwise, Targets,
+    };
+    pub use backstitch_core::metrics::{Accuracy, Metric};
+    pub use backstitch_core::mlp::{MlpClassifier, MlpParameters, MlpRegressor};
     pub use backstitch_core::optim::{Adagrad, Adam, Optimizer, RmsProp, Schedule, Sgd};
-    pub use backstitch_core::train::{Callback, CallbackError, EpochEnd, Flow, StepEnd};
+    pub use backstitch_core::train::{
+        Callback, CallbackError, Epoch, Figures, Flow, History, Run, StepEnd, Trainer, evaluate,
+    };
     pub use backstitch_core::{
-        Activation, Backward, Context, CrossEntropy, Dataset, Declare, EpochRecord, Fan, FusedModel, History,
-        Init, Keep, Layer, Mode, Model, Net, Reads, Scalar, Shape, ShapeError, Targets, Tensor, Trace,
-        Trainer, Weights, concat, layer, residual,
+        Activation, Backward, Context, Dataset, Declare, Fan, FusedModel, Init, Keep, Layer, Mode, Model,
+        Net, Reads, Scalar, Shape, ShapeError, Tensor, Trace, Weights, concat, layer, residual,
     };
 }
 

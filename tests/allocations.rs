@@ -77,18 +77,18 @@ fn convolutional_net() -> Net {
 
 fn count(warm_up: usize, (net, input): &Case, batches: &[usize]) -> usize {
     let mut model = Model::new(net(), input, 0).unwrap();
-    let mut optimizer = Adam::new(0.01).unwrap();
     let mut workspace = train::Workspace::new(&model);
     let batch = |&n: &usize| {
         let x: Tensor = Tensor::zeros(&model.input_shape().batched(n).unwrap()).unwrap();
         (x, (0..n).map(|i| i % 10).collect::<Vec<_>>())
     };
     let inputs: Vec<(Tensor, Vec<usize>)> = batches.iter().map(batch).collect();
-    let rules = train::Rules { clip_norm: Some(1.0), ..train::Rules::default() };
+    let rules =
+        train::Rules { clip_norm: Some(1.0), ..train::Rules::new(Adam::new(0.01), CrossEntropy::new()) };
     let mut step = |i: u64| {
         for (x, labels) in &inputs {
-            let (ctx, targets) = (Context::train(0, i), Targets::Classes(labels));
-            train::step(&mut model, &mut optimizer, x, targets, &rules, &mut workspace, &ctx).unwrap();
+            let examples = train::Examples { inputs: x, targets: Targets::Classes(labels), weights: None };
+            train::step(&mut model, &rules, examples, 1.0, &mut workspace, &Context::train(0, i)).unwrap();
         }
     };
     (0..warm_up).for_each(|i| step(i as u64));

@@ -7,8 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backstitch::core::rng::{Purpose, stream};
-use backstitch::io::checkpoint::{Checkpoint, RunSettings};
-use backstitch::io::{pytorch, safetensors};
+use backstitch::io::{checkpoint, pytorch, safetensors};
 use backstitch::prelude::*;
 use rand::Rng;
 
@@ -58,8 +57,14 @@ fn model() -> Model {
     Model::new(net, &[3, 4, 2], 1).unwrap()
 }
 
-fn run() -> RunSettings {
-    RunSettings { seed: 1, batch_size: 2, settings: "a test".to_owned() }
+fn data() -> Dataset {
+    let x =
+        ndarray::Array::from_shape_fn((8, 3, 4, 2), |(n, i, j, c)| (n * 7 + i * 5 + j * 3 + c) as f32 % 4.0);
+    Dataset::classes(x, &[0, 1, 2, 3, 0, 1, 2, 3]).unwrap()
+}
+
+fn trainer() -> Trainer<'static> {
+    Trainer::new(Adam::new(0.1)).epochs(2).batch_size(4)
 }
 
 type Load = fn(&Path, &mut Model) -> Result<(), String>;
@@ -112,7 +117,11 @@ fn cut_and_damaged_files_are_errors_and_take_no_memory() {
             pytorch::load(path, model, str::to_owned).map_err(|error| error.to_string())
         });
     }
-    Checkpoint::new(run(), &model(), &Adam::new(0.1).unwrap(), &History::default()).save(&path).unwrap();
+    let samples = data();
+    let mut first = model();
+    let mut run = trainer().start(&mut first, &samples).unwrap();
+    run.epoch().unwrap();
+    checkpoint::save(&path, &run.save()).unwrap();
     damage(&path, 3, |path, model| {
         // The checksum made right again, so that what is wrong is found further in.
         let mut bytes = fs::read(path).unwrap();
@@ -121,8 +130,7 @@ fn cut_and_damaged_files_are_errors_and_take_no_memory() {
             bytes[end..].copy_from_slice(&checksum.to_le_bytes());
             fs::write(path, bytes).unwrap();
         }
-        let checkpoint = Checkpoint::load(path).map_err(|error| error.to_string())?;
-        let mut optimizer = Adam::new(0.1).unwrap();
-        checkpoint.restore(path, &run(), model, &mut optimizer).map(drop).map_err(|error| error.to_string())
+        let saved = checkpoint::load(path).map_err(|error| error.to_string())?;
+        trainer().resume(saved).start(model, &data()).map(drop).map_err(|error| error.to_string())
     });
 }

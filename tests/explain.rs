@@ -100,12 +100,10 @@ fn trained(knows_places: bool) -> Model {
     let rows = if knows_places { maps.push(flatten()) } else { maps.push(global_avg_pool()) };
     let mut model = Model::new(rows.push(dense(2)), &[16, 16, 1], 1).unwrap();
     let (x, labels) = pictures(400, 1);
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
-    let history = Trainer::new(30, 20, 0)
-        .unwrap()
-        .fit(&mut model, &mut Adam::new(3e-3).unwrap(), &data, None, &mut [])
-        .unwrap();
-    assert!(history.epochs.last().unwrap().train_accuracy > 0.99);
+    let data = Dataset::classes(&x, &labels).unwrap();
+    let trainer = Trainer::new(Adam::new(3e-3)).epochs(30).batch_size(20);
+    let history = trainer.fit(&mut model, &data).unwrap();
+    assert!(history.last("train_accuracy").unwrap() > 0.99);
     model
 }
 

@@ -99,14 +99,13 @@ fn whole_networks_with_cross_entropy_from_classes_and_from_rows() {
     let classes = [0, 1, 2, 3, 0, 1, 2];
     let mut soft = random(&[7, 4], 5).mapv(f64::abs).into_dimensionality::<ndarray::Ix2>().unwrap();
     soft.outer_iter_mut().for_each(|mut row| row /= row.sum());
-    let one_hot = backstitch::core::loss::one_hot(&classes, 4).unwrap();
+    let one_hot = backstitch::core::losses::one_hot(&classes, 4).unwrap();
+    let [one_hot, soft] = [one_hot, soft].map(|rows| Tensor::from_array(&rows.into_dyn()).unwrap());
     for (_, activation) in Activation::NAMES {
         for regime in REGIMES {
             let mut model = network(activation, Activation::Linear);
-            for targets in
-                [Targets::Classes(&classes), Targets::Rows(one_hot.view()), Targets::Rows(soft.view())]
-            {
-                check_model(&mut model, &x, targets, &context(regime)).unwrap();
+            for targets in [Targets::Classes(&classes), Targets::Values(&one_hot), Targets::Values(&soft)] {
+                check_model(&mut model, &x, &targets, &context(regime)).unwrap();
             }
         }
     }
@@ -120,7 +119,7 @@ fn convolutions_behind_which_a_pooling_leaves_few_numbers() {
             let conv = |filters| conv2d(filters, [3, 5]).activation(Activation::Tanh).padding(padding);
             let net = Net::new().push(conv(5)).push(conv(4)).push(max_pool(5)).push(flatten()).push(dense(3));
             let mut model: Model<f64> = Model::new(net, &[14, 13, 2], 2).unwrap();
-            check_model(&mut model, &x, Targets::Classes(&classes), &context(regime)).unwrap();
+            check_model(&mut model, &x, &Targets::Classes(&classes), &context(regime)).unwrap();
         }
     }
 }
@@ -129,14 +128,15 @@ fn convolutions_behind_which_a_pooling_leaves_few_numbers() {
 fn one_hot_rows_and_classes_are_the_same_loss() {
     let logits = Tensor::from_array(&random(&[7, 4], 6)).unwrap();
     let classes = [3, 1, 2, 3, 0, 1, 2];
-    let one_hot = backstitch::core::loss::one_hot(&classes, 4).unwrap();
+    let one_hot = backstitch::core::losses::one_hot(&classes, 4).unwrap();
+    let one_hot = Tensor::from_array(&one_hot.into_dyn()).unwrap();
     let (mut a, mut b) = (Tensor::default(), Tensor::default());
     let loss = backstitch::core::CrossEntropy::new();
-    let from_classes = loss.loss(&logits, Targets::Classes(&classes), Some(&mut a)).unwrap();
-    let from_rows = loss.loss(&logits, Targets::Rows(one_hot.view()), Some(&mut b)).unwrap();
+    let from_classes = loss.loss(&logits, &Targets::Classes(&classes), Some(&mut a)).unwrap().value();
+    let from_rows = loss.loss(&logits, &Targets::Values(&one_hot), Some(&mut b)).unwrap().value();
     assert!((from_classes - from_rows).abs() < 1e-15);
     assert!(a.data().iter().zip(b.data()).all(|(a, b)| (a - b).abs() < 1e-15));
-    assert_eq!(from_classes, loss.loss(&logits, Targets::Classes(&classes), None).unwrap());
+    assert_eq!(from_classes, loss.loss(&logits, &Targets::Classes(&classes), None).unwrap().value());
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn large_logits_are_no_trouble() {
         Tensor::from_array(&ndarray::array![[1e4_f32, -1e4, 0.0], [-1e4, 1e4, 3e38]].into_dyn()).unwrap();
     let mut gradient = Tensor::default();
     let loss = backstitch::core::CrossEntropy::new();
-    let loss = loss.loss(&logits, Targets::Classes(&[1, 2]), Some(&mut gradient)).unwrap();
+    let loss = loss.loss(&logits, &Targets::Classes(&[1, 2]), Some(&mut gradient)).unwrap().value();
     assert_eq!(loss, 1e4);
     assert_eq!(gradient.data(), [0.5, -0.5, 0.0, 0.0, 0.0, 0.0]);
 }
@@ -307,7 +307,8 @@ fn every_architecture_along_a_random_direction() {
         let mut trace = Trace::new(Keep::ForBackward);
         model.forward(&x, &mut trace, &ctx).unwrap();
         let (y, dy) = trace.output_and_gradient();
-        loss.loss(y, targets, Some(dy)).unwrap();
+        dy.copy_from(y);
+        loss.loss(y, &targets, Some(dy)).unwrap();
         let mut grads = model.grads();
         model.backward(&x, &mut trace, None, Some(&mut grads), &ctx).unwrap();
         let direction = random(&[model.parameter_count()], 4);
@@ -317,7 +318,7 @@ fn every_architecture_along_a_random_direction() {
         let mut at = |step: f64| {
             parameters(&mut model, |i, value| *value += step * direction[i]);
             model.forward(&x, &mut trace, &ctx).unwrap();
-            loss.loss(trace.output(), targets, None).unwrap()
+            loss.loss(trace.output(), &targets, None).unwrap().value()
         };
         let ahead = at(STEP);
         let behind = at(-2.0 * STEP);

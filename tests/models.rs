@@ -1,6 +1,5 @@
 //! Whole models: the same bits on any number of threads, after saving and loading, and in what they hold.
 
-use backstitch::core::early_stopping::EarlyStopping;
 use backstitch::core::penalty::Penalty;
 use backstitch::core::rng::{Purpose, stream};
 use backstitch::core::{augment::Augment, train, zoo};
@@ -29,16 +28,16 @@ fn trained(net: fn() -> Net, input: &[usize], steps: u64, threads: usize) -> Vec
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
         let mut model: Model = Model::new(net(), input, 3).unwrap();
-        let mut optimizer = Adam::new(1e-3).unwrap();
         let mut workspace = train::Workspace::new(&model);
         let (x, labels) = (
             random(&model.input_shape().batched(33).unwrap(), 4),
             (0..33).map(|i| i % 10).collect::<Vec<_>>(),
         );
         for step in 0..steps {
-            let (ctx, targets) = (Context::train(7, step), Targets::Classes(&labels));
-            let rules = train::Rules::default();
-            train::step(&mut model, &mut optimizer, &x, targets, &rules, &mut workspace, &ctx).unwrap();
+            let examples = train::Examples { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+            let (rules, ctx) =
+                (train::Rules::new(Adam::new(1e-3), CrossEntropy::new()), Context::train(7, step));
+            train::step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx).unwrap();
         }
         state(&model)
     })
@@ -79,11 +78,8 @@ fn a_saved_model_evaluates_to_the_same_bits() {
     let mut model: Model = Model::new(net(), &[8, 8, 2], 1).unwrap();
     let x = random(&[16, 8, 8, 2], 2);
     let labels: Vec<usize> = (0..16).map(|i| i % 10).collect();
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
-    Trainer::new(3, 5, 0)
-        .unwrap()
-        .fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut [])
-        .unwrap();
+    let data = Dataset::classes(&x, &labels).unwrap();
+    Trainer::new(Sgd::new(0.1)).epochs(3).batch_size(5).fit(&mut model, &data).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     safetensors::save(&path, &model).unwrap();
@@ -129,33 +125,32 @@ fn small_model(seed: u64) -> Model {
 fn early_stopping_gives_back_the_best_weights() {
     let (x, labels) = noisy(60);
     let (more, more_labels) = noisy(90);
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let data = Dataset::classes(&x, &labels).unwrap();
     let held_out = more.slice(ndarray::s![60.., .., .., ..]).into_dyn();
-    let validation = Dataset::new(held_out, Targets::Classes(&more_labels[60..])).unwrap();
+    let validation = Dataset::classes(held_out, &more_labels[60..]).unwrap();
     let mut model = small_model(1);
-    let trainer = Trainer::new(200, 10, 1).unwrap().early_stopping(EarlyStopping::new(4).unwrap());
-    let mut sgd = Sgd::new(0.3).unwrap();
-    let history = trainer.fit(&mut model, &mut sgd, &data, Some(&validation), &mut []).unwrap();
+    let trainer = || Trainer::new(Sgd::new(0.3)).epochs(200).batch_size(10).seed(1).early_stopping(4);
+    let history = trainer().validation(&validation).fit(&mut model, &data).unwrap();
     let best = history.restored.unwrap();
     assert_eq!(history.epochs.len(), best + 4, "stopped four epochs after the best");
-    let losses: Vec<f64> = history.epochs.iter().map(|r| r.validation_loss.unwrap()).collect();
+    let losses: Vec<f64> = history.series("validation_loss");
     assert!(losses.iter().all(|&loss| loss >= losses[best - 1]));
-    let (loss, _) = train::evaluate(&model, &validation).unwrap();
+    let loss = evaluate(&model, &validation).unwrap().get("loss").unwrap();
     assert_eq!(loss, losses[best - 1], "the weights of the best epoch");
-    let error = trainer.fit(&mut model, &mut sgd, &data, None, &mut []).unwrap_err().to_string();
+    let error = trainer().fit(&mut model, &data).unwrap_err().to_string();
     assert_eq!(error, "validation: expected samples to stop early by, got none");
 }
 
 #[test]
 fn penalties_are_reported_apart_and_shrink_weights() {
     let (x, labels) = noisy(60);
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let data = Dataset::classes(&x, &labels).unwrap();
     let norm = |model: &Model| model.state()["dense1.weight"].data().iter().map(|w| w.abs()).sum::<f32>();
     let run = |penalty: Penalty| {
         let mut model = small_model(1);
-        let trainer = Trainer::new(20, 10, 1).unwrap().penalty(penalty);
-        let history = trainer.fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut []).unwrap();
-        (history.epochs[19].penalty, norm(&model))
+        let trainer = Trainer::new(Sgd::new(0.1)).epochs(20).batch_size(10).seed(1).penalty(penalty);
+        let history = trainer.fit(&mut model, &data).unwrap();
+        (history.last("penalty").unwrap_or(0.0), norm(&model))
     };
     let (none, plain) = run(Penalty::default());
     assert_eq!(none, 0.0);
@@ -175,7 +170,7 @@ fn the_derivative_of_a_penalty_is_right() {
     let (x, ctx) = (Tensor::zeros(&[1, 3]).unwrap(), Context::evaluate());
     model.forward(&x, &mut workspace.trace, &ctx).unwrap();
     workspace.trace.output_and_gradient().1.copy_from(&Tensor::zeros(&[1, 2]).unwrap());
-    let train::Workspace { trace, grads } = &mut workspace;
+    let train::Workspace { trace, grads, .. } = &mut workspace;
     model.backward(&x, trace, None, Some(grads), &ctx).unwrap();
     penalty.add_gradients(&model, grads).unwrap();
     let (of_weights, of_bias) = (grads.get(0).unwrap().data(), grads.get(1).unwrap().data());
@@ -188,12 +183,12 @@ fn the_derivative_of_a_penalty_is_right() {
 #[test]
 fn augmented_training_is_seeded_and_normalizes_validation_too() {
     let (x, labels) = noisy(60);
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let data = Dataset::classes(&x, &labels).unwrap();
     let run = |seed: u64, augment: &Augment| {
         let mut model = small_model(1);
-        let trainer = Trainer::new(3, 10, seed).unwrap().augment(augment.clone());
-        let mut sgd = Sgd::new(0.1).unwrap();
-        let history = trainer.fit(&mut model, &mut sgd, &data, Some(&data), &mut []).unwrap();
+        let trainer =
+            Trainer::new(Sgd::new(0.1)).epochs(3).batch_size(10).seed(seed).augment(augment.clone());
+        let history = trainer.validation(&data).fit(&mut model, &data).unwrap();
         (state(&model), history)
     };
     let augment = Augment::new().horizontal_flip().random_crop(1).normalize(&[0.5], &[0.3]).unwrap();
@@ -201,56 +196,41 @@ fn augmented_training_is_seeded_and_normalizes_validation_too() {
     assert!(once == run(1, &augment).0 && once != run(2, &augment).0 && once != run(1, &Augment::new()).0);
     // Normalized as in training, a model does not see what it has never seen.
     let last = history.epochs.last().unwrap();
-    assert!(last.validation_loss.unwrap() < 1.5 * last.train_loss);
+    assert!(last.get("validation_loss").unwrap() < 1.5 * last.get("train_loss").unwrap());
     let mut rows: Model = Model::new(Net::new().push(dense(3)), &[36], 0).unwrap();
     let flat = x.to_shape((60, 36)).unwrap().to_owned().into_dyn();
-    let flat = Dataset::new(flat.view(), Targets::Classes(&labels)).unwrap();
-    let trainer = Trainer::new(1, 10, 0).unwrap().augment(augment);
-    let error = trainer.fit(&mut rows, &mut Sgd::new(0.1).unwrap(), &flat, None, &mut []).unwrap_err();
+    let flat = Dataset::classes(&flat, &labels).unwrap();
+    let trainer = Trainer::new(Sgd::new(0.1)).epochs(1).batch_size(10).augment(augment);
+    let error = trainer.fit(&mut rows, &flat).unwrap_err();
     assert_eq!(error.to_string(), "samples to augment: expected [height, width, channels], got [36]");
 }
 
 #[test]
-fn a_schedule_sets_the_rate_of_every_step_and_gives_the_optimizer_s_own_back() {
+fn a_schedule_sets_the_rate_of_every_step() {
     let (x, labels) = noisy(60);
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let data = Dataset::classes(&x, &labels).unwrap();
     let mut model = small_model(1);
-    let mut sgd = Sgd::new(0.1).unwrap();
-    let trainer =
-        Trainer::new(4, 10, 1).unwrap().schedule(Schedule::cosine(24).unwrap()).clip_norm(1.0).unwrap();
-    trainer.fit(&mut model, &mut sgd, &data, None, &mut []).unwrap();
-    assert_eq!(Optimizer::<f32>::learning_rate(&sgd), 0.1);
-    // A rate of almost nothing changes nothing: so the schedule is what sets it.
     let before = state(&model);
-    let frozen = Trainer::new(1, 10, 1).unwrap().schedule(Schedule::step(1, 1e-30).unwrap());
-    let frozen = frozen.after(History { epochs: vec![record(1)], restored: None });
-    let longer = Trainer::new(2, 10, 1).unwrap().schedule(Schedule::step(1, 1e-30).unwrap());
-    let longer = longer.after(History { epochs: vec![record(1)], restored: None });
-    frozen.fit(&mut model, &mut sgd, &data, None, &mut []).unwrap();
-    longer.fit(&mut model, &mut sgd, &data, None, &mut []).unwrap();
-    assert_eq!(state(&model), before);
-}
-
-fn record(epoch: usize) -> EpochRecord {
-    EpochRecord {
-        epoch,
-        train_loss: 1.0,
-        penalty: 0.0,
-        train_accuracy: 0.5,
-        validation_loss: None,
-        validation_accuracy: None,
-    }
+    // A rate of almost nothing changes nothing: so the schedule is what sets it.
+    let trainer = Trainer::new(Sgd::new(0.1)).epochs(3).batch_size(10).seed(1);
+    let trainer = trainer.schedule(Schedule::step(1, 1e-30).unwrap());
+    let mut run = trainer.start(&mut model, &data).unwrap();
+    run.epoch().unwrap();
+    let first = state(run.model());
+    assert_ne!(first, before);
+    while run.epoch().unwrap().is_some() {}
+    assert_eq!(state(run.model()), first);
 }
 
 #[test]
 fn batch_norm_over_features_refuses_a_last_batch_of_one() {
     let x = random(&[11, 4], 1);
     let labels = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1];
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let data = Dataset::classes(&x, &labels).unwrap();
     let net = Net::new().push(dense(3)).push(batch_norm());
     let mut model: Model = Model::new(net, &[4], 1).unwrap();
-    let error =
-        Trainer::new(1, 5, 1).unwrap().fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut []);
+    let trainer = Trainer::new(Sgd::new(0.1)).epochs(1).batch_size(5).seed(1);
+    let error = trainer.fit(&mut model, &data);
     assert_eq!(
         error.unwrap_err().to_string(),
         "batch_size: expected batches of at least 2 samples, which batchnorm1 (BatchNorm) needs in training: `Trainer::drop_last` leaves \

@@ -36,14 +36,18 @@ struct Case {
 impl Case {
     fn run<F: Scalar>(&self) -> (f64, Vec<f64>) {
         let logits = Tensor::from_array(&self.logits.mapv(|z| F::from_f64(f64::from(z))).into_dyn()).unwrap();
-        let rows = self.rows.mapv(F::from_f64);
+        let rows = Tensor::from_array(&self.rows.mapv(F::from_f64).into_dyn()).unwrap();
         let targets = match &self.labels {
             Some(labels) => Targets::Classes(labels),
-            None => Targets::Rows(rows.view()),
+            None => Targets::Values(&rows),
         };
         let mut gradient = Tensor::default();
-        let value = self.loss.loss(&logits, targets, Some(&mut gradient)).unwrap();
-        assert_eq!(self.loss.loss(&logits, targets, None).unwrap(), value, "with a gradient and without");
+        let value = self.loss.loss(&logits, &targets, Some(&mut gradient)).unwrap().value();
+        assert_eq!(
+            self.loss.loss(&logits, &targets, None).unwrap().value(),
+            value,
+            "with a gradient and without"
+        );
         (value, gradient.data().iter().map(|g| g.as_f64()).collect())
     }
 }

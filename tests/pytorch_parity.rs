@@ -88,8 +88,10 @@ fn dense_nets_agree_in_forward_loss_gradients_and_three_steps() {
         model.forward(&x, &mut trace, &ctx).unwrap();
         assert_close(&format!("{name} logits"), trace.output(), &fixture.array(&format!("{name}/logits")));
         let (y, dy) = trace.output_and_gradient();
-        let loss =
-            backstitch::core::CrossEntropy::new().loss(y, Targets::Classes(&labels), Some(dy)).unwrap();
+        let loss = backstitch::core::CrossEntropy::new()
+            .loss(y, &Targets::Classes(&labels), Some(dy))
+            .unwrap()
+            .value();
         assert!((loss as f32 / losses[0] - 1.0).abs() < TOLERANCE, "{name} loss {loss} {}", losses[0]);
         let mut dx = Tensor::default();
         let mut grads = model.grads();
@@ -101,13 +103,12 @@ fn dense_nets_agree_in_forward_loss_gradients_and_three_steps() {
         }
         let mut workspace = train::Workspace::new(&model);
 
-        let mut optimizer = Sgd::new(0.1).unwrap().momentum(0.9).unwrap().weight_decay(0.01).unwrap();
+        let rules = Rules::new(Sgd::new(0.1).momentum(0.9).weight_decay(0.01), CrossEntropy::new());
         for (step, &expected) in losses.iter().enumerate() {
             let ctx = Context::train(0, step as u64);
-            let targets = Targets::Classes(&labels);
-            let loss =
-                train::step(&mut model, &mut optimizer, &x, targets, &Rules::default(), &mut workspace, &ctx);
-            let loss = loss.unwrap().data;
+            let examples = train::Examples { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+            let loss = train::step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx);
+            let loss = loss.unwrap().data.value();
             assert!(
                 (loss as f32 / expected - 1.0).abs() < TOLERANCE,
                 "{name} step {step}: {loss} {expected}"
@@ -197,15 +198,16 @@ fn five_steps_of_every_optimizer_agree() {
     let mut fixture = Fixture::open("optimizers.npz");
     let x = Tensor::from_array(&fixture.array("x")).unwrap();
     let labels = fixture.labels("labels");
-    for (name, mut optimizer, rules) in cases::optimizers() {
+    for (name, rules) in cases::optimizers() {
         let net = Net::new().push(dense(5).activation(Activation::Tanh)).push(dense(3));
         let mut model: Model = Model::new(net, &[6], 0).unwrap();
         model.load_state(&fixture.under("start/")).unwrap();
         let mut workspace = train::Workspace::new(&model);
         for (i, &expected) in fixture.array(&format!("{name}/losses")).iter().enumerate() {
-            let (ctx, targets) = (Context::train(0, i as u64), Targets::Classes(&labels));
-            let loss = train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut workspace, &ctx);
-            let loss = loss.unwrap().data as f32;
+            let examples = train::Examples { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+            let ctx = Context::train(0, i as u64);
+            let loss = train::step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx);
+            let loss = loss.unwrap().data.value() as f32;
             assert!((loss / expected - 1.0).abs() < TOLERANCE, "{name}, step {i}: {loss} {expected}");
         }
         let expected = fixture.under(&format!("{name}/"));

@@ -43,11 +43,11 @@ fn tensorboard_reads_scalars_pictures_and_hyperparameters() {
     ];
     events.hyperparameters(&settings).unwrap();
     let inputs = array![[0.0_f32, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].into_dyn();
-    let data = Dataset::new(inputs.view(), Targets::Classes(&[0, 1, 1, 0])).unwrap();
+    let data = Dataset::classes(&inputs, &[0, 1, 1, 0]).unwrap();
     let net = Net::new().push(dense(8).activation(Activation::Tanh)).push(dense(2));
     let mut model = Model::new(net, &[2], 1).unwrap();
-    let (trainer, mut sgd) = (Trainer::new(3, 4, 1).unwrap(), Sgd::new(0.5).unwrap());
-    let history = trainer.fit(&mut model, &mut sgd, &data, Some(&data), &mut [&mut events]).unwrap();
+    let trainer = Trainer::new(Sgd::new(0.5)).epochs(3).batch_size(4).seed(1);
+    let history = trainer.validation(&data).callback(&mut events).fit(&mut model, &data).unwrap();
     let picture = Picture::grey(array![[0.0, 1.0, 0.5]].view()).unwrap();
     let grid = backstitch::plot::PictureGrid {
         title: String::new(),
@@ -65,7 +65,7 @@ fn tensorboard_reads_scalars_pictures_and_hyperparameters() {
     assert_eq!(losses.len(), 3);
     for (record, read) in history.epochs.iter().zip(losses) {
         assert_eq!(read[0], record.epoch);
-        assert_eq!(read[1].as_f64().unwrap() as f32, record.train_loss as f32);
+        assert_eq!(read[1].as_f64().unwrap() as f32, record.get("train_loss").unwrap() as f32);
     }
     assert_eq!(read["scalars"]["accuracy/validation"].as_array().unwrap().len(), 3);
     assert_eq!(read["images"]["confusion"][0][0], 3);

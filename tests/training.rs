@@ -1,8 +1,7 @@
 //! Training as a whole: what comes out does not depend on threads or interruptions.
 
-use std::path::Path;
-
-use backstitch::io::checkpoint::{Checkpoint, RunSettings};
+use backstitch::core::augment::Augment;
+use backstitch::io::checkpoint::{self, SaveCheckpoints};
 use backstitch::io::fashion_mnist;
 use backstitch::prelude::*;
 use ndarray::ArrayD;
@@ -18,27 +17,31 @@ fn model() -> Model {
 }
 
 fn optimizer() -> Sgd {
-    Sgd::new(0.02).unwrap().momentum(0.9).unwrap().weight_decay(1e-4).unwrap()
+    Sgd::new(0.02).momentum(0.9).weight_decay(1e-4)
 }
 
 fn state(model: &Model) -> State {
     model.state().into_iter().map(|(name, value)| (name.to_owned(), value.to_array())).collect()
 }
 
-/// What the runs of [`train`] are told.
-fn run_settings() -> RunSettings {
-    RunSettings { seed: 5, batch_size: 32, settings: "settings".to_owned() }
+/// Rows of the drawn sample with their classes.
+fn garments<F: Scalar>(from: usize, count: usize) -> Dataset<F> {
+    let data = fashion_mnist::generate_sample("a test");
+    let (rows, labels) = data.rows(&(from..from + count).collect::<Vec<_>>());
+    Dataset::classes(rows.mapv(|v| F::from_f64(v.into())), &labels).unwrap()
 }
 
-/// Trains on the drawn sample from `history` on, to so many epochs.
-fn train(model: &mut Model, optimizer: &mut Sgd, epochs: usize, history: History) -> History {
+/// The same as maps.
+fn maps(count: usize) -> Dataset {
     let data = fashion_mnist::generate_sample("a test");
-    let (rows, labels) = data.rows(&(0..700).collect::<Vec<_>>());
-    let (test_rows, test_labels) = data.rows(&(6_000..6_200).collect::<Vec<_>>());
-    let data = Dataset::new(rows.view().into_dyn(), Targets::Classes(&labels)).unwrap();
-    let test = Dataset::new(test_rows.view().into_dyn(), Targets::Classes(&test_labels)).unwrap();
-    let trainer = Trainer::new(epochs, 32, 5).unwrap().after(history);
-    trainer.fit(model, optimizer, &data, Some(&test), &mut []).unwrap()
+    let (rows, labels) = data.rows(&(0..count).collect::<Vec<_>>());
+    Dataset::classes(rows.into_shape_with_order((count, 28, 28, 1)).unwrap(), &labels).unwrap()
+}
+
+/// Trains on the drawn sample.
+fn train(model: &mut Model, epochs: usize) -> History {
+    let trainer = Trainer::new(optimizer()).epochs(epochs).seed(5).validation(&garments(6_000, 200));
+    trainer.fit(model, &garments(0, 700)).unwrap()
 }
 
 #[test]
@@ -47,7 +50,7 @@ fn the_number_of_threads_changes_no_bit() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let mut model = model();
-            let history = train(&mut model, &mut optimizer(), 2, History::default());
+            let history = train(&mut model, 2);
             (state(&model), history)
         })
     });
@@ -75,17 +78,13 @@ fn five_convolutions(algorithm: Algorithm) -> Net {
 
 #[test]
 fn an_epoch_with_winograds_algorithm_ends_where_one_with_im2col_does() {
-    let data = fashion_mnist::generate_sample("a test");
-    let (rows, labels) = data.rows(&(0..640).collect::<Vec<_>>());
-    let maps = rows.into_shape_with_order((640, 28, 28, 1)).unwrap().into_dyn();
-    let data = Dataset::new(maps.view(), Targets::Classes(&labels)).unwrap();
+    let data = maps(640);
     // Each loss is up to 2 per cent off by chance, either way, as rounding grows from step to step: so the mean of three.
     let losses = [Algorithm::Im2col, Algorithm::Winograd].map(|algorithm| {
         let one = |seed| {
             let mut model = Model::new(five_convolutions(algorithm), &[28, 28, 1], seed).unwrap();
-            let mut adam = Adam::new(1e-3).unwrap();
-            let history = Trainer::new(1, 64, 5).unwrap().fit(&mut model, &mut adam, &data, None, &mut []);
-            history.unwrap().epochs[0].train_loss
+            let trainer = Trainer::new(Adam::new(1e-3)).epochs(1).batch_size(64).seed(5);
+            trainer.fit(&mut model, &data).unwrap().last("train_loss").unwrap()
         };
         (3..6).map(one).sum::<f64>() / 3.0
     });
@@ -94,94 +93,118 @@ fn an_epoch_with_winograds_algorithm_ends_where_one_with_im2col_does() {
     assert!(im2col < 1.5, "{losses:?}");
 }
 
-#[test]
-fn a_resumed_run_ends_with_the_same_bits() {
-    let (mut straight, mut its_optimizer) = (model(), optimizer());
-    let history = train(&mut straight, &mut its_optimizer, 5, History::default());
-
+/// Runs a trainer to the end; and again, interrupted after each epoch in turn and within the one after, and resumed from the file.
+fn resumes<F: Scalar>(
+    name: &str,
+    net: &Net,
+    data: &Dataset<F>,
+    trainer: &dyn Fn() -> Trainer<'static, F>,
+) -> History {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("checkpoint.bin");
-    {
-        let (mut first, mut optimizer) = (model(), optimizer());
-        let history = train(&mut first, &mut optimizer, 2, History::default());
-        Checkpoint::new(run_settings(), &first, &optimizer, &history).save(&path).unwrap();
+    let new = || Model::<F>::new(net.clone(), &data.input_shape(), 7).unwrap();
+    let mut straight = new();
+    let history = trainer().fit(&mut straight, data).unwrap();
+    for done in 1..history.epochs.len() {
+        let path = folder.path().join(format!("{done}.checkpoint"));
+        // In the middle of the epoch after, as by Ctrl-C.
+        let stop = move |at: &StepEnd| {
+            if (at.epoch, at.step) == (done + 1, 2) { Flow::Stop } else { Flow::Continue }
+        };
+        let mut interrupted = new();
+        let save = SaveCheckpoints::to(&path);
+        trainer().callback(save).each_step(stop).fit(&mut interrupted, data).unwrap();
+        let mut resumed = new();
+        let saved = checkpoint::load_if_there(&path).unwrap();
+        assert_eq!(saved.as_ref().map(|saved| saved.history.epochs.len()), Some(done), "{name}");
+        let again = trainer().resume(saved).fit(&mut resumed, data).unwrap();
+        assert_eq!(again, history, "{name}, after epoch {done}");
+        assert_eq!(resumed.state(), straight.state(), "{name}, after epoch {done}");
     }
-    // A model and an optimizer with a past of their own, all of which must be overwritten.
-    let (mut second, mut optimizer) = (model(), optimizer());
-    train(&mut second, &mut optimizer, 1, History::default());
-    let checkpoint = Checkpoint::load(&path).unwrap();
-    let restored = checkpoint.restore(Path::new("c"), &run_settings(), &mut second, &mut optimizer).unwrap();
-    assert_eq!(restored.epochs.len(), 2);
-    let resumed = train(&mut second, &mut optimizer, 5, restored);
-
-    assert_eq!(resumed, history);
-    assert!(state(&second) == state(&straight));
+    history
 }
 
-/// Keeps a checkpoint of the second epoch.
-struct KeepSecond(std::path::PathBuf);
-
-impl Callback<f32> for KeepSecond {
-    fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
-        if at.record.epoch == 2 {
-            Checkpoint::new(run_settings(), at.model, at.optimizer, at.history).save(&self.0)?;
-        }
-        Ok(Flow::Continue)
-    }
+fn all_resume<F: Scalar>() {
+    let data = garments::<F>(0, 200);
+    let net = Net::new().push(dense(24).relu()).push(dropout(0.3)).push(dense(10));
+    let momentum = || Trainer::new(Sgd::new(0.1).momentum(0.9)).epochs(5).seed(5);
+    resumes("dropout", &net, &data, &momentum);
+    let judged = || Trainer::new(Adam::new(0.02)).epochs(12).validation(&garments::<F>(6_000, 60));
+    let early = || judged().epochs(30).early_stopping(2);
+    let history = resumes("early stopping", &net, &data, &early);
+    assert!(history.restored.is_some_and(|best| best < history.epochs.len()), "{history}");
+    let plateau = || judged().schedule(Schedule::on_plateau(0, 0.5).unwrap());
+    resumes("a plateau schedule", &net, &data, &plateau);
+    let cosine = || judged().schedule(Schedule::cosine(84).unwrap().warm_up(5)).clip_norm(0.5);
+    resumes("a cosine and clipping", &net, &data, &cosine);
+    let norm = Net::new().push(dense(16)).push(batch_norm().relu()).push(dense(10));
+    resumes("running statistics", &norm, &data, &momentum);
 }
 
 #[test]
-fn a_run_with_a_schedule_goes_on_at_the_rate_it_had() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("checkpoint.bin");
-    let data = fashion_mnist::generate_sample("a test");
-    let (rows, labels) = data.rows(&(0..96).collect::<Vec<_>>());
-    let data = Dataset::new(rows.view().into_dyn(), Targets::Classes(&labels)).unwrap();
-    let trainer = || Trainer::new(4, 32, 5).unwrap().schedule(Schedule::step(1, 0.5).unwrap());
-    let mut straight = model();
-    let mut keep = KeepSecond(path.clone());
-    let fitted = trainer().fit(&mut straight, &mut optimizer(), &data, None, &mut [&mut keep]).unwrap();
-    // Another rate, which the checkpoint's replaces.
-    let (mut resumed, mut other) = (model(), optimizer());
-    other.set_learning_rate(0.7);
-    let checkpoint = Checkpoint::load(&path).unwrap();
-    let history = checkpoint.restore(&path, &run_settings(), &mut resumed, &mut other).unwrap();
-    let rate = Optimizer::<f32>::learning_rate(&other);
-    assert_eq!(rate, Optimizer::<f32>::learning_rate(&optimizer()));
-    let history = trainer().after(history).fit(&mut resumed, &mut other, &data, None, &mut []).unwrap();
-    assert_eq!(history, fitted);
-    assert!(state(&resumed) == state(&straight));
+fn an_interrupted_run_ends_with_the_same_bits_in_f32() {
+    all_resume::<f32>();
+    let net = Net::new().push(conv2d(4, 3).stride(2).relu()).push(flatten()).push(dense(10));
+    let augment = || Augment::new().horizontal_flip().random_crop(2);
+    let augmented = || Trainer::new(RmsProp::new(0.002)).epochs(4).augment(augment());
+    resumes("augmentation", &net, &maps(100), &augmented);
+}
+
+#[test]
+fn an_interrupted_run_ends_with_the_same_bits_in_f64() {
+    all_resume::<f64>();
+}
+
+#[test]
+fn settings_that_differ_are_refused_by_name() {
+    let data = garments::<f32>(0, 64);
+    let trainer = || Trainer::new(Sgd::new(0.1)).epochs(2).seed(5).setting("activation", "relu");
+    let mut first = model();
+    let mut run = trainer().start(&mut first, &data).unwrap();
+    run.epoch().unwrap();
+    let saved = run.save();
+    let before = state(&model());
+    let refused = |trainer: Trainer<'static>, data: &Dataset, expected: &str| {
+        let mut model = model();
+        let error = trainer.resume(saved.clone()).fit(&mut model, data).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(state(&model) == before, "{expected}");
+    };
+    refused(trainer().seed(6), &data, "seed of the run to go on with: expected 6, got 5");
+    refused(trainer().batch_size(16), &data, "batch_size of the run to go on with: expected 16, got 32");
+    refused(trainer().clip_norm(1.0), &data, "clip_norm of the run");
+    refused(trainer().loss(MultiClassHinge), &data, "loss of the run");
+    refused(trainer().early_stopping(3).validation(&data), &data, "validation samples of the run");
+    refused(trainer().augment(Augment::new().horizontal_flip()), &garments(0, 64), "samples to augment");
+    refused(trainer().drop_last(), &data, "drop_last of the run");
+    refused(trainer(), &garments(0, 65), "training samples of the run to go on with: expected 65, got 64");
+    refused(trainer().schedule(Schedule::cosine(9).unwrap()), &data, "schedule of the run");
+    refused(trainer().setting("more", 1), &data, "more of the run to go on with: expected 1, got none");
+    let other = Trainer::new(Adam::new(0.1)).epochs(2).seed(5).setting("activation", "relu");
+    refused(other, &data, "optimizer of the run");
+    let other = Trainer::new(Sgd::new(0.1)).epochs(2).seed(5);
+    refused(other, &data, "no others, got activation relu");
+    // How long it is may differ.
+    trainer().epochs(9).resume(saved).start(&mut model(), &data).unwrap();
 }
 
 #[test]
 fn a_network_learns_the_drawn_garments() {
     let mut model = model();
-    let history = train(&mut model, &mut optimizer(), 8, History::default());
+    let history = train(&mut model, 8);
     let last = history.epochs.last().unwrap();
-    assert!(last.validation_accuracy.unwrap() > 0.9, "{last:?}");
-    assert!(last.train_loss < history.epochs[0].train_loss / 4.0, "{history:?}");
-}
-
-struct StopAfter(usize);
-
-impl Callback<f32> for StopAfter {
-    fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
-        Ok(if at.record.epoch == self.0 { Flow::Stop } else { Flow::Continue })
-    }
+    assert!(last.get("validation_accuracy").unwrap() > 0.9, "{last:?}");
+    let losses = history.series("train_loss");
+    assert!(losses[7] < losses[0] / 4.0, "{history:?}");
 }
 
 #[test]
 fn frozen_weights_keep_their_bits_through_training() {
-    let data = fashion_mnist::generate_sample("a test");
-    let (rows, labels) = data.rows(&(0..200).collect::<Vec<_>>());
-    let maps = rows.into_shape_with_order((200, 28, 28, 1)).unwrap().into_dyn();
-    let data = Dataset::new(maps.view(), Targets::Classes(&labels)).unwrap();
-    let optimizers: [Box<dyn Optimizer<f32>>; 3] = [
-        Box::new(optimizer()),
-        Box::new(Adam::adamw(0.01, 0.1).unwrap()),
-        Box::new(RmsProp::new(0.01).unwrap().weight_decay(0.1).unwrap()),
-    ];
-    for mut optimizer in optimizers {
+    fn trainers() -> [Trainer<'static>; 3] {
+        let rms = RmsProp::new(0.01).weight_decay(0.1);
+        [Trainer::new(optimizer()), Trainer::new(Adam::adamw(0.01, 0.1)), Trainer::new(rms)]
+    }
+    let data = maps(200);
+    for trainer in trainers() {
         let net = Net::new()
             .push(conv2d(4, 3).stride(2))
             .push(batch_norm().relu())
@@ -192,7 +215,7 @@ fn frozen_weights_keep_their_bits_through_training() {
         let frozen = ["conv1.*", "batchnorm1.*", "residual1.*"].map(|part| model.freeze(part).unwrap());
         assert_eq!(frozen, [2, 4, 2]);
         let before = state(&model);
-        Trainer::new(3, 32, 1).unwrap().fit(&mut model, optimizer.as_mut(), &data, None, &mut []).unwrap();
+        trainer.epochs(3).seed(1).fit(&mut model, &data).unwrap();
         for ((name, before), (_, after)) in before.iter().zip(&state(&model)) {
             let same = before.iter().zip(after).all(|(a, b)| a.to_bits() == b.to_bits());
             assert_eq!(same, !name.starts_with("dense1"), "{name}");
@@ -200,36 +223,25 @@ fn frozen_weights_keep_their_bits_through_training() {
     }
 }
 
-struct Failing;
-
-impl Callback<f32> for Failing {
-    fn epoch(&mut self, _at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
-        Err("the disk is full".into())
-    }
-}
-
 #[test]
 fn callbacks_can_stop_training_and_fail() {
-    let data = fashion_mnist::generate_sample("a test");
-    let (rows, labels) = data.rows(&(0..64).collect::<Vec<_>>());
-    let data = Dataset::new(rows.view().into_dyn(), Targets::Classes(&labels)).unwrap();
-    let trainer = Trainer::new(9, 32, 5).unwrap();
-    let history = trainer.fit(&mut model(), &mut optimizer(), &data, None, &mut [&mut StopAfter(3)]).unwrap();
+    let data = garments(0, 64);
+    let trainer = || Trainer::new(optimizer()).epochs(9).seed(5);
+    let stop = |run: &Run| Ok(if run.history().epochs.len() == 3 { Flow::Stop } else { Flow::Continue });
+    let history = trainer().each_epoch(stop).fit(&mut model(), &data).unwrap();
     assert_eq!(history.epochs.len(), 3);
-    let error = trainer.fit(&mut model(), &mut optimizer(), &data, None, &mut [&mut Failing]).unwrap_err();
+    let fail = |_: &Run| Err("the disk is full".into());
+    let error = trainer().each_epoch(fail).fit(&mut model(), &data).unwrap_err();
     assert_eq!(error.to_string(), "callback at epoch 1: the disk is full");
 }
 
 #[test]
 fn an_exploding_loss_stops_and_says_where() {
-    let data = fashion_mnist::generate_sample("a test");
-    let (rows, labels) = data.rows(&(0..320).collect::<Vec<_>>());
-    let data = Dataset::new(rows.view().into_dyn(), Targets::Classes(&labels)).unwrap();
-    let trainer = Trainer::new(50, 32, 5).unwrap();
+    let data: Dataset = garments(0, 320);
     // Linear all through: ReLU would die of such steps, with a finite loss.
     let net = Net::new().push(dense(64)).push(dense(10));
     let mut model = Model::new(net, &[784], 7).unwrap();
-    let mut optimizer = Sgd::new(1e30).unwrap();
-    let error = trainer.fit(&mut model, &mut optimizer, &data, None, &mut []).unwrap_err().to_string();
+    let trainer = Trainer::new(Sgd::new(1e30)).epochs(50).seed(5);
+    let error = trainer.fit(&mut model, &data).unwrap_err().to_string();
     assert!(error.contains("expected a finite training loss") && error.contains("epoch 1, step"), "{error}");
 }

@@ -136,9 +136,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// The median time of a step.
 fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core::Error> {
     let mut model: Model = Model::new((workload.net)(), workload.input, 0)?;
-    let mut optimizer: Box<dyn Optimizer<f32>> = match workload.kind {
-        Kind::Adam | Kind::Epoch => Box::new(Adam::new(1e-3)?),
-        _ => Box::new(Sgd::new(0.01)?),
+    let rules = match workload.kind {
+        Kind::Adam | Kind::Epoch => train::Rules::new(Adam::new(1e-3), CrossEntropy::new()),
+        _ => train::Rules::new(Sgd::new(0.01), CrossEntropy::new()),
     };
     if workload.kind == Kind::Frozen {
         model.freeze("conv*")?;
@@ -153,20 +153,18 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core:
         return median(seconds, |_| model.forward(&x, &mut trace));
     }
     if workload.kind == Kind::Epoch {
-        return epochs(&mut model, optimizer.as_mut(), &x, &labels, seconds);
+        return epochs(&mut model, &x, &labels, seconds);
     }
     let mut workspace = train::Workspace::new(&model);
     if workload.kind == Kind::Forward {
         return median(seconds, |step| model.forward(&x, &mut workspace.trace, &Context::train(0, step)));
     }
-    let rules = train::Rules::default();
     median(seconds, |step| {
         if workload.kind == Kind::GradCam {
             return grad_cam(&model, &x.view(), &labels, "conv5", Cam::GradCam).map(drop);
         }
-        let ctx = Context::train(0, step);
-        let targets = Targets::Classes(&labels);
-        train::step(&mut model, optimizer.as_mut(), &x, targets, &rules, &mut workspace, &ctx).map(drop)
+        let examples = train::Examples { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+        train::step(&mut model, &rules, examples, 1.0, &mut workspace, &Context::train(0, step)).map(drop)
     })
 }
 
@@ -176,17 +174,18 @@ const STEPS: usize = 10;
 /// The median time of an epoch over [`STEPS`] times these samples, divided by the number of steps.
 fn epochs(
     model: &mut Model,
-    optimizer: &mut dyn Optimizer<f32>,
     x: &Tensor,
     labels: &[usize],
     seconds: f64,
 ) -> Result<Duration, backstitch::core::Error> {
     let samples = concatenate(Axis(0), &vec![x.view(); STEPS]).expect("arrays of one shape");
     let labels = labels.repeat(STEPS);
-    let data = Dataset::new(samples.view(), Targets::Classes(&labels))?;
+    let data = Dataset::classes(&samples, &labels)?;
     let augment = Augment::new().horizontal_flip().random_crop_reflected(6);
-    let trainer = Trainer::new(1, x.batch(), 0)?.augment(augment);
-    let epoch = median(seconds, |_| trainer.fit(model, optimizer, &data, None, &mut []).map(drop))?;
+    let epoch = median(seconds, |_| {
+        let trainer = Trainer::new(Adam::new(1e-3)).epochs(1).batch_size(x.batch());
+        trainer.augment(augment.clone()).fit(model, &data).map(drop)
+    })?;
     Ok(epoch / STEPS as u32)
 }
 

@@ -113,9 +113,9 @@ fn table(report: &mut Report, rows: &[TextRow], entries: &[Entry]) {
         let Some(entry) = entries.iter().find(|entry| entry.trained.name == row.ours) else { continue };
         let last = entry.trained.last();
         let ours = [
-            last.map(|r| r.train_loss),
-            last.and_then(|r| r.validation_loss),
-            last.map(|r| r.train_accuracy),
+            last.and_then(|r| r.get("train_loss")),
+            last.and_then(|r| r.get("validation_loss")),
+            last.and_then(|r| r.get("train_accuracy")),
             Some(entry.validated()),
         ];
         let mut line = vec![row.name.to_owned()];
@@ -167,7 +167,8 @@ fn seen(report: &mut Report, tables: &[&[TextRow]], entries: &[Entry]) {
     }
     for entry in entries {
         let Some(last) = entry.trained.last() else { continue };
-        let gap = last.validation_loss.unwrap_or(f64::NAN) - last.train_loss;
+        let gap =
+            last.get("validation_loss").unwrap_or(f64::NAN) - last.get("train_loss").unwrap_or(f64::NAN);
         report.paragraph(format!(
             "{}: validation loss is {gap:+.4} against training loss at the end: {}.",
             entry.trained.name,

@@ -1,19 +1,16 @@
 //! What happens during training: progress, checkpoints, Ctrl-C.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use backstitch::io::checkpoint::{Checkpoint, RunSettings};
 use backstitch::prelude::*;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar on a terminal, a plain line an epoch where the output is piped.
 pub struct ShowProgress {
     name: String,
-    epochs: usize,
     bar: ProgressBar,
     epoch_start: Instant,
     spent: Duration,
@@ -21,11 +18,11 @@ pub struct ShowProgress {
 }
 
 impl ShowProgress {
-    pub fn new(name: &str, epochs: usize) -> Self {
+    pub fn new(name: &str) -> Self {
         let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}").expect("a valid template");
         let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stdout()).with_style(style);
         let (epoch_start, spent) = (Instant::now(), Duration::ZERO);
-        Self { name: name.to_owned(), epochs, bar, epoch_start, spent, done: 0 }
+        Self { name: name.to_owned(), bar, epoch_start, spent, done: 0 }
     }
 
     /// Mean time of an epoch, validation included.
@@ -39,7 +36,7 @@ impl Callback<f32> for ShowProgress {
         if at.step == 1 {
             self.bar.reset();
             self.bar.set_length(at.steps as u64);
-            self.bar.set_message(format!("{}: epoch {}/{}", self.name, at.epoch, self.epochs));
+            self.bar.set_message(format!("{}: epoch {}/{}", self.name, at.epoch, at.epochs));
         }
         if at.step.is_multiple_of(64) {
             self.bar.set_position(at.step as u64);
@@ -47,37 +44,26 @@ impl Callback<f32> for ShowProgress {
         Flow::Continue
     }
 
-    fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
+    fn epoch(&mut self, run: &Run<'_, f32>) -> Result<Flow, CallbackError> {
+        let Some(record) = run.history().epochs.last() else { return Ok(Flow::Continue) };
         let took = self.epoch_start.elapsed();
         self.spent += took;
         self.done += 1;
         self.epoch_start = Instant::now();
-        let EpochRecord { epoch, train_loss, validation_loss, validation_accuracy, .. } = at.record;
-        let validation = match (validation_loss, validation_accuracy) {
+        let (epoch, figure) = (record.epoch, |name| record.get(name));
+        let train_loss = figure("train_loss").unwrap_or(f64::NAN);
+        let validation = match (figure("validation_loss"), figure("validation_accuracy")) {
             (Some(loss), Some(accuracy)) => format!(", validation loss {loss:.4}, accuracy {accuracy:.4}"),
             _ => String::new(),
         };
-        let (name, epochs, took) = (&self.name, self.epochs, took.as_secs_f64());
+        let (name, epochs, took) = (&self.name, run.epochs(), took.as_secs_f64());
         let line =
             format!("{name}: epoch {epoch}/{epochs}, training loss {train_loss:.4}{validation}, {took:.2} s");
         // Where nobody reads on (a closed pipe), training stops with an error and keeps its checkpoint.
         self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
-        if *epoch == self.epochs {
+        if epoch == epochs {
             self.bar.finish_and_clear();
         }
-        Ok(Flow::Continue)
-    }
-}
-
-/// Keeps the state of the run in one file, after every epoch.
-pub struct SaveCheckpoints {
-    pub path: PathBuf,
-    pub run: RunSettings,
-}
-
-impl Callback<f32> for SaveCheckpoints {
-    fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
-        Checkpoint::new(self.run.clone(), at.model, at.optimizer, at.history).save(&self.path)?;
         Ok(Flow::Continue)
     }
 }

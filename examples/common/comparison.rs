@@ -72,17 +72,15 @@ pub fn report(run: &Run, settings: &str, entries: &[Entry]) -> Result<Report, An
         y: y.to_owned(),
         series,
     };
-    let lines = |value: fn(&backstitch::prelude::EpochRecord) -> Option<f64>| {
+    let lines = |figure: &str| {
         entries
             .iter()
             .enumerate()
-            .map(|(i, e)| Series::by_epoch(e.name(), &e.trained.history, i, value))
+            .map(|(i, e)| Series::by_epoch(e.name(), &e.trained.history, i, figure))
             .collect()
     };
-    let accuracy =
-        chart("Validation accuracy by epoch", "accuracy", lines(|record| record.validation_accuracy));
-    let loss =
-        chart("Validation loss by epoch", "cross-entropy loss", lines(|record| record.validation_loss));
+    let accuracy = chart("Validation accuracy by epoch", "accuracy", lines("validation_accuracy"));
+    let loss = chart("Validation loss by epoch", "cross-entropy loss", lines("validation_loss"));
     for (stem, chart) in [("validation_accuracy", &accuracy), ("validation_loss", &loss)] {
         run.save_chart(stem, chart)?;
         report.chart(chart, "Taken on the validation part after each epoch.")?;
@@ -241,7 +239,8 @@ fn depth(report: &mut Report, entries: &[Entry]) {
             ratio(|e| e.trained.multiply_adds() as f64)
         )
     };
-    let overfit = |e: &Entry| e.trained.last().map_or(0.0, |r| r.train_accuracy) - e.accuracy();
+    let overfit =
+        |e: &Entry| e.trained.last().and_then(|r| r.get("train_accuracy")).unwrap_or(0.0) - e.accuracy();
     report.paragraph(format!(
         "From {} to {} convolutions, memory of a training pass grows {:.1} times a picture, parameters {:.1} times, training \
          time {:.1} times; {worth}. The gap between training and test accuracy goes from {:.4} to {:.4}.",

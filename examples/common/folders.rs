@@ -227,9 +227,9 @@ pub fn gains(all: &[Trained], bases: &[(&str, &str)]) -> Vec<Vec<String>> {
             trained.parameters().to_string(),
             trained.history.epochs.len().to_string(),
             format!("{:.1}", trained.minutes),
-            defined(last.map(|r| r.train_loss)),
-            defined(last.map(|r| r.train_accuracy)),
-            defined(last.and_then(|r| r.validation_loss)),
+            defined(last.and_then(|r| r.get("train_loss"))),
+            defined(last.and_then(|r| r.get("train_accuracy"))),
+            defined(last.and_then(|r| r.get("validation_loss"))),
             four(validated(trained)),
             gained(trained).unwrap_or_default(),
         ]
@@ -252,5 +252,5 @@ pub const GAIN_HEAD: [&str; 9] = [
 
 /// Validation accuracy after the last epoch.
 pub fn validated(trained: &Trained) -> f64 {
-    trained.last().and_then(|record| record.validation_accuracy).unwrap_or(f64::NAN)
+    trained.last().and_then(|record| record.get("validation_accuracy")).unwrap_or(f64::NAN)
 }

@@ -46,8 +46,8 @@ impl Maps {
     }
 
     /// As the trainer takes them.
-    pub fn dataset(&self) -> Result<Dataset<'_>, AnyError> {
-        Ok(Dataset::new(self.x.view(), Targets::Classes(&self.labels))?)
+    pub fn dataset(&self) -> Result<Dataset, AnyError> {
+        Ok(Dataset::classes(&self.x, &self.labels)?)
     }
 }
 
@@ -89,47 +89,30 @@ pub struct Trained {
 pub fn train(
     name: &str,
     net: Net,
-    optimizer: &mut dyn Optimizer<f32>,
-    trainer: &Trainer,
+    trainer: Trainer<'_>,
     (data, validation): (&Maps, Option<&Maps>),
     interrupt: &Interrupt,
     seed: u64,
 ) -> Result<Option<Trained>, AnyError> {
     let model = Model::new(net, &data.x.shape()[1..], seed)?;
-    train_model(name, model, optimizer, trainer, (data, validation), interrupt)
+    train_model(name, model, trainer, (data, validation), interrupt)
 }
 
 /// As [`train`], from a model that may be trained already, in part.
 pub fn train_model(
     name: &str,
-    model: Model,
-    optimizer: &mut dyn Optimizer<f32>,
-    trainer: &Trainer,
-    with: (&Maps, Option<&Maps>),
-    interrupt: &Interrupt,
-) -> Result<Option<Trained>, AnyError> {
-    train_watched(name, model, optimizer, trainer, with, interrupt, &mut [])
-}
-
-/// As [`train_model`], with more callbacks.
-pub fn train_watched(
-    name: &str,
     mut model: Model,
-    optimizer: &mut dyn Optimizer<f32>,
-    trainer: &Trainer,
+    trainer: Trainer<'_>,
     (data, validation): (&Maps, Option<&Maps>),
     interrupt: &Interrupt,
-    more: &mut [&mut dyn Callback<f32>],
 ) -> Result<Option<Trained>, AnyError> {
-    let mut progress = ShowProgress::new(name, trainer.epochs());
+    let mut progress = ShowProgress::new(name);
+    let (data, validation) = (data.dataset()?, validation.map(Maps::dataset).transpose()?);
     let memory = MemorySince::now();
     let start = Instant::now();
-    let validation = validation.map(Maps::dataset).transpose()?;
-    let mut stop = interrupt.clone();
-    let mut callbacks: Vec<&mut dyn Callback<f32>> = vec![&mut progress, &mut stop];
-    callbacks.extend(more.iter_mut().map(|callback| &mut **callback as _));
-    let history =
-        trainer.fit(&mut model, optimizer, &data.dataset()?, validation.as_ref(), &mut callbacks)?;
+    let trainer = validation.iter().fold(trainer, |trainer, data| trainer.validation(data));
+    let trainer = trainer.callback(&mut progress).callback(interrupt.clone());
+    let history = trainer.fit(&mut model, &data)?;
     if interrupt.raised() {
         println!("stopped");
         return Ok(None);
@@ -147,7 +130,7 @@ pub fn train_watched(
 
 impl Trained {
     /// The last epoch.
-    pub fn last(&self) -> Option<&EpochRecord> {
+    pub fn last(&self) -> Option<&Epoch> {
         self.history.epochs.last()
     }
 
@@ -171,8 +154,8 @@ impl Trained {
     /// Training and validation accuracy by epoch.
     pub fn accuracies(&self, title: String) -> LineChart {
         let series = vec![
-            Series::by_epoch("training", &self.history, 0, |record| Some(record.train_accuracy)),
-            Series::by_epoch("validation", &self.history, 1, |record| record.validation_accuracy),
+            Series::by_epoch("training", &self.history, 0, "train_accuracy"),
+            Series::by_epoch("validation", &self.history, 1, "validation_accuracy"),
         ];
         LineChart { title, x: "epoch".to_owned(), y: "accuracy".to_owned(), series }
     }
@@ -184,12 +167,11 @@ impl Trained {
 
     /// The run as summary.json has it, with what the test part gave, where there is one.
     pub fn json(&self, test: Option<&Score>) -> Value {
-        let last = self.last();
+        let last = |figure: &str| self.last().and_then(|epoch| epoch.get(figure));
         json!({
             "name": self.name, "parameters": self.parameters(), "epochs": self.history.epochs.len(),
-            "train_loss": last.map(|r| r.train_loss), "train_accuracy": last.map(|r| r.train_accuracy),
-            "validation_loss": last.map(|r| r.validation_loss),
-            "validation_accuracy": last.map(|r| r.validation_accuracy),
+            "train_loss": last("train_loss"), "train_accuracy": last("train_accuracy"),
+            "validation_loss": last("validation_loss"), "validation_accuracy": last("validation_accuracy"),
             "test_loss": test.map(|t| t.log_loss), "test_accuracy": test.map(|t| t.matrix.accuracy()),
             "test_f1_macro": test.map(|t| t.matrix.average(Average::Macro).f1), "test_roc_auc": test.map(Score::roc_auc),
             "seconds_per_epoch": self.seconds_per_epoch, "minutes": self.minutes,

@@ -39,8 +39,8 @@ pub fn report(
     let accuracy = plain.accuracies("LeNet without dropout: accuracy by epoch".to_owned());
     run.save_chart("loss", &loss)?;
     run.save_chart("accuracy", &accuracy)?;
-    let at_end =
-        plain.last().map(|r| r.validation_loss.unwrap_or(f64::NAN) - r.train_loss).unwrap_or(f64::NAN);
+    let last = |figure| plain.last().and_then(|epoch| epoch.get(figure)).unwrap_or(f64::NAN);
+    let at_end = last("validation_loss") - last("train_loss");
     report.chart(&loss, format!("At the end validation loss is {at_end:+.4} against training loss."))?;
     report.chart(&accuracy, format!("Test accuracy {:.4}.", scores[0].matrix.accuracy()))?;
     cross_validation(&mut report, candidates);

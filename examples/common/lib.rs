@@ -29,6 +29,7 @@ use backstitch::io::atomic::{self, FolderLock};
 use backstitch::io::fashion_mnist::{self, DATA_VARIABLE, FashionMnist, Progress, Source};
 use backstitch::io::images as image_files;
 use backstitch::plot::{ConfusionChart, LineChart, PictureGrid, Report};
+use backstitch::prelude::{Optimizer, Trainer};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -228,6 +229,11 @@ impl Run {
         ];
         report.table("What ran", &["", ""], rows);
         report
+    }
+
+    /// A trainer for the epochs and the seed of the run.
+    pub fn trainer<'c>(&self, optimizer: impl Optimizer<f32>, batch_size: usize) -> Trainer<'c> {
+        Trainer::new(optimizer).epochs(self.epochs).batch_size(batch_size).seed(self.flags.seed)
     }
 
     /// Saves a chart as SVG and PNG under the name's stem.

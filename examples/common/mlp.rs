@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use backstitch::core::{Error, split, train::evaluate};
-use backstitch::io::checkpoint::{Checkpoint, RunSettings};
+use backstitch::core::train::Saved;
+use backstitch::core::{Error, split};
+use backstitch::io::checkpoint::{self, SaveCheckpoints};
 use backstitch::io::{npz, pickle};
 use backstitch::plot::Series;
 use backstitch::prelude::*;
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-use super::callbacks::{Interrupt, SaveCheckpoints, ShowProgress};
+use super::callbacks::{Interrupt, ShowProgress};
 use super::{AnyError, Run};
 
 /// Rows of pixels from 0 to 1, with their classes.
@@ -49,14 +50,13 @@ pub struct Outcome {
 impl Outcome {
     /// The run as summary.json has it.
     pub fn summary(&self) -> Value {
-        let last = self.history.epochs.last();
+        let last = |figure: &str| self.history.epochs.last().and_then(|epoch| epoch.get(figure));
         let (_, test_loss, test_accuracy) = self.tested.last().copied().unwrap_or_default();
         json!({
             "name": self.name, "parameters": self.parameters, "learning_rate": self.learning_rate,
             "diverged": self.diverged, "epochs": self.history.epochs.len(),
-            "train_loss": last.map(|r| r.train_loss), "train_accuracy": last.map(|r| r.train_accuracy),
-            "validation_loss": last.map(|r| r.validation_loss),
-            "validation_accuracy": last.map(|r| r.validation_accuracy),
+            "train_loss": last("train_loss"), "train_accuracy": last("train_accuracy"),
+            "validation_loss": last("validation_loss"), "validation_accuracy": last("validation_accuracy"),
             "test_loss": test_loss, "test_accuracy": test_accuracy,
             "seconds_per_epoch": self.seconds_per_epoch,
             "saved": self.tested.iter().map(|(epoch, loss, accuracy)| {
@@ -76,8 +76,8 @@ impl Outcome {
     }
 
     /// One figure of every epoch, as a line of a chart.
-    pub fn line(&self, value: impl Fn(&EpochRecord) -> Option<f64>, colour: usize) -> Series {
-        Series::by_epoch(self.name, &self.history, colour, value)
+    pub fn line(&self, figure: &str, colour: usize) -> Series {
+        Series::by_epoch(self.name, &self.history, colour, figure)
     }
 }
 
@@ -95,11 +95,11 @@ struct SaveWeights<'a> {
 }
 
 impl Callback<f32> for SaveWeights<'_> {
-    fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
-        let epoch = at.record.epoch;
+    fn epoch(&mut self, run: &backstitch::prelude::Run<'_, f32>) -> Result<Flow, CallbackError> {
+        let epoch = run.history().epochs.len();
         if self.after.contains(&epoch) {
-            pickle::save_model(self.folder, epoch, self.name, at.model)?;
-            npz::save(&self.folder.join(format!("{epoch}_{}.npz", self.name)), at.model)?;
+            pickle::save_model(self.folder, epoch, self.name, run.model())?;
+            npz::save(&self.folder.join(format!("{epoch}_{}.npz", self.name)), run.model())?;
         }
         Ok(Flow::Continue)
     }
@@ -148,43 +148,32 @@ fn train(
 ) -> Result<Option<Outcome>, AnyError> {
     let name = parameters.activation.name();
     let rate = parameters.learning_rate;
-    // What a run to be resumed must agree in: all but how long it is.
-    let settings = format!(
-        "{:?}, {} samples",
-        MlpParameters { num_epochs: 0, ..parameters.clone() },
-        train.labels.len()
-    );
-    let settings = RunSettings { seed: run.flags.seed, batch_size: parameters.batch_size, settings };
-    let mut optimizer = Sgd::new(rate)?;
     let mut classifier = MlpClassifier::new(parameters.clone())?;
     let path = run.out.join(format!("{name}_{rate}.checkpoint"));
-    let mut history = History::default();
-    if resume && path.exists() {
-        history =
-            Checkpoint::load(&path)?.restore(&path, &settings, classifier.model_mut(), &mut optimizer)?;
+    let saved = if resume { checkpoint::load_if_there(&path)? } else { None };
+    if let Some(Saved { history, .. }) = &saved {
         println!("{name}: going on after epoch {}", history.epochs.len());
     }
-    let mut progress = ShowProgress::new(name, run.epochs);
-    let mut checkpoints = SaveCheckpoints { path, run: settings };
+    let mut progress = ShowProgress::new(name);
     let after = saved_after(run.epochs);
-    let mut weights = SaveWeights { folder: &run.out, name, after: after.clone() };
-    let history = classifier.resume(
-        &mut optimizer,
-        history,
-        (train.rows.view(), &train.labels),
-        Some((validation.rows.view(), &validation.labels)),
-        &mut [&mut progress, &mut weights, &mut checkpoints, &mut interrupt.clone()],
-    )?;
+    let weights = SaveWeights { folder: &run.out, name, after: after.clone() };
+    let judged = Dataset::classes(validation.rows.view(), &validation.labels)?;
+    let history = classifier.fit_with(train.rows.view(), &train.labels, |trainer| {
+        let trainer = trainer.validation(&judged).resume(saved).setting("activation", parameters.activation);
+        let trainer = trainer.callback(&mut progress).callback(weights);
+        trainer.callback(SaveCheckpoints::to(&path)).callback(interrupt.clone())
+    })?;
     if interrupt.raised() {
         println!("{name}: stopped; --resume goes on after epoch {}", history.epochs.len());
         return Ok(None);
     }
-    let test = Dataset::new(test.rows.view().into_dyn(), Targets::Classes(&test.labels))?;
+    let test = Dataset::classes(test.rows.view(), &test.labels)?;
     let mut tested = Vec::new();
     for epoch in after {
         pickle::load_model(&run.out, epoch, name, classifier.model_mut())?;
-        let (loss, accuracy) = evaluate(classifier.model(), &test)?;
-        tested.push((epoch, loss, accuracy));
+        let figures = evaluate(classifier.model(), &test)?;
+        let figure = |name| figures.get(name).unwrap_or(f64::NAN);
+        tested.push((epoch, figure("loss"), figure("accuracy")));
     }
     Ok(Some(Outcome {
         name,

@@ -37,12 +37,12 @@ impl Recipe {
         longer: 1,
     };
 
-    pub fn trainer(
+    pub fn trainer<'c>(
         self,
         run: &Run,
         photographs: &Photographs,
         flags: FolderFlags,
-    ) -> Result<(Trainer, Adam), AnyError> {
+    ) -> Result<Trainer<'c>, AnyError> {
         let epochs = run.epochs * self.longer;
         let mut loss = CrossEntropy::label_smoothing(self.smoothing)?;
         if flags.class_weights {
@@ -53,12 +53,13 @@ impl Recipe {
             augment = augment.horizontal_flip().random_crop_reflected(6);
         }
         let (l1, l2) = self.penalty;
-        let trainer = Trainer::new(epochs, BATCH, run.flags.seed)?
-            .penalty(Penalty::new(l1, l2)?)
-            .loss(loss)
-            .augment(augment);
-        let Some(rate) = self.one_cycle else { return Ok((trainer, Adam::new(1e-3)?)) };
+        let optimizer = self.one_cycle.map_or(Adam::new(1e-3), |rate| Adam::adamw(rate, self.weight_decay));
+        let trainer = run.trainer(optimizer, BATCH).epochs(epochs);
+        let trainer = trainer.penalty(Penalty::new(l1, l2)?).loss(loss).augment(augment);
+        if self.one_cycle.is_none() {
+            return Ok(trainer);
+        }
         let steps = photographs.train.labels.len().div_ceil(BATCH) * epochs;
-        Ok((trainer.schedule(Schedule::one_cycle(steps as u64)?), Adam::adamw(rate, self.weight_decay)?))
+        Ok(trainer.schedule(Schedule::one_cycle(steps as u64)?))
     }
 }

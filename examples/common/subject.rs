@@ -162,9 +162,9 @@ fn trained(
         safetensors::load(path, &mut model)?;
         return Ok(Some(model));
     }
-    let (trainer, interrupt) = (Trainer::new(run.epochs, 64, run.flags.seed)?, Interrupt::install()?);
+    let (trainer, interrupt) = (run.trainer(Adam::new(1e-3), 64), Interrupt::install()?);
     let with = (&parts[0], Some(&parts[1]));
-    let trained = images::train_model(name, model, &mut Adam::new(1e-3)?, &trainer, with, &interrupt)?;
+    let trained = images::train_model(name, model, trainer, with, &interrupt)?;
     if let Some(trained) = &trained {
         safetensors::save(&run.out.join("weights.safetensors"), &trained.model)?;
     }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use backstitch::core::early_stopping::EarlyStopping;
 use backstitch::core::zoo;
 use backstitch::io::fashion_mnist::FashionMnist;
 use backstitch::io::{images as pictures, pretrained, pytorch, safetensors};
@@ -244,12 +243,13 @@ pub fn ablate(
         let chosen = [few(0, FEW), few(1, FEW / 3)];
         let features = Features::standardized(&model, data, &chosen, preparation)?;
         let name = format!("{0}x{0}, {1}", preparation.size, preparation.what);
-        let trainer = Trainer::new(run.epochs, 128, run.flags.seed)?;
+        let trainer = run.trainer(Adam::new(1e-3), 128);
         let net = head(Net::new());
         let with = (&features[0].maps, Some(&features[1].maps));
-        let trained =
-            images::train(&name, net, &mut Adam::new(1e-3)?, &trainer, with, interrupt, run.flags.seed)?;
-        found.extend(trained.and_then(|t| t.last()?.validation_accuracy).map(|accuracy| (name, accuracy)));
+        let trained = images::train(&name, net, trainer, with, interrupt, run.flags.seed)?;
+        found.extend(
+            trained.and_then(|t| t.last()?.get("validation_accuracy")).map(|accuracy| (name, accuracy)),
+        );
     }
     Ok(found)
 }
@@ -272,18 +272,9 @@ pub fn scratch(
     let (train, validation, test) = (few(0, SCRATCH)?, few(1, 2_000)?, few(2, 10_000)?);
     let model = Model::new(head((base.net)().push(batch_norm())), &train.x.shape()[1..], run.flags.seed)?;
     // The time ends in the middle of an epoch, and at Adam's 0.001 single steps can still spoil the network: the best epoch counts.
-    let best = EarlyStopping::new(run.epochs)?;
-    let trainer = Trainer::new(run.epochs, 32, run.flags.seed)?.early_stopping(best);
-    let mut limit = TimeLimit::new(seconds);
+    let trainer =
+        run.trainer(Adam::new(1e-3), 32).early_stopping(run.epochs).callback(TimeLimit::new(seconds));
     let (name, with) = ("from scratch, in the same time", (&train, Some(&validation)));
-    let trained = images::train_watched(
-        name,
-        model,
-        &mut Adam::new(1e-3)?,
-        &trainer,
-        with,
-        interrupt,
-        &mut [&mut limit],
-    )?;
+    let trained = images::train_model(name, model, trainer, with, interrupt)?;
     trained.map(|trained| Ok(Entry { score: trained.score(&test)?, trained, seconds: 0.0 })).transpose()
 }

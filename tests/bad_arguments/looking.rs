@@ -183,11 +183,11 @@ fn augmentations() {
         assert!(maps.data().iter().all(|&v| v == 0.0), "{name}: changed before it was refused");
     }
     let inputs = ArrayD::<f32>::zeros(IxDyn(&[4, 8, 8, 3]));
-    let data = Dataset::new(inputs.view(), Targets::Classes(&[0, 1, 2, 3])).unwrap();
+    let data = Dataset::classes(&inputs, &[0, 1, 2, 3]).unwrap();
     let mut fit = |name: &str, got: &str, augment: Augment| {
         t.refused(name, got, || {
-            let trainer = Trainer::new(1, 2, 0)?.augment(augment);
-            trainer.fit(&mut small(), &mut Sgd::new(0.1)?, &data, None, &mut [])
+            let trainer = Trainer::new(Sgd::new(0.1)).epochs(1).batch_size(2).augment(augment);
+            trainer.fit(&mut small(), &data)
         });
     };
     fit("a crop of usize::MAX", "615", Augment::new().random_crop(MAX));

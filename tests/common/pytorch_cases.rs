@@ -68,24 +68,21 @@ fn inception() -> impl Into<Net> {
 }
 
 /// Every optimizer of the script, with the rules of its steps.
-pub fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer<f32>>, Rules)> {
-    let plain = Rules::default;
-    let smooth = Rules { loss: CrossEntropy::label_smoothing(0.2).unwrap(), ..plain() };
-    let clipped = Rules { clip_norm: Some(0.1), ..plain() };
-    let sgd = |rate| Sgd::new(rate).unwrap();
-    let adam = || Adam::new(0.01).unwrap();
-    let rms = || RmsProp::new(0.01).unwrap();
-    let nesterov = sgd(0.1).momentum(0.9).unwrap().nesterov().weight_decay(0.01).unwrap();
-    let decayed = adam().betas(0.8, 0.95).unwrap().epsilon(1e-6).unwrap().weight_decay(0.1).unwrap();
+pub fn optimizers() -> Vec<(&'static str, Rules)> {
+    fn plain(optimizer: impl Optimizer<f32>) -> Rules {
+        Rules::new(optimizer, CrossEntropy::new())
+    }
+    let (adam, rms) = (Adam::new(0.01), RmsProp::new(0.01));
+    let smoothed = CrossEntropy::label_smoothing(0.2).unwrap();
     vec![
-        ("sgd_nesterov", Box::new(nesterov), plain()),
-        ("adam", Box::new(adam()), plain()),
-        ("adam_weight_decay", Box::new(decayed), plain()),
-        ("adamw", Box::new(Adam::adamw(0.01, 0.1).unwrap()), plain()),
-        ("rmsprop", Box::new(rms().weight_decay(0.01).unwrap()), plain()),
-        ("rmsprop_alpha", Box::new(rms().alpha(0.9).unwrap().epsilon(1e-6).unwrap()), plain()),
-        ("adagrad", Box::new(Adagrad::new(0.1).unwrap().weight_decay(0.01).unwrap()), plain()),
-        ("clipped", Box::new(sgd(0.5)), clipped),
-        ("smoothed", Box::new(sgd(0.5)), smooth),
+        ("sgd_nesterov", plain(Sgd::new(0.1).momentum(0.9).nesterov().weight_decay(0.01))),
+        ("adam", plain(adam)),
+        ("adam_weight_decay", plain(adam.betas(0.8, 0.95).epsilon(1e-6).weight_decay(0.1))),
+        ("adamw", plain(Adam::adamw(0.01, 0.1))),
+        ("rmsprop", plain(rms.weight_decay(0.01))),
+        ("rmsprop_alpha", plain(rms.alpha(0.9).epsilon(1e-6))),
+        ("adagrad", plain(Adagrad::new(0.1).weight_decay(0.01))),
+        ("clipped", Rules { clip_norm: Some(0.1), ..plain(Sgd::new(0.5)) }),
+        ("smoothed", Rules::new(Sgd::new(0.5), smoothed)),
     ]
 }

@@ -25,7 +25,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let checks = CHECKS.map(|(command, environment)| (command.to_owned(), environment));
-    let all = checks.into_iter().chain(examples().into_iter().map(|command| (command, &[][..])));
+    let runs = examples().into_iter().chain(lessons()).map(|command| (command, &[][..]));
+    let all = checks.into_iter().chain(runs);
     for (command, environment) in all {
         println!("\n==> {command}");
         let start = Instant::now();
@@ -40,16 +41,25 @@ fn main() -> ExitCode {
 
 /// Every example of the workspace with `--quick`, so that a new one is checked without being listed.
 fn examples() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("examples");
+    let command = |name: &String| format!("cargo run --example {name} -- --quick --out target/quick/{name}");
+    sources("examples").iter().map(command).collect()
+}
+
+/// Every lesson.
+fn lessons() -> Vec<String> {
+    let command = |name: &String| format!("cargo run --example lesson_{name}");
+    sources("examples/lessons").iter().map(command).collect()
+}
+
+/// The names of the Rust files of a folder.
+fn sources(folder: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("").join(folder);
     let entries = folder.read_dir().into_iter().flatten().flatten();
     let sources =
         entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "rs"));
     let mut names: Vec<_> = sources.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     names.sort();
     names
-        .iter()
-        .map(|name| format!("cargo run --example {name} -- --quick --out target/quick/{name}"))
-        .collect()
 }
 
 fn run(command: &str, environment: &[(&str, &str)]) -> bool {

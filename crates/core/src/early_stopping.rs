@@ -1,111 +1,135 @@
 //! Early stopping.
 
-use crate::error::Error;
-use crate::model::Model;
-use crate::scalar::Scalar;
-use crate::tensor::Tensor;
-use crate::train::History;
+use crate::error::{Error, not_negative};
+use crate::train::{Epoch, History};
 
-/// Ends training when the validation loss has not fallen for a while, and gives the model the weights (and the
-/// running statistics) it had after its best epoch (Prechelt 1998). They are given back at the end of training in
-/// any case.
+/// Ends training when a figure has not become better for a while, and gives the model the weights (and the running statistics) it had
+/// after its best epoch (Prechelt 1998). They are given back at the end of training in any case, also where it ends with an error.
 ///
 /// ```
-/// use backstitch_core::{Trainer, early_stopping::EarlyStopping};
-/// let trainer = Trainer::new(100, 32, 0)?.early_stopping(EarlyStopping::new(5)?);
-/// # Ok::<(), backstitch_core::Error>(())
+/// use backstitch_core::{Trainer, early_stopping::EarlyStopping, optim::Adam};
+/// let trainer: Trainer = Trainer::new(Adam::new(1e-3)).early_stopping(EarlyStopping::new(5));
+/// let trainer: Trainer =
+///     Trainer::new(Adam::new(1e-3)).early_stopping(EarlyStopping::new(5).highest("validation_accuracy").least(0.001));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EarlyStopping {
     patience: usize,
+    figure: String,
+    highest: bool,
+    least: f64,
+}
+
+/// A number of epochs alone is the patience.
+impl From<usize> for EarlyStopping {
+    fn from(patience: usize) -> Self {
+        Self::new(patience)
+    }
 }
 
 impl EarlyStopping {
-    /// Ends training after so many epochs in a row without a new lowest validation loss.
-    ///
-    /// # Errors
-    /// If there are none.
-    pub fn new(patience: usize) -> Result<Self, Error> {
-        if patience == 0 { Err(Error::argument("patience", "at least 1", 0)) } else { Ok(Self { patience }) }
+    /// Ends training after this number of epochs in a row without a new lowest validation loss.
+    #[must_use]
+    pub fn new(patience: usize) -> Self {
+        Self { patience, figure: "validation_loss".to_owned(), highest: false, least: 0.0 }
     }
 
-    /// The epoch with the lowest validation loss, the first of equals, counted from 1. NaN is never the lowest.
-    fn best_epoch(history: &History) -> Option<usize> {
-        let losses = history.epochs.iter().filter_map(|r| Some((r.epoch, r.validation_loss?)));
-        let losses = losses.filter(|(_, loss)| !loss.is_nan());
-        losses.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(epoch, _)| epoch)
+    /// Looks at another figure, which is to become low: `train_loss`.
+    #[must_use]
+    pub fn lowest(mut self, figure: &str) -> Self {
+        (self.figure, self.highest) = (figure.to_owned(), false);
+        self
+    }
+
+    /// Looks at another figure, which is to become high: `validation_accuracy`.
+    #[must_use]
+    pub fn highest(mut self, figure: &str) -> Self {
+        (self.figure, self.highest) = (figure.to_owned(), true);
+        self
+    }
+
+    /// Takes an epoch for better only where the figure is by more than this.
+    #[must_use]
+    pub fn least(mut self, improvement: f64) -> Self {
+        self.least = improvement;
+        self
+    }
+
+    /// Whether it was told what can be.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.patience == 0 {
+            return Err(Error::argument("patience", "at least 1", 0));
+        }
+        not_negative("least improvement", self.least).map(drop)
+    }
+
+    /// What it looks at.
+    pub(crate) fn figure(&self) -> &str {
+        &self.figure
+    }
+
+    /// The best epoch, counted from 1, the first of equals. NaN is never the best.
+    pub(crate) fn best_epoch(&self, history: &History) -> Option<usize> {
+        let figure = |epoch: &Epoch| Some((epoch.epoch, epoch.get(&self.figure)?));
+        let mut best: Option<(usize, f64)> = None;
+        for (epoch, value) in history.epochs.iter().filter_map(figure).filter(|(_, value)| !value.is_nan()) {
+            let gain = |best: f64| if self.highest { value - best } else { best - value };
+            if best.is_none_or(|(_, best)| gain(best) > self.least) {
+                best = Some((epoch, value));
+            }
+        }
+        best.map(|(epoch, _)| epoch)
     }
 
     /// Whether the best epoch is so long ago.
     pub(crate) fn is_over(&self, history: &History) -> bool {
         let last = history.epochs.last().map_or(0, |record| record.epoch);
-        Self::best_epoch(history).is_some_and(|best| last.saturating_sub(best) >= self.patience)
-    }
-}
-
-/// The parameters and buffers of a model after its best epoch.
-#[derive(Debug, Default)]
-pub(crate) struct Best<F: Scalar> {
-    values: Vec<Tensor<F>>,
-    epoch: Option<usize>,
-}
-
-impl<F: Scalar> Best<F> {
-    /// Remembers the model if its last epoch was the best so far.
-    pub(crate) fn look(&mut self, model: &Model<F>, history: &History) {
-        let last = history.epochs.last().map(|record| record.epoch);
-        if last.is_none() || last != EarlyStopping::best_epoch(history) {
-            return;
-        }
-        self.epoch = last;
-        self.values.resize_with(model.slots().len(), Tensor::default);
-        for (value, slot) in self.values.iter_mut().zip(model.slots()) {
-            value.copy_from(slot.value());
-        }
-    }
-
-    /// Gives the model what was remembered, and returns of which epoch it is.
-    pub(crate) fn restore(&self, model: &mut Model<F>) -> Option<usize> {
-        for (mut slot, value) in model.slots_mut().zip(&self.values) {
-            slot.data_mut().copy_from_slice(value.data());
-        }
-        self.epoch
+        self.best_epoch(history).is_some_and(|best| last.saturating_sub(best) >= self.patience)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::EpochRecord;
+    use crate::train::Figures;
 
     fn history(losses: &[f64]) -> History {
-        let record = |(i, &loss)| EpochRecord {
-            epoch: i + 1,
-            train_loss: 1.0,
-            penalty: 0.0,
-            train_accuracy: 0.5,
-            validation_loss: Some(loss),
-            validation_accuracy: None,
+        let epoch = |(i, &loss)| {
+            let mut figures = Figures::default();
+            figures.push("train_loss", 1.0);
+            figures.push("validation_loss", loss);
+            Epoch { epoch: i + 1, figures }
         };
-        History { epochs: losses.iter().enumerate().map(record).collect(), restored: None }
+        History { epochs: losses.iter().enumerate().map(epoch).collect(), restored: None }
     }
 
     #[test]
     fn nan_is_never_the_best() {
-        // The sign of a NaN that was computed differs between processors, and total_cmp sorts by it.
+        let rule = EarlyStopping::new(3);
         for nan in [f64::NAN, -f64::NAN] {
-            assert_eq!(EarlyStopping::best_epoch(&history(&[nan, 2.0, 1.0, nan])), Some(3));
-            assert_eq!(EarlyStopping::best_epoch(&history(&[nan])), None);
+            assert_eq!(rule.best_epoch(&history(&[nan, 2.0, 1.0, nan])), Some(3));
+            assert_eq!(rule.best_epoch(&history(&[nan])), None);
         }
+        assert_eq!(rule.lowest("other").best_epoch(&history(&[1.0])), None);
+    }
+
+    #[test]
+    fn better_is_what_it_is_told() {
+        let losses = history(&[1.0, 0.95, 1.5, 0.8, 0.79]);
+        assert_eq!(EarlyStopping::new(1).best_epoch(&losses), Some(5));
+        assert_eq!(EarlyStopping::new(1).least(0.1).best_epoch(&losses), Some(4));
+        assert_eq!(EarlyStopping::new(1).highest("validation_loss").best_epoch(&losses), Some(3));
+        // The first of equals.
+        assert_eq!(EarlyStopping::new(1).best_epoch(&history(&[2.0, 1.0, 1.0])), Some(2));
     }
 
     #[test]
     fn any_patience_can_be_asked() {
         let losses = history(&[1.0, 2.0, 2.0]);
-        assert!(EarlyStopping::new(0).is_err());
-        assert!(EarlyStopping::new(2).unwrap().is_over(&losses));
+        assert!(EarlyStopping::new(0).check().is_err() && EarlyStopping::new(1).least(-1.0).check().is_err());
+        assert!(EarlyStopping::new(2).is_over(&losses));
         for patience in [3, usize::MAX] {
-            assert!(!EarlyStopping::new(patience).unwrap().is_over(&losses));
+            assert!(!EarlyStopping::new(patience).is_over(&losses));
         }
     }
 }

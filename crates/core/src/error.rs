@@ -173,6 +173,14 @@ pub enum Error {
         /// `name: expected [..], got [..]` where only the shape differs.
         shapes: Vec<String>,
     },
+    /// A sample that could not be read.
+    #[error("sample {sample}: {source}")]
+    Sample {
+        /// Which sample of the data set, counted from 0.
+        sample: usize,
+        /// What the source says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A callback gave up.
     #[error("callback at epoch {epoch}: {source}")]
     Callback {

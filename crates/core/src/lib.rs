@@ -1,13 +1,12 @@
 //! The network of backstitch: layers, losses and optimizers whose derivatives are written by hand.
 //!
 //! No files, no printing, no clocks. Reading order, an afternoon: [`Tensor`], [`Layer`],
-//! [`layers::Dense`], [`Net`], [`Model`], [`Trace`], [`loss`], [`optim::Sgd`], [`train`].
+//! [`layers::Dense`], [`Net`], [`Model`], [`Trace`], [`losses`], [`optim::Sgd`], [`train`].
 
 pub mod augment;
 mod bilinear;
-pub mod classifier;
 mod cost;
-mod data;
+pub mod data;
 pub mod early_stopping;
 mod error;
 pub mod explain;
@@ -24,9 +23,10 @@ pub mod kernels;
 mod layer;
 pub mod layers;
 mod logits;
-pub mod loss;
+pub mod losses;
 mod memory;
 pub mod metrics;
+pub mod mlp;
 mod model;
 mod needs;
 mod net;
@@ -49,17 +49,17 @@ pub mod train;
 mod weights;
 pub mod zoo;
 
-pub use classifier::MlpClassifier;
 pub use cost::Cost;
-pub use data::Dataset;
+pub use data::{Dataset, IntoTensor};
 pub use error::{Error, ShapeError};
 pub use fuse::FusedModel;
 pub use init::Init;
 pub use kernels::Accumulate;
 pub use layer::{AnyLayer, Backward, Cache, Context, DynCache, DynLayer, Fan, Layer, Mode, Reads, ReluRule};
 pub use layers::Activation;
-pub use loss::{CrossEntropy, Targets};
+pub use losses::{CrossEntropy, Targets};
 pub use memory::{MEMORY_LIMIT, WORK_LIMIT};
+pub use mlp::{MlpClassifier, MlpRegressor};
 pub use model::Model;
 pub use net::{Net, Residual, concat, layer, residual};
 pub use operation::Operation;
@@ -68,5 +68,5 @@ pub use shape::{MAX_AXES, Shape};
 pub use summary::{Summary, SummaryLine};
 pub use tensor::Tensor;
 pub use trace::{Keep, Trace};
-pub use train::{EpochRecord, History, Trainer};
+pub use train::{Epoch, History, Trainer};
 pub use weights::{Declare, Grads, LayerGrads, Slot, SlotMut, Weights, WeightsMut};

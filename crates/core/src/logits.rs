@@ -8,63 +8,63 @@ use crate::model::Model;
 use crate::program::{Kind, Op, Program};
 use crate::scalar::Scalar;
 
-/// The number of classes that a loss of logits `[classes]` can be made of.
+/// Checks that a model does not end in an activation that the loss applies itself: it would take the softmax of a softmax, whose gradients
+/// are small and whose probabilities are never near 1.
 ///
 /// # Errors
-/// If the outputs are not `[classes]`, or are those of a softmax: the loss would take the softmax of a softmax, whose gradients are
-/// small and whose probabilities are never near 1.
-pub(crate) fn classes<F: Scalar>(model: &Model<F>) -> Result<usize, Error> {
-    const INSTEAD: &str =
-        "logits (drop the softmax: the loss takes logits, and `predict_proba` gives probabilities)";
-    without_softmax(model, INSTEAD)
+/// If it does: the message says where.
+pub(crate) fn check_end<F: Scalar>(model: &Model<F>, applied: Option<Activation>) -> Result<(), Error> {
+    let Some(applied) = applied else { return Ok(()) };
+    let instead = || match applied {
+        Activation::Softmax => {
+            "logits (drop the softmax: the loss takes logits, and `predict_proba` gives probabilities)"
+                .to_owned()
+        }
+        _ => format!("logits (drop the {applied}: the loss takes logits)"),
+    };
+    without(model, applied, instead)
 }
 
-/// As [`classes`], for `predict_proba`.
+/// The number of classes of a model whose outputs are logits, for `predict_proba`.
 pub(crate) fn classes_to_predict<F: Scalar>(model: &Model<F>) -> Result<usize, Error> {
     const INSTEAD: &str = "logits, of which `predict_proba` takes the softmax (where the model has one of its own, `predict` gives the probabilities)";
-    without_softmax(model, INSTEAD)
-}
-
-fn without_softmax<F: Scalar>(model: &Model<F>, instead: &str) -> Result<usize, Error> {
     let [classes] = *model.output_shape() else {
         return Err(Error::argument("model output", "[classes]", model.output_shape()));
     };
+    without(model, Activation::Softmax, || INSTEAD.to_owned()).map(|()| classes)
+}
+
+fn without<F: Scalar>(
+    model: &Model<F>,
+    activation: Activation,
+    instead: impl FnOnce() -> String,
+) -> Result<(), Error> {
     let program = model.program();
-    match end(program, program.output) {
-        End::Softmax(op) => {
+    match end(program, program.output, activation) {
+        Some(op) => {
             let Op { path, kind, inputs, .. } = &program.ops[op];
-            let got = format!("the softmax of {path} ({})", kind.describe(inputs.len()));
-            Err(Error::argument("model output", instead, got))
+            let got = format!("the {activation} of {path} ({})", kind.describe(inputs.len()));
+            Err(Error::argument("model output", instead(), got))
         }
-        End::Input | End::Other => Ok(classes),
+        None => Ok(()),
     }
 }
 
-/// What a value is.
-enum End {
-    /// The softmax of this operation, or means of such.
-    Softmax(usize),
-    /// The input of the network, or means of it.
-    Input,
-    /// Something else.
-    Other,
-}
-
-/// Follows a value back through operations that leave probabilities what they are.
-fn end<F: Scalar>(program: &Program<F>, value: usize) -> End {
-    let Some(i) = value.checked_sub(1) else { return End::Input };
+/// Follows a value back through operations that leave probabilities what they are: the operation that ends in this activation.
+fn end<F: Scalar>(program: &Program<F>, value: usize, wanted: Activation) -> Option<usize> {
+    let i = value.checked_sub(1)?;
     let op = &program.ops[i];
     let kind = &op.kind;
     let is_same = kind.as_layer::<Flatten>().is_some()
         || kind.as_layer::<Dropout>().is_some()
         || kind.as_layer::<GlobalAvgPool>().is_some();
     match activation(kind) {
-        Some(Activation::Softmax) => End::Softmax(i),
+        Some(activation) if activation == wanted => Some(i),
         Some(Activation::Linear) if kind.as_layer::<ActivationLayer>().is_some() => {
-            end(program, op.inputs[0])
+            end(program, op.inputs[0], wanted)
         }
-        _ if is_same => end(program, op.inputs[0]),
-        _ => End::Other,
+        _ if is_same => end(program, op.inputs[0], wanted),
+        _ => None,
     }
 }
 

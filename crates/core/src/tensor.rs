@@ -46,6 +46,12 @@ impl<F: Scalar> Tensor<F> {
         Ok(Self { data: vec![F::zero(); shape.elements()], shape })
     }
 
+    /// A tensor of numbers that are as many as the shape says.
+    pub(crate) fn from_parts(data: Vec<F>, shape: Shape) -> Self {
+        debug_assert_eq!(data.len(), shape.elements());
+        Self { data, shape }
+    }
+
     /// A tensor of the same shape as this one, every number of it `value`.
     pub(crate) fn alike(&self, value: F) -> Self {
         Self { data: vec![value; self.data.len()], shape: self.shape }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use backstitch_core::Scalar;
-use backstitch_core::train::{Callback, CallbackError, EpochEnd, Flow};
+use backstitch_core::train::{Callback, CallbackError, Flow, Run};
 use prost::Message;
 
 use crate::error::Error;
@@ -121,14 +121,16 @@ impl EventWriter {
 }
 
 impl<F: Scalar> Callback<F> for EventWriter {
-    fn epoch(&mut self, at: &EpochEnd<'_, F>) -> Result<Flow, CallbackError> {
-        let (record, step) = (at.record, at.record.epoch as u64);
-        self.scalar("loss/training", step, record.train_loss)?;
-        self.scalar("accuracy/training", step, record.train_accuracy)?;
-        for (tag, value) in
-            [("loss/validation", record.validation_loss), ("accuracy/validation", record.validation_accuracy)]
-        {
-            value.map_or(Ok(()), |value| self.scalar(tag, step, value))?;
+    fn epoch(&mut self, run: &Run<'_, F>) -> Result<Flow, CallbackError> {
+        let Some(epoch) = run.history().epochs.last() else { return Ok(Flow::Continue) };
+        for (name, value) in epoch.figures.iter() {
+            // `train_loss` is shown as `loss/training`, beside `loss/validation`.
+            let tag = match name.split_once('_') {
+                Some(("train", figure)) => format!("{figure}/training"),
+                Some(("validation", figure)) => format!("{figure}/validation"),
+                _ => name.to_owned(),
+            };
+            self.scalar(&tag, epoch.epoch as u64, value)?;
         }
         Ok(Flow::Continue)
     }

@@ -1,6 +1,6 @@
 //! Line charts.
 
-use backstitch_core::{EpochRecord, History};
+use backstitch_core::History;
 
 use crate::Error;
 use crate::canvas;
@@ -21,15 +21,10 @@ pub struct Series {
 }
 
 impl Series {
-    /// One figure of every epoch that has it, as a solid line.
-    pub fn by_epoch(
-        label: impl Into<String>,
-        history: &History,
-        colour: usize,
-        value: impl Fn(&EpochRecord) -> Option<f64>,
-    ) -> Self {
+    /// One figure of every epoch that has it, `train_accuracy`, as a solid line.
+    pub fn by_epoch(label: impl Into<String>, history: &History, colour: usize, figure: &str) -> Self {
         let epochs = history.epochs.iter();
-        let points = epochs.filter_map(|record| Some((record.epoch as f64, value(record)?))).collect();
+        let points = epochs.filter_map(|epoch| Some((epoch.epoch as f64, epoch.get(figure)?))).collect();
         Self { label: label.into(), points, dashed: false, colour }
     }
 }
@@ -62,12 +57,12 @@ pub struct LineChart {
 impl LineChart {
     /// Training loss of a run by epoch, and validation loss if there is any.
     pub fn losses(title: impl Into<String>, history: &History) -> Self {
-        let mut series = vec![Series::by_epoch("training", history, 0, |record| Some(record.train_loss))];
-        let validation = Series::by_epoch("validation", history, 1, |record| record.validation_loss);
+        let mut series = vec![Series::by_epoch("training", history, 0, "train_loss")];
+        let validation = Series::by_epoch("validation", history, 1, "validation_loss");
         if !validation.points.is_empty() {
             series.push(validation);
         }
-        Self { title: title.into(), x: "epoch".to_owned(), y: "cross-entropy loss".to_owned(), series }
+        Self { title: title.into(), x: "epoch".to_owned(), y: "loss".to_owned(), series }
     }
 
     /// The chart as SVG text.

@@ -9,6 +9,7 @@
 //! | [`check_layer`] | one layer: its derivatives, and its whole contract |
 //! | [`check_net`] | a net: the same for each of its layers, and the derivatives of the whole |
 //! | [`check_outputs`], [`check_model`] | a model: the derivatives of its outputs, or of its cross-entropy |
+//! | [`check_loss`] | a loss, and what it promises |
 //! | [`check_function`] | a function of a few numbers, and the gradient that you derived |
 //!
 //! ```
@@ -84,7 +85,7 @@ mod promises;
 mod report;
 mod ties;
 
-pub use function::check_function;
+pub use function::{check_function, check_loss};
 pub use layer::check_layer;
 pub use net::{check_model, check_net, check_outputs};
 pub use report::{Comparison, GradientError, Passed, TOLERANCE};
@@ -104,11 +105,11 @@ mod tests {
         let x = ArrayD::from_elem(vec![4, 3], 0.5);
         let ctx = Context::train(0, 0);
         for labels in [&[][..], &[0, 1], &[0, 1, 0, 1, 0], &[0, 1, 0, 2], &[0, 1, 0, usize::MAX]] {
-            assert!(check_model(&mut model, &x, Targets::Classes(labels), &ctx).is_err(), "{labels:?}");
+            assert!(check_model(&mut model, &x, &Targets::Classes(labels), &ctx).is_err(), "{labels:?}");
         }
-        check_model(&mut model, &x, Targets::Classes(&[0, 1, 0, 1]), &ctx).unwrap();
+        check_model(&mut model, &x, &Targets::Classes(&[0, 1, 0, 1]), &ctx).unwrap();
         let none = ArrayD::zeros(vec![0, 3]);
-        assert!(check_model(&mut model, &none, Targets::Classes(&[]), &ctx).is_err());
+        assert!(check_model(&mut model, &none, &Targets::Classes(&[]), &ctx).is_err());
         assert!(check_outputs(&mut model, 0, &ctx, 0).is_err());
     }
 }

@@ -6,12 +6,12 @@ use crate::error::Error;
 use crate::gradcheck::alone::{Alone, guarded};
 use crate::gradcheck::compare::{Gradient, Subject, compare};
 use crate::gradcheck::contract::Contract;
-use crate::gradcheck::function::check_loss_at;
+use crate::gradcheck::function::check_loss;
 use crate::gradcheck::point::{Point, random};
 use crate::gradcheck::promises::draw;
 use crate::gradcheck::report::{GradientError, Passed};
 use crate::layer::Context;
-use crate::loss::{CrossEntropy, Targets};
+use crate::losses::{CrossEntropy, Loss as _, Targets};
 use crate::model::Model;
 use crate::net::Net;
 use crate::program::Kind;
@@ -99,23 +99,24 @@ pub fn check_outputs(
 pub fn check_model(
     model: &mut Model<f64>,
     inputs: &ArrayD<f64>,
-    targets: Targets<'_, f64>,
+    targets: &Targets<'_, f64>,
     ctx: &Context,
 ) -> Result<Passed, GradientError> {
     let x = Tensor::from_array(inputs)?;
-    targets.check_count(x.batch())?;
-    targets.check(model.output_shape().elements())?;
     let entropy = CrossEntropy::new();
     let loss = Loss {
-        outputs: &|y| Ok(vec![entropy.loss(y, targets, None)?]),
-        gradient: &|y, dy| entropy.loss(y, targets, Some(dy)).map(|_| ()),
+        outputs: &|y| Ok(vec![entropy.loss(y, targets, None)?.value()]),
+        gradient: &|y, dy| {
+            dy.resize(&y.shape());
+            entropy.loss(y, targets, Some(dy)).map(|_| ())
+        },
         weights: &[1.0],
     };
     let whole = check(model, &x, ctx, &loss, 0);
     whole.or_else(|wrong| {
         let mut trace = Trace::new(Keep::Last);
         model.forward(&x, &mut trace, ctx)?;
-        check_loss_at(trace.output(), 0, |y, dy| Ok((entropy.loss(y, targets, dy)?, 1.0)))?;
+        check_loss(&entropy, trace.output(), targets)?;
         Err(located(model, &x, ctx, 0, wrong))
     })
 }

@@ -30,7 +30,7 @@ use crate::weights::Weights;
 /// The last line is the product with softmax's whole Jacobian, dy_i/dz_j = y_i ([i = j] - y_j).
 /// Where softmax ends a classifier, leave it out and train on logits: the derivative of
 /// cross-entropy and softmax together is simpler and safe for large logits
-/// (see [`CrossEntropy`](crate::loss::CrossEntropy); `docs/derivations/softmax.md`).
+/// (see [`CrossEntropy`](crate::losses::CrossEntropy); `docs/derivations/softmax.md`).
 ///
 /// ```
 /// use backstitch_core::Activation;

@@ -1,15 +1,21 @@
 //! How good predictions are.
 
+mod classes;
 mod confusion;
+mod metric;
 mod ranking;
+mod values;
 
+pub use classes::{BalancedAccuracy, F1, TopK};
 pub use confusion::{Average, ClassScores, ConfusionMatrix};
+pub use metric::{Accuracy, Metric};
 pub use ranking::{log_loss, roc_auc, roc_auc_one_against_rest};
+pub use values::{Mae, R2, Rmse, SignAccuracy};
 
 use ndarray::ArrayView2;
 
 use crate::error::Error;
-use crate::loss::Targets;
+use crate::losses::Targets;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -56,23 +62,23 @@ pub fn likeliest<F: Scalar>(rows: ArrayView2<'_, F>) -> Result<Vec<usize>, Error
 ///
 /// # Errors
 /// If the outputs are no rows, there is not one target for each, or a target is none of the classes.
-pub fn count_correct<F: Scalar>(outputs: &Tensor<F>, targets: Targets<'_, F>) -> Result<usize, Error> {
+pub fn count_correct<F: Scalar>(outputs: &Tensor<F>, targets: &Targets<'_, F>) -> Result<usize, Error> {
     let shape = outputs.shape();
-    let &[samples, classes] = &*shape else {
+    let &[_, classes] = &*shape else {
         return Err(Error::argument("outputs", "[n, classes]", shape));
     };
-    targets.check_count(samples)?;
-    targets.check(classes)?;
+    targets.check_count(&shape)?;
+    targets.check_classes(classes, None)?;
     Ok(correct(outputs, targets, None))
 }
 
 /// As [`count_correct`], for targets that were checked, and without the samples that have the ignored label.
 pub(crate) fn correct<F: Scalar>(
     outputs: &Tensor<F>,
-    targets: Targets<'_, F>,
+    targets: &Targets<'_, F>,
     ignored: Option<usize>,
 ) -> usize {
-    let width = outputs.data().len() / outputs.batch().max(1);
+    let width = outputs.width();
     let rows = outputs.data().chunks_exact(width.max(1)).enumerate();
     rows.filter(|(i, row)| {
         let class = targets.class(*i);
@@ -105,17 +111,17 @@ mod tests {
         let outputs =
             Tensor::from_array(&array![[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [f64::NAN, f64::NAN]].into_dyn())
                 .unwrap();
-        assert_eq!(count_correct(&outputs, Targets::Classes(&[1, 0, 0, 0])).unwrap(), 2);
-        assert_eq!(count_correct(&outputs, Targets::Classes(&[1, 0, 0, 1])).unwrap(), 2);
-        assert_eq!(correct(&outputs, Targets::Classes(&[1, 0, 0, 0]), Some(1)), 1);
+        assert_eq!(count_correct(&outputs, &Targets::Classes(&[1, 0, 0, 0])).unwrap(), 2);
+        assert_eq!(count_correct(&outputs, &Targets::Classes(&[1, 0, 0, 1])).unwrap(), 2);
+        assert_eq!(correct(&outputs, &Targets::Classes(&[1, 0, 0, 0]), Some(1)), 1);
     }
 
     #[test]
     fn targets_that_do_not_fit_are_errors() {
         let outputs = Tensor::from_array(&array![[0.1, 0.9], [0.8, 0.2]].into_dyn()).unwrap();
         for labels in [&[][..], &[0], &[0, 1, 1], &[0, 2], &[0, usize::MAX]] {
-            assert!(count_correct(&outputs, Targets::Classes(labels)).is_err(), "{labels:?}");
+            assert!(count_correct(&outputs, &Targets::Classes(labels)).is_err(), "{labels:?}");
         }
-        assert!(count_correct(&Tensor::<f32>::default(), Targets::Classes(&[])).is_err());
+        assert!(count_correct(&Tensor::<f32>::default(), &Targets::Classes(&[])).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 
 use crate::error::Error;
-use crate::loss::check_probabilities;
+use crate::losses::check_probabilities;
 use crate::metrics::confusion::check;
 use crate::scalar::Scalar;
 
@@ -67,7 +67,8 @@ pub fn roc_auc_one_against_rest<F: Scalar>(
 /// sum to 1 (to one in a thousand): the message says which.
 pub fn log_loss<F: Scalar>(labels: &[usize], probabilities: ArrayView2<'_, F>) -> Result<f64, Error> {
     check(labels, probabilities.nrows(), probabilities.ncols())?;
-    check_probabilities("probabilities", probabilities)?;
+    let list: Vec<F> = probabilities.iter().copied().collect();
+    check_probabilities("probabilities", &list, probabilities.ncols())?;
     let rows = probabilities.rows().into_iter().zip(labels);
     let losses = rows.map(|(row, &label)| -row[label].max(F::epsilon()).as_f64().ln());
     Ok(losses.sum::<f64>() / labels.len() as f64)

@@ -2,11 +2,8 @@
 
 use crate::error::{Error, above_zero, not_negative};
 use crate::kernels::elementwise::update_two_with;
-use crate::model::Model;
-use crate::optim::slots::Slots;
-use crate::optim::{Optimizer, OptimizerState};
+use crate::optim::Optimizer;
 use crate::scalar::Scalar;
-use crate::weights::Grads;
 
 /// Adagrad: each gradient divided by the size of all there were (Duchi, Hazan and Singer 2011, section 1.1), as
 /// in PyTorch.
@@ -19,69 +16,61 @@ use crate::weights::Grads;
 ///
 /// ```
 /// use backstitch_core::optim::Adagrad;
-/// let optimizer: Adagrad = Adagrad::new(0.01)?;
-/// # Ok::<(), backstitch_core::Error>(())
+/// let optimizer = Adagrad::new(0.01);
 /// ```
-#[derive(Debug)]
-pub struct Adagrad<F: Scalar = f32> {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adagrad {
     learning_rate: f64,
     weight_decay: f64,
-    squares: Slots<F, 1>,
 }
 
 const EPSILON: f64 = 1e-10;
 
-impl<F: Scalar> Adagrad<F> {
+impl Adagrad {
     /// Adagrad without weight decay.
-    ///
-    /// # Errors
-    /// If the learning rate is not above 0 and finite.
-    pub fn new(learning_rate: f64) -> Result<Self, Error> {
-        let learning_rate = above_zero("learning_rate", learning_rate)?;
-        Ok(Self { learning_rate, weight_decay: 0.0, squares: Slots::new() })
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self { learning_rate, weight_decay: 0.0 }
     }
 
     /// Adds `weight_decay` times the parameter to its gradient.
-    ///
-    /// # Errors
-    /// If it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self, Error> {
-        self.weight_decay = not_negative("weight_decay", weight_decay)?;
-        Ok(self)
-    }
-
-    fn settings(&self) -> [(&'static str, f64); 1] {
-        [("weight_decay", self.weight_decay)]
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.weight_decay = weight_decay;
+        self
     }
 }
 
-impl<F: Scalar> Optimizer<F> for Adagrad<F> {
-    fn step(&mut self, model: &mut Model<F>, grads: &Grads<F>) -> Result<(), Error> {
-        let [rate, decay, epsilon] = [self.learning_rate, self.weight_decay, EPSILON].map(F::from_f64);
-        self.squares.step(model, grads, |value, grad, [s], _| {
-            update_two_with(value, s, grad, |w, s, g| {
-                let g = g + decay * *w;
-                *s += g * g;
-                *w -= rate * g / (s.sqrt() + epsilon);
-            });
-        })
+impl<F: Scalar> Optimizer<F> for Adagrad {
+    fn kind(&self) -> &'static str {
+        "adagrad"
     }
 
     fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
 
-    fn set_learning_rate(&mut self, rate: f64) {
-        self.learning_rate = rate;
+    fn settings(&self) -> Vec<(&'static str, f64)> {
+        vec![("weight_decay", self.weight_decay)]
     }
 
-    fn state(&self) -> OptimizerState {
-        self.squares.state("adagrad", self.learning_rate, &self.settings())
-    }
-
-    fn load_state(&mut self, state: &OptimizerState, model: &Model<F>) -> Result<(), Error> {
-        let settings = self.settings();
-        self.learning_rate = self.squares.load("adagrad", &settings, state, model)?;
+    fn check(&self) -> Result<(), Error> {
+        above_zero("learning_rate", self.learning_rate)?;
+        not_negative("weight_decay", self.weight_decay)?;
         Ok(())
+    }
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn update(&self, rate: f64, _step: u64, value: &mut [F], gradient: &[F], memory: &mut [Vec<F>]) {
+        let [rate, decay, epsilon] = [rate, self.weight_decay, EPSILON].map(F::from_f64);
+        let [s] = memory else { return };
+        update_two_with(value, s, gradient, |w, s, g| {
+            let g = g + decay * *w;
+            *s += g * g;
+            *w -= rate * g / (s.sqrt() + epsilon);
+        });
     }
 }

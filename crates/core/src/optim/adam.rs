@@ -2,11 +2,8 @@
 
 use crate::error::{Error, above_zero, below_one, not_negative};
 use crate::kernels::elementwise::update_three_with;
-use crate::model::Model;
-use crate::optim::slots::Slots;
-use crate::optim::{Optimizer, OptimizerState};
+use crate::optim::Optimizer;
 use crate::scalar::Scalar;
-use crate::weights::Grads;
 
 /// Adam: steps of a size that adapts to each parameter (Kingma and Ba 2015, algorithm 1), as in PyTorch.
 ///
@@ -20,121 +17,99 @@ use crate::weights::Grads;
 ///
 /// ```
 /// use backstitch_core::optim::Adam;
-/// let optimizer: Adam = Adam::new(1e-3)?;
-/// let decoupled: Adam = Adam::adamw(1e-3, 0.01)?;
-/// # Ok::<(), backstitch_core::Error>(())
+/// let optimizer = Adam::new(1e-3);
+/// let decoupled = Adam::adamw(1e-3, 0.01);
 /// ```
-#[derive(Debug)]
-pub struct Adam<F: Scalar = f32> {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adam {
     learning_rate: f64,
     betas: [f64; 2],
     epsilon: f64,
     weight_decay: f64,
     decoupled: bool,
-    moments: Slots<F, 2>,
 }
 
-impl<F: Scalar> Adam<F> {
+impl Adam {
     /// Adam without weight decay.
-    ///
-    /// # Errors
-    /// If the learning rate is not above 0 and finite.
-    pub fn new(learning_rate: f64) -> Result<Self, Error> {
-        Ok(Self {
-            learning_rate: above_zero("learning_rate", learning_rate)?,
-            betas: [0.9, 0.999],
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-            decoupled: false,
-            moments: Slots::new(),
-        })
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self { learning_rate, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0, decoupled: false }
     }
 
     /// AdamW: weight decay apart from the gradient.
-    ///
-    /// # Errors
-    /// If the learning rate is not above 0 and finite, or the weight decay negative or not finite.
-    pub fn adamw(learning_rate: f64, weight_decay: f64) -> Result<Self, Error> {
-        Ok(Self { decoupled: true, ..Self::new(learning_rate)?.weight_decay(weight_decay)? })
+    #[must_use]
+    pub fn adamw(learning_rate: f64, weight_decay: f64) -> Self {
+        Self { decoupled: true, ..Self::new(learning_rate).weight_decay(weight_decay) }
     }
 
     /// Adds `weight_decay` times the parameter to its gradient.
-    ///
-    /// # Errors
-    /// If it is negative or not finite.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Result<Self, Error> {
-        self.weight_decay = not_negative("weight_decay", weight_decay)?;
-        Ok(self)
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.weight_decay = weight_decay;
+        self
     }
 
     /// Sets β₁ and β₂.
-    ///
-    /// # Errors
-    /// If one is not in [0, 1).
-    pub fn betas(mut self, first: f64, second: f64) -> Result<Self, Error> {
-        self.betas = [below_one("beta1", first)?, below_one("beta2", second)?];
-        Ok(self)
+    #[must_use]
+    pub fn betas(mut self, first: f64, second: f64) -> Self {
+        self.betas = [first, second];
+        self
     }
 
     /// Sets ε.
-    ///
-    /// # Errors
-    /// If it is not above 0 and finite.
-    pub fn epsilon(mut self, epsilon: f64) -> Result<Self, Error> {
-        self.epsilon = above_zero("epsilon", epsilon)?;
-        Ok(self)
-    }
-
-    fn kind(&self) -> &'static str {
-        if self.decoupled { "adamw" } else { "adam" }
-    }
-
-    fn settings(&self) -> [(&'static str, f64); 4] {
-        [
-            ("beta1", self.betas[0]),
-            ("beta2", self.betas[1]),
-            ("epsilon", self.epsilon),
-            ("weight_decay", self.weight_decay),
-        ]
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
     }
 }
 
-impl<F: Scalar> Optimizer<F> for Adam<F> {
-    fn step(&mut self, model: &mut Model<F>, grads: &Grads<F>) -> Result<(), Error> {
-        let [beta1, beta2] = self.betas;
-        let (rate, decay) = (self.learning_rate, self.weight_decay);
-        let shrink = if self.decoupled { 1.0 - rate * decay } else { 1.0 };
-        let decay = if self.decoupled { 0.0 } else { decay };
-        let [b1, b2, keep1, keep2, shrink, decay, epsilon] =
-            [beta1, beta2, 1.0 - beta1, 1.0 - beta2, shrink, decay, self.epsilon].map(F::from_f64);
-        self.moments.step(model, grads, |value, grad, [m, v], t| {
-            let exponent = i32::try_from(t).unwrap_or(i32::MAX);
-            let size = F::from_f64(rate / (1.0 - beta1.powi(exponent)));
-            let root = F::from_f64(1.0 / (1.0 - beta2.powi(exponent)).sqrt());
-            update_three_with(value, m, v, grad, |w, m, v, g| {
-                let g = g + decay * *w;
-                *m = b1 * *m + keep1 * g;
-                *v = b2 * *v + keep2 * g * g;
-                *w = *w * shrink - size * *m / (v.sqrt() * root + epsilon);
-            });
-        })
+impl<F: Scalar> Optimizer<F> for Adam {
+    fn kind(&self) -> &'static str {
+        if self.decoupled { "adamw" } else { "adam" }
     }
 
     fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
 
-    fn set_learning_rate(&mut self, rate: f64) {
-        self.learning_rate = rate;
+    fn settings(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("beta1", self.betas[0]),
+            ("beta2", self.betas[1]),
+            ("epsilon", self.epsilon),
+            ("weight_decay", self.weight_decay),
+        ]
     }
 
-    fn state(&self) -> OptimizerState {
-        self.moments.state(self.kind(), self.learning_rate, &self.settings())
-    }
-
-    fn load_state(&mut self, state: &OptimizerState, model: &Model<F>) -> Result<(), Error> {
-        let (kind, settings) = (self.kind(), self.settings());
-        self.learning_rate = self.moments.load(kind, &settings, state, model)?;
+    fn check(&self) -> Result<(), Error> {
+        above_zero("learning_rate", self.learning_rate)?;
+        not_negative("weight_decay", self.weight_decay)?;
+        below_one("beta1", self.betas[0])?;
+        below_one("beta2", self.betas[1])?;
+        above_zero("epsilon", self.epsilon)?;
         Ok(())
+    }
+
+    fn rows(&self) -> usize {
+        2
+    }
+
+    fn update(&self, rate: f64, step: u64, value: &mut [F], gradient: &[F], memory: &mut [Vec<F>]) {
+        let [beta1, beta2] = self.betas;
+        let shrink = if self.decoupled { 1.0 - rate * self.weight_decay } else { 1.0 };
+        let decay = if self.decoupled { 0.0 } else { self.weight_decay };
+        let [b1, b2, keep1, keep2, shrink, decay, epsilon] =
+            [beta1, beta2, 1.0 - beta1, 1.0 - beta2, shrink, decay, self.epsilon].map(F::from_f64);
+        let exponent = i32::try_from(step).unwrap_or(i32::MAX);
+        let size = F::from_f64(rate / (1.0 - beta1.powi(exponent)));
+        let root = F::from_f64(1.0 / (1.0 - beta2.powi(exponent)).sqrt());
+        let [m, v] = memory else { return };
+        update_three_with(value, m, v, gradient, |w, m, v, g| {
+            let g = g + decay * *w;
+            *m = b1 * *m + keep1 * g;
+            *v = b2 * *v + keep2 * g * g;
+            *w = *w * shrink - size * *m / (v.sqrt() * root + epsilon);
+        });
     }
 }

@@ -3,14 +3,16 @@
 
 mod adagrad;
 mod adam;
+mod memory;
 mod rmsprop;
 mod schedule;
 mod sgd;
-mod slots;
+
+use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, above_zero};
 use crate::kernels::elementwise::update;
 use crate::kernels::norm::norm;
 use crate::model::Model;
@@ -19,34 +21,60 @@ use crate::weights::Grads;
 
 pub use adagrad::Adagrad;
 pub use adam::Adam;
+pub use memory::OptimizerMemory;
 pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
 pub use sgd::Sgd;
 
-/// Changes the parameters of a model by their gradients.
-pub trait Optimizer<F: Scalar>: Send {
-    /// One step over every parameter that is trainable and has a gradient.
-    ///
-    /// # Errors
-    /// If the gradients are of another model; nothing is changed then.
-    fn step(&mut self, model: &mut Model<F>, grads: &Grads<F>) -> Result<(), Error>;
+/// How a gradient changes a parameter: a rule, which remembers nothing. What it keeps from step to step is in an [`OptimizerMemory`].
+///
+/// ```
+/// use backstitch_core::{Error, Scalar, optim::Optimizer};
+///
+/// /// Steps of one size, by the sign of the gradient.
+/// #[derive(Debug)]
+/// struct SignDescent(f64);
+///
+/// impl<F: Scalar> Optimizer<F> for SignDescent {
+///     fn kind(&self) -> &'static str {
+///         "sign_descent"
+///     }
+///     fn learning_rate(&self) -> f64 {
+///         self.0
+///     }
+///     fn update(&self, rate: f64, _: u64, value: &mut [F], gradient: &[F], _: &mut [Vec<F>]) {
+///         value.iter_mut().zip(gradient).for_each(|(w, g)| *w -= F::from_f64(rate) * g.signum());
+///     }
+/// }
+/// ```
+pub trait Optimizer<F: Scalar>: Debug + Send + Sync + 'static {
+    /// What it is called: `sgd`.
+    fn kind(&self) -> &'static str;
 
-    /// The learning rate of the next step.
+    /// The learning rate, which schedules multiply.
     fn learning_rate(&self) -> f64;
 
-    /// Sets the learning rate of the next step: schedules do.
-    fn set_learning_rate(&mut self, rate: f64);
+    /// What else it was told, by name; a switch is 0 or 1. A run that goes on from a checkpoint has to agree in all.
+    fn settings(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
 
-    /// What the optimizer remembers between steps, by the names of parameters, its learning rate and its settings.
-    fn state(&self) -> OptimizerState;
-
-    /// Goes on from a saved state, at the learning rate that is in it. The model is the one that will be trained: what is
-    /// remembered has to fit its parameters. Either all of the state fits, or nothing is changed.
+    /// Whether it was told what can be. Training asks before the first step.
     ///
     /// # Errors
-    /// If the state is another optimizer's or one with other settings, or if its names or sizes are not those of the model's
-    /// parameters: the message says which. A state from before the first step, without parameters, fits every model.
-    fn load_state(&mut self, state: &OptimizerState, model: &Model<F>) -> Result<(), Error>;
+    /// If it was not: the message names the setting.
+    fn check(&self) -> Result<(), Error> {
+        above_zero("learning_rate", self.learning_rate()).map(drop)
+    }
+
+    /// How many numbers it remembers for each one of a parameter.
+    fn rows(&self) -> usize {
+        0
+    }
+
+    /// Changes one parameter, at this rate. `step` counts those of this parameter from 1; `memory` has [`rows`](Self::rows) rows as long as the
+    /// parameter, of zeros before the first step.
+    fn update(&self, rate: f64, step: u64, value: &mut [F], gradient: &[F], memory: &mut [Vec<F>]);
 }
 
 /// What an optimizer remembers: named rows of numbers, kept in `f64` so that nothing is lost.

@@ -128,7 +128,7 @@ fn between(from: f64, to: f64, share: f64) -> f64 {
 fn reductions(history: &History, patience: usize) -> i32 {
     let (mut lowest, mut waited, mut count) = (f64::INFINITY, 0, 0);
     for record in &history.epochs {
-        let loss = record.validation_loss.unwrap_or(record.train_loss);
+        let loss = record.get("validation_loss").or(record.get("train_loss")).unwrap_or(f64::NAN);
         if loss < lowest {
             (lowest, waited) = (loss, 0);
         } else {
@@ -144,18 +144,16 @@ fn reductions(history: &History, patience: usize) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::EpochRecord;
+    use crate::train::{Epoch, Figures};
 
     fn history(losses: &[f64]) -> History {
-        let record = |(i, &loss)| EpochRecord {
-            epoch: i + 1,
-            train_loss: loss,
-            penalty: 0.0,
-            train_accuracy: 0.5,
-            validation_loss: Some(loss),
-            validation_accuracy: None,
+        let epoch = |(i, &loss)| {
+            let mut figures = Figures::default();
+            figures.push("train_loss", loss);
+            figures.push("validation_loss", loss);
+            Epoch { epoch: i + 1, figures }
         };
-        History { epochs: losses.iter().enumerate().map(record).collect(), restored: None }
+        History { epochs: losses.iter().enumerate().map(epoch).collect(), restored: None }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Arguments of all kinds, right and wrong, put into a training run.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::tests::{model, net, rows, state};
 use super::*;
 use crate::data::Dataset;
-use crate::early_stopping::EarlyStopping;
 use crate::error::Error;
-use crate::loss::{CrossEntropy, Targets};
-use crate::optim::{Adagrad, Adam, RmsProp, Schedule, Sgd};
+use crate::losses::CrossEntropy;
+use crate::optim::{Adagrad, Adam, Optimizer, RmsProp, Schedule, Sgd};
 use crate::penalty::Penalty;
 
 /// Numbers that arguments are fuzzed with.
@@ -22,14 +23,14 @@ fn count() -> impl Strategy<Value = usize> {
     prop::sample::select(vec![0, 1, 2, 3, 5, 7, 1 << 40, usize::MAX])
 }
 
-fn optimizer(kind: usize, [a, b, c, d]: [f64; 4]) -> Result<Box<dyn Optimizer<f32>>, Error> {
-    Ok(match kind {
-        0 => Box::new(Sgd::new(a)?.momentum(b)?.weight_decay(c)?.nesterov()),
-        1 => Box::new(Adam::new(a)?.betas(b, c)?.epsilon(d)?),
-        2 => Box::new(Adam::adamw(a, b)?),
-        3 => Box::new(RmsProp::new(a)?.weight_decay(b)?),
-        _ => Box::new(Adagrad::new(a)?),
-    })
+fn optimizer(kind: usize, [a, b, c, d]: [f64; 4]) -> Arc<dyn Optimizer<f32>> {
+    match kind {
+        0 => Arc::new(Sgd::new(a).momentum(b).weight_decay(c).nesterov()),
+        1 => Arc::new(Adam::new(a).betas(b, c).epsilon(d)),
+        2 => Arc::new(Adam::adamw(a, b)),
+        3 => Arc::new(RmsProp::new(a).weight_decay(b)),
+        _ => Arc::new(Adagrad::new(a)),
+    }
 }
 
 fn schedule(kind: usize, number: f64, count: usize) -> Result<Schedule, Error> {
@@ -42,7 +43,12 @@ fn schedule(kind: usize, number: f64, count: usize) -> Result<Schedule, Error> {
     }
 }
 
-fn trainer(numbers: [f64; 6], counts: [usize; 4], kind: usize) -> Result<Trainer, Error> {
+fn trainer<'c>(
+    optimizer: Arc<dyn Optimizer<f32>>,
+    numbers: [f64; 6],
+    counts: [usize; 4],
+    kind: usize,
+) -> Result<Trainer<'c>, Error> {
     let [smoothing, weight, l1, l2, clip, rate] = numbers;
     let [batch, patience, steps, ignored] = counts;
     let mut loss = CrossEntropy::new();
@@ -52,12 +58,12 @@ fn trainer(numbers: [f64; 6], counts: [usize; 4], kind: usize) -> Result<Trainer
     if kind % 3 == 1 {
         loss = loss.ignore_index(ignored);
     }
-    let trainer =
-        Trainer::new(1 + kind / 60 % 3, batch, 0)?.loss(loss).schedule(schedule(kind % 5, rate, steps)?);
+    let trainer = Trainer::with(optimizer).epochs(1 + kind / 60 % 3).batch_size(batch).loss(loss);
+    let trainer = trainer.schedule(schedule(kind % 5, rate, steps)?);
     let trainer = if kind % 7 < 3 { trainer.penalty(Penalty::new(l1, l2)?) } else { trainer };
-    let trainer = if kind % 4 == 2 { trainer.clip_norm(clip)? } else { trainer };
+    let trainer = if kind % 4 == 2 { trainer.clip_norm(clip) } else { trainer };
     let trainer = if kind.is_multiple_of(2) { trainer.drop_last() } else { trainer };
-    if kind % 3 == 2 { Ok(trainer.early_stopping(EarlyStopping::new(patience)?)) } else { Ok(trainer) }
+    Ok(if kind % 3 == 2 { trainer.early_stopping(patience) } else { trainer })
 }
 
 proptest! {
@@ -73,18 +79,15 @@ proptest! {
         kinds in (0_usize..420, 0_usize..5),
     ) {
         let (x, labels) = rows(7);
-        let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
-        let (Ok(trainer), Ok(mut optimizer)) = (trainer(numbers, counts, kinds.0), optimizer(kinds.1, settings)) else {
-            return Ok(());
-        };
+        let data = Dataset::classes(&x, &labels).unwrap();
+        let Ok(trainer) = trainer(optimizer(kinds.1, settings), numbers, counts, kinds.0) else { return Ok(()) };
         let mut model = model(net());
         // A validation loss would show what the last update made; early stopping wants one.
-        let validation = (kinds.0 % 3 == 2).then_some(&data);
-        let result = trainer.fit(&mut model, optimizer.as_mut(), &data, validation, &mut []);
+        let trainer = if kinds.0 % 3 == 2 { trainer.validation(&data) } else { trainer };
+        let result = trainer.fit(&mut model, &data);
         if let Ok(history) = result {
             for record in &history.epochs {
-                let figures = [record.train_loss, record.penalty, record.train_accuracy, record.validation_loss.unwrap_or(0.0)];
-                prop_assert!(figures.iter().all(|v| v.is_finite()), "{record:?}");
+                prop_assert!(record.figures.iter().all(|(_, value)| value.is_finite()), "{record:?}");
             }
             prop_assert!(state(&model).iter().flatten().all(|v| v.is_finite()));
         }

@@ -1,60 +1,107 @@
 //! Judging a model.
 
+use std::sync::Arc;
+
 use crate::augment::Augment;
-use crate::data::{Batch, Dataset};
+use crate::data::{Batch, Dataset, TargetKind};
 use crate::error::Error;
 use crate::finite;
 use crate::layer::Context;
-use crate::loss::CrossEntropy;
-use crate::metrics::correct;
+use crate::logits;
+use crate::losses::{CrossEntropy, Loss, MSE, Mean};
+use crate::metrics::Metric;
 use crate::model::Model;
 use crate::scalar::Scalar;
 use crate::trace::{Keep, Trace};
+use crate::train::Figures;
 
 /// Samples evaluated at once.
 const EVALUATION_BATCH: usize = 256;
 
-/// Mean cross-entropy and accuracy of a model, as it is at evaluation.
+/// The loss of a model as it is at evaluation, and the metrics of that loss: `loss` and `accuracy` where samples have classes, of which
+/// the loss is cross-entropy; `loss` and `r2` where they have values, of which it is the mean squared error.
 ///
 /// # Errors
-/// If data and model do not fit, the model ends in a softmax (the loss takes logits), or an output is not finite: the message says
+/// If data and model do not fit, the model ends in an activation that the loss applies itself, or an output is not finite: the message says
 /// of which sample, and whether weights are the reason.
-pub fn evaluate<F: Scalar>(model: &Model<F>, data: &Dataset<'_, F>) -> Result<(f64, f64), Error> {
-    evaluate_with(model, data, &Augment::new(), &CrossEntropy::new())
+pub fn evaluate<F: Scalar>(model: &Model<F>, data: &Dataset<F>) -> Result<Figures, Error> {
+    evaluate_by(model, data, usual(data.target_kind()))
 }
 
-/// As [`evaluate`], with the inputs transformed, and judged by a loss without class weights.
+/// As [`evaluate`], by a loss and its metrics.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_by<F: Scalar>(
+    model: &Model<F>,
+    data: &Dataset<F>,
+    loss: Arc<dyn Loss<F>>,
+) -> Result<Figures, Error> {
+    let metrics = loss.metrics();
+    evaluate_with(model, data, &Augment::new(), &Judge { loss, metrics })
+}
+
+/// The loss of those who say none.
+pub(super) fn usual<F: Scalar>(kind: TargetKind) -> Arc<dyn Loss<F>> {
+    match kind {
+        TargetKind::Classes(_) => Arc::new(CrossEntropy::new()),
+        TargetKind::Values(_) | TargetKind::Inputs => Arc::new(MSE),
+    }
+}
+
+/// What samples are judged by.
+#[derive(Debug)]
+pub(super) struct Judge<F: Scalar> {
+    pub(super) loss: Arc<dyn Loss<F>>,
+    pub(super) metrics: Vec<Arc<dyn Metric<F>>>,
+}
+
+impl<F: Scalar> Judge<F> {
+    /// Checks that a model's outputs for these samples can be judged.
+    pub(super) fn check(&self, model: &Model<F>, data: &Dataset<F>) -> Result<(), Error> {
+        logits::check_end(model, self.loss.applies())?;
+        data.check(model, &*self.loss)?;
+        let output = model.output_shape();
+        self.metrics.iter().try_for_each(|metric| data.with_targets(|targets| metric.check(&output, targets)))
+    }
+}
+
+/// As [`evaluate_by`], with the inputs transformed.
 pub(super) fn evaluate_with<F: Scalar>(
     model: &Model<F>,
-    data: &Dataset<'_, F>,
+    data: &Dataset<F>,
     augment: &Augment,
-    loss: &CrossEntropy,
-) -> Result<(f64, f64), Error> {
-    data.check(model, loss)?;
-    let all = loss.counted(data.targets());
-    if all == 0 {
-        return Err(Error::argument("targets", "at least one sample that is not ignored", "none"));
-    }
-    let mut trace = Trace::new(Keep::Last);
-    let mut batch = Batch::default();
-    let (mut sum, mut right) = (0.0, 0);
-    for from in (0..data.len()).step_by(EVALUATION_BATCH) {
-        batch.gather(data, from..data.len().min(from + EVALUATION_BATCH));
+    judge: &Judge<F>,
+) -> Result<Figures, Error> {
+    judge.check(model, data)?;
+    let (mut trace, mut batch) = (Trace::new(Keep::Last), Batch::default());
+    let (mut total, mut sums) = (Mean::default(), vec![Vec::new(); judge.metrics.len()]);
+    let all: Vec<usize> = (0..data.len()).collect();
+    for (i, samples) in all.chunks(EVALUATION_BATCH).enumerate() {
+        data.gather(samples, &mut batch)?;
         augment.evaluate(&mut batch.inputs)?;
         model.forward(&batch.inputs, &mut trace, &Context::evaluate())?;
-        let targets = batch.targets(data);
-        let counted = loss.counted(targets);
-        if counted == 0 {
-            continue;
+        let (y, targets) = (trace.output(), batch.targets());
+        let loss = match batch.weights() {
+            None => judge.loss.loss(y, &targets, None)?,
+            Some(weights) => judge.loss.weighted(y, &targets, weights, None)?,
+        };
+        if !loss.sum.is_finite() {
+            let from = i * EVALUATION_BATCH;
+            finite::check_outputs(model, y.data(), from)?;
+            let what = format!("loss of samples {from} to {}", from + samples.len() - 1);
+            return Err(Error::NotFinite { what, got: loss.sum.to_string() });
         }
-        let mean = loss.loss(trace.output(), targets, None)?;
-        if !mean.is_finite() {
-            finite::check_outputs(model, trace.output().data(), from)?;
-            let what = format!("loss of samples {from} to {}", from + targets.len() - 1);
-            return Err(Error::NotFinite { what, got: mean.to_string() });
-        }
-        sum += mean * counted as f64;
-        right += correct(trace.output(), targets, loss.ignored());
+        total += loss;
+        judge.metrics.iter().zip(&mut sums).for_each(|(metric, sums)| metric.add(y, &targets, sums));
     }
-    Ok((sum / all as f64, right as f64 / all as f64))
+    if total.count == 0.0 {
+        return Err(Error::argument("targets", "at least one sample that is not ignored", "none"));
+    }
+    let mut figures = Figures::default();
+    figures.push("loss", total.value());
+    for (metric, sums) in judge.metrics.iter().zip(&sums) {
+        figures.push(metric.name(), metric.value(sums));
+    }
+    Ok(figures)
 }

@@ -1,18 +1,19 @@
 //! What training does where something goes wrong, and what counts how often.
 
+use std::sync::{Arc, Mutex};
+
 use ndarray::{Array2, ArrayD};
 
 use super::*;
 use crate::data::Dataset;
-use crate::early_stopping::EarlyStopping;
 use crate::error::Error;
 use crate::layer::Context;
 use crate::layers::{Activation, activation, batch_norm, conv2d, dense, dropout, flatten, global_avg_pool};
-use crate::loss::{CrossEntropy, Targets};
+use crate::losses::{CrossEntropy, Targets};
+use crate::model::Model;
 use crate::net::{Net, residual};
-use crate::optim::{OptimizerState, Schedule, Sgd};
+use crate::optim::{Optimizer, Schedule, Sgd};
 use crate::tensor::Tensor;
-use crate::weights::Grads;
 
 /// Rows whose class, of two, is plain from the first number.
 pub(super) fn rows(samples: usize) -> (ArrayD<f32>, Vec<usize>) {
@@ -41,45 +42,45 @@ pub(super) fn state(model: &Model<f32>) -> Vec<ArrayD<f32>> {
     model.state().values().map(|value| value.to_array()).collect()
 }
 
-/// Plain gradient descent that spoils a number after some steps, and remembers the rates it was given.
+/// Plain gradient descent that spoils a number of the parameter of this size after some of its steps, and remembers the rates it was given.
+#[derive(Debug, Clone)]
 struct Spoiler {
-    inner: Sgd,
-    spoilt: Option<(usize, &'static str, f32)>,
-    rates: Vec<f64>,
+    rate: f64,
+    /// Step, size of the parameter, value.
+    spoilt: Option<(u64, usize, f32)>,
+    rates: Arc<Mutex<Vec<f64>>>,
 }
 
+/// Parameters of [`net`] by their sizes.
+const DENSE1_WEIGHT: usize = 12;
+const DENSE1_BIAS: usize = 4;
+const DENSE2_BIAS: usize = 2;
+
 impl Spoiler {
-    fn new(rate: f64, spoilt: Option<(usize, &'static str, f32)>) -> Self {
-        Self { inner: Sgd::new(rate).unwrap(), spoilt, rates: Vec::new() }
+    fn new(rate: f64, spoilt: Option<(u64, usize, f32)>) -> Self {
+        Self { rate, spoilt, rates: Arc::default() }
     }
 }
 
 impl Optimizer<f32> for Spoiler {
-    fn step(&mut self, model: &mut Model<f32>, grads: &Grads<f32>) -> Result<(), Error> {
-        self.inner.step(model, grads)?;
-        self.rates.push(self.inner.learning_rate());
-        if let Some((step, name, value)) = self.spoilt
-            && self.rates.len() == step
-        {
-            set(model, name, 1, value);
-        }
-        Ok(())
+    fn kind(&self) -> &'static str {
+        "spoiler"
     }
 
     fn learning_rate(&self) -> f64 {
-        Optimizer::<f32>::learning_rate(&self.inner)
+        self.rate
     }
 
-    fn set_learning_rate(&mut self, rate: f64) {
-        Optimizer::<f32>::set_learning_rate(&mut self.inner, rate);
-    }
-
-    fn state(&self) -> OptimizerState {
-        self.inner.state()
-    }
-
-    fn load_state(&mut self, state: &OptimizerState, model: &Model) -> Result<(), Error> {
-        self.inner.load_state(state, model)
+    fn update(&self, rate: f64, step: u64, value: &mut [f32], gradient: &[f32], memory: &mut [Vec<f32>]) {
+        Sgd::new(rate).update(rate, step, value, gradient, memory);
+        if value.len() == DENSE2_BIAS {
+            self.rates.lock().unwrap().push(rate);
+        }
+        if let Some((at, size, spoilt)) = self.spoilt
+            && (at, size) == (step, value.len())
+        {
+            value[1] = spoilt;
+        }
     }
 }
 
@@ -100,9 +101,9 @@ impl Callback<f32> for Watcher {
         if self.stop_after == Some(self.losses.len()) { Flow::Stop } else { Flow::Continue }
     }
 
-    fn epoch(&mut self, at: &EpochEnd<'_, f32>) -> Result<Flow, CallbackError> {
-        self.states.push(state(at.model));
-        if self.fail_after == Some(at.record.epoch) {
+    fn epoch(&mut self, run: &Run<'_, f32>) -> Result<Flow, CallbackError> {
+        self.states.push(state(run.model()));
+        if self.fail_after == Some(run.history().epochs.len()) {
             Err("the disk is full".into())
         } else {
             Ok(Flow::Continue)
@@ -110,8 +111,17 @@ impl Callback<f32> for Watcher {
     }
 }
 
-fn early(trainer: Trainer) -> Trainer {
-    trainer.early_stopping(EarlyStopping::new(50).unwrap())
+/// Plain gradient descent in batches of 3.
+fn trainer<'c>(epochs: usize, rate: f64) -> Trainer<'c> {
+    with(epochs, Sgd::new(rate))
+}
+
+fn with<'c>(epochs: usize, optimizer: impl Optimizer<f32>) -> Trainer<'c> {
+    Trainer::new(optimizer).epochs(epochs).batch_size(3)
+}
+
+fn rules() -> Rules {
+    Rules::new(Sgd::new(0.1), CrossEntropy::new())
 }
 
 #[test]
@@ -121,7 +131,7 @@ fn a_model_of_nan_is_not_judged() {
         let mut model = model(net());
         set(&mut model, "dense2.bias", 1, wrong);
         // All of class 0, the first of equals.
-        let data = Dataset::new(x.view(), Targets::Classes(&[0; 6])).unwrap();
+        let data = Dataset::classes(&x, &[0; 6]).unwrap();
         let error = evaluate(&model, &data).unwrap_err().to_string();
         assert_eq!(
             error,
@@ -129,10 +139,8 @@ fn a_model_of_nan_is_not_judged() {
                 "outputs for sample 0: expected finite numbers, got {wrong} at [1], for dense2.bias holds {wrong}"
             )
         );
-        let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
-        let mut sgd = Sgd::new(0.1).unwrap();
-        let error =
-            Trainer::new(1, 3, 0).unwrap().fit(&mut model, &mut sgd, &data, None, &mut []).unwrap_err();
+        let data = Dataset::classes(&x, &labels).unwrap();
+        let error = trainer(1, 0.1).fit(&mut model, &data).unwrap_err();
         assert_eq!(error.to_string(), format!("dense2.bias: expected finite numbers, got {wrong} at [1]"));
     }
     // The second batch of an evaluation counts on from the first.
@@ -140,7 +148,7 @@ fn a_model_of_nan_is_not_judged() {
     many.row_mut(299).fill(f32::MAX);
     let mut model = model(net());
     model.slots_mut().for_each(|mut slot| slot.data_mut().fill(2.0));
-    let data = Dataset::new(many.view().into_dyn(), Targets::Classes(&[0; 300])).unwrap();
+    let data = Dataset::classes(&many, &[0; 300]).unwrap();
     let error = evaluate(&model, &data).unwrap_err().to_string();
     assert!(error.starts_with("outputs for sample 299: expected finite numbers, got inf at [0]"), "{error}");
     assert!(error.ends_with("while inputs and weights are finite"), "{error}");
@@ -149,13 +157,11 @@ fn a_model_of_nan_is_not_judged() {
 #[test]
 fn what_an_update_made_infinite_is_named_though_no_loss_shows_it() {
     let (x, labels) = rows(6);
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let data = Dataset::classes(&x, &labels).unwrap();
     // A unit with a bias of minus infinity is 0 behind ReLU, and its outputs are as finite as ever.
-    let trainer = Trainer::new(9, 3, 0).unwrap();
     for (step, said) in [(2, "epoch 1, step 2"), (18, "epoch 9, step 2")] {
-        let mut optimizer = Spoiler::new(0.1, Some((step, "dense1.bias", f32::NEG_INFINITY)));
-        let error =
-            trainer.fit(&mut model(net()), &mut optimizer, &data, None, &mut []).unwrap_err().to_string();
+        let optimizer = Spoiler::new(0.1, Some((step, DENSE1_BIAS, f32::NEG_INFINITY)));
+        let error = with(9, optimizer).fit(&mut model(net()), &data).unwrap_err().to_string();
         assert!(error.starts_with(said), "{error}");
         assert!(
             error.contains("expected a finite dense1.bias, got -inf at [1]; training stopped"),
@@ -163,12 +169,12 @@ fn what_an_update_made_infinite_is_named_though_no_loss_shows_it() {
         );
     }
     // Also where a callback stops training just after it.
-    let mut optimizer = Spoiler::new(0.1, Some((1, "dense1.bias", f32::NEG_INFINITY)));
-    let mut watcher = Watcher { stop_after: Some(1), ..Watcher::default() };
-    assert!(trainer.fit(&mut model(net()), &mut optimizer, &data, None, &mut [&mut watcher]).is_err());
+    let optimizer = Spoiler::new(0.1, Some((1, DENSE1_BIAS, f32::NEG_INFINITY)));
+    let watcher = Watcher { stop_after: Some(1), ..Watcher::default() };
+    assert!(with(9, optimizer).callback(watcher).fit(&mut model(net()), &data).is_err());
     // And where a later loss shows it, the weight is still what is named.
-    let mut optimizer = Spoiler::new(0.1, Some((1, "dense2.bias", f32::NAN)));
-    let error = trainer.fit(&mut model(net()), &mut optimizer, &data, None, &mut []).unwrap_err().to_string();
+    let optimizer = Spoiler::new(0.1, Some((1, DENSE2_BIAS, f32::NAN)));
+    let error = with(9, optimizer).fit(&mut model(net()), &data).unwrap_err().to_string();
     assert!(error.starts_with("epoch 1, step 1: expected a finite dense2.bias, got NaN at [1]"), "{error}");
 }
 
@@ -177,10 +183,9 @@ fn running_statistics_that_became_infinite_are_named() {
     // Squares of such numbers have no place in f32; normalized, the outputs are finite.
     let x =
         Array2::from_shape_fn((8, 3), |(i, j)| if (i + j) % 2 == 0 { 1e30_f32 } else { -1e30 }).into_dyn();
-    let data = Dataset::new(x.view(), Targets::Classes(&[0, 1, 0, 1, 0, 1, 0, 1])).unwrap();
+    let data = Dataset::classes(&x, &[0, 1, 0, 1, 0, 1, 0, 1]).unwrap();
     let mut model = model(Net::new().push(batch_norm()).push(dense(2)));
-    let trainer = Trainer::new(1, 4, 0).unwrap();
-    let error = trainer.fit(&mut model, &mut Sgd::new(0.1).unwrap(), &data, None, &mut []).unwrap_err();
+    let error = trainer(1, 0.1).batch_size(4).fit(&mut model, &data).unwrap_err();
     assert!(
         error.to_string().contains("expected a finite batchnorm1.running_var, got inf at [0]"),
         "{error}"
@@ -195,46 +200,41 @@ fn a_step_whose_loss_is_not_finite_changes_nothing() {
     set(&mut model, "dense2.bias", 1, f32::NAN);
     let before = format!("{:?}", state(&model));
     let (x, mut workspace) = (Tensor::from_array(&x).unwrap(), Workspace::new(&model));
-    let (targets, ctx) = (Targets::Classes(&labels), Context::train(0, 0));
-    let mut sgd = Sgd::new(0.1).unwrap();
-    let loss = step(&mut model, &mut sgd, &x, targets, &Rules::default(), &mut workspace, &ctx).unwrap();
-    assert!(loss.data.is_nan());
+    let examples = Examples { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+    let loss = step(&mut model, &rules(), examples, 1.0, &mut workspace, &Context::train(0, 0)).unwrap();
+    assert!(loss.data.value().is_nan());
     assert_eq!(format!("{:?}", state(&model)), before);
 }
 
 #[test]
 fn the_best_weights_come_back_whatever_ends_training() {
     let (x, labels) = rows(6);
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
-    let far = x.mapv(|v| v * 1e30);
-    let far = Dataset::new(far.view(), Targets::Classes(&labels)).unwrap();
-    let spoil = |name, value| Spoiler::new(0.3, Some((7, name, value)));
+    let data = Dataset::classes(&x, &labels).unwrap();
+    let far = Dataset::classes(x.mapv(|v| v * 1e30), &labels).unwrap();
+    let spoil = |size, value| Spoiler::new(0.3, Some((7, size, value)));
     let failing = |epoch| Watcher { fail_after: Some(epoch), ..Watcher::default() };
-    for (name, mut optimizer, mut watcher) in [
-        ("a weight that no loss shows", spoil("dense1.bias", f32::NEG_INFINITY), Watcher::default()),
-        ("a loss", spoil("dense2.bias", f32::NAN), Watcher::default()),
+    let early = |optimizer, validation, watcher: &mut Watcher, model: &mut Model| {
+        with(9, optimizer).validation(validation).early_stopping(50).callback(watcher).fit(model, &data)
+    };
+    for (name, optimizer, mut watcher) in [
+        ("a weight that no loss shows", spoil(DENSE1_BIAS, f32::NEG_INFINITY), Watcher::default()),
+        ("a loss", spoil(DENSE2_BIAS, f32::NAN), Watcher::default()),
         ("a callback", Spoiler::new(0.3, None), failing(3)),
     ] {
         let mut model = model(net());
-        let trainer = early(Trainer::new(9, 3, 0).unwrap());
-        let error =
-            trainer.fit(&mut model, &mut optimizer, &data, Some(&data), &mut [&mut watcher]).unwrap_err();
+        let error = early(optimizer, &data, &mut watcher, &mut model).unwrap_err();
         assert_eq!(watcher.states.len(), 3, "{name}: {error}");
         assert!(state(&model) == watcher.states[2], "{name}");
-        assert_eq!(optimizer.learning_rate(), 0.3, "{name}");
     }
     // A callback that fails at once loses nothing either: what the first epoch learned is the best there is.
     let (mut learned, mut watcher) = (model(net()), failing(1));
     let first = state(&learned);
-    let trainer = early(Trainer::new(9, 3, 0).unwrap());
-    trainer
-        .fit(&mut learned, &mut Sgd::new(0.3).unwrap(), &data, Some(&data), &mut [&mut watcher])
-        .unwrap_err();
+    early(Spoiler::new(0.3, None), &data, &mut watcher, &mut learned).unwrap_err();
     assert!(state(&learned) == watcher.states[0] && watcher.states[0] != first);
     // Validation outputs overflow where those of training do not: the third epoch's weights are so large.
     let (mut large, mut watcher) = (model(net()), Watcher::default());
-    let mut optimizer = Spoiler::new(1e-30, Some((5, "dense1.weight", 1e30)));
-    let error = trainer.fit(&mut large, &mut optimizer, &data, Some(&far), &mut [&mut watcher]).unwrap_err();
+    let optimizer = Spoiler::new(1e-30, Some((5, DENSE1_WEIGHT, 1e30)));
+    let error = early(optimizer, &far, &mut watcher, &mut large).unwrap_err();
     assert!(
         error.to_string().starts_with("epoch 3, step 2: expected a finite validation loss, got outputs for"),
         "{error}"
@@ -246,7 +246,7 @@ fn the_best_weights_come_back_whatever_ends_training() {
 #[test]
 fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
     let (x, labels) = rows(6);
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let data = Dataset::classes(&x, &labels).unwrap();
     let softmax = || activation(Activation::Softmax);
     let inside = || Net::new().push(dense(2).activation(Activation::Softmax)).push(dropout(0.1));
     let refused: [(&str, Net); 6] = [
@@ -272,13 +272,12 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
     for (which, net) in refused {
         let mut model = model(net);
         let before = state(&model);
-        let mut sgd = Sgd::new(0.1).unwrap();
-        let fit = Trainer::new(1, 3, 0).unwrap().fit(&mut model, &mut sgd, &data, None, &mut []).unwrap_err();
+        let fit = trainer(1, 0.1).fit(&mut model, &data).unwrap_err();
         let evaluated = evaluate(&model, &data).unwrap_err();
         let (batch, mut workspace) = (Tensor::from_array(&x).unwrap(), Workspace::new(&model));
-        let (targets, ctx) = (Targets::Classes(&labels), Context::train(0, 0));
-        let stepped =
-            step(&mut model, &mut sgd, &batch, targets, &Rules::default(), &mut workspace, &ctx).unwrap_err();
+        let examples = Examples { inputs: &batch, targets: Targets::Classes(&labels), weights: None };
+        let ctx = Context::train(0, 0);
+        let stepped = step(&mut model, &rules(), examples, 1.0, &mut workspace, &ctx).unwrap_err();
         for error in [fit, evaluated, stepped].map(|error| error.to_string()) {
             assert!(
                 error.contains("drop the softmax: the loss takes logits, and `predict_proba`"),
@@ -299,100 +298,103 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
     let conv = conv2d(2, 3).activation(Activation::Softmax).same();
     let maps: Model = Model::new(Net::new().push(conv).push(global_avg_pool()), &[4, 4, 1], 0).unwrap();
     let x = ArrayD::<f32>::zeros(vec![2, 4, 4, 1]);
-    let data = Dataset::new(x.view(), Targets::Classes(&[0, 1])).unwrap();
+    let data = Dataset::classes(&x, &[0, 1]).unwrap();
     assert!(evaluate(&maps, &data).is_err() && maps.fuse().predict_proba(&x.view()).is_err());
     // One that is not the last is a layer like another.
     let hidden = Net::new().push(dense(4).activation(Activation::Softmax)).push(dense(2));
     let (x, labels) = rows(6);
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
-    Trainer::new(1, 3, 0)
-        .unwrap()
-        .fit(&mut model(hidden), &mut Sgd::new(0.1).unwrap(), &data, None, &mut [])
-        .unwrap();
+    let data = Dataset::classes(&x, &labels).unwrap();
+    trainer(1, 0.1).fit(&mut model(hidden), &data).unwrap();
 }
 
 #[test]
 fn one_sample_that_remains_is_named_and_can_be_left_out() {
     let (x, labels) = rows(97);
-    let data = Dataset::new(x.view(), Targets::Classes(&labels)).unwrap();
+    let data = Dataset::classes(&x, &labels).unwrap();
     let net = || Net::new().named("norm", batch_norm()).push(dense(2));
-    let fit = |trainer: &Trainer| {
+    let fit = |batch: usize, drop_last: bool| {
         let (mut model, mut watcher) = (model(net()), Watcher::default());
-        let mut optimizer = Spoiler::new(0.5, None);
-        let history = trainer.fit(&mut model, &mut optimizer, &data, None, &mut [&mut watcher])?;
-        Ok::<_, Error>((history, watcher, optimizer.rates))
+        let optimizer = Spoiler::new(0.5, None);
+        let trainer = with(2, optimizer.clone()).batch_size(batch).schedule(Schedule::cosine(6).unwrap());
+        let trainer = if drop_last { trainer.drop_last() } else { trainer };
+        let history = trainer.callback(&mut watcher).fit(&mut model, &data)?;
+        let rates = optimizer.rates.lock().unwrap().clone();
+        Ok::<_, Error>((history, watcher, rates))
     };
-    let trainer = |batch: usize| Trainer::new(2, batch, 0).unwrap().schedule(Schedule::cosine(6).unwrap());
-    let error = fit(&trainer(32)).map(|_| ()).unwrap_err().to_string();
+    let error = fit(32, false).map(|_| ()).unwrap_err().to_string();
     assert_eq!(
         error,
         "batch_size: expected batches of at least 2 samples, which norm (BatchNorm) needs in training: `Trainer::drop_last` leaves \
          the rest of an epoch out, or take another size, got one sample in the last batch (97 samples in batches of 32)"
     );
-    let error = fit(&trainer(1)).map(|_| ()).unwrap_err().to_string();
+    let error = fit(1, false).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("more than one value for each channel"), "{error}");
-    let (history, watcher, rates) = fit(&trainer(32).drop_last()).unwrap();
+    let (history, watcher, rates) = fit(32, true).unwrap();
     assert_eq!(watcher.steps, [3; 6]);
     let schedule = Schedule::cosine(6).unwrap();
     let expected: Vec<f64> = (0..6).map(|step| 0.5 * schedule.factor(step, 1, &history)).collect();
     assert_eq!(rates, expected);
     for (epoch, losses) in history.epochs.iter().zip(watcher.losses.chunks(3)) {
-        assert!((epoch.train_loss - losses.iter().sum::<f64>() / 3.0).abs() < 1e-12);
-        let right = epoch.train_accuracy * 96.0;
+        assert!((epoch.get("train_loss").unwrap() - losses.iter().sum::<f64>() / 3.0).abs() < 1e-12);
+        let right = epoch.get("train_accuracy").unwrap() * 96.0;
         assert!((right - right.round()).abs() < 1e-9 && right <= 96.0, "{right}");
     }
     // Where nothing remains, nothing is left out; and it is other samples each time.
-    let (_, watcher, _) = fit(&trainer(97).drop_last()).unwrap();
+    let (_, watcher, _) = fit(97, true).unwrap();
     assert_eq!(watcher.steps, [1, 1]);
-    assert!(fit(&trainer(98).drop_last()).is_err());
+    assert!(fit(98, true).is_err());
     // Without it the means are over all 97.
-    let (history, watcher, _) = fit(&trainer(48).drop_last()).unwrap();
+    let (history, watcher, _) = fit(48, true).unwrap();
     assert_eq!((watcher.steps.len(), history.epochs.len()), (4, 2));
-    let (history, watcher, _) = fit(&trainer(50)).unwrap();
+    let (history, watcher, _) = fit(50, false).unwrap();
     let mean = (50.0 * watcher.losses[0] + 47.0 * watcher.losses[1]) / 97.0;
-    assert!((history.epochs[0].train_loss - mean).abs() < 1e-12);
+    assert!((history.epochs[0].get("train_loss").unwrap() - mean).abs() < 1e-12);
 }
 
 #[test]
 fn ignored_samples_count_in_no_figure() {
     let (x, labels) = rows(12);
-    let with = |every: usize| -> Vec<usize> {
+    let every = |every: usize| -> Vec<usize> {
         labels.iter().enumerate().map(|(i, &label)| if i % every == 0 { 255 } else { label }).collect()
     };
-    let few = with(3);
-    let data = Dataset::new(x.view(), Targets::Classes(&few)).unwrap();
-    let fit = |trainer: Trainer, data: &Dataset<'_>, validation: Option<&Dataset<'_>>| {
-        let mut model = model(net());
-        let mut watcher = Watcher::default();
-        let history =
-            trainer.fit(&mut model, &mut Sgd::new(1.0).unwrap(), data, validation, &mut [&mut watcher])?;
+    let few = every(3);
+    let data = Dataset::classes(&x, &few).unwrap();
+    let fit = |(epochs, batch), loss: CrossEntropy, data: &Dataset, validation: Option<&Dataset>| {
+        let (mut model, mut watcher) = (model(net()), Watcher::default());
+        let trainer = trainer(epochs, 1.0).batch_size(batch).loss(loss).callback(&mut watcher);
+        let trainer = validation.into_iter().fold(trainer, Trainer::validation);
+        let history = trainer.fit(&mut model, data)?;
         Ok::<_, Error>((history, model, watcher.losses))
     };
-    let trainer = |epochs, batch| Trainer::new(epochs, batch, 0).unwrap();
-    let error = fit(trainer(1, 4), &data, None).map(|_| ()).unwrap_err().to_string();
+    let error = fit((1, 4), CrossEntropy::new(), &data, None).map(|_| ()).unwrap_err().to_string();
     assert_eq!(error, "label of sample 0: expected a class from 0 to 1, got 255");
     let ignoring = || CrossEntropy::new().ignore_index(255);
-    let (history, learned, _) = fit(trainer(80, 12).loss(ignoring()), &data, Some(&data)).unwrap();
+    let (history, learned, _) = fit((80, 12), ignoring(), &data, Some(&data)).unwrap();
     let last = history.epochs.last().unwrap();
-    assert_eq!((last.train_accuracy, last.validation_accuracy), (1.0, Some(1.0)), "{last:?}");
+    assert_eq!(
+        (last.get("train_accuracy"), last.get("validation_accuracy")),
+        (Some(1.0), Some(1.0)),
+        "{last:?}"
+    );
     // The validation loss is that of the other samples alone.
     let kept: Vec<usize> = (0..12).filter(|i| i % 3 != 0).collect();
     let others = x.select(ndarray::Axis(0), &kept);
     let names: Vec<usize> = kept.iter().map(|&i| labels[i]).collect();
-    let alone = evaluate(&learned, &Dataset::new(others.view(), Targets::Classes(&names)).unwrap()).unwrap();
-    assert!((alone.0 - last.validation_loss.unwrap()).abs() < 1e-9);
+    let alone = evaluate(&learned, &Dataset::classes(&others, &names).unwrap()).unwrap();
+    assert!((alone.get("loss").unwrap() - last.get("validation_loss").unwrap()).abs() < 1e-9);
     // Batches in which different numbers count are weighed by those.
     let halves: Vec<usize> = (0..12).map(|i| if i < 5 { 255 } else { labels[i] }).collect();
-    let halved = Dataset::new(x.view(), Targets::Classes(&halves)).unwrap();
-    let (history, _, losses) = fit(trainer(1, 6).loss(ignoring()), &halved, None).unwrap();
+    let halved = Dataset::classes(&x, &halves).unwrap();
+    let (history, _, losses) = fit((1, 6), ignoring(), &halved, None).unwrap();
     let share = |counted: f64| (counted * losses[0] + (7.0 - counted) * losses[1]) / 7.0;
-    let close = |counted: u32| (share(f64::from(counted)) - history.epochs[0].train_loss).abs() < 1e-12;
+    let close = |counted: u32| {
+        (share(f64::from(counted)) - history.epochs[0].get("train_loss").unwrap()).abs() < 1e-12
+    };
     assert_eq!((1..=6).filter(|&counted| close(counted)).count(), 1, "{losses:?} {history:?}");
     // Nothing to judge by, or to learn from.
-    let none = Dataset::new(x.view(), Targets::Classes(&[255; 12])).unwrap();
+    let none = Dataset::classes(&x, &[255; 12]).unwrap();
     for (data, validation) in [(&data, Some(&none)), (&none, None)] {
-        let error =
-            fit(trainer(1, 4).loss(ignoring()), data, validation).map(|_| ()).unwrap_err().to_string();
+        let error = fit((1, 4), ignoring(), data, validation).map(|_| ()).unwrap_err().to_string();
         assert!(error.starts_with("targets: expected at least one"), "{error}");
     }
 }
@@ -403,26 +405,24 @@ fn targets_and_rules_that_do_not_fit_are_errors_and_change_nothing() {
     let x = Tensor::from_array(&x).unwrap();
     let mut model = model(net());
     let before = state(&model);
-    let mut try_step = |x: &Tensor<f32>, labels: &[usize], rules: Rules, rate: f64| {
-        let mut sgd = Sgd::new(0.1).unwrap();
-        Optimizer::<f32>::set_learning_rate(&mut sgd, rate);
+    let mut try_step = |x: &Tensor<f32>, labels: &[usize], rules: Rules| {
         let (mut workspace, ctx) = (Workspace::new(&model), Context::train(0, 0));
-        let result = step(&mut model, &mut sgd, x, Targets::Classes(labels), &rules, &mut workspace, &ctx);
+        let examples = Examples { inputs: x, targets: Targets::Classes(labels), weights: None };
+        let result = step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx);
         (result.map(|_| ()), state(&model))
     };
     for labels in [&[][..], &[0], &[0, 1, 0, 1, 0], &[0, 1, 0, 2], &[0, 1, 0, usize::MAX]] {
-        let (result, after) = try_step(&x, labels, Rules::default(), 0.1);
+        let (result, after) = try_step(&x, labels, rules());
         assert!(result.is_err() && after == before, "{labels:?}");
     }
     for rate in [f64::NAN, f64::INFINITY, -0.1] {
-        let (result, after) = try_step(&x, &[0, 1, 0, 1], Rules::default(), rate);
-        assert!(result.unwrap_err().to_string().starts_with("learning rate: expected") && after == before);
+        let (result, after) = try_step(&x, &[0, 1, 0, 1], Rules::new(Sgd::new(rate), CrossEntropy::new()));
+        assert!(result.unwrap_err().to_string().starts_with("learning_rate: expected") && after == before);
     }
     for norm in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
-        let rules = Rules { clip_norm: Some(norm), ..Rules::default() };
-        let (result, after) = try_step(&x, &[0, 1, 0, 1], rules, 0.1);
+        let (result, after) = try_step(&x, &[0, 1, 0, 1], Rules { clip_norm: Some(norm), ..rules() });
         assert!(result.unwrap_err().to_string().starts_with("clip_norm: expected") && after == before);
     }
-    let (result, after) = try_step(&Tensor::zeros(&[0, 3]).unwrap(), &[], Rules::default(), 0.1);
+    let (result, after) = try_step(&Tensor::zeros(&[0, 3]).unwrap(), &[], rules());
     assert!(result.is_err() && after == before);
 }

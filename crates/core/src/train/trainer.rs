@@ -1,189 +1,321 @@
-//! The trainer: epochs of steps, and what is watched on the way.
+//! The settings of a training run.
 
-use rand::seq::SliceRandom;
+use std::fmt;
+use std::sync::Arc;
 
 use crate::augment::Augment;
-use crate::data::{Batch, Dataset};
-use crate::early_stopping::{Best, EarlyStopping};
-use crate::error::{Error, above_zero};
+use crate::data::Dataset;
+use crate::early_stopping::EarlyStopping;
+use crate::error::Error;
 use crate::finite;
-use crate::kernels::keep_awake;
-use crate::layer::Context;
-use crate::loss::CrossEntropy;
-use crate::metrics::correct;
+use crate::losses::Loss;
+use crate::metrics::Metric;
 use crate::model::Model;
-use crate::optim::{Optimizer, Schedule};
+use crate::optim::{Optimizer, OptimizerMemory, Schedule};
 use crate::penalty::Penalty;
-use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
-use crate::tensor::Tensor;
-use crate::train::evaluate::evaluate_with;
-use crate::train::{
-    Callback, EpochEnd, EpochRecord, Flow, History, Rules, StepEnd, StepLoss, Workspace, step,
-};
+use crate::train::callback::{Callback, CallbackError, EachEpoch, EachStep, Flow, StepEnd};
+use crate::train::evaluate::{Judge, usual};
+use crate::train::run::{Callbacks, Plan, Run};
+use crate::train::saved::Saved;
+use crate::train::{History, Rules, Workspace};
 
-/// Trains a model: batches in a new order each epoch, one optimizer step a batch.
+/// Trains a model: batches in a new order each epoch, one optimizer step a batch. Settings are checked once, in [`fit`](Self::fit).
 ///
 /// ```
-/// use backstitch_core::{Activation, Dataset, Model, Net, Targets, Trainer};
-/// use backstitch_core::{layers::dense, optim::Sgd};
+/// use backstitch_core::{Activation, Dataset, Model, Net, Trainer, layers::dense, optim::Sgd};
 /// use ndarray::array;
 /// // The exclusive or, which no single layer can learn.
-/// let inputs = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].into_dyn();
-/// let data = Dataset::new(inputs.view(), Targets::Classes(&[0, 1, 1, 0]))?;
+/// let data = Dataset::classes(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[0, 1, 1, 0])?;
 /// let net = Net::new().push(dense(8).activation(Activation::Tanh)).push(dense(2));
-/// let mut model: Model<f64> = Model::new(net, &[2], 1)?;
-/// let history = Trainer::new(300, 4, 1)?.fit(&mut model, &mut Sgd::new(0.5)?, &data, None, &mut [])?;
-/// assert_eq!(history.epochs.last().unwrap().train_accuracy, 1.0);
+/// let mut model = Model::new(net, &[2], 1)?;
+/// let history = Trainer::new(Sgd::new(0.5)).epochs(300).batch_size(4).seed(1).fit(&mut model, &data)?;
+/// assert_eq!(history.last("train_accuracy"), Some(1.0));
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
-#[derive(Debug, Clone)]
-pub struct Trainer {
-    epochs: usize,
-    batch_size: usize,
-    drop_last: bool,
-    seed: u64,
-    history: History,
-    schedule: Schedule,
-    rules: Rules,
-    early_stopping: Option<EarlyStopping>,
-    augment: Augment,
+pub struct Trainer<'c, F: Scalar = f32> {
+    optimizer: Arc<dyn Optimizer<F>>,
+    loss: Option<Arc<dyn Loss<F>>>,
+    metrics: Option<Vec<Arc<dyn Metric<F>>>>,
+    penalty: Penalty,
+    clip_norm: Option<f64>,
+    plan: Plan,
+    validation: Option<Dataset<F>>,
+    resumed: Option<Saved<F>>,
+    more: Vec<(String, String)>,
+    callbacks: Vec<Box<dyn Callback<F> + Send + 'c>>,
 }
 
-impl Trainer {
-    /// Trains for so many epochs, with so many samples a step. The seed gives the order of samples
-    /// and whatever layers draw at random.
-    ///
-    /// # Errors
-    /// If the batch size is 0.
-    pub fn new(epochs: usize, batch_size: usize, seed: u64) -> Result<Self, Error> {
-        if batch_size == 0 {
-            return Err(Error::argument("batch_size", "at least 1", 0));
-        }
-        Ok(Self {
-            epochs,
-            batch_size,
-            drop_last: false,
-            seed,
-            history: History::default(),
-            schedule: Schedule::constant(),
-            rules: Rules::default(),
-            early_stopping: None,
-            augment: Augment::new(),
-        })
+impl<F: Scalar> fmt::Debug for Trainer<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Trainer");
+        shown.field("optimizer", &self.optimizer).field("loss", &self.loss).field("plan", &self.plan);
+        shown.field("callbacks", &self.callbacks.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'c, F: Scalar> Trainer<'c, F> {
+    /// 10 epochs in batches of 32 with seed 0, until told otherwise.
+    #[must_use]
+    pub fn new(optimizer: impl Optimizer<F>) -> Self {
+        Self::with(Arc::new(optimizer))
     }
 
-    /// The number of epochs.
-    pub fn epochs(&self) -> usize {
-        self.epochs
+    /// As [`new`](Self::new), with an optimizer that others may share.
+    pub(crate) fn with(optimizer: Arc<dyn Optimizer<F>>) -> Self {
+        let plan = Plan {
+            epochs: 10,
+            batch_size: 32,
+            drop_last: false,
+            seed: 0,
+            schedule: Schedule::constant(),
+            early_stopping: None,
+            augment: Augment::new(),
+        };
+        Self {
+            optimizer,
+            loss: None,
+            metrics: None,
+            penalty: Penalty::default(),
+            clip_norm: None,
+            plan,
+            validation: None,
+            resumed: None,
+            more: Vec::new(),
+            callbacks: Vec::new(),
+        }
+    }
+
+    /// Passes over the training samples.
+    #[must_use]
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.plan.epochs = epochs;
+        self
+    }
+
+    /// Samples a step.
+    #[must_use]
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.plan.batch_size = batch_size;
+        self
+    }
+
+    /// Gives the order of samples and whatever layers and augmentation draw at random.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.plan.seed = seed;
+        self
     }
 
     /// Leaves out what remains of an epoch when no whole batch is left, other samples each time: every step then has as many samples.
     /// Batch normalization behind a dense layer needs it where a single sample would remain.
     #[must_use]
     pub fn drop_last(mut self) -> Self {
-        self.drop_last = true;
+        self.plan.drop_last = true;
+        self
+    }
+
+    /// The loss that is learned from. Without one it is cross-entropy where samples have classes, and the mean squared error where they
+    /// have values. Validation samples are judged by it too, cross-entropy without label smoothing and class weights.
+    #[must_use]
+    pub fn loss(mut self, loss: impl Loss<F>) -> Self {
+        self.loss = Some(Arc::new(loss));
+        self
+    }
+
+    /// Shows these figures beside the loss, in place of those that the loss shows.
+    #[must_use]
+    pub fn metrics(mut self, metrics: impl IntoIterator<Item = Arc<dyn Metric<F>>>) -> Self {
+        self.metrics = Some(metrics.into_iter().collect());
         self
     }
 
     /// Changes the optimizer's learning rate in the course of training.
     #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {
-        self.schedule = schedule;
+        self.plan.schedule = schedule;
         self
     }
 
     /// Adds a penalty on the weights to what is minimized; the history reports it apart.
     #[must_use]
     pub fn penalty(mut self, penalty: Penalty) -> Self {
-        self.rules.penalty = penalty;
+        self.penalty = penalty;
         self
     }
 
     /// Shortens the gradient of a step to this norm where it is longer.
-    ///
-    /// # Errors
-    /// If the norm is not above 0 and finite.
-    pub fn clip_norm(mut self, norm: f64) -> Result<Self, Error> {
-        self.rules.clip_norm = Some(above_zero("clip_norm", norm)?);
-        Ok(self)
-    }
-
-    /// The loss that is learned from, with label smoothing, class weights or a class to ignore; validation losses are without the
-    /// first two.
     #[must_use]
-    pub fn loss(mut self, loss: CrossEntropy) -> Self {
-        self.rules.loss = loss;
+    pub fn clip_norm(mut self, norm: f64) -> Self {
+        self.clip_norm = Some(norm);
         self
     }
 
-    /// Ends training when the validation loss no longer falls, and gives back the best weights.
+    /// Samples to judge the model by after each epoch.
     #[must_use]
-    pub fn early_stopping(mut self, early_stopping: EarlyStopping) -> Self {
-        self.early_stopping = Some(early_stopping);
+    pub fn validation(mut self, data: &Dataset<F>) -> Self {
+        self.validation = Some(data.clone());
+        self
+    }
+
+    /// Ends training when the validation loss has not fallen for a number of epochs, or as an [`EarlyStopping`] says, and gives the model its
+    /// best weights.
+    #[must_use]
+    pub fn early_stopping(mut self, rule: impl Into<EarlyStopping>) -> Self {
+        self.plan.early_stopping = Some(rule.into());
         self
     }
 
     /// Transforms the maps of every batch.
     #[must_use]
     pub fn augment(mut self, augment: Augment) -> Self {
-        self.augment = augment;
+        self.plan.augment = augment;
         self
     }
 
-    /// Goes on after the epochs of a history, as if training had never stopped: the model and the
-    /// optimizer must be in the state they had then.
+    /// Calls this after each epoch.
     #[must_use]
-    pub fn after(mut self, history: History) -> Self {
-        self.history = history;
+    pub fn each_epoch(self, f: impl FnMut(&Run<'_, F>) -> Result<Flow, CallbackError> + Send + 'c) -> Self {
+        self.callback(EachEpoch(f))
+    }
+
+    /// Calls this after each step.
+    #[must_use]
+    pub fn each_step(self, f: impl FnMut(&StepEnd) -> Flow + Send + 'c) -> Self {
+        self.callback(EachStep(f))
+    }
+
+    /// Calls this after each step and each epoch.
+    #[must_use]
+    pub fn callback(mut self, callback: impl Callback<F> + Send + 'c) -> Self {
+        self.callbacks.push(Box::new(callback));
         self
     }
 
-    /// Trains until all epochs are done, a callback stops it, or something is no longer finite: the loss of a step, that of the
-    /// validation samples, or, after an epoch, a parameter or buffer of the model.
+    /// Goes on from there, as if training had never stopped. Where there is nothing to go on from, training begins.
+    #[must_use]
+    pub fn resume(mut self, saved: impl Into<Option<Saved<F>>>) -> Self {
+        self.resumed = saved.into();
+        self
+    }
+
+    /// Names something else that a run which goes on has to agree in.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.more.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Everything up to the first epoch, for a loop of your own. Callbacks are called by [`fit`](Self::fit) alone.
+    ///
+    /// # Errors
+    /// If a setting cannot be, data and model do not fit, the model ends in an activation that the loss applies itself or holds what is not
+    /// finite, the batch is larger than the data, or the run to go on with has other settings.
+    pub fn start<'a>(&self, model: &'a mut Model<F>, data: &'a Dataset<F>) -> Result<Run<'a, F>, Error> {
+        let loss = self.loss.clone().unwrap_or_else(|| usual(data.target_kind()));
+        let metrics = self.metrics.clone().unwrap_or_else(|| loss.metrics());
+        let judge = loss.judge().unwrap_or_else(|| Arc::clone(&loss));
+        let rules = Rules {
+            optimizer: Arc::clone(&self.optimizer),
+            loss: Arc::clone(&loss),
+            penalty: self.penalty,
+            clip_norm: self.clip_norm,
+        };
+        rules.check()?;
+        Judge { loss, metrics: metrics.clone() }.check(model, data)?;
+        let validation = match &self.validation {
+            None => None,
+            Some(data) => {
+                let judge = Judge { loss: judge, metrics: metrics.clone() };
+                judge.check(model, data)?;
+                Some((data.clone(), judge))
+            }
+        };
+        self.plan.augment.check(&model.input_shape())?;
+        if let Some(rule) = &self.plan.early_stopping {
+            rule.check()?;
+            if validation.is_none() && rule.figure().starts_with("validation_") {
+                return Err(Error::argument("validation", "samples to stop early by", "none"));
+            }
+        }
+        self.check_batches(model, data.len())?;
+        finite::check_model(model)?;
+        let settings = self.settings(&rules, data);
+        let mut workspace = Workspace::new(model);
+        let (mut history, mut best) = (History::default(), None);
+        if let Some(saved) = &self.resumed {
+            saved.check(&settings)?;
+            let mut memory = OptimizerMemory::new();
+            memory.load(&*rules.optimizer, &saved.optimizer, model)?;
+            model.load_state(&saved.state)?;
+            workspace.memory = memory;
+            (history, best) = (History { restored: None, ..saved.history.clone() }, saved.best.clone());
+        }
+        Ok(Run {
+            model,
+            data,
+            validation,
+            rules,
+            metrics,
+            plan: self.plan.clone(),
+            settings,
+            workspace,
+            history,
+            best,
+            batches: Default::default(),
+            stopped: false,
+        })
+    }
+
+    /// Trains until all epochs are done, early stopping ends it, a callback says stop, or something is no longer finite: the loss of a
+    /// step, that of the validation samples, or, after an epoch, a parameter or statistic of the model.
     ///
     /// With early stopping the model has the weights of its best epoch at the end, also where training ends with an error.
     ///
     /// # Errors
-    /// If data and model do not fit, the model ends in a softmax (the loss takes logits) or holds what is not finite, the batch is
-    /// larger than the data, a callback fails, or something becomes NaN or infinite (the message says what, and at which epoch and
-    /// step).
-    pub fn fit<F: Scalar>(
-        &self,
-        model: &mut Model<F>,
-        optimizer: &mut dyn Optimizer<F>,
-        data: &Dataset<'_, F>,
-        validation: Option<&Dataset<'_, F>>,
-        callbacks: &mut [&mut dyn Callback<F>],
-    ) -> Result<History, Error> {
-        data.check(model, &self.rules.loss)?;
-        if let Some(validation) = validation {
-            validation.check(model, &self.rules.loss.for_judging())?;
-        }
-        self.augment.check(&model.input_shape())?;
-        if self.early_stopping.is_some() && validation.is_none() {
-            return Err(Error::argument("validation", "samples to stop early by", "none"));
-        }
-        self.check_batches(model, data.len())?;
-        finite::check_model(model)?;
-        let rate = optimizer.learning_rate();
-        let mut best = Best::default();
-        let result = self.run(model, optimizer, data, validation, callbacks, &mut best);
-        optimizer.set_learning_rate(rate);
-        let restored = best.restore(model);
-        result.map(|history| History { restored, ..history })
+    /// As [`start`](Self::start); if a callback fails, a sample cannot be read, or something becomes NaN or infinite (the message says
+    /// what, and at which epoch and step).
+    pub fn fit(mut self, model: &mut Model<F>, data: &Dataset<F>) -> Result<History, Error> {
+        let mut callbacks = std::mem::take(&mut self.callbacks);
+        let mut run = self.start(model, data)?;
+        let result = all_epochs(&mut run, &mut callbacks);
+        run.restore();
+        result.map(|()| std::mem::take(&mut run.history))
+    }
+
+    /// What a run that goes on has to agree in: all but how long it is.
+    fn settings(&self, rules: &Rules<F>, data: &Dataset<F>) -> Vec<(String, String)> {
+        let plan = &self.plan;
+        let validation = self.validation.as_ref().map_or("none".to_owned(), |data| data.len().to_string());
+        let mut settings = vec![
+            ("seed".to_owned(), plan.seed.to_string()),
+            ("batch_size".to_owned(), plan.batch_size.to_string()),
+            ("drop_last".to_owned(), plan.drop_last.to_string()),
+            ("training samples".to_owned(), data.len().to_string()),
+            ("validation samples".to_owned(), validation),
+            ("optimizer".to_owned(), format!("{:?}", rules.optimizer)),
+            ("loss".to_owned(), format!("{:?}", rules.loss)),
+            ("penalty".to_owned(), format!("{:?}", rules.penalty)),
+            ("clip_norm".to_owned(), format!("{:?}", rules.clip_norm)),
+            ("schedule".to_owned(), format!("{:?}", plan.schedule)),
+            ("early_stopping".to_owned(), format!("{:?}", plan.early_stopping)),
+            ("augment".to_owned(), format!("{:?}", plan.augment)),
+        ];
+        settings.extend(self.more.iter().cloned());
+        settings
     }
 
     /// Checks that there is a batch, and that each has enough samples for the model's layers.
-    fn check_batches<F: Scalar>(&self, model: &Model<F>, samples: usize) -> Result<(), Error> {
-        if self.batch_size > samples {
-            let expected = format!("at most {samples}, the number of samples");
-            return Err(Error::argument("batch_size", expected, self.batch_size));
+    fn check_batches(&self, model: &Model<F>, samples: usize) -> Result<(), Error> {
+        let Plan { batch_size, drop_last, .. } = self.plan;
+        if batch_size == 0 || batch_size > samples {
+            let expected = format!("from 1 to {samples}, the number of samples");
+            return Err(Error::argument("batch_size", expected, batch_size));
         }
-        if self.batch_size == 1 {
+        if batch_size == 1 {
             return model.check_one_sample();
         }
-        if samples % self.batch_size != 1 || self.drop_last {
+        if samples % batch_size != 1 || drop_last {
             return Ok(());
         }
         model.check_one_sample().map_err(|error| {
@@ -195,174 +327,24 @@ impl Trainer {
                      epoch out, or take another size",
                     layer.path, layer.layer
                 ),
-                format!("one sample in the last batch ({samples} samples in batches of {})", self.batch_size),
+                format!("one sample in the last batch ({samples} samples in batches of {batch_size})"),
             )
         })
     }
+}
 
-    /// The number of steps an epoch has.
-    fn steps(&self, samples: usize) -> usize {
-        if self.drop_last { samples / self.batch_size } else { samples.div_ceil(self.batch_size) }
-    }
-
-    fn run<F: Scalar>(
-        &self,
-        model: &mut Model<F>,
-        optimizer: &mut dyn Optimizer<F>,
-        data: &Dataset<'_, F>,
-        validation: Option<&Dataset<'_, F>>,
-        callbacks: &mut [&mut dyn Callback<F>],
-        best: &mut Best<F>,
-    ) -> Result<History, Error> {
-        let mut history = self.history.clone();
-        let mut workspace = Workspace::new(model);
-        let mut batch = Batch::default();
-        let judge = self.rules.loss.for_judging();
-        let base = optimizer.learning_rate();
-        for epoch in history.epochs.len() + 1..=self.epochs {
-            let steps = self.steps(data.len());
-            let factor = |step| self.schedule.factor(step, epoch, &history);
-            let rate = |i: usize| base * factor(((epoch - 1) * steps + i) as u64);
-            let trained = keep_awake(|| {
-                self.epoch(epoch, &rate, model, optimizer, data, callbacks, &mut workspace, &mut batch)
-            })?;
-            // What the last update made, no loss has shown yet; and a weight can be infinite behind an output that is not.
-            check_weights(model, (epoch, steps))?;
-            let Some((loss, train_accuracy)) = trained else { break };
-            // Who saves the optimizer now saves the rate that the schedule multiplies.
-            optimizer.set_learning_rate(base);
-            let judged = validation.map(|data| evaluate_with(model, data, &self.augment, &judge)).transpose();
-            let judged = judged.map_err(|error| match error {
-                Error::NotFinite { what, got } => {
-                    let (step, got) = (steps, format!("{what}: {got}"));
-                    Error::Diverged { what: "validation loss".to_owned(), epoch, step, got }
-                }
-                error => error,
-            })?;
-            let record = EpochRecord {
-                epoch,
-                train_loss: loss.data,
-                penalty: loss.penalty,
-                train_accuracy,
-                validation_loss: judged.map(|(loss, _)| loss),
-                validation_accuracy: judged.map(|(_, accuracy)| accuracy),
-            };
-            history.epochs.push(record.clone());
-            // Before the callbacks, so that a failure of theirs does not lose this epoch's weights.
-            if self.early_stopping.is_some() {
-                best.look(model, &history);
-            }
-            let at = EpochEnd { record: &record, history: &history, model, optimizer };
-            let mut flow = Flow::Continue;
-            for callback in &mut *callbacks {
-                let wish = callback.epoch(&at).map_err(|source| Error::Callback { epoch, source })?;
-                flow = if wish == Flow::Stop { wish } else { flow };
-            }
-            if flow == Flow::Stop || self.early_stopping.is_some_and(|rule| rule.is_over(&history)) {
-                break;
-            }
+/// Epochs until there is none more, with callbacks.
+fn all_epochs<F: Scalar>(run: &mut Run<'_, F>, callbacks: &mut Callbacks<'_, F>) -> Result<(), Error> {
+    while let Some(record) = run.epoch_with(callbacks)? {
+        let mut stop = false;
+        for callback in &mut *callbacks {
+            let wish = callback.epoch(run);
+            let wish = wish.map_err(|source| Error::Callback { epoch: record.epoch, source })?;
+            stop |= wish == Flow::Stop;
         }
-        Ok(history)
-    }
-
-    /// One epoch: mean loss and accuracy, or `None` where a callback stopped it on the way.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one loop, and private")]
-    fn epoch<F: Scalar>(
-        &self,
-        epoch: usize,
-        rate: &(dyn Fn(usize) -> f64 + Sync),
-        model: &mut Model<F>,
-        optimizer: &mut dyn Optimizer<F>,
-        data: &Dataset<'_, F>,
-        callbacks: &mut [&mut dyn Callback<F>],
-        workspace: &mut Workspace<F>,
-        batch: &mut Batch<F>,
-    ) -> Result<Option<(StepLoss, f64)>, Error> {
-        let mut order: Vec<usize> = (0..data.len()).collect();
-        order.shuffle(&mut stream(self.seed, Purpose::Shuffle, epoch as u64, 0));
-        let steps = self.steps(data.len());
-        let mut sums = Sums::default();
-        for (i, samples) in order.chunks(self.batch_size).take(steps).enumerate() {
-            batch.gather(data, samples.iter().copied());
-            self.augment.train(&mut batch.inputs, samples, self.seed, epoch)?;
-            let targets = batch.targets(data);
-            let ctx = Context::train(self.seed, ((epoch - 1) * steps + i) as u64);
-            optimizer.set_learning_rate(rate(i));
-            let loss = step(model, optimizer, &batch.inputs, targets, &self.rules, workspace, &ctx);
-            let loss = loss.map_err(|error| match error {
-                Error::GradientNorm { value } => {
-                    let what = "norm of the gradients".to_owned();
-                    Error::Diverged { what, epoch, step: i + 1, got: value.to_string() }
-                }
-                other => other,
-            })?;
-            if !(loss.data.is_finite() && loss.penalty.is_finite()) {
-                return Err(reason(model, loss, &batch.inputs, (epoch, i + 1)));
-            }
-            let right = correct(workspace.trace.output(), targets, self.rules.loss.ignored());
-            sums.add(loss, right, samples.len(), self.rules.loss.counted(targets));
-            let at = StepEnd { epoch, step: i + 1, steps, loss: loss.data };
-            // Every callback hears of the step, also after one of them has said stop.
-            let wishes = callbacks.iter_mut().map(|callback| callback.step(&at));
-            if wishes.fold(false, |stop, wish| stop | (wish == Flow::Stop)) {
-                return Ok(None);
-            }
+        if stop {
+            break;
         }
-        Ok(Some(sums.means()))
     }
-}
-
-/// What the steps of an epoch add up to.
-#[derive(Debug, Default)]
-struct Sums {
-    loss: f64,
-    penalty: f64,
-    right: usize,
-    samples: usize,
-    /// Samples that are not ignored.
-    counted: usize,
-}
-
-impl Sums {
-    fn add(&mut self, loss: StepLoss, right: usize, samples: usize, counted: usize) {
-        self.loss += loss.data * counted as f64;
-        self.penalty += loss.penalty * samples as f64;
-        self.right += right;
-        self.samples += samples;
-        self.counted += counted;
-    }
-
-    fn means(&self) -> (StepLoss, f64) {
-        let counted = self.counted as f64;
-        let loss = StepLoss { data: self.loss / counted, penalty: self.penalty / self.samples as f64 };
-        (loss, self.right as f64 / counted)
-    }
-}
-
-/// Checks what the updates made, up to this step of an epoch.
-fn check_weights<F: Scalar>(model: &Model<F>, (epoch, step): (usize, usize)) -> Result<(), Error> {
-    finite::check_model(model).map_err(|error| match error {
-        Error::NotFinite { what, got } => Error::Diverged { what, epoch, step, got },
-        error => error,
-    })
-}
-
-/// Why the loss of a step is not finite: the inputs, as they were transformed, or the weights, or else what was computed of them.
-fn reason<F: Scalar>(
-    model: &Model<F>,
-    loss: StepLoss,
-    x: &Tensor<F>,
-    (epoch, step): (usize, usize),
-) -> Error {
-    if let Err(Error::NotFinite { what, got }) = finite::check_samples("inputs", x.data(), &x.shape()) {
-        let what = format!("epoch {epoch}, step {step}, {what} of the batch, after augmentation");
-        return Error::NotFinite { what, got };
-    }
-    // The update of the step before made them.
-    if let Err(error) = check_weights(model, (epoch, step - 1)) {
-        return error;
-    }
-    let (what, value) =
-        if loss.data.is_finite() { ("penalty", loss.penalty) } else { ("training loss", loss.data) };
-    Error::Diverged { what: what.to_owned(), epoch, step, got: value.to_string() }
+    Ok(())
 }

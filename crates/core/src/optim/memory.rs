@@ -4,80 +4,115 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, few, not_negative};
 use crate::model::Model;
-use crate::optim::{OptimizerState, ParameterState};
+use crate::optim::{Optimizer, OptimizerState, ParameterState};
 use crate::scalar::Scalar;
 use crate::weights::Grads;
 
-/// So many numbers for each of a parameter's, by its name; there while a parameter is frozen, too.
-#[derive(Debug)]
-pub(super) struct Slots<F, const N: usize> {
-    by_name: BTreeMap<String, Remembered<F, N>>,
+/// What an optimizer remembers of a model's parameters, by their names; there while a parameter is frozen, too.
+///
+/// ```
+/// use backstitch_core::{Model, layers::dense, optim::{Adam, OptimizerMemory}};
+/// let mut model: Model = Model::new(dense(2), &[3], 0)?;
+/// let grads = model.grads();
+/// let mut memory = OptimizerMemory::new();
+/// memory.step(&Adam::new(1e-3), 1e-3, &mut model, &grads)?;
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct OptimizerMemory<F = f32> {
+    by_name: BTreeMap<String, Remembered<F>>,
 }
 
-#[derive(Debug)]
-struct Remembered<F, const N: usize> {
+#[derive(Debug, Clone)]
+struct Remembered<F> {
     steps: u64,
-    values: [Vec<F>; N],
+    size: usize,
+    rows: Vec<Vec<F>>,
 }
 
-/// What an optimizer was told beside its learning rate: a saved state has to agree with it.
-pub(super) type Settings<'a> = &'a [(&'static str, f64)];
+impl<F: Scalar> Default for OptimizerMemory<F> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
-impl<F: Scalar, const N: usize> Slots<F, N> {
-    pub(super) fn new() -> Self {
+impl<F: Scalar> OptimizerMemory<F> {
+    /// Of no step yet.
+    pub fn new() -> Self {
         Self { by_name: BTreeMap::new() }
     }
 
-    /// Calls `update(value, gradient, remembered, steps)` for each parameter that has something to do, with
-    /// `steps` counted from 1. What is remembered begins as zeros, and does so again for a parameter that has another
-    /// size than before: then it is another model's.
-    pub(super) fn step(
+    /// Changes every parameter that is trainable and has a gradient, at this learning rate. What is remembered begins as zeros, and does so
+    /// again for a parameter that has another size than before: then it is another model's.
+    ///
+    /// # Errors
+    /// If the gradients are of another model; nothing is changed then.
+    pub fn step(
         &mut self,
+        rule: &dyn Optimizer<F>,
+        rate: f64,
         model: &mut Model<F>,
         grads: &Grads<F>,
-        mut update: impl FnMut(&mut [F], &[F], &mut [Vec<F>; N], u64),
     ) -> Result<(), Error> {
         grads.check(model)?;
+        let rows = rule.rows();
         for (at, mut slot) in model.slots_mut().enumerate().filter(|(_, slot)| slot.is_learned()) {
-            let count = slot.value().data().len();
-            if self.by_name.get(slot.name()).is_none_or(|known| known.values[0].len() != count) {
-                let zeros = || vec![F::zero(); count];
-                let new = Remembered { steps: 0, values: std::array::from_fn(|_| zeros()) };
+            let size = slot.value().data().len();
+            if self
+                .by_name
+                .get(slot.name())
+                .is_none_or(|known| (known.size, known.rows.len()) != (size, rows))
+            {
+                let new = Remembered { steps: 0, size, rows: vec![vec![F::zero(); size]; rows] };
                 self.by_name.insert(slot.name().to_owned(), new);
             }
-            let remembered = self.by_name.get_mut(slot.name()).expect("made above");
+            let Some(remembered) = self.by_name.get_mut(slot.name()) else { continue };
             let Some(grad) = grads.get(at).filter(|_| slot.is_trainable()) else { continue };
             remembered.steps = remembered.steps.saturating_add(1);
-            update(slot.data_mut(), grad.data(), &mut remembered.values, remembered.steps);
+            rule.update(rate, remembered.steps, slot.data_mut(), grad.data(), &mut remembered.rows);
         }
         Ok(())
     }
 
-    pub(super) fn state(&self, kind: &str, learning_rate: f64, settings: Settings<'_>) -> OptimizerState {
+    /// What is remembered, and by which rule.
+    pub fn state(&self, rule: &dyn Optimizer<F>) -> OptimizerState {
         let in_f64 = |values: &Vec<F>| values.iter().map(|v| v.as_f64()).collect();
-        let of_one = |(name, remembered): (&String, &Remembered<F, N>)| ParameterState {
+        let of_one = |(name, remembered): (&String, &Remembered<F>)| ParameterState {
             name: name.clone(),
             steps: remembered.steps,
-            values: remembered.values.iter().map(in_f64).collect(),
+            values: remembered.rows.iter().map(in_f64).collect(),
         };
         OptimizerState {
-            kind: kind.to_owned(),
-            learning_rate,
-            settings: settings.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            kind: rule.kind().to_owned(),
+            learning_rate: rule.learning_rate(),
+            settings: rule.settings().iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
             of_parameters: self.by_name.iter().map(of_one).collect(),
         }
     }
 
-    /// Takes on a state that fits the optimizer and the model it is for, and returns its learning rate.
-    pub(super) fn load(
+    /// Goes on from a saved state, which has to be of this rule, at the same learning rate, and to fit the model that will be trained. Either
+    /// all of it fits, or nothing is changed.
+    ///
+    /// # Errors
+    /// If the state is another optimizer's or one with other settings, or if its names or sizes are not those of the model's
+    /// parameters: the message says which. A state from before the first step, without parameters, fits every model.
+    pub fn load(
         &mut self,
-        kind: &str,
-        settings: Settings<'_>,
+        rule: &dyn Optimizer<F>,
         state: &OptimizerState,
         model: &Model<F>,
-    ) -> Result<f64, Error> {
-        check_settings(kind, settings, state)?;
-        let rate = not_negative("learning_rate of the optimizer's state", state.learning_rate)?;
+    ) -> Result<(), Error> {
+        let kind = rule.kind();
+        check_settings(kind, &rule.settings(), state)?;
+        not_negative("learning_rate of the optimizer's state", state.learning_rate)?;
+        if state.learning_rate != rule.learning_rate() {
+            let expected = rule.learning_rate().to_string();
+            return Err(Error::argument(
+                "learning_rate of the optimizer's state",
+                expected,
+                state.learning_rate,
+            ));
+        }
         let learned = model.slots().iter().filter(|slot| slot.is_learned());
         let sizes: BTreeMap<_, _> = learned.map(|slot| (slot.name(), slot.value().data().len())).collect();
         let mut loaded = BTreeMap::new();
@@ -86,7 +121,7 @@ impl<F: Scalar, const N: usize> Slots<F, N> {
             let Some(&size) = sizes.get(&*saved.name) else {
                 return Err(Error::argument(about(), "a parameter of the model", "no such name"));
             };
-            let remembered = Remembered { steps: saved.steps, values: rows(saved, size)? };
+            let remembered = Remembered { steps: saved.steps, size, rows: rows(saved, size, rule.rows())? };
             if loaded.insert(saved.name.clone(), remembered).is_some() {
                 return Err(Error::argument(about(), "every name once", "it twice"));
             }
@@ -102,11 +137,11 @@ impl<F: Scalar, const N: usize> Slots<F, N> {
             ));
         }
         self.by_name = loaded;
-        Ok(rate)
+        Ok(())
     }
 }
 
-fn check_settings(kind: &str, settings: Settings<'_>, state: &OptimizerState) -> Result<(), Error> {
+fn check_settings(kind: &str, settings: &[(&str, f64)], state: &OptimizerState) -> Result<(), Error> {
     if state.kind != kind {
         return Err(Error::argument("optimizer state", kind, &state.kind));
     }
@@ -133,7 +168,7 @@ fn check_settings(kind: &str, settings: Settings<'_>, state: &OptimizerState) ->
 }
 
 /// What is remembered of one parameter of this size.
-fn rows<F: Scalar, const N: usize>(saved: &ParameterState, size: usize) -> Result<[Vec<F>; N], Error> {
+fn rows<F: Scalar>(saved: &ParameterState, size: usize, count: usize) -> Result<Vec<Vec<F>>, Error> {
     let wrong = |expected: String, got: String| {
         Error::argument(format!("optimizer state of {}", saved.name), expected, got)
     };
@@ -141,55 +176,62 @@ fn rows<F: Scalar, const N: usize>(saved: &ParameterState, size: usize) -> Resul
         return Err(wrong(format!("rows of {size} numbers, as the parameter has"), row.len().to_string()));
     }
     let in_f = |values: &Vec<f64>| values.iter().map(|&v| F::from_f64(v)).collect();
-    let rows: Vec<Vec<F>> = saved.values.iter().map(in_f).collect();
-    rows.try_into().map_err(|rows: Vec<_>| wrong(format!("{N} rows of numbers"), rows.len().to_string()))
+    if saved.values.len() != count {
+        return Err(wrong(format!("{count} rows of numbers"), saved.values.len().to_string()));
+    }
+    Ok(saved.values.iter().map(in_f).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::layers::{Activation, dense};
     use crate::net::Net;
-    use crate::optim::{Adagrad, Adam, Optimizer, RmsProp, Sgd};
+    use crate::optim::{Adagrad, Adam, RmsProp, Sgd};
     use crate::tensor::Tensor;
-    use crate::train::{Rules, Workspace, step};
-    use crate::{Context, Targets};
+    use crate::train::{Examples, Rules, Workspace, step};
+    use crate::{Context, CrossEntropy, Targets};
 
     fn model(hidden: usize) -> Model<f64> {
         let net = Net::new().push(dense(hidden).activation(Activation::Tanh)).push(dense(2));
         Model::new(net, &[3], 7).unwrap()
     }
 
-    fn learn(model: &mut Model<f64>, optimizer: &mut dyn Optimizer<f64>) {
+    fn learn(model: &mut Model<f64>, rule: &Arc<dyn Optimizer<f64>>, memory: &mut OptimizerMemory<f64>) {
         let mut x = Tensor::zeros(&[2, 3]).unwrap();
         x.data_mut().iter_mut().zip([0.3, -0.2, 0.9, 0.5, 0.1, -0.7]).for_each(|(x, v)| *x = v);
         let mut workspace = Workspace::new(model);
-        let (targets, ctx) = (Targets::Classes(&[0, 1]), Context::train(0, 0));
-        step(model, optimizer, &x, targets, &Rules::default(), &mut workspace, &ctx).unwrap();
+        std::mem::swap(&mut workspace.memory, memory);
+        let rules = Rules { optimizer: Arc::clone(rule), ..Rules::new(Sgd::new(1.0), CrossEntropy::new()) };
+        let examples = Examples { inputs: &x, targets: Targets::Classes(&[0, 1]), weights: None };
+        step(model, &rules, examples, 1.0, &mut workspace, &Context::train(0, 0)).unwrap();
+        std::mem::swap(&mut workspace.memory, memory);
     }
 
-    fn all() -> [Box<dyn Optimizer<f64>>; 5] {
+    fn all() -> [Arc<dyn Optimizer<f64>>; 5] {
         [
-            Box::new(Sgd::new(0.1).unwrap().momentum(0.9).unwrap()),
-            Box::new(Adam::new(0.1).unwrap()),
-            Box::new(Adam::adamw(0.1, 0.01).unwrap()),
-            Box::new(RmsProp::new(0.1).unwrap()),
-            Box::new(Adagrad::new(0.1).unwrap()),
+            Arc::new(Sgd::new(0.1).momentum(0.9)),
+            Arc::new(Adam::new(0.1)),
+            Arc::new(Adam::adamw(0.1, 0.01)),
+            Arc::new(RmsProp::new(0.1)),
+            Arc::new(Adagrad::new(0.1)),
         ]
     }
 
     #[test]
     fn what_does_not_fit_is_named_and_changes_nothing() {
-        for mut optimizer in all() {
-            let mut trained = model(4);
-            learn(&mut trained, optimizer.as_mut());
-            let good = optimizer.state();
+        for rule in all() {
+            let (mut trained, mut memory) = (model(4), OptimizerMemory::new());
+            learn(&mut trained, &rule, &mut memory);
+            let good = memory.state(&*rule);
             let mut refused = |spoil: &dyn Fn(&mut OptimizerState), expected: &str| {
                 let mut bad = good.clone();
                 spoil(&mut bad);
-                let error = optimizer.load_state(&bad, &trained).unwrap_err().to_string();
+                let error = memory.load(&*rule, &bad, &trained).unwrap_err().to_string();
                 assert!(error.contains(expected), "{}: {error}", good.kind);
-                assert_eq!(optimizer.state(), good);
+                assert_eq!(memory.state(&*rule), good);
             };
             refused(&|s| s.kind = "other".to_owned(), "got other");
             refused(
@@ -214,28 +256,33 @@ mod tests {
                 "dense1.bias: expected every name once",
             );
             refused(&|s| drop(s.of_parameters.pop()), "got one without [\"dense2.weight\"]");
+            refused(&|s| s.learning_rate = 0.7, "learning_rate");
         }
     }
 
     #[test]
-    fn the_learning_rate_comes_back_and_an_empty_state_fits_every_model() {
-        for (mut optimizer, mut other) in all().into_iter().zip(all()) {
-            optimizer.set_learning_rate(0.0375);
-            other.load_state(&optimizer.state(), &model(4)).unwrap();
-            assert_eq!(other.learning_rate(), 0.0375);
+    fn a_state_of_no_step_fits_every_model_and_one_of_some_steps_comes_back() {
+        for rule in all() {
+            let (mut trained, mut memory) = (model(4), OptimizerMemory::new());
+            memory.load(&*rule, &OptimizerMemory::new().state(&*rule), &trained).unwrap();
+            learn(&mut trained, &rule, &mut memory);
+            let mut other = OptimizerMemory::new();
+            other.load(&*rule, &memory.state(&*rule), &trained).unwrap();
+            assert_eq!(other.state(&*rule), memory.state(&*rule));
         }
     }
 
     #[test]
-    fn a_model_of_another_size_trains_as_with_a_new_optimizer() {
-        for (mut used, mut new) in all().into_iter().zip(all()) {
-            learn(&mut model(4), used.as_mut());
+    fn a_model_of_another_size_trains_as_with_a_new_memory() {
+        for rule in all() {
+            let (mut used, mut new) = (OptimizerMemory::new(), OptimizerMemory::new());
+            learn(&mut model(4), &rule, &mut used);
             let [mut a, mut b] = [model(9), model(9)];
-            learn(&mut a, used.as_mut());
-            learn(&mut b, new.as_mut());
+            learn(&mut a, &rule, &mut used);
+            learn(&mut b, &rule, &mut new);
             // dense2.bias has the same size in both, and so a past.
             for name in ["dense1.weight", "dense1.bias", "dense2.weight"] {
-                assert_eq!(a.state()[name], b.state()[name], "{name}, {}", used.state().kind);
+                assert_eq!(a.state()[name], b.state()[name], "{name}, {}", rule.kind());
             }
         }
     }

@@ -1,4 +1,6 @@
-//! A multi-layer perceptron with the interface of scikit-learn and of the assignment.
+//! Multi-layer perceptrons with the interface of scikit-learn and of the assignment.
+
+use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, Ix2};
 
@@ -7,24 +9,23 @@ use crate::error::Error;
 use crate::finite;
 use crate::init::Init;
 use crate::layers::{Activation, dense};
-use crate::loss::Targets;
 use crate::memory::check_size;
 use crate::metrics::likeliest;
 use crate::model::Model;
 use crate::net::Net;
-use crate::optim::Sgd;
-use crate::train::{Callback, History, Trainer};
+use crate::optim::{Optimizer, Sgd};
+use crate::train::{History, Trainer, evaluate};
 
-/// What a [`MlpClassifier`] is made of. The default is the assignment's network.
+/// What a [`MlpClassifier`] or a [`MlpRegressor`] is made of. The default is the assignment's network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MlpParameters {
     /// Number of layers of nodes, input and output included: the length of `layer_sizes`.
     pub n_layers: usize,
-    /// Nodes in each layer: inputs, hidden ..., classes.
+    /// Nodes in each layer: inputs, hidden ..., classes or values.
     pub layer_sizes: Vec<usize>,
     /// Activation of the hidden layers; `"relu".parse()?` gives it by name.
     pub activation: Activation,
-    /// Factor of the gradient in each step.
+    /// Factor of the gradient in each step of stochastic gradient descent; another optimizer has its own.
     pub learning_rate: f64,
     /// First values of the weights; biases start at zero.
     pub weight_init: Init,
@@ -51,10 +52,77 @@ impl Default for MlpParameters {
     }
 }
 
-/// A classifier of dense layers, trained by stochastic gradient descent on cross-entropy.
+/// Parameters, network and optimizer.
+#[derive(Debug)]
+struct Mlp {
+    parameters: MlpParameters,
+    optimizer: Option<Arc<dyn Optimizer<f32>>>,
+    model: Model,
+}
+
+impl Mlp {
+    fn new(parameters: MlpParameters) -> Result<Self, Error> {
+        let sizes = &parameters.layer_sizes;
+        if parameters.n_layers != sizes.len() {
+            let expected = format!("{}, the length of layer_sizes {sizes:?}", sizes.len());
+            return Err(Error::argument("n_layers", expected, parameters.n_layers));
+        }
+        if sizes.len() < 2 || sizes.contains(&0) {
+            let expected = "at least an input and an output size, all above 0";
+            return Err(Error::argument("layer_sizes", expected, format!("{sizes:?}")));
+        }
+        for pair in sizes.windows(2) {
+            check_size("layer_sizes", pair[0].max(pair[1]), pair, size_of::<f32>())?;
+        }
+        Optimizer::<f32>::check(&Sgd::new(parameters.learning_rate))?;
+        for (name, value) in [("batch_size", parameters.batch_size), ("num_epochs", parameters.num_epochs)] {
+            if value == 0 {
+                return Err(Error::argument(name, "at least 1", 0));
+            }
+        }
+        let model = first_model(&parameters)?;
+        Ok(Self { parameters, optimizer: None, model })
+    }
+
+    /// Trains a new model, by a trainer that `settings` may tell more.
+    fn fit<'c>(
+        &mut self,
+        data: &Dataset,
+        settings: impl FnOnce(Trainer<'c>) -> Trainer<'c>,
+    ) -> Result<History, Error> {
+        let MlpParameters { num_epochs, batch_size, seed, learning_rate, .. } = self.parameters;
+        self.model = first_model(&self.parameters)?;
+        let trainer = match &self.optimizer {
+            Some(optimizer) => Trainer::with(Arc::clone(optimizer)),
+            None => Trainer::new(Sgd::new(learning_rate)),
+        };
+        let trainer = trainer.epochs(num_epochs).batch_size(batch_size).seed(seed);
+        settings(trainer).fit(&mut self.model, data)
+    }
+
+    /// Outputs `[n, units]`.
+    fn outputs(&self, inputs: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
+        let outputs = self.model.predict(&inputs.into_dyn())?;
+        let shape = format!("{:?}", outputs.shape());
+        let rows = outputs.into_dimensionality::<Ix2>();
+        rows.map_err(|_| Error::argument("model output", "[samples, units]", shape))
+    }
+}
+
+fn first_model(parameters: &MlpParameters) -> Result<Model, Error> {
+    let last = parameters.layer_sizes.len() - 2;
+    let mut net = Net::new();
+    for (i, &units) in parameters.layer_sizes[1..].iter().enumerate() {
+        let activation = if i == last { Activation::Linear } else { parameters.activation };
+        net = net.push(dense(units).activation(activation).init(parameters.weight_init));
+    }
+    Model::new(net, &parameters.layer_sizes[..1], parameters.seed)
+}
+
+/// A classifier of dense layers, trained on cross-entropy, by stochastic gradient descent until told otherwise.
 ///
 /// ```
-/// use backstitch_core::classifier::{MlpClassifier, MlpParameters};
+/// use backstitch_core::mlp::{MlpClassifier, MlpParameters};
 /// use backstitch_core::Init;
 /// use ndarray::array;
 /// let inputs = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
@@ -76,46 +144,24 @@ impl Default for MlpParameters {
 /// ```
 #[derive(Debug)]
 pub struct MlpClassifier {
-    parameters: MlpParameters,
-    model: Model,
+    mlp: Mlp,
 }
 
 impl MlpClassifier {
-    /// A classifier with first weights.
+    /// A classifier with initial weights.
     ///
     /// # Errors
     /// If the parameters contradict each other or one of them is impossible: the message says
     /// which, and what is allowed.
     pub fn new(parameters: MlpParameters) -> Result<Self, Error> {
-        let sizes = &parameters.layer_sizes;
-        if parameters.n_layers != sizes.len() {
-            let expected = format!("{}, the length of layer_sizes {sizes:?}", sizes.len());
-            return Err(Error::argument("n_layers", expected, parameters.n_layers));
-        }
-        if sizes.len() < 2 || sizes.contains(&0) {
-            let expected = "at least an input and an output size, all above 0";
-            return Err(Error::argument("layer_sizes", expected, format!("{sizes:?}")));
-        }
-        for pair in sizes.windows(2) {
-            check_size("layer_sizes", pair[0].max(pair[1]), pair, size_of::<f32>())?;
-        }
-        Sgd::<f32>::new(parameters.learning_rate)?;
-        Trainer::new(parameters.num_epochs, parameters.batch_size, parameters.seed)?;
-        if parameters.num_epochs == 0 {
-            return Err(Error::argument("num_epochs", "at least 1", 0));
-        }
-        let model = Self::first_model(&parameters)?;
-        Ok(Self { parameters, model })
+        Ok(Self { mlp: Mlp::new(parameters)? })
     }
 
-    fn first_model(parameters: &MlpParameters) -> Result<Model, Error> {
-        let last = parameters.layer_sizes.len() - 2;
-        let mut net = Net::new();
-        for (i, &units) in parameters.layer_sizes[1..].iter().enumerate() {
-            let activation = if i == last { Activation::Linear } else { parameters.activation };
-            net = net.push(dense(units).activation(activation).init(parameters.weight_init));
-        }
-        Model::new(net, &parameters.layer_sizes[..1], parameters.seed)
+    /// Trains by another optimizer.
+    #[must_use]
+    pub fn optimizer(mut self, optimizer: impl Optimizer<f32>) -> Self {
+        self.mlp.optimizer = Some(Arc::new(optimizer));
+        self
     }
 
     /// Trains a new model on inputs `[n, features]` and their n classes.
@@ -123,46 +169,20 @@ impl MlpClassifier {
     /// # Errors
     /// See [`Trainer::fit`].
     pub fn fit(&mut self, inputs: ArrayView2<'_, f32>, labels: &[usize]) -> Result<History, Error> {
-        self.fit_with(inputs, labels, None, &mut [])
+        self.fit_with(inputs, labels, |trainer| trainer)
     }
 
-    /// As [`fit`](Self::fit), with validation data and callbacks.
+    /// As [`fit`](Self::fit), with more settings: validation data, callbacks, a run to go on with.
     ///
     /// # Errors
     /// See [`Trainer::fit`].
-    pub fn fit_with(
+    pub fn fit_with<'c>(
         &mut self,
         inputs: ArrayView2<'_, f32>,
         labels: &[usize],
-        validation: Option<(ArrayView2<'_, f32>, &[usize])>,
-        callbacks: &mut [&mut dyn Callback<f32>],
+        settings: impl FnOnce(Trainer<'c>) -> Trainer<'c>,
     ) -> Result<History, Error> {
-        self.model = Self::first_model(&self.parameters)?;
-        let mut optimizer = Sgd::new(self.parameters.learning_rate)?;
-        self.resume(&mut optimizer, History::default(), (inputs, labels), validation, callbacks)
-    }
-
-    /// Goes on training after the epochs of a history. The model and the optimizer must be in the
-    /// state they had then: see [`model_mut`](Self::model_mut).
-    ///
-    /// # Errors
-    /// See [`Trainer::fit`].
-    pub fn resume(
-        &mut self,
-        optimizer: &mut Sgd,
-        history: History,
-        (inputs, labels): (ArrayView2<'_, f32>, &[usize]),
-        validation: Option<(ArrayView2<'_, f32>, &[usize])>,
-        callbacks: &mut [&mut dyn Callback<f32>],
-    ) -> Result<History, Error> {
-        let data = Dataset::new(inputs.into_dyn(), Targets::Classes(labels))?;
-        let validation = match validation {
-            Some((inputs, labels)) => Some(Dataset::new(inputs.into_dyn(), Targets::Classes(labels))?),
-            None => None,
-        };
-        let MlpParameters { num_epochs, batch_size, seed, .. } = self.parameters;
-        let trainer = Trainer::new(num_epochs, batch_size, seed)?.after(history);
-        trainer.fit(&mut self.model, optimizer, &data, validation.as_ref(), callbacks)
+        self.mlp.fit(&Dataset::classes(inputs, labels)?, settings)
     }
 
     /// The probability of every class, `[n, classes]`.
@@ -170,7 +190,7 @@ impl MlpClassifier {
     /// # Errors
     /// If the inputs have another number of features, or a probability is NaN: the message says of which sample.
     pub fn predict_proba(&self, inputs: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
-        self.model.predict_proba(&inputs.into_dyn())
+        self.mlp.model.predict_proba(&inputs.into_dyn())
     }
 
     /// The likeliest class of every sample.
@@ -179,13 +199,9 @@ impl MlpClassifier {
     /// If the inputs have another number of features, or an output is NaN: the message says for which sample, and whether weights
     /// are the reason.
     pub fn predict(&self, inputs: ArrayView2<'_, f32>) -> Result<Vec<usize>, Error> {
-        let logits = self.model.predict(&inputs.into_dyn())?;
-        let shape = format!("{:?}", logits.shape());
-        let Ok(rows) = logits.into_dimensionality::<Ix2>() else {
-            return Err(Error::argument("model output", "[samples, classes]", shape));
-        };
+        let rows = self.mlp.outputs(inputs)?;
         likeliest(rows.view()).or_else(|error| {
-            finite::check_outputs(&self.model, &rows.into_raw_vec_and_offset().0, 0)?;
+            finite::check_outputs(&self.mlp.model, &rows.into_raw_vec_and_offset().0, 0)?;
             Err(error)
         })
     }
@@ -195,23 +211,119 @@ impl MlpClassifier {
     /// # Errors
     /// If inputs and labels do not fit each other or the model, or an output is not finite.
     pub fn score(&self, inputs: ArrayView2<'_, f32>, labels: &[usize]) -> Result<f64, Error> {
-        let data = Dataset::new(inputs.into_dyn(), Targets::Classes(labels))?;
-        Ok(crate::train::evaluate(&self.model, &data)?.1)
+        let figures = evaluate(&self.mlp.model, &Dataset::classes(inputs, labels)?)?;
+        Ok(figures.get("accuracy").unwrap_or(f64::NAN))
     }
 
     /// The parameters it was made with.
     pub fn parameters(&self) -> &MlpParameters {
-        &self.parameters
+        &self.mlp.parameters
     }
 
     /// The network.
     pub fn model(&self) -> &Model {
-        &self.model
+        &self.mlp.model
     }
 
     /// The network, to load saved weights into.
     pub fn model_mut(&mut self) -> &mut Model {
-        &mut self.model
+        &mut self.mlp.model
+    }
+}
+
+/// Dense layers that give values, trained on the mean squared error, by stochastic gradient descent until told otherwise.
+///
+/// ```
+/// use backstitch_core::mlp::{MlpParameters, MlpRegressor};
+/// use backstitch_core::{Init, optim::Adam};
+/// use ndarray::Array2;
+/// let x = Array2::from_shape_fn((100, 1), |(i, _)| i as f32 / 50.0 - 1.0);
+/// let y = x.mapv(|x| (3.0 * x).sin());
+/// let parameters = MlpParameters {
+///     n_layers: 3,
+///     layer_sizes: vec![1, 16, 1],
+///     activation: "tanh".parse()?,
+///     weight_init: Init::GlorotUniform,
+///     num_epochs: 200,
+///     ..MlpParameters::default()
+/// };
+/// let mut regressor = MlpRegressor::new(parameters)?.optimizer(Adam::new(0.02));
+/// regressor.fit(x.view(), y.view())?;
+/// assert!(regressor.score(x.view(), y.view())? > 0.95);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct MlpRegressor {
+    mlp: Mlp,
+}
+
+impl MlpRegressor {
+    /// A regressor with initial weights.
+    ///
+    /// # Errors
+    /// If the parameters contradict each other or one of them is impossible: the message says
+    /// which, and what is allowed.
+    pub fn new(parameters: MlpParameters) -> Result<Self, Error> {
+        Ok(Self { mlp: Mlp::new(parameters)? })
+    }
+
+    /// Trains by another optimizer.
+    #[must_use]
+    pub fn optimizer(mut self, optimizer: impl Optimizer<f32>) -> Self {
+        self.mlp.optimizer = Some(Arc::new(optimizer));
+        self
+    }
+
+    /// Trains a new model on inputs `[n, features]` and values `[n, outputs]`.
+    ///
+    /// # Errors
+    /// See [`Trainer::fit`].
+    pub fn fit(
+        &mut self,
+        inputs: ArrayView2<'_, f32>,
+        values: ArrayView2<'_, f32>,
+    ) -> Result<History, Error> {
+        self.fit_with(inputs, values, |trainer| trainer)
+    }
+
+    /// As [`fit`](Self::fit), with more settings: validation data, callbacks, a run to go on with.
+    ///
+    /// # Errors
+    /// See [`Trainer::fit`].
+    pub fn fit_with<'c>(
+        &mut self,
+        inputs: ArrayView2<'_, f32>,
+        values: ArrayView2<'_, f32>,
+        settings: impl FnOnce(Trainer<'c>) -> Trainer<'c>,
+    ) -> Result<History, Error> {
+        self.mlp.fit(&Dataset::values(inputs, values)?, settings)
+    }
+
+    /// The values of every sample, `[n, outputs]`.
+    ///
+    /// # Errors
+    /// If the inputs have another number of features.
+    pub fn predict(&self, inputs: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
+        self.mlp.outputs(inputs)
+    }
+
+    /// The coefficient of determination R²: 1 where every value is met, 0 for a model that always gives the mean.
+    ///
+    /// # Errors
+    /// If inputs and values do not fit each other or the model, or an output is not finite.
+    pub fn score(&self, inputs: ArrayView2<'_, f32>, values: ArrayView2<'_, f32>) -> Result<f64, Error> {
+        let figures = evaluate(&self.mlp.model, &Dataset::values(inputs, values)?)?;
+        Ok(figures.get("r2").unwrap_or(f64::NAN))
+    }
+
+    /// The network.
+    pub fn model(&self) -> &Model {
+        &self.mlp.model
+    }
+
+    /// The network, to load saved weights into.
+    pub fn model_mut(&mut self) -> &mut Model {
+        &mut self.mlp.model
     }
 }
 
@@ -269,13 +381,13 @@ mod tests {
         let fit = |inputs: &Array2<f32>, labels: &[usize]| {
             small().fit(inputs.view(), labels).unwrap_err().to_string()
         };
-        assert_eq!(fit(&inputs, &[0, 1]), "targets: expected 4, one a sample, got 2");
+        assert_eq!(fit(&inputs, &[0, 1]), "labels: expected 4, one a sample, got 2");
         assert_eq!(fit(&inputs, &[0, 1, 2, 0]), "label of sample 2: expected a class from 0 to 1, got 2");
-        assert_eq!(fit(&Array2::zeros((4, 5)), &[0; 4]), "inputs: expected [4, 3], got [4, 5]");
+        assert_eq!(fit(&Array2::zeros((4, 5)), &[0; 4]), "inputs: expected samples of [3], got [5]");
         assert_eq!(fit(&Array2::zeros((0, 3)), &[]), "inputs: expected at least one sample, got [0, 3]");
         assert_eq!(
             fit(&Array2::zeros((3, 3)), &[0; 3]),
-            "batch_size: expected at most 3, the number of samples, got 4"
+            "batch_size: expected from 1 to 3, the number of samples, got 4"
         );
         let wrong = small().predict(Array2::zeros((1, 4)).view()).unwrap_err().to_string();
         assert_eq!(wrong, "input: expected [samples, 3], got [1, 4]");

@@ -1,0 +1,81 @@
+//! Arrays at the door: any `ndarray` array, owned, borrowed or a view, of any rank.
+
+use ndarray::{ArrayBase, Data, Dimension};
+
+use crate::error::Error;
+use crate::memory;
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+
+/// What becomes a tensor: tensors, and arrays of `ndarray` of any rank, owned (taken over without a copy), borrowed, or views.
+#[diagnostic::on_unimplemented(message = "`{Self}` is no array of `{F}`")]
+pub trait IntoTensor<F: Scalar> {
+    /// The tensor.
+    ///
+    /// # Errors
+    /// If there are more than [`MAX_AXES`](crate::MAX_AXES) axes, or there is no memory for a copy.
+    fn into_tensor(self) -> Result<Tensor<F>, Error>;
+}
+
+impl<F: Scalar> IntoTensor<F> for Tensor<F> {
+    fn into_tensor(self) -> Result<Self, Error> {
+        Ok(self)
+    }
+}
+
+impl<F: Scalar> IntoTensor<F> for &Tensor<F> {
+    fn into_tensor(self) -> Result<Tensor<F>, Error> {
+        Ok(self.clone())
+    }
+}
+
+impl<F: Scalar, S: Data<Elem = F>, D: Dimension> IntoTensor<F> for ArrayBase<S, D> {
+    fn into_tensor(self) -> Result<Tensor<F>, Error> {
+        let shape = Shape::new(self.shape())?;
+        memory::check_tensor::<F>("array", &shape)?;
+        let array = self.into_owned();
+        if !array.is_standard_layout() {
+            return Ok(Tensor::from_parts(array.iter().copied().collect(), shape));
+        }
+        let (data, offset) = array.into_raw_vec_and_offset();
+        Ok(match offset {
+            None | Some(0) if data.len() == shape.elements() => Tensor::from_parts(data, shape),
+            offset => {
+                let from = offset.unwrap_or(0);
+                Tensor::from_parts(data[from..][..shape.elements()].to_vec(), shape)
+            }
+        })
+    }
+}
+
+impl<F: Scalar, S: Data<Elem = F>, D: Dimension> IntoTensor<F> for &ArrayBase<S, D> {
+    fn into_tensor(self) -> Result<Tensor<F>, Error> {
+        self.view().into_tensor()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, Array2, array, s};
+
+    use super::*;
+
+    #[test]
+    fn every_layout_comes_in_row_by_row() {
+        let a = array![[1.0_f32, 2.0, 3.0], [4.0, 5.0, 6.0]];
+        let check = |tensor: Result<Tensor, Error>, shape: &[usize], data: &[f32]| {
+            let tensor = tensor.unwrap();
+            assert_eq!((&*tensor.shape(), tensor.data()), (shape, data));
+        };
+        check(a.clone().into_tensor(), &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        check((&a).into_tensor(), &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        check(a.t().into_tensor(), &[3, 2], &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        check(a.clone().reversed_axes().into_tensor(), &[3, 2], &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        check(a.slice(s![1.., ..;-1]).into_tensor(), &[1, 3], &[6.0, 5.0, 4.0]);
+        check(a.clone().slice_move(s![1.., 1..]).into_tensor(), &[1, 2], &[5.0, 6.0]);
+        check(Array1::<f32>::zeros(0).into_tensor(), &[0], &[]);
+        let one = Array2::<f32>::zeros((1, 1));
+        assert!(one.broadcast((1 << 40, 4)).unwrap().into_tensor().is_err());
+    }
+}

@@ -1,0 +1,56 @@
+//! Samples that a function changes.
+
+use std::fmt;
+
+use crate::data::source::{Sample, Source, SourceError, TargetKind};
+use crate::data::{Dataset, From};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+
+/// Samples whose inputs a function changes when they are read.
+pub(super) struct Mapped<F: Scalar> {
+    pub(super) of: Dataset<F>,
+    pub(super) f: Box<Change<F>>,
+}
+
+/// What is done to an input.
+type Change<F> = dyn Fn(&mut [F]) + Send + Sync;
+
+impl<F: Scalar> fmt::Debug for Mapped<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapped").field("of", &self.of).finish_non_exhaustive()
+    }
+}
+
+impl<F: Scalar> Source<F> for Mapped<F> {
+    fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    fn input_shape(&self) -> Shape {
+        self.of.input_shape()
+    }
+
+    fn targets(&self) -> TargetKind {
+        self.of.target_kind()
+    }
+
+    fn read(&self, sample: usize, to: &mut Sample<'_, F>) -> Result<(), SourceError> {
+        let at = self.of.samples[sample];
+        match &self.of.from {
+            From::Memory(memory) => memory.read(at, to),
+            From::Source(source) => source.read(at, to)?,
+        }
+        (self.f)(to.input);
+        Ok(())
+    }
+
+    fn class(&self, sample: usize) -> Option<usize> {
+        let at = self.of.samples[sample];
+        match &self.of.from {
+            From::Memory(memory) if memory.classes.len() == memory.inputs.batch() => Some(memory.classes[at]),
+            From::Memory(_) => None,
+            From::Source(source) => source.class(at),
+        }
+    }
+}

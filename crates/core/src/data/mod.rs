@@ -1,0 +1,384 @@
+//! Samples with their targets: owned, shared, and parted without copying.
+
+mod arrays;
+mod mapped;
+mod source;
+mod toys;
+
+use std::sync::Arc;
+
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+
+use crate::error::Error;
+use crate::finite;
+use crate::losses::{Loss, Targets, check_weights};
+use crate::memory;
+use crate::model::Model;
+use crate::rng::{Purpose, stream};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+use crate::split;
+use crate::tensor::Tensor;
+
+pub use arrays::IntoTensor;
+use mapped::Mapped;
+pub use source::{Batch, Sample, Source, SourceError, TargetKind};
+pub use toys::{blobs, moons, spirals};
+
+/// Samples, all of a source or some of them. A clone and a part share the memory.
+///
+/// ```
+/// use backstitch_core::Dataset;
+/// use ndarray::Array;
+/// let pictures = Array::<f32, _>::zeros((10, 28, 28, 1));
+/// let data = Dataset::classes(pictures, &[0, 1, 0, 1, 0, 1, 0, 1, 0, 1])?;
+/// let [train, test] = data.split([0.8, 0.2], 0)?;
+/// assert_eq!((train.len(), test.len(), train.input_shape().to_string()), (8, 2, "[28, 28, 1]".to_owned()));
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Dataset<F: Scalar = f32> {
+    from: From<F>,
+    /// Which of them, in their order.
+    samples: Arc<[usize]>,
+    /// One a sample, or none.
+    weights: Arc<[f64]>,
+}
+
+#[derive(Debug, Clone)]
+enum From<F: Scalar> {
+    Memory(Arc<InMemory<F>>),
+    Source(Arc<dyn Source<F>>),
+}
+
+/// Samples side by side in memory.
+#[derive(Debug)]
+struct InMemory<F: Scalar> {
+    inputs: Tensor<F>,
+    input: Shape,
+    kind: TargetKind,
+    classes: Vec<usize>,
+    values: Tensor<F>,
+}
+
+impl<F: Scalar> Dataset<F> {
+    /// Inputs `[n, ..]` with a class each, counted from 0.
+    ///
+    /// # Errors
+    /// If there are no samples, not one class a sample, an input is NaN or infinite (the message says of which sample), or there is no
+    /// memory for the inputs.
+    pub fn classes(inputs: impl IntoTensor<F>, labels: &[usize]) -> Result<Self, Error> {
+        Self::classes_at(inputs, &[], labels)
+    }
+
+    /// Inputs `[n, ..]` with a class for each position of every sample, such as `[height, width]` of a picture: `labels` has them sample by
+    /// sample and row by row.
+    ///
+    /// # Errors
+    /// As [`classes`](Self::classes).
+    pub fn classes_at(
+        inputs: impl IntoTensor<F>,
+        positions: &[usize],
+        labels: &[usize],
+    ) -> Result<Self, Error> {
+        let (inputs, positions) = (checked("inputs", inputs)?, Shape::new(positions)?);
+        let expected = inputs.batch().saturating_mul(positions.elements());
+        if labels.len() != expected {
+            let each = if positions.is_empty() { "sample" } else { "position of a sample" };
+            return Err(Error::argument("labels", format!("{expected}, one a {each}"), labels.len()));
+        }
+        let (kind, classes) = (TargetKind::Classes(positions), labels.to_vec());
+        Self::in_memory(inputs, kind, classes, Tensor::default())
+    }
+
+    /// Inputs `[n, ..]` with numbers `[n, ..]`, of the shape of the model's outputs: values to predict, several labels of a sample (0 or
+    /// 1), or probabilities of classes.
+    ///
+    /// # Errors
+    /// If there are no samples, not as many targets as inputs, or a number is NaN or infinite (the message says of which sample).
+    pub fn values(inputs: impl IntoTensor<F>, values: impl IntoTensor<F>) -> Result<Self, Error> {
+        let (inputs, values) = (checked("inputs", inputs)?, checked("values", values)?);
+        if values.batch() != inputs.batch() {
+            let expected = format!("{}, one a sample", inputs.batch());
+            return Err(Error::argument("values", expected, values.batch()));
+        }
+        let kind = TargetKind::Values(Shape::of(&values.shape()[1..]));
+        Self::in_memory(inputs, kind, Vec::new(), values)
+    }
+
+    /// Inputs `[n, ..]` that are to come out again.
+    ///
+    /// # Errors
+    /// If there are no samples, or an input is NaN or infinite.
+    pub fn autoencoding(inputs: impl IntoTensor<F>) -> Result<Self, Error> {
+        let inputs = checked("inputs", inputs)?;
+        Self::in_memory(inputs, TargetKind::Inputs, Vec::new(), Tensor::default())
+    }
+
+    fn in_memory(
+        inputs: Tensor<F>,
+        kind: TargetKind,
+        classes: Vec<usize>,
+        values: Tensor<F>,
+    ) -> Result<Self, Error> {
+        let input = Shape::of(&inputs.shape()[1..]);
+        let samples = (0..inputs.batch()).collect();
+        let memory = InMemory { inputs, input, kind, classes, values };
+        Ok(Self { from: From::Memory(Arc::new(memory)), samples, weights: Arc::default() })
+    }
+
+    /// Samples that are read when they are wanted.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn of(source: impl Source<F>) -> Result<Self, Error> {
+        if source.is_empty() {
+            return Err(Error::argument("samples", "at least one", 0));
+        }
+        let samples = (0..source.len()).collect();
+        Ok(Self { from: From::Source(Arc::new(source)), samples, weights: Arc::default() })
+    }
+
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there are no samples: never.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Shape of one input.
+    pub fn input_shape(&self) -> Shape {
+        match &self.from {
+            From::Memory(memory) => memory.input,
+            From::Source(source) => source.input_shape(),
+        }
+    }
+
+    /// What samples are compared with.
+    pub fn target_kind(&self) -> TargetKind {
+        match &self.from {
+            From::Memory(memory) => memory.kind,
+            From::Source(source) => source.targets(),
+        }
+    }
+
+    /// The class of each sample, where each has one.
+    pub fn labels(&self) -> Option<Vec<usize>> {
+        match &self.from {
+            From::Memory(memory) => match memory.kind {
+                TargetKind::Classes(positions) if positions.is_empty() => {
+                    Some(self.samples.iter().map(|&i| memory.classes[i]).collect())
+                }
+                _ => None,
+            },
+            From::Source(source) => self.samples.iter().map(|&i| source.class(i)).collect(),
+        }
+    }
+
+    /// Whether samples are read when they are wanted.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self.from, From::Source(_))
+    }
+
+    /// Lets samples count as their weights say, in the loss of training and in that of evaluation.
+    ///
+    /// # Errors
+    /// If there is not one weight a sample, or one is not above 0 and finite.
+    pub fn weights(mut self, weights: &[f64]) -> Result<Self, Error> {
+        check_weights(Some(weights), self.len())?;
+        self.weights = weights.into();
+        Ok(self)
+    }
+
+    /// The weights of the samples, where they have some.
+    pub fn sample_weights(&self) -> Option<&[f64]> {
+        (!self.weights.is_empty()).then_some(&self.weights)
+    }
+
+    /// Some of the samples, by their numbers here, in this order; a number may come several times.
+    ///
+    /// # Errors
+    /// If there are none, or a number is too large.
+    pub fn subset(&self, samples: &[usize]) -> Result<Self, Error> {
+        if let Some(wrong) = samples.iter().find(|&&i| i >= self.len()) {
+            return Err(Error::argument("subset", format!("numbers below {}", self.len()), wrong));
+        }
+        if samples.is_empty() {
+            return Err(Error::argument("subset", "at least one sample", 0));
+        }
+        let weights = samples.iter().filter_map(|&i| self.weights.get(i)).copied();
+        let (chosen, weights) = (samples.iter().map(|&i| self.samples[i]).collect(), weights.collect());
+        Ok(Self { from: self.from.clone(), samples: chosen, weights })
+    }
+
+    /// The first samples, at most this number.
+    #[must_use]
+    pub fn take(&self, most: usize) -> Self {
+        let count = most.clamp(1, self.len());
+        let weights = self.weights.iter().take(count).copied().collect();
+        Self { from: self.from.clone(), samples: self.samples[..count].into(), weights }
+    }
+
+    /// The same samples in a random order.
+    #[must_use]
+    pub fn shuffled(&self, seed: u64) -> Self {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.shuffle(&mut stream(seed, Purpose::Split, 0, 0));
+        self.part(&order)
+    }
+
+    /// Dealt out at random in parts of these shares, which sum to 1; what rounding leaves goes to the first.
+    ///
+    /// # Errors
+    /// If the shares do not sum to 1, or a part would have no samples.
+    pub fn split<const N: usize>(&self, shares: [f64; N], seed: u64) -> Result<[Self; N], Error> {
+        let parts = split::hold_out(self.len(), &shares, seed)?;
+        let parts: Vec<_> = parts.iter().map(|part| self.part(part)).collect();
+        parts.try_into().map_err(|_| Error::argument("shares", format!("{N} parts"), "another number"))
+    }
+
+    /// A share of each class to judge by, and the rest to train with: `[train, validation]`.
+    ///
+    /// # Errors
+    /// If samples have no class each, the share is not between 0 and 1, or there is but one sample of a class.
+    pub fn stratified_split(&self, validation: f64, seed: u64) -> Result<[Self; 2], Error> {
+        let fold = split::stratified(&self.known_labels()?, validation, seed)?;
+        Ok([self.part(&fold.train), self.part(&fold.validation)])
+    }
+
+    /// k pairs of samples to train with and to judge by, of which every sample is once among the latter. Classes are dealt evenly, where
+    /// samples have one each.
+    ///
+    /// # Errors
+    /// If there are less than 2 folds, or less samples of a class than folds.
+    pub fn k_fold(&self, k: usize, seed: u64) -> Result<Vec<(Self, Self)>, Error> {
+        let labels = self.labels().unwrap_or_else(|| vec![0; self.len()]);
+        let folds = split::k_fold(&labels, k, seed)?;
+        Ok(folds.iter().map(|fold| (self.part(&fold.train), self.part(&fold.validation))).collect())
+    }
+
+    fn known_labels(&self) -> Result<Vec<usize>, Error> {
+        let got = || format!("{:?}", self.target_kind());
+        self.labels().ok_or_else(|| Error::argument("samples", "a class each", got()))
+    }
+
+    /// Some of the samples, whose numbers are known to be right.
+    fn part(&self, samples: &[usize]) -> Self {
+        let weights = samples.iter().filter_map(|&i| self.weights.get(i)).copied().collect();
+        Self { from: self.from.clone(), samples: samples.iter().map(|&i| self.samples[i]).collect(), weights }
+    }
+
+    /// The same samples, each input changed by a function when it is read: scaled, or with noise that depends on nothing but the input.
+    #[must_use]
+    pub fn map(&self, f: impl Fn(&mut [F]) + Send + Sync + 'static) -> Self {
+        let mapped = Mapped { of: self.clone(), f: Box::new(f) };
+        let samples = (0..self.len()).collect();
+        Self { from: From::Source(Arc::new(mapped)), samples, weights: Arc::clone(&self.weights) }
+    }
+
+    /// Puts samples side by side, by their numbers here.
+    ///
+    /// # Errors
+    /// If a number is too large, or a sample cannot be read (the message says which).
+    pub fn gather(&self, samples: &[usize], batch: &mut Batch<F>) -> Result<(), Error> {
+        if let Some(wrong) = samples.iter().find(|&&i| i >= self.len()) {
+            return Err(Error::argument("samples", format!("numbers below {}", self.len()), wrong));
+        }
+        batch.prepare(&self.input_shape(), self.target_kind(), samples.len())?;
+        batch.weights.clear();
+        batch.weights.extend(samples.iter().filter_map(|&i| self.weights.get(i)));
+        match &self.from {
+            From::Memory(memory) => {
+                for (&i, mut to) in samples.iter().zip(batch.places()) {
+                    memory.read(self.samples[i], &mut to);
+                }
+                Ok(())
+            }
+            From::Source(source) => {
+                let mut places = batch.places();
+                let places = places.par_iter_mut().zip(samples);
+                places.try_for_each(|(to, &i)| {
+                    let error = |source| Error::Sample { sample: i, source };
+                    source.read(self.samples[i], to).map_err(error)
+                })
+            }
+        }
+    }
+
+    /// All inputs, `[n, ..]`.
+    ///
+    /// # Errors
+    /// If a sample cannot be read, or there is no memory for all of them.
+    pub fn inputs(&self) -> Result<Tensor<F>, Error> {
+        memory::check_tensor::<F>("inputs", &self.input_shape().batched(self.len())?)?;
+        let mut batch = Batch::default();
+        self.gather(&(0..self.len()).collect::<Vec<_>>(), &mut batch)?;
+        Ok(batch.inputs)
+    }
+
+    /// Checks that a model takes these inputs, and that its outputs can be judged by the targets. Of samples that are read when they are
+    /// wanted, the first is looked at.
+    pub(crate) fn check(&self, model: &Model<F>, loss: &dyn Loss<F>) -> Result<(), Error> {
+        let (expected, got) = (model.input_shape(), self.input_shape());
+        if expected != got {
+            return Err(Error::argument("inputs", format!("samples of {expected}"), got));
+        }
+        self.with_targets(|targets| loss.check(&model.output_shape(), targets))?;
+        match self.sample_weights() {
+            None => Ok(()),
+            // Refused here and not in the first step, by what the loss says of one sample.
+            Some(weights) => {
+                let mut batch = Batch::default();
+                self.gather(&[0], &mut batch)?;
+                let y = Tensor::zeros(&model.output_shape().batched(1)?)?;
+                loss.weighted(&y, &batch.targets(), &weights[..1], None).map(drop)
+            }
+        }
+    }
+
+    /// Calls `f` with all targets that are in memory: of classes all, of values the first.
+    pub(crate) fn with_targets<T>(
+        &self,
+        f: impl FnOnce(&Targets<'_, F>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut batch = Batch::default();
+        if let From::Memory(memory) = &self.from
+            && let TargetKind::Classes(positions) = memory.kind
+        {
+            let size = positions.elements();
+            let classes = self.samples.iter().flat_map(|&i| &memory.classes[i * size..][..size]);
+            return f(&Targets::Classes(&classes.copied().collect::<Vec<_>>()));
+        }
+        self.gather(&[0], &mut batch)?;
+        f(&batch.targets())
+    }
+}
+
+/// An array of at least one sample, all of it finite.
+fn checked<F: Scalar>(name: &str, array: impl IntoTensor<F>) -> Result<Tensor<F>, Error> {
+    let tensor = array.into_tensor()?;
+    if tensor.shape().is_empty() || tensor.batch() == 0 {
+        return Err(Error::argument(name, "at least one sample", tensor.shape()));
+    }
+    // One pass over what training will read in every epoch; found later, it would look like a fault of the learning rate.
+    finite::check_samples(name, tensor.data(), &tensor.shape())?;
+    Ok(tensor)
+}
+
+impl<F: Scalar> InMemory<F> {
+    fn read(&self, sample: usize, to: &mut Sample<'_, F>) {
+        fn copy<T: Copy>(from: &[T], i: usize, to: &mut [T]) {
+            to.copy_from_slice(&from[i * to.len()..][..to.len()]);
+        }
+        copy(self.inputs.data(), sample, to.input);
+        copy(&self.classes, sample, to.classes);
+        copy(self.values.data(), sample, to.values);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! Figures that training and evaluation show beside the loss.
+
+use std::fmt::Debug;
+
+use crate::error::Error;
+use crate::losses::Targets;
+use crate::metrics::correct;
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// A figure of outputs and targets that adds up over batches. Weights of samples do not count in it.
+///
+/// ```
+/// use backstitch_core::{Error, Scalar, Tensor, losses::Targets, metrics::Metric};
+///
+/// /// The largest absolute error.
+/// #[derive(Debug)]
+/// struct Worst;
+///
+/// impl<F: Scalar> Metric<F> for Worst {
+///     fn name(&self) -> String {
+///         "worst".to_owned()
+///     }
+///     fn check(&self, output: &[usize], targets: &Targets<'_, F>) -> Result<(), Error> {
+///         targets.values_like(output).map(drop)
+///     }
+///     fn add(&self, y: &Tensor<F>, targets: &Targets<'_, F>, sums: &mut Vec<f64>) {
+///         let Targets::Values(t) = targets else { return };
+///         sums.resize(1, 0.0);
+///         for (y, t) in y.data().iter().zip(t.data()) {
+///             sums[0] = sums[0].max((y.as_f64() - t.as_f64()).abs());
+///         }
+///     }
+///     fn value(&self, sums: &[f64]) -> f64 {
+///         sums[0]
+///     }
+/// }
+/// ```
+pub trait Metric<F: Scalar>: Debug + Send + Sync {
+    /// What it is called in the history: `accuracy`; of validation samples `validation_accuracy`.
+    fn name(&self) -> String;
+
+    /// Whether it can be taken of outputs of this shape, that of one sample, and such targets.
+    ///
+    /// # Errors
+    /// If it cannot: the message says what was expected.
+    fn check(&self, output: &[usize], targets: &Targets<'_, F>) -> Result<(), Error>;
+
+    /// Adds a batch to the sums, which are empty before the first.
+    fn add(&self, y: &Tensor<F>, targets: &Targets<'_, F>, sums: &mut Vec<f64>);
+
+    /// The figure, from the sums of at least one batch.
+    fn value(&self, sums: &[f64]) -> f64;
+}
+
+/// The share of rows whose largest output is at their class. Rows that the loss ignores do not count; one with NaN is wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Accuracy {
+    /// The label that is left out.
+    pub(crate) ignored: Option<usize>,
+}
+
+impl Accuracy {
+    /// Of all rows.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Leaves rows with this label out.
+    #[must_use]
+    pub fn ignore_index(mut self, class: usize) -> Self {
+        self.ignored = Some(class);
+        self
+    }
+}
+
+impl<F: Scalar> Metric<F> for Accuracy {
+    fn name(&self) -> String {
+        "accuracy".to_owned()
+    }
+
+    fn check(&self, output: &[usize], targets: &Targets<'_, F>) -> Result<(), Error> {
+        targets.check_classes(output.last().copied().unwrap_or(0), self.ignored)
+    }
+
+    fn add(&self, y: &Tensor<F>, targets: &Targets<'_, F>, sums: &mut Vec<f64>) {
+        sums.resize(2, 0.0);
+        sums[0] += correct(y, targets, self.ignored) as f64;
+        sums[1] += match targets {
+            Targets::Classes(labels) => labels.iter().filter(|&&label| Some(label) != self.ignored).count(),
+            Targets::Values(values) => values.data().len() / values.width().max(1),
+        } as f64;
+    }
+
+    fn value(&self, sums: &[f64]) -> f64 {
+        sums[0] / sums[1]
+    }
+}

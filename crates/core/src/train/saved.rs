@@ -1,0 +1,56 @@
+//! A run between two epochs, whole.
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::model::Model;
+use crate::optim::OptimizerState;
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+use crate::train::History;
+
+/// Parameters and statistics by name.
+pub type State<F> = BTreeMap<String, Tensor<F>>;
+
+/// Everything of a run between two epochs: written to a file and read again, it goes on with the same bits.
+///
+/// Random streams have no state to save: they are made from the seed, the epoch and the step (see [`rng`](crate::rng)).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saved<F: Scalar = f32> {
+    /// What the run was told, by name: a run that goes on has to agree in all of it.
+    pub settings: Vec<(String, String)>,
+    /// Parameters and statistics.
+    pub state: State<F>,
+    /// What the optimizer remembers.
+    pub optimizer: OptimizerState,
+    /// All epochs so far.
+    pub history: History,
+    /// With early stopping, the best epoch so far and the state after it.
+    pub best: Option<(usize, State<F>)>,
+}
+
+impl<F: Scalar> Saved<F> {
+    /// Checks that a run with these settings goes on where this one stopped.
+    pub(super) fn check(&self, settings: &[(String, String)]) -> Result<(), Error> {
+        for (name, value) in settings {
+            let saved = self.settings.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+            if saved != Some(value) {
+                let got = saved.unwrap_or("none");
+                return Err(Error::argument(format!("{name} of the run to go on with"), value, got));
+            }
+        }
+        match self.settings.iter().find(|(name, _)| settings.iter().all(|(own, _)| own != name)) {
+            Some((name, value)) => Err(Error::argument(
+                "settings of the run to go on with",
+                "no others",
+                format!("{name} {value}"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A copy of a model's parameters and statistics.
+pub(super) fn state_of<F: Scalar>(model: &Model<F>) -> State<F> {
+    model.state().into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
+}
