@@ -55,8 +55,10 @@ fn divergence<F: Scalar>(
     weights: Option<&[f64]>,
     dy: Option<&mut Tensor<F>>,
 ) -> Result<Mean, Error> {
-    KlDivergence.check(y.shape().get(1..).unwrap_or_default(), targets)?;
-    let t = targets.values_like(&y.shape()[1..])?.data();
+    let output = y.shape();
+    let output = output.get(1..).unwrap_or_default();
+    KlDivergence.check(output, targets)?;
+    let t = targets.values_like(output)?.data();
     let classes = y.width();
     over_rows(y, targets, weights, dy, |row, z, d| {
         let t = &t[row * classes..][..classes];
@@ -186,11 +188,8 @@ fn likelihood<F: Scalar>(
     dy: Option<&mut Tensor<F>>,
 ) -> Result<Mean, Error> {
     let t = targets.values_like(&GaussianNll::of(y.shape().get(1..).unwrap_or_default())?)?;
-    if t.batch() != y.batch() {
-        return Err(Error::argument("targets", format!("{}, one a sample", y.batch()), t.batch()));
-    }
     let k = y.width() / 2;
-    let mean = over_rows(y, targets, weights, dy, |row, y, d| {
+    over_rows(y, targets, weights, dy, |row, y, d| {
         let mut value = 0.0;
         for (i, t) in t.data()[row * k..][..k].iter().enumerate() {
             let (off, s) = (y[i] - t.as_f64(), y[k + i]);
@@ -200,8 +199,7 @@ fn likelihood<F: Scalar>(
             d[k + i] = 0.5 * (1.0 - off * off * precision) / k as f64;
         }
         value / k as f64
-    })?;
-    Ok(mean)
+    })
 }
 
 /// The mean over rows of the last axis of f(row, outputs, slopes), which gives a value and writes its derivatives.
@@ -216,8 +214,13 @@ fn over_rows<F: Scalar>(
     if y.data().is_empty() {
         return Err(Error::argument("outputs", "at least one number", y.shape()));
     }
-    if let Targets::Classes(_) = targets {
-        targets.check_count(&y.shape())?;
+    match targets {
+        Targets::Classes(_) => targets.check_count(&y.shape())?,
+        // How wide they are is the loss's to check: a likelihood has two outputs for each.
+        Targets::Values(t) if t.batch() != samples => {
+            return Err(Error::argument("targets", format!("{samples}, one a sample"), t.batch()));
+        }
+        Targets::Values(_) => {}
     }
     check_weights(weights, samples)?;
     let rows = y.data().len() / width;
@@ -237,4 +240,34 @@ fn over_rows<F: Scalar>(
         }
     }
     Ok(Mean { sum, count })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four samples of outputs of width 2.
+    fn refused(loss: &impl Loss<f64>, targets: &Targets<'_, f64>) -> String {
+        let y = Tensor::zeros(&[4, 2]).unwrap();
+        let mut dy = Tensor::default();
+        let errors = [loss.loss(&y, targets, Some(&mut dy)), loss.weighted(&y, targets, &[1.0; 4], None)]
+            .map(|result| result.unwrap_err().to_string());
+        assert_eq!(errors[0], errors[1]);
+        errors[0].clone()
+    }
+
+    #[test]
+    fn as_many_targets_as_samples_are_asked_for() {
+        for samples in [3, 5] {
+            let mut rows = Tensor::zeros(&[samples, 2]).unwrap();
+            rows.data_mut().fill(0.5);
+            let expected = format!("targets: expected 4, one a sample, got {samples}");
+            assert_eq!(refused(&KlDivergence, &Targets::Values(&rows)), expected);
+            let values = Tensor::zeros(&[samples, 1]).unwrap();
+            assert_eq!(refused(&GaussianNll, &Targets::Values(&values)), expected);
+            let labels = vec![0; samples];
+            let message = refused(&MultiClassHinge, &Targets::Classes(&labels));
+            assert_eq!(message, format!("targets: expected 4, one a row of the outputs, got {samples}"));
+        }
+    }
 }
