@@ -33,7 +33,7 @@ pub struct MlpParameters {
     pub batch_size: usize,
     /// Passes over the training data.
     pub num_epochs: usize,
-    /// Gives the first weights and the order of samples.
+    /// Gives the initial weights and the order of samples.
     pub seed: u64,
 }
 
@@ -80,7 +80,7 @@ impl Mlp {
                 return Err(Error::argument(name, "at least 1", 0));
             }
         }
-        let model = first_model(&parameters)?;
+        let model = initial_model(&parameters)?;
         Ok(Self { parameters, optimizer: None, model })
     }
 
@@ -91,7 +91,7 @@ impl Mlp {
         settings: impl FnOnce(Trainer<'c>) -> Trainer<'c>,
     ) -> Result<History, Error> {
         let MlpParameters { num_epochs, batch_size, seed, learning_rate, .. } = self.parameters;
-        self.model = first_model(&self.parameters)?;
+        self.model = initial_model(&self.parameters)?;
         let trainer = match &self.optimizer {
             Some(optimizer) => Trainer::with(Arc::clone(optimizer)),
             None => Trainer::new(Sgd::new(learning_rate)),
@@ -109,7 +109,7 @@ impl Mlp {
     }
 }
 
-fn first_model(parameters: &MlpParameters) -> Result<Model, Error> {
+fn initial_model(parameters: &MlpParameters) -> Result<Model, Error> {
     let last = parameters.layer_sizes.len() - 2;
     let mut net = Net::new();
     for (i, &units) in parameters.layer_sizes[1..].iter().enumerate() {

@@ -40,7 +40,7 @@ pub(super) struct How {
     pub(super) grads: bool,
 }
 
-/// What came of it.
+/// What a pass wrote.
 pub(super) struct Done {
     pub(super) y: Tensor<f64>,
     pub(super) dx: Option<Tensor<f64>>,

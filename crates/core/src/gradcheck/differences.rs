@@ -1,14 +1,11 @@
 //! Derivatives from the function alone, along one line: central differences, and one-sided ones at a kink.
 
-use crate::gradcheck::report::{GradientError, TOLERANCE};
+use crate::gradcheck::report::{FLOOR, GradientError, TOLERANCE, relative_error};
 
 /// h: small enough for the neglected h² terms, large enough for rounding.
 const STEP: f64 = 1e-5;
 /// A second step, to tell a kink from curvature: a kink looks the same at both.
 const FINE: f64 = 1e-6;
-/// Derivatives smaller than this are compared as if they were this large: the difference quotient
-/// itself is only good to some 1e-11.
-const FLOOR: f64 = 1e-4;
 /// Units of rounding by which an output may be wrong.
 const ROUNDING: f64 = 64.0 * f64::EPSILON;
 /// Derivatives of two sides that differ by more than this, relative to them, are those of a kink.
@@ -28,13 +25,6 @@ pub(super) struct Numeric {
 
 /// The outputs of a function when its argument has moved by a distance along a line.
 pub(super) type Line<'a> = dyn FnMut(f64) -> Result<Vec<f64>, GradientError> + 'a;
-
-/// |a - b| over the larger of the two (and of 1e-4).
-pub(super) fn relative_error(analytic: f64, numeric: f64) -> f64 {
-    let scale = analytic.abs().max(numeric.abs()).max(FLOOR);
-    let error = (analytic - numeric).abs() / scale;
-    if error.is_nan() { f64::INFINITY } else { error }
-}
 
 /// Whether two derivatives are the same.
 pub(super) fn agree(analytic: f64, numeric: f64) -> bool {

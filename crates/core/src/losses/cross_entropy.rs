@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, below_one};
 use crate::kernels::elementwise::{exponentials, vectorised};
 use crate::layers::Activation;
-use crate::losses::{Loss, Mean, Targets, check_weights};
+use crate::losses::{Loss, Mean, RowWeights, Targets, impossible};
 use crate::metrics::{Accuracy, Metric};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -62,7 +62,7 @@ impl CrossEntropy {
     /// # Errors
     /// If there are none, or one is not above 0 and finite.
     pub fn class_weights(mut self, weights: Vec<f64>) -> Result<Self, Error> {
-        let wrong = weights.iter().position(|w| !(*w > 0.0 && w.is_finite()));
+        let wrong = impossible(&weights);
         if weights.is_empty() || wrong.is_some() {
             let got =
                 wrong.map_or("none".to_owned(), |class| format!("{} for class {class}", weights[class]));
@@ -99,13 +99,13 @@ impl CrossEntropy {
         self.class_weights.get(class).copied().unwrap_or(1.0)
     }
 
-    /// What the sum over a batch is divided by: of the rows of each sample there are `positions`.
+    /// What the sum over a batch is divided by.
     fn divisor<F: Scalar>(&self, rows: &Rows<'_, F>, learns: bool) -> Result<f64, Error> {
         let Targets::Classes(labels) = rows.targets else {
-            return Ok((0..rows.count).map(|row| rows.weight(row)).sum());
+            return Ok((0..rows.count).map(|row| rows.weights.of(row)).sum());
         };
         let counting = labels.iter().enumerate().filter(|(_, label)| !self.ignores(**label));
-        let sum: f64 = counting.map(|(row, &label)| rows.weight(row) * self.weight(label)).sum();
+        let sum: f64 = counting.map(|(row, &label)| rows.weights.of(row) * self.weight(label)).sum();
         // In evaluation such a batch adds nothing; there is no step to learn from it.
         if sum == 0.0 && learns {
             let ignored = self.ignored.unwrap_or_default();
@@ -132,9 +132,8 @@ impl CrossEntropy {
         };
         targets.check_count(&shape)?;
         self.check(&shape[1..], targets)?;
-        check_weights(weights, samples)?;
         let count = logits.data().len() / classes;
-        let rows = Rows { targets: *targets, weights, count, positions: (count / samples).max(1) };
+        let rows = Rows { targets: *targets, weights: RowWeights::new(weights, samples, count)?, count };
         let all = self.divisor(&rows, gradient.is_some())?;
         let logits_of = logits.data().chunks_exact(classes).enumerate();
         let sum = match gradient {
@@ -208,7 +207,8 @@ impl CrossEntropy {
         classes: usize,
         mut f: impl FnMut(usize, f64),
     ) {
-        let (kept, spread, own) = (1.0 - self.smoothing, self.smoothing / classes as f64, rows.weight(at));
+        let (kept, spread, own) =
+            (1.0 - self.smoothing, self.smoothing / classes as f64, rows.weights.of(at));
         match rows.targets {
             Targets::Classes(labels) if self.smoothing == 0.0 => {
                 f(labels[at], own * self.weight(labels[at]));
@@ -231,18 +231,8 @@ impl CrossEntropy {
 /// What the rows of a batch of logits are compared with.
 struct Rows<'a, F> {
     targets: Targets<'a, F>,
-    /// One a sample.
-    weights: Option<&'a [f64]>,
+    weights: RowWeights<'a>,
     count: usize,
-    /// Rows of a sample.
-    positions: usize,
-}
-
-impl<F> Rows<'_, F> {
-    /// The weight of the sample that a row is of.
-    fn weight(&self, row: usize) -> f64 {
-        self.weights.map_or(1.0, |weights| weights[row / self.positions])
-    }
 }
 
 impl<F: Scalar> Loss<F> for CrossEntropy {

@@ -44,13 +44,41 @@ impl AddAssign for Mean {
     }
 }
 
+/// What the rows of a batch count: the weight of the sample that a row is of, 1 where there are no weights.
+struct RowWeights<'a> {
+    weights: Option<&'a [f64]>,
+    /// Rows of a sample.
+    each: usize,
+}
+
+impl<'a> RowWeights<'a> {
+    fn new(weights: Option<&'a [f64]>, samples: usize, rows: usize) -> Result<Self, Error> {
+        check_weights(weights, samples)?;
+        Ok(Self { weights, each: rows / samples })
+    }
+
+    fn of(&self, row: usize) -> f64 {
+        self.weights.map_or(1.0, |weights| weights[row / self.each])
+    }
+
+    /// What all rows of this many samples count together.
+    fn count(&self, samples: usize) -> f64 {
+        self.weights.map_or(samples as f64, |weights| weights.iter().sum()) * self.each as f64
+    }
+}
+
+/// The position of the first of some weights that is not a finite number above 0.
+fn impossible(weights: &[f64]) -> Option<usize> {
+    weights.iter().position(|w| !(*w > 0.0 && w.is_finite()))
+}
+
 /// Checks that there is a weight for each sample of a batch, and that they are above 0.
 pub(crate) fn check_weights(weights: Option<&[f64]>, samples: usize) -> Result<(), Error> {
     let Some(weights) = weights else { return Ok(()) };
     if weights.len() != samples {
         return Err(Error::argument("weights of samples", format!("{samples}, one a sample"), weights.len()));
     }
-    match weights.iter().position(|w| !(*w > 0.0 && w.is_finite())) {
+    match impossible(weights) {
         Some(i) => {
             Err(Error::argument(format!("weight of sample {i}"), "a finite number above 0", weights[i]))
         }

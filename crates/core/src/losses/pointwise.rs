@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, above_zero};
 use crate::layers::Activation;
-use crate::losses::{Loss, Mean, Targets, check_weights};
+use crate::losses::{Loss, Mean, RowWeights, Targets, impossible};
 use crate::metrics::{Mae, Metric, R2, Rmse, SignAccuracy};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -194,10 +194,10 @@ impl BceWithLogits {
     /// # Errors
     /// If there are none, or one is not above 0 and finite.
     pub fn positive_weights(weights: &[f64]) -> Result<Self, Error> {
-        match weights.iter().find(|w| !(**w > 0.0 && w.is_finite())) {
+        match impossible(weights) {
             None if !weights.is_empty() => Ok(Self { positive: weights.to_vec() }),
             wrong => {
-                let got = wrong.map_or("none".to_owned(), ToString::to_string);
+                let got = wrong.map_or("none".to_owned(), |label| weights[label].to_string());
                 Err(Error::argument("positive weights", "finite numbers above 0, one a label", got))
             }
         }
@@ -281,20 +281,19 @@ fn over_numbers<F: Scalar>(
     if y.data().is_empty() {
         return Err(Error::argument("outputs", "at least one number", y.shape()));
     }
-    check_weights(weights, samples)?;
-    let width = y.data().len() / samples;
-    let weight = |i: usize| weights.map_or(1.0, |weights| weights[i / width]);
-    let count = weights.map_or(samples as f64, |weights| weights.iter().sum()) * width as f64;
+    // Every number is a row of its own.
+    let weights = RowWeights::new(weights, samples, y.data().len())?;
+    let count = weights.count(samples);
     let pairs = y.data().iter().zip(t.data()).enumerate();
     let mut sum = 0.0;
     match dy {
-        None => pairs.for_each(|(i, (y, t))| sum += weight(i) * f(i, y.as_f64(), t.as_f64()).0),
+        None => pairs.for_each(|(i, (y, t))| sum += weights.of(i) * f(i, y.as_f64(), t.as_f64()).0),
         Some(dy) => {
             dy.copy_from(y);
             for ((i, (y, t)), d) in pairs.zip(dy.data_mut()) {
                 let (value, slope) = f(i, y.as_f64(), t.as_f64());
-                sum += weight(i) * value;
-                *d = F::from_f64(weight(i) * slope / count);
+                sum += weights.of(i) * value;
+                *d = F::from_f64(weights.of(i) * slope / count);
             }
         }
     }

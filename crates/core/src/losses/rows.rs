@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::layers::Activation;
-use crate::losses::{Loss, Mean, Targets, check_probabilities, check_weights};
+use crate::losses::{Loss, Mean, RowWeights, Targets, check_probabilities};
 use crate::metrics::{Accuracy, Metric};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
@@ -222,21 +222,18 @@ fn over_rows<F: Scalar>(
         }
         Targets::Values(_) => {}
     }
-    check_weights(weights, samples)?;
-    let rows = y.data().len() / width;
-    let positions = rows / samples;
-    let weight = |row: usize| weights.map_or(1.0, |weights| weights[row / positions]);
-    let count = weights.map_or(samples as f64, |weights| weights.iter().sum()) * positions as f64;
+    let weights = RowWeights::new(weights, samples, y.data().len() / width)?;
+    let count = weights.count(samples);
     if let Some(dy) = dy.as_deref_mut() {
         dy.copy_from(y);
     }
     let (mut sum, mut outputs, mut slopes) = (0.0, vec![0.0; width], vec![0.0; width]);
     for (row, y) in y.data().chunks_exact(width).enumerate() {
         outputs.iter_mut().zip(y).for_each(|(to, y)| *to = y.as_f64());
-        sum += weight(row) * f(row, &outputs, &mut slopes);
+        sum += weights.of(row) * f(row, &outputs, &mut slopes);
         if let Some(dy) = dy.as_deref_mut() {
             let to = &mut dy.data_mut()[row * width..][..width];
-            to.iter_mut().zip(&slopes).for_each(|(d, s)| *d = F::from_f64(weight(row) * s / count));
+            to.iter_mut().zip(&slopes).for_each(|(d, s)| *d = F::from_f64(weights.of(row) * s / count));
         }
     }
     Ok(Mean { sum, count })
