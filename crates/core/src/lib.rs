@@ -20,6 +20,7 @@ mod kernels;
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]
 pub mod kernels;
+mod largest;
 mod layer;
 pub mod layers;
 mod logits;
@@ -43,6 +44,7 @@ mod scratch;
 mod shape;
 pub mod split;
 mod summary;
+mod targets;
 mod tensor;
 mod trace;
 pub mod train;

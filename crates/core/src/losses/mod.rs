@@ -3,7 +3,6 @@
 mod cross_entropy;
 mod pointwise;
 mod rows;
-mod targets;
 
 use std::fmt::Debug;
 use std::ops::AddAssign;
@@ -15,11 +14,10 @@ use crate::metrics::Metric;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
+pub use crate::targets::{Targets, one_hot};
 pub use cross_entropy::CrossEntropy;
 pub use pointwise::{BceWithLogits, HINGE, Huber, MAE, MSE, Pointwise};
 pub use rows::{GaussianNll, KlDivergence, MultiClassHinge};
-pub(crate) use targets::check_probabilities;
-pub use targets::{Targets, one_hot};
 
 /// A sum and what it is to be divided by, so that batches of any size, ignored positions and weights add up exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::layers::Activation;
-use crate::losses::{Loss, Mean, RowWeights, Targets, check_probabilities};
+use crate::losses::{Loss, Mean, RowWeights, Targets};
 use crate::metrics::{Accuracy, Metric};
 use crate::scalar::Scalar;
+use crate::targets::check_probabilities;
 use crate::tensor::Tensor;
 
 /// The Kullback-Leibler divergence of the softmax of logits from target probabilities, Σ t (log t - log p), a mean over rows of the last

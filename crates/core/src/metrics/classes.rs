@@ -1,9 +1,9 @@
 //! Figures of outputs that are logits or probabilities of classes.
 
 use crate::error::{Error, in_range};
-use crate::losses::Targets;
 use crate::metrics::{Metric, largest};
 use crate::scalar::Scalar;
+use crate::targets::Targets;
 use crate::tensor::Tensor;
 
 /// The share of rows whose class is among the k largest outputs. Of equal outputs the first counts as larger; a row with NaN is wrong.

@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 
 use crate::error::Error;
-use crate::losses::Targets;
 use crate::metrics::correct;
 use crate::scalar::Scalar;
+use crate::targets::Targets;
 use crate::tensor::Tensor;
 
 /// A figure of outputs and targets that adds up over batches. Weights of samples do not count in it.

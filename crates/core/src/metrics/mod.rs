@@ -6,6 +6,7 @@ mod metric;
 mod ranking;
 mod values;
 
+pub use crate::largest::largest;
 pub use classes::{BalancedAccuracy, F1, TopK};
 pub use confusion::{Average, ClassScores, ConfusionMatrix};
 pub use metric::{Accuracy, Metric};
@@ -15,29 +16,9 @@ pub use values::{Mae, R2, Rmse, SignAccuracy};
 use ndarray::ArrayView2;
 
 use crate::error::Error;
-use crate::losses::Targets;
 use crate::scalar::Scalar;
+use crate::targets::Targets;
 use crate::tensor::Tensor;
-
-/// The position of the largest value, the first of equals. `None` where there is no value, or one is NaN: then none is the largest.
-///
-/// ```
-/// use backstitch_core::metrics::largest;
-/// assert_eq!(largest([1.0, 3.0, 3.0]), Some(1));
-/// assert_eq!(largest([1.0, f32::NAN, 3.0]), None);
-/// ```
-pub fn largest<F: Scalar>(values: impl IntoIterator<Item = F>) -> Option<usize> {
-    let mut best: Option<(usize, F)> = None;
-    for (i, value) in values.into_iter().enumerate() {
-        if value.is_nan() {
-            return None;
-        }
-        if best.is_none_or(|(_, most)| value > most) {
-            best = Some((i, value));
-        }
-    }
-    best.map(|(i, _)| i)
-}
 
 /// The class of every row of logits or probabilities, `[n, classes]`: where it is largest.
 ///
@@ -93,14 +74,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn the_first_of_equals_is_the_largest_and_nan_never() {
-        assert_eq!(largest([1.0, 3.0, 3.0]), Some(1));
-        assert_eq!(largest([f32::NEG_INFINITY; 2]), Some(0));
-        assert_eq!(largest([2.0, f32::INFINITY]), Some(1));
-        for with_nan in [[f32::NAN, -1.0], [-1.0, f32::NAN], [f32::NAN; 2]] {
-            assert_eq!(largest(with_nan), None);
-        }
-        assert_eq!(largest::<f32>([]), None);
+    fn rows_without_a_largest_number_are_errors() {
         let error = likeliest(array![[0.0, 1.0], [1.0, f32::NAN]].view()).unwrap_err().to_string();
         assert_eq!(error, "outputs for sample 1: expected finite numbers, got NaN at [1]");
         assert!(likeliest(ndarray::Array2::<f32>::zeros((2, 0)).view()).is_err());

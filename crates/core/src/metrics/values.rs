@@ -1,9 +1,9 @@
 //! Figures of outputs that are values, or logits of several labels.
 
 use crate::error::Error;
-use crate::losses::Targets;
 use crate::metrics::Metric;
 use crate::scalar::Scalar;
+use crate::targets::Targets;
 use crate::tensor::Tensor;
 
 /// Outputs and targets of a batch as pairs of numbers; none where the targets are classes.

@@ -3,6 +3,7 @@
 use ndarray::Array2;
 
 use crate::error::Error;
+use crate::largest::largest;
 use crate::memory::check_size;
 use crate::scalar::Scalar;
 use crate::shape::product;
@@ -54,7 +55,7 @@ impl<'a, F: Scalar> Targets<'a, F> {
             Self::Classes(classes) => classes.get(row).copied(),
             Self::Values(values) => {
                 let row = values.data().chunks_exact(values.width().max(1)).nth(row)?;
-                crate::metrics::largest(row.iter().copied())
+                largest(row.iter().copied())
             }
         }
     }
