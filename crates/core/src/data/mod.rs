@@ -210,17 +210,14 @@ impl<F: Scalar> Dataset<F> {
         if samples.is_empty() {
             return Err(Error::argument("subset", "at least one sample", 0));
         }
-        let weights = samples.iter().filter_map(|&i| self.weights.get(i)).copied();
-        let (chosen, weights) = (samples.iter().map(|&i| self.samples[i]).collect(), weights.collect());
-        Ok(Self { from: self.from.clone(), samples: chosen, weights })
+        Ok(self.part(samples))
     }
 
     /// The first samples, at most this number.
     #[must_use]
     pub fn take(&self, most: usize) -> Self {
-        let count = most.clamp(1, self.len());
-        let weights = self.weights.iter().take(count).copied().collect();
-        Self { from: self.from.clone(), samples: self.samples[..count].into(), weights }
+        let first: Vec<usize> = (0..most.clamp(1, self.len())).collect();
+        self.part(&first)
     }
 
     /// The same samples in a random order.

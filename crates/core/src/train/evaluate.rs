@@ -38,7 +38,9 @@ pub fn evaluate_by<F: Scalar>(
     loss: Arc<dyn Loss<F>>,
 ) -> Result<Figures, Error> {
     let metrics = loss.metrics();
-    evaluate_with(model, data, &Augment::new(), &Judge { loss, metrics })
+    let judge = Judge { loss, metrics };
+    judge.check(model, data)?;
+    evaluate_with(model, data, &Augment::new(), &judge)
 }
 
 /// The loss of those who say none.
@@ -62,18 +64,17 @@ impl<F: Scalar> Judge<F> {
         logits::check_end(model, self.loss.applies())?;
         data.check(model, &*self.loss)?;
         let output = model.output_shape();
-        self.metrics.iter().try_for_each(|metric| data.with_targets(|targets| metric.check(&output, targets)))
+        data.with_targets(|targets| self.metrics.iter().try_for_each(|metric| metric.check(&output, targets)))
     }
 }
 
-/// As [`evaluate_by`], with the inputs transformed.
+/// As [`evaluate_by`], with the inputs transformed; the judge has checked model and data, once for all epochs.
 pub(super) fn evaluate_with<F: Scalar>(
     model: &Model<F>,
     data: &Dataset<F>,
     augment: &Augment,
     judge: &Judge<F>,
 ) -> Result<Figures, Error> {
-    judge.check(model, data)?;
     let (mut trace, mut batch) = (Trace::new(Keep::Last), Batch::default());
     let (mut total, mut sums) = (Mean::default(), vec![Vec::new(); judge.metrics.len()]);
     let all: Vec<usize> = (0..data.len()).collect();
