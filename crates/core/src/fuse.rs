@@ -127,7 +127,7 @@ fn fuse<F: Scalar>(model: &Model<F>) -> Program<F> {
         number.resize(number.len() + fused, ops.len());
     }
     let values = old.values.iter().map(|(path, &value)| (path.clone(), number[value])).collect();
-    Program { ops, shapes, values, output: number[old.output] }
+    Program { ops, shapes, values, output: number[old.output], ties: old.ties.clone() }
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ pub mod split;
 mod summary;
 mod targets;
 mod tensor;
+mod ties;
 mod trace;
 pub mod train;
 mod weights;

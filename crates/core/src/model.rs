@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
-use crate::error::{Error, ShapeError};
+use crate::error::{Error, ShapeError, join_path};
 use crate::finite;
 use crate::kernels::elementwise::softmax_rows;
 use crate::layer::Context;
@@ -19,6 +19,7 @@ use crate::program::{Kind, Program};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
+use crate::ties;
 use crate::trace::{Keep, Trace};
 use crate::weights::{Grads, Slot, SlotMut};
 
@@ -83,6 +84,7 @@ impl<F: Scalar> Model<F> {
             return Err(Error::argument("net", "at least one layer", "none"));
         }
         let declared = program.declare()?;
+        let declared = ties::tie(&mut program, declared)?;
         let needs = Needs::of(&program, &declared)?;
         let slots = declared.iter().map(|(op, spec)| spec.slot(&program.ops[*op].path, seed));
         let slots = slots.collect::<Result<_, Error>>()?;
@@ -131,6 +133,14 @@ impl<F: Scalar> Model<F> {
     /// Every parameter and every statistic, in the order of the layers.
     pub fn slots(&self) -> &[Slot<F>] {
         &self.slots
+    }
+
+    /// Parameters that are tied ([`Net::tie`]): the full name of each, and the name of the slot whose numbers it uses.
+    pub fn ties(&self) -> impl Iterator<Item = (String, &str)> {
+        let names = self.program.ops.iter().flat_map(|op| {
+            op.places.iter().map(|&(name, at)| (join_path(&op.path, name), self.slots[at].name()))
+        });
+        names.filter(|(name, slot)| name != slot)
     }
 
     /// As [`slots`](Self::slots), to change their numbers.

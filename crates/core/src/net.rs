@@ -21,6 +21,8 @@ use crate::layers::Activation;
 #[derive(Debug, Clone)]
 pub struct Net {
     pub(crate) node: Node,
+    /// Parameters that are one: the full name of one that gives up its own numbers, and that of the other.
+    pub(crate) ties: Vec<(String, String)>,
 }
 
 /// What a net does.
@@ -44,7 +46,7 @@ pub(crate) struct Child {
 
 /// A layer of one's own as a part of a net.
 pub fn layer(layer: impl AnyLayer) -> Net {
-    Net { node: Node::Layer(Arc::new(layer)) }
+    Net::of(Node::Layer(Arc::new(layer)))
 }
 
 /// The library's layers become nets by functions that are not generic, so that the compiler makes their code once,
@@ -70,38 +72,63 @@ impl Default for Net {
 impl Net {
     /// A chain without a layer yet.
     pub fn new() -> Self {
-        Self { node: Node::Chain(Vec::new()) }
+        Self::of(Node::Chain(Vec::new()))
+    }
+
+    fn of(node: Node) -> Self {
+        Self { node, ties: Vec::new() }
     }
 
     /// Adds one at the end, named after its kind and its number among those: `dense1`, `conv2`.
     #[must_use]
     pub fn push(self, next: impl Into<Self>) -> Self {
-        let (mut list, next) = (self.into_list(), next.into());
-        let name = free_name(&list, &next.kind());
-        list.push(Child { name, net: next });
-        Self { node: Node::Chain(list) }
+        let next = next.into();
+        self.add(next, None)
     }
 
     /// Adds one at the end under a name of your own, without a dot, that no other of this chain has.
     #[must_use]
-    pub fn named(self, name: &str, next: impl Into<Self>) -> Self {
-        let mut list = self.into_list();
-        list.push(Child { name: name.to_owned(), net: next.into() });
-        Self { node: Node::Chain(list) }
+    pub fn named(self, name: impl Into<String>, next: impl Into<Self>) -> Self {
+        let (name, next) = (name.into(), next.into());
+        self.add(next, Some(name))
     }
 
-    /// The net as a chain, so that every layer of it has a name.
+    fn add(self, next: Self, name: Option<String>) -> Self {
+        let mut chain = self.chained();
+        if let Node::Chain(list) = &mut chain.node {
+            let name = name.unwrap_or_else(|| free_name(list, &next.kind()));
+            list.push(Child { name, net: next });
+        }
+        chain
+    }
+
+    /// Makes one parameter of two (weight tying; O. Press and L. Wolf 2017): the parameter called `name` uses the numbers of the one called
+    /// `with`, and both gradients are added up. Both are full names as seen from this net: `decoder.out.weight`. Only `with` is a parameter
+    /// of the model then: it is saved, counted and trained once.
+    ///
+    /// [`Model::new`](crate::Model::new) refuses a name that no parameter has, shapes that differ, statistics, and two parameters of one
+    /// layer.
+    ///
+    /// ```
+    /// use backstitch_core::{Model, chain, layers::dense};
+    /// let net = chain!["a" => dense(8).relu(), "b" => dense(8).relu(), dense(3)].tie("b.weight", "a.weight");
+    /// let model: Model = Model::new(net, &[8], 0)?;
+    /// assert_eq!(model.names("*.weight"), ["a.weight", "dense1.weight"]);
+    /// # Ok::<(), backstitch_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn tie(mut self, name: &str, with: &str) -> Self {
+        self.ties.push((name.to_owned(), with.to_owned()));
+        self
+    }
+
+    /// The net as a chain, so that every layer of it has a name: one that is no chain becomes the first of a chain.
     pub(crate) fn chained(self) -> Self {
-        Self { node: Node::Chain(self.into_list()) }
-    }
-
-    /// The list to add to: a net that is no chain becomes the first of one.
-    fn into_list(self) -> Vec<Child> {
         match self.node {
-            Node::Chain(list) => list,
-            node => {
-                let net = Self { node };
-                vec![Child { name: free_name(&[], &net.kind()), net }]
+            Node::Chain(_) => self,
+            _ => {
+                let name = free_name(&[], &self.kind());
+                Self::of(Node::Chain(vec![Child { name, net: self }]))
             }
         }
     }
@@ -124,6 +151,26 @@ fn free_name(list: &[Child], kind: &str) -> String {
     // One of the first n + 1 numbers is free where there are n layers.
     let mut names = (1..=taken.len() + 1).map(|i| format!("{kind}{i}"));
     names.find(|name| !taken.contains(name.as_str())).unwrap_or_default()
+}
+
+/// A chain of layers, some of them under names of their own. The short form of [`Net::push`] and [`Net::named`].
+///
+/// ```
+/// use backstitch_core::{Model, chain, layers::{conv2d, dense, flatten, max_pool}};
+/// let net = chain![conv2d(16, 7).same().relu(), max_pool(2), flatten(), "head" => dense(10)];
+/// let model: Model = Model::new(net, &[28, 28, 1], 0)?;
+/// assert_eq!(model.top_level(), ["conv1", "maxpool1", "flatten1", "head"]);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
+#[macro_export]
+macro_rules! chain {
+    (@add $net:ident, $layer:expr) => { $net.push($layer) };
+    (@add $net:ident, $name:expr => $layer:expr) => { $net.named($name, $layer) };
+    ($($first:expr $(=> $layer:expr)?),* $(,)?) => {{
+        let net = $crate::Net::new();
+        $(let net = $crate::chain!(@add net, $first $(=> $layer)?);)*
+        net
+    }};
 }
 
 /// The sum of two ways from input to output, then an activation: y = activation(main(x) + shortcut(x)) (He et al.
@@ -176,7 +223,7 @@ impl Residual {
 impl From<Residual> for Net {
     fn from(Residual { main, shortcut, activation }: Residual) -> Self {
         let child = |name: &str, net| Child { name: name.to_owned(), net };
-        Self { node: Node::Sum(vec![child("main", main), child("shortcut", shortcut)], activation) }
+        Self::of(Node::Sum(vec![child("main", main), child("shortcut", shortcut)], activation))
     }
 }
 
@@ -198,5 +245,5 @@ impl From<Residual> for Net {
 /// ```
 pub fn concat<N: Into<Net>>(branches: impl IntoIterator<Item = N>) -> Net {
     let child = |(i, net): (usize, N)| Child { name: format!("branch{}", i + 1), net: net.into() };
-    Net { node: Node::Concat(branches.into_iter().enumerate().map(child).collect()) }
+    Net::of(Node::Concat(branches.into_iter().enumerate().map(child).collect()))
 }

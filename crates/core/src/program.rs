@@ -64,19 +64,24 @@ pub(crate) struct Program<F: Scalar> {
     pub(crate) values: BTreeMap<String, usize>,
     /// The value that is the output.
     pub(crate) output: usize,
+    /// Parameters that are one, by their full names ([`Net::tie`]).
+    pub(crate) ties: Vec<(String, String)>,
 }
 
 impl<F: Scalar> Program<F> {
     /// Flattens a net for samples of this shape.
     pub(crate) fn new(net: &Net, input: &[usize]) -> Result<Self, ShapeError> {
         let shapes = vec![Shape::new(input)?];
-        let mut program = Self { ops: Vec::new(), shapes, values: BTreeMap::new(), output: 0 };
+        let mut program =
+            Self { ops: Vec::new(), shapes, values: BTreeMap::new(), output: 0, ties: Vec::new() };
         program.output = program.add(net, "", 0)?;
         Ok(program)
     }
 
     /// The one recursion over a net: appends what it does to value `x`, and returns the value that comes out.
     fn add(&mut self, net: &Net, path: &str, x: usize) -> Result<usize, ShapeError> {
+        let full = |name: &String| join_path(path, name);
+        self.ties.extend(net.ties.iter().map(|(name, with)| (full(name), full(with))));
         let value = match &net.node {
             Node::Layer(layer) => {
                 self.append(Kind::Layer(in_precision(layer)), vec![x], self.ops.len(), path)?

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::error::join_path;
 use crate::layer::DynLayer;
 use crate::model::Model;
 use crate::plan::{TrainingBytes, training_bytes};
@@ -79,7 +80,10 @@ impl<F: Scalar> Model<F> {
     }
 
     fn line(&self, op: &Op<F>, layer: &dyn DynLayer<F>, input: &[usize], output: Shape) -> SummaryLine {
-        let own = op.places.iter().map(|&(_, at)| &self.slots()[at]).filter(|slot| slot.is_learned());
+        // What is tied counts where it has its name.
+        let slots = op.places.iter().map(|&(name, at)| (name, &self.slots()[at]));
+        let own = slots.filter(|(name, slot)| slot.is_learned() && slot.name() == join_path(&op.path, name));
+        let own = own.map(|(_, slot)| slot);
         let count = |frozen: bool| {
             let some = own.clone().filter(|slot| slot.is_frozen() == frozen);
             some.map(|slot| slot.value().data().len()).sum()
