@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayD, ArrayViewD};
+use ndarray::{Array2, ArrayD};
 
+use crate::data::IntoTensor;
 use crate::error::Error;
 use crate::layer::Context;
 use crate::layers::{BatchNorm, Conv2d, FusedConv2d};
@@ -35,9 +36,9 @@ impl<F: Scalar> Model<F> {
     /// use ndarray::Array;
     /// let net = Net::new().push(conv2d(16, 3).same().without_bias()).push(batch_norm().relu());
     /// let model: Model = Model::new(net, &[8, 8, 3], 0)?;
-    /// let x = Array::ones((2, 8, 8, 3)).into_dyn();
-    /// let plain = model.predict(&x.view())?;
-    /// let fused = model.fuse().predict(&x.view())?;
+    /// let x = Array::ones((2, 8, 8, 3));
+    /// let plain = model.predict(&x)?;
+    /// let fused = model.fuse().predict(&x)?;
     /// assert!(plain.iter().zip(&fused).all(|(a, b)| (a - b).abs() < 1e-5));
     /// # Ok::<(), backstitch_core::Error>(())
     /// ```
@@ -57,7 +58,7 @@ impl<F: Scalar> FusedModel<F> {
     ///
     /// # Errors
     /// If `x` is not a batch of this model's inputs.
-    pub fn predict(&self, x: &ArrayViewD<'_, F>) -> Result<ArrayD<F>, Error> {
+    pub fn predict(&self, x: impl IntoTensor<F>) -> Result<ArrayD<F>, Error> {
         self.model.predict(x)
     }
 
@@ -65,7 +66,7 @@ impl<F: Scalar> FusedModel<F> {
     ///
     /// # Errors
     /// If `x` is not a batch of this model's inputs, or its outputs are not `[classes]`.
-    pub fn predict_proba(&self, x: &ArrayViewD<'_, F>) -> Result<Array2<F>, Error> {
+    pub fn predict_proba(&self, x: impl IntoTensor<F>) -> Result<Array2<F>, Error> {
         self.model.predict_proba(x)
     }
 

@@ -49,6 +49,7 @@ mod tensor;
 mod ties;
 mod trace;
 pub mod train;
+mod undeclared;
 mod weights;
 pub mod zoo;
 

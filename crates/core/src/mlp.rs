@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, Ix2};
+use ndarray::{Array2, Ix2};
 
-use crate::data::Dataset;
+use crate::data::{Dataset, IntoTensor};
 use crate::error::Error;
 use crate::finite;
 use crate::init::Init;
@@ -101,8 +101,8 @@ impl Mlp {
     }
 
     /// Outputs `[n, units]`.
-    fn outputs(&self, inputs: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
-        let outputs = self.model.predict(&inputs.into_dyn())?;
+    fn outputs(&self, inputs: impl IntoTensor<f32>) -> Result<Array2<f32>, Error> {
+        let outputs = self.model.predict(inputs)?;
         let shape = format!("{:?}", outputs.shape());
         let rows = outputs.into_dimensionality::<Ix2>();
         rows.map_err(|_| Error::argument("model output", "[samples, units]", shape))
@@ -137,9 +137,9 @@ fn initial_model(parameters: &MlpParameters) -> Result<Model, Error> {
 ///     num_epochs: 500,
 ///     seed: 1,
 /// })?;
-/// classifier.fit(inputs.view(), &labels)?;
-/// assert_eq!(classifier.predict(inputs.view())?, labels);
-/// assert_eq!(classifier.score(inputs.view(), &labels)?, 1.0);
+/// classifier.fit(&inputs, &labels)?;
+/// assert_eq!(classifier.predict(&inputs)?, labels);
+/// assert_eq!(classifier.score(&inputs, &labels)?, 1.0);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
 #[derive(Debug)]
@@ -168,7 +168,7 @@ impl MlpClassifier {
     ///
     /// # Errors
     /// See [`Trainer::fit`].
-    pub fn fit(&mut self, inputs: ArrayView2<'_, f32>, labels: &[usize]) -> Result<History, Error> {
+    pub fn fit(&mut self, inputs: impl IntoTensor<f32>, labels: &[usize]) -> Result<History, Error> {
         self.fit_with(inputs, labels, |trainer| trainer)
     }
 
@@ -178,7 +178,7 @@ impl MlpClassifier {
     /// See [`Trainer::fit`].
     pub fn fit_with<'c>(
         &mut self,
-        inputs: ArrayView2<'_, f32>,
+        inputs: impl IntoTensor<f32>,
         labels: &[usize],
         settings: impl FnOnce(Trainer<'c>) -> Trainer<'c>,
     ) -> Result<History, Error> {
@@ -189,8 +189,8 @@ impl MlpClassifier {
     ///
     /// # Errors
     /// If the inputs have another number of features, or a probability is NaN: the message says of which sample.
-    pub fn predict_proba(&self, inputs: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
-        self.mlp.model.predict_proba(&inputs.into_dyn())
+    pub fn predict_proba(&self, inputs: impl IntoTensor<f32>) -> Result<Array2<f32>, Error> {
+        self.mlp.model.predict_proba(inputs)
     }
 
     /// The likeliest class of every sample.
@@ -198,7 +198,7 @@ impl MlpClassifier {
     /// # Errors
     /// If the inputs have another number of features, or an output is NaN: the message says for which sample, and whether weights
     /// are the reason.
-    pub fn predict(&self, inputs: ArrayView2<'_, f32>) -> Result<Vec<usize>, Error> {
+    pub fn predict(&self, inputs: impl IntoTensor<f32>) -> Result<Vec<usize>, Error> {
         let rows = self.mlp.outputs(inputs)?;
         likeliest(rows.view()).or_else(|error| {
             finite::check_outputs(&self.mlp.model, &rows.into_raw_vec_and_offset().0, 0)?;
@@ -210,7 +210,7 @@ impl MlpClassifier {
     ///
     /// # Errors
     /// If inputs and labels do not fit each other or the model, or an output is not finite.
-    pub fn score(&self, inputs: ArrayView2<'_, f32>, labels: &[usize]) -> Result<f64, Error> {
+    pub fn score(&self, inputs: impl IntoTensor<f32>, labels: &[usize]) -> Result<f64, Error> {
         let figures = evaluate(&self.mlp.model, &Dataset::classes(inputs, labels)?)?;
         Ok(figures.get("accuracy").unwrap_or(f64::NAN))
     }
@@ -248,8 +248,8 @@ impl MlpClassifier {
 ///     ..MlpParameters::default()
 /// };
 /// let mut regressor = MlpRegressor::new(parameters)?.optimizer(Adam::new(0.02));
-/// regressor.fit(x.view(), y.view())?;
-/// assert!(regressor.score(x.view(), y.view())? > 0.95);
+/// regressor.fit(&x, &y)?;
+/// assert!(regressor.score(&x, &y)? > 0.95);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
 #[derive(Debug)]
@@ -280,8 +280,8 @@ impl MlpRegressor {
     /// See [`Trainer::fit`].
     pub fn fit(
         &mut self,
-        inputs: ArrayView2<'_, f32>,
-        values: ArrayView2<'_, f32>,
+        inputs: impl IntoTensor<f32>,
+        values: impl IntoTensor<f32>,
     ) -> Result<History, Error> {
         self.fit_with(inputs, values, |trainer| trainer)
     }
@@ -292,8 +292,8 @@ impl MlpRegressor {
     /// See [`Trainer::fit`].
     pub fn fit_with<'c>(
         &mut self,
-        inputs: ArrayView2<'_, f32>,
-        values: ArrayView2<'_, f32>,
+        inputs: impl IntoTensor<f32>,
+        values: impl IntoTensor<f32>,
         settings: impl FnOnce(Trainer<'c>) -> Trainer<'c>,
     ) -> Result<History, Error> {
         self.mlp.fit(&Dataset::values(inputs, values)?, settings)
@@ -303,7 +303,7 @@ impl MlpRegressor {
     ///
     /// # Errors
     /// If the inputs have another number of features.
-    pub fn predict(&self, inputs: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
+    pub fn predict(&self, inputs: impl IntoTensor<f32>) -> Result<Array2<f32>, Error> {
         self.mlp.outputs(inputs)
     }
 
@@ -311,7 +311,7 @@ impl MlpRegressor {
     ///
     /// # Errors
     /// If inputs and values do not fit each other or the model, or an output is not finite.
-    pub fn score(&self, inputs: ArrayView2<'_, f32>, values: ArrayView2<'_, f32>) -> Result<f64, Error> {
+    pub fn score(&self, inputs: impl IntoTensor<f32>, values: impl IntoTensor<f32>) -> Result<f64, Error> {
         let figures = evaluate(&self.mlp.model, &Dataset::values(inputs, values)?)?;
         Ok(figures.get("r2").unwrap_or(f64::NAN))
     }

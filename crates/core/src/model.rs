@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
+use crate::data::IntoTensor;
 use crate::error::{Error, ShapeError, join_path};
 use crate::finite;
 use crate::kernels::elementwise::softmax_rows;
@@ -33,7 +34,7 @@ const PREDICTION_BATCH: usize = 256;
 /// use ndarray::Array;
 /// let net = Net::new().named("hidden", dense(16).relu()).named("output", dense(3));
 /// let model: Model = Model::new(net, &[4], 42)?;
-/// let logits = model.predict(&Array::zeros((5, 4)).into_dyn().view())?;
+/// let logits = model.predict(&Array::zeros((5, 4)))?;
 /// assert_eq!(logits.shape(), [5, 3]);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
@@ -183,11 +184,15 @@ impl<F: Scalar> Model<F> {
         Ok(())
     }
 
-    /// The outputs for a batch of inputs of any size, as it is at evaluation.
+    /// The outputs for a batch of inputs of any size, as at evaluation. Inputs are any array or tensor `[n, ..]`.
     ///
     /// # Errors
     /// If `x` is not a batch of this model's inputs, or if there is no memory for the outputs or for a pass.
-    pub fn predict(&self, x: &ArrayViewD<'_, F>) -> Result<ArrayD<F>, Error> {
+    pub fn predict(&self, x: impl IntoTensor<F>) -> Result<ArrayD<F>, Error> {
+        self.predict_view(&x.as_view())
+    }
+
+    fn predict_view(&self, x: &ArrayViewD<'_, F>) -> Result<ArrayD<F>, Error> {
         self.check_input(x.shape())?;
         let samples = x.shape()[0];
         let mut trace = Trace::new(Keep::Last);
@@ -198,7 +203,7 @@ impl<F: Scalar> Model<F> {
         for from in (0..samples).step_by(PREDICTION_BATCH) {
             let rows = Slice::from(from..samples.min(from + PREDICTION_BATCH));
             let batch = Tensor::from_array(&x.slice_axis(Axis(0), rows))?;
-            self.run(&batch, &mut trace, &Context::evaluate());
+            self.run(&batch, &mut trace, &Context::evaluate())?;
             outputs.slice_axis_mut(Axis(0), rows).assign(&trace.output().view());
         }
         Ok(outputs)
@@ -210,12 +215,14 @@ impl<F: Scalar> Model<F> {
     /// # Errors
     /// If `x` is not a batch of this model's inputs, its outputs are not `[classes]` or already those of a softmax, or a probability
     /// is NaN: the message says of which sample, and whether weights are the reason.
-    pub fn predict_proba(&self, x: &ArrayViewD<'_, F>) -> Result<Array2<F>, Error> {
+    pub fn predict_proba(&self, x: impl IntoTensor<F>) -> Result<Array2<F>, Error> {
         let classes = logits::classes_to_predict(self)?;
-        let mut rows = self.predict(x)?.into_raw_vec_and_offset().0;
+        let outputs = self.predict_view(&x.as_view())?;
+        let samples = outputs.shape()[0];
+        let mut rows = outputs.into_raw_vec_and_offset().0;
         softmax_rows(&mut rows, classes);
         finite::check_outputs(self, &rows, 0)?;
-        Ok(Array2::from_shape_vec((x.shape()[0], classes), rows).expect("as many as predicted"))
+        Ok(Array2::from_shape_vec((samples, classes), rows).expect("as many as predicted"))
     }
 
     pub(crate) fn check_input(&self, shape: &[usize]) -> Result<(), Error> {

@@ -13,6 +13,7 @@ use crate::program::{Kind, Op};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use crate::trace::{Buffers, Keep, Pass, Trace};
+use crate::undeclared::declared_only;
 use crate::weights::{Grads, LayerGrads, Weights, WeightsMut};
 
 impl<F: Scalar> Model<F> {
@@ -20,7 +21,8 @@ impl<F: Scalar> Model<F> {
     ///
     /// # Errors
     /// If `x` is not a batch of this model's inputs, of at least one sample in training and more where a batch normalization needs them,
-    /// or if the pass would take more memory than [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is.
+    /// if the pass would take more memory than [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is, or if a layer asks for a parameter
+    /// that it did not declare.
     pub fn forward(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
         self.check_input(&x.shape())?;
         if x.batch() == 0 && ctx.mode == Mode::Train {
@@ -30,12 +32,11 @@ impl<F: Scalar> Model<F> {
         if x.batch() == 1 && ctx.mode == Mode::Train {
             self.check_one_sample()?;
         }
-        self.run(x, trace, ctx);
-        Ok(())
+        self.run(x, trace, ctx)
     }
 
     /// [`forward`](Self::forward) for what has been checked.
-    pub(crate) fn run(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) {
+    pub(crate) fn run(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
         trace.prepare(self);
         let Trace { plan, buffers: Buffers { y: values, caches, .. }, .. } = trace;
         let program = self.program();
@@ -48,7 +49,9 @@ impl<F: Scalar> Model<F> {
             };
             match &op.kind {
                 Kind::Layer(layer) => {
-                    layer.forward(&self.weights(op), input(0), &mut y, caches[i].as_mut(), ctx);
+                    let (w, x, cache) = (self.weights(op), input(0), caches[i].as_mut());
+                    let forward = || layer.forward(&w, x, &mut y, cache, ctx);
+                    declared_only(&op.path, || layer.describe(), forward)?;
                 }
                 Kind::Sum(activation) => add_up([input(0), input(1)], *activation, &mut y),
                 Kind::Concat => put_side_by_side((0..op.inputs.len()).map(input), &mut y),
@@ -57,6 +60,7 @@ impl<F: Scalar> Model<F> {
         }
         // Of a prediction nothing can be done backward, and a hash would be part of its time.
         trace.pass = (trace.keep() != Keep::Last).then(|| Pass::of(x));
+        Ok(())
     }
 
     /// From the gradient with respect to the output ([`Trace::output_and_gradient`]) to that of `x`, which is
@@ -66,7 +70,7 @@ impl<F: Scalar> Model<F> {
     /// # Errors
     /// If the trace keeps only the output or is not that of this model's latest forward pass over this `x` (of which the shape and some
     /// of the numbers are compared), the gradient has another shape than the output, `grads` is of another model, or a layer gives no
-    /// gradient for a parameter that it declared.
+    /// gradient for a parameter that it declared or asks for one that it did not declare.
     pub fn backward(
         &self,
         x: &Tensor<F>,
@@ -132,7 +136,7 @@ impl<F: Scalar> Model<F> {
             });
             let mut work = Work { model: self, plan, x, ctx, buffers, dx: dx.as_deref_mut() };
             match &self.program().ops[step.op].kind {
-                Kind::Layer(layer) => work.layer(layer.as_ref(), step, &mut dy, grads.as_deref_mut()),
+                Kind::Layer(layer) => work.layer(layer.as_ref(), step, &mut dy, grads.as_deref_mut())?,
                 Kind::Sum(activation) => work.sum(*activation, step, &mut dy),
                 Kind::Concat => work.concat(step, &dy),
             }
@@ -149,7 +153,7 @@ impl<F: Scalar> Model<F> {
     /// Folds what a training pass saw into running statistics, once a step.
     ///
     /// # Errors
-    /// If the trace is not that of this model's forward pass, or keeps only the output.
+    /// If the trace is not that of this model's forward pass or keeps only the output, or a layer asks for what it did not declare.
     pub fn commit(&mut self, trace: &Trace<F>) -> Result<(), Error> {
         if trace.keep() == Keep::Last {
             return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
@@ -159,7 +163,8 @@ impl<F: Scalar> Model<F> {
         for (op, cache) in program.ops.iter().zip(&trace.buffers.caches) {
             if let Kind::Layer(layer) = &op.kind {
                 let mut state = WeightsMut { slots: self.own_slots(), places: &op.places };
-                layer.commit(cache.as_ref(), &mut state);
+                let commit = || layer.commit(cache.as_ref(), &mut state);
+                declared_only(&op.path, || layer.describe(), commit)?;
             }
         }
         Ok(())
@@ -187,7 +192,7 @@ impl<F: Scalar> Work<'_, F> {
         step: &BackwardStep,
         dy: &mut Tensor<F>,
         grads: Option<&mut Grads<F>>,
-    ) {
+    ) -> Result<(), Error> {
         let op = &self.model.program().ops[step.op];
         let (target, sum) = match step.to[0] {
             To::Nowhere => (None, None),
@@ -207,12 +212,14 @@ impl<F: Scalar> Work<'_, F> {
             grads: LayerGrads { grads, slots: self.model.slots(), places: &op.places },
         };
         let cache: &mut dyn DynCache = caches[step.op].as_mut();
-        layer.backward(&self.model.weights(op), pass, cache, self.ctx);
-        let (Some(own), Some(target)) = (own, target) else { return };
+        let backward = || layer.backward(&self.model.weights(op), pass, cache, self.ctx);
+        declared_only(&op.path, || layer.describe(), backward)?;
+        let (Some(own), Some(target)) = (own, target) else { return Ok(()) };
         if let Some(to) = sum {
             add(self.gradient(to).data_mut(), own.data());
         }
         *self.gradient(target) = own;
+        Ok(())
     }
 
     /// Both get dz; the last may get the buffer itself.

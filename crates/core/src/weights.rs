@@ -11,6 +11,7 @@ use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
+use crate::undeclared::Undeclared;
 
 /// A named tensor of a model: a parameter, which is learned, or a statistic such as a running mean, which is
 /// remembered.
@@ -151,18 +152,8 @@ pub(crate) type Places = [(&'static str, usize)];
 fn place(places: &Places, name: &str) -> usize {
     match places.iter().find(|(own, _)| *own == name) {
         Some((_, at)) => *at,
-        None => undeclared(places, name),
+        None => Undeclared::unwind(name, places.iter().map(|(name, _)| *name).collect()),
     }
-}
-
-/// How the message begins that a layer gets which asks for what it did not declare.
-pub(crate) const ASKED: &str = "a layer asked for ";
-
-/// The layer's code contradicts itself: no input of its user can lead here, nor mend it.
-#[cold]
-fn undeclared(places: &Places, name: &str) -> ! {
-    let names: Vec<_> = places.iter().map(|(name, _)| *name).collect();
-    panic!("{ASKED}{name:?}, and declares {names:?} in Layer::params")
 }
 
 /// A layer's own parameters and statistics, by the names it declared: `w["weight"]`.

@@ -272,11 +272,11 @@ const FAULTS: [(Fault, &str); 37] = [
     ),
     (
         Undeclared,
-        "Scale: expected only names that Layer::params declares (forward, training, 3 samples), got a layer asked for \"biases\", and declares [\"weight\", \"bias\"] in Layer::params; declare it",
+        "Scale: expected only names that Layer::params declares, which are [\"weight\", \"bias\"] (forward, training, 3 samples), got a layer that asked for \"biases\"; declare it",
     ),
     (
         UndeclaredInCommit,
-        "Scale: expected only names that Layer::params declares (commit), got a layer asked for \"mean\"",
+        "Scale: expected only names that Layer::params declares, which are [\"weight\", \"bias\"] (commit), got a layer that asked for \"mean\"",
     ),
     (
         Unused,

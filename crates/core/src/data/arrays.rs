@@ -1,6 +1,6 @@
 //! Arrays at the door: any `ndarray` array, owned, borrowed or a view, of any rank.
 
-use ndarray::{ArrayBase, Data, Dimension};
+use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
 
 use crate::error::Error;
 use crate::memory;
@@ -16,17 +16,28 @@ pub trait IntoTensor<F: Scalar> {
     /// # Errors
     /// If there are more than [`MAX_AXES`](crate::MAX_AXES) axes, or there is no memory for a copy.
     fn into_tensor(self) -> Result<Tensor<F>, Error>;
+
+    /// The same numbers, to read.
+    fn as_view(&self) -> ArrayViewD<'_, F>;
 }
 
 impl<F: Scalar> IntoTensor<F> for Tensor<F> {
     fn into_tensor(self) -> Result<Self, Error> {
         Ok(self)
     }
+
+    fn as_view(&self) -> ArrayViewD<'_, F> {
+        self.view()
+    }
 }
 
 impl<F: Scalar> IntoTensor<F> for &Tensor<F> {
     fn into_tensor(self) -> Result<Tensor<F>, Error> {
         Ok(self.clone())
+    }
+
+    fn as_view(&self) -> ArrayViewD<'_, F> {
+        self.view()
     }
 }
 
@@ -47,11 +58,19 @@ impl<F: Scalar, S: Data<Elem = F>, D: Dimension> IntoTensor<F> for ArrayBase<S, 
             }
         })
     }
+
+    fn as_view(&self) -> ArrayViewD<'_, F> {
+        self.view().into_dyn()
+    }
 }
 
 impl<F: Scalar, S: Data<Elem = F>, D: Dimension> IntoTensor<F> for &ArrayBase<S, D> {
     fn into_tensor(self) -> Result<Tensor<F>, Error> {
         self.view().into_tensor()
+    }
+
+    fn as_view(&self) -> ArrayViewD<'_, F> {
+        self.view().into_dyn()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Grad-CAM: which places of a layer's maps speak for a class.
 
-use ndarray::{Array3, Array4, ArrayD, ArrayViewD, Axis, Zip, s};
+use ndarray::{Array3, Array4, ArrayD, Axis, Zip, s};
 
+use crate::data::IntoTensor;
 use crate::error::Error;
 use crate::explain::{Look, as_maps, check_maps, class_gradient, found, upsample};
 use crate::layer::ReluRule;
@@ -48,11 +49,12 @@ pub struct CamMaps<F> {
 /// the layer's output is no map, or an input, an output or a map is not finite: such a map would look empty.
 pub fn grad_cam<F: Scalar>(
     model: &Model<F>,
-    x: &ArrayViewD<'_, F>,
+    x: impl IntoTensor<F>,
     classes: &[usize],
     layer: &str,
     cam: Cam,
 ) -> Result<CamMaps<F>, Error> {
+    let x = &x.as_view();
     let [height, width, _] = check_maps(model)?;
     let look = Look::at(model, x, classes, ReluRule::Plain)?;
     let (y, dy) = look.trace.get(layer)?;
@@ -101,10 +103,11 @@ fn plus_plus<F: Scalar>(y: &Array4<F>, dy: &Array4<F>) -> Array4<F> {
 /// As [`grad_cam`].
 pub fn guided_grad_cam<F: Scalar>(
     model: &Model<F>,
-    x: &ArrayViewD<'_, F>,
+    x: impl IntoTensor<F>,
     classes: &[usize],
     layer: &str,
 ) -> Result<ArrayD<F>, Error> {
+    let x = &x.as_view();
     let maps = grad_cam(model, x, classes, layer, Cam::GradCam)?.maps;
     let gradient = class_gradient(model, x, classes, ReluRule::Guided)?;
     found("guided map", gradient * maps.insert_axis(Axis(3)).into_dyn())

@@ -16,6 +16,7 @@ pub use saliency::{class_gradient, gradient_times_input, saliency, smooth_grad};
 
 use ndarray::{Array, Array4, ArrayViewD, Dimension};
 
+use crate::data::IntoTensor;
 use crate::error::Error;
 use crate::finite;
 use crate::layer::{Context, ReluRule};
@@ -33,9 +34,10 @@ const MOST_PASSES: usize = 1_000_000;
 /// If `x` is not a batch of the model's inputs or holds what is not finite, there is no such layer, or its output is no map.
 pub fn activations<F: Scalar>(
     model: &Model<F>,
-    x: &ArrayViewD<'_, F>,
+    x: impl IntoTensor<F>,
     layer: &str,
 ) -> Result<Array4<F>, Error> {
+    let x = &x.as_view();
     let mut trace = Trace::new(Keep::All);
     model.forward(&checked(x)?, &mut trace, &Context::evaluate())?;
     let (y, _) = trace.get(layer)?;

@@ -1,7 +1,8 @@
 //! Occlusion: a check that needs no gradient.
 
-use ndarray::{Array2, ArrayD, ArrayViewD, Axis, s};
+use ndarray::{Array2, ArrayD, Axis, s};
 
+use crate::data::IntoTensor;
 use crate::error::Error;
 use crate::explain::{check_classes, check_maps, checked};
 use crate::finite;
@@ -21,12 +22,13 @@ const AT_ONCE: usize = 1 << 26;
 /// the picture, `fill` or an output is not finite.
 pub fn occlusion<F: Scalar>(
     model: &Model<F>,
-    x: &ArrayViewD<'_, F>,
+    x: impl IntoTensor<F>,
     class: usize,
     patch: usize,
     stride: usize,
     fill: F,
 ) -> Result<Array2<F>, Error> {
+    let x = &x.as_view();
     let [height, width, _] = check_maps(model)?;
     let samples = x.shape().first().copied().unwrap_or(0);
     if samples != 1 {

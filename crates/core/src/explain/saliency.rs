@@ -1,8 +1,9 @@
 //! The gradient of a class with respect to the pixels, in its variants.
 
-use ndarray::{Array3, ArrayD, ArrayViewD};
+use ndarray::{Array3, ArrayD};
 use ndarray_rand::rand_distr::{Distribution, Normal};
 
+use crate::data::IntoTensor;
 use crate::error::{Error, above_zero, in_range};
 use crate::explain::{Look, MOST_PASSES, check_classes, check_maps, found};
 use crate::layer::ReluRule;
@@ -20,10 +21,11 @@ use crate::shape::Shape;
 /// the gradient is not finite: the message says where.
 pub fn class_gradient<F: Scalar>(
     model: &Model<F>,
-    x: &ArrayViewD<'_, F>,
+    x: impl IntoTensor<F>,
     classes: &[usize],
     rule: ReluRule,
 ) -> Result<ArrayD<F>, Error> {
+    let x = &x.as_view();
     Ok(Look::at(model, x, classes, rule)?.dx.to_array())
 }
 
@@ -42,10 +44,11 @@ pub fn class_gradient<F: Scalar>(
 /// As [`class_gradient`]; and if the inputs are no maps.
 pub fn saliency<F: Scalar>(
     model: &Model<F>,
-    x: &ArrayViewD<'_, F>,
+    x: impl IntoTensor<F>,
     classes: &[usize],
     rule: ReluRule,
 ) -> Result<Array3<F>, Error> {
+    let x = &x.as_view();
     check_maps(model)?;
     Ok(largest_channel(&class_gradient(model, x, classes, rule)?))
 }
@@ -56,9 +59,10 @@ pub fn saliency<F: Scalar>(
 /// As [`class_gradient`].
 pub fn gradient_times_input<F: Scalar>(
     model: &Model<F>,
-    x: &ArrayViewD<'_, F>,
+    x: impl IntoTensor<F>,
     classes: &[usize],
 ) -> Result<ArrayD<F>, Error> {
+    let x = &x.as_view();
     found("gradient times input", class_gradient(model, x, classes, ReluRule::Plain)? * x)
 }
 
@@ -69,12 +73,13 @@ pub fn gradient_times_input<F: Scalar>(
 /// As [`saliency`]; and if there are no samples or more than a million, or the deviation is not above 0 and finite.
 pub fn smooth_grad<F: Scalar>(
     model: &Model<F>,
-    x: &ArrayViewD<'_, F>,
+    x: impl IntoTensor<F>,
     classes: &[usize],
     samples: usize,
     deviation: f64,
     seed: u64,
 ) -> Result<Array3<F>, Error> {
+    let x = &x.as_view();
     check_maps(model)?;
     above_zero("deviation", deviation)?;
     check_classes(model, x.shape().first().copied().unwrap_or(0), classes)?;

@@ -13,7 +13,8 @@ use crate::program::Kind;
 use crate::rng::{Purpose, stream};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::weights::{ASKED, Grads, LayerGrads, Slot, Weights, WeightsMut};
+use crate::undeclared::Undeclared;
+use crate::weights::{Grads, LayerGrads, Slot, Weights, WeightsMut};
 
 /// A layer with parameters of its own.
 pub(super) struct Alone {
@@ -191,15 +192,18 @@ fn circumstances(x: &Tensor<f64>, ctx: &Context) -> String {
 /// Runs code under check; a panic is an error that says in which pass.
 pub(super) fn guarded<T>(layer: &str, what: &str, run: impl FnOnce() -> T) -> Result<T, GradientError> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        let said = message(panic.as_ref());
-        let (expected, help) = match said.starts_with(ASKED) {
-            true => (
-                format!("only names that Layer::params declares ({what})"),
+        let (expected, got, help) = match panic.downcast_ref::<Undeclared>() {
+            Some(undeclared) => (
+                format!("{} ({what})", undeclared.expected()),
+                undeclared.got(),
                 "declare it there with declare.learned or declare.remembered, under the same name",
             ),
-            false => (format!("no panic ({what})"), "the panic's message above names the line"),
+            None => (
+                format!("no panic ({what})"),
+                format!("a panic: {}", message(panic.as_ref())),
+                "the panic's message above names the line",
+            ),
         };
-        let got = if said.starts_with(ASKED) { said } else { format!("a panic: {said}") };
         GradientError::Contract { layer: layer.to_owned(), expected, got, help: help.to_owned() }
     })
 }
