@@ -1,8 +1,7 @@
 //! **backstitch** is a neural-network library in which every derivative is written by hand.
 //!
-//! Arrays in, arrays out: no automatic differentiation, no C or C++ to compile. This crate is one
-//! name for its three parts: [`core`] (the network), [`io`] (data sets, weights, checkpoints) and
-//! [`plot`] (curves and reports). Reading order: see [`core`].
+//! Arrays in, arrays out: no automatic differentiation, no C or C++ to compile. Reading order, an afternoon: [`Tensor`], [`Layer`],
+//! [`layers::Dense`], [`Net`], [`Model`], [`Trace`], [`losses`], [`optim::Sgd`], [`train`].
 //!
 //! ```
 //! use backstitch::prelude::*;
@@ -10,11 +9,11 @@
 //!
 //! // The exclusive or, which no single layer can learn.
 //! let data = Dataset::classes(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[0, 1, 1, 0])?;
-//! let net = Net::new().push(dense(8).activation(Activation::Tanh)).push(dense(2));
+//! let net = chain![dense(8).activation(Activation::Tanh), dense(2)];
 //! let mut model = Model::new(net, &[2], 1)?;
 //! let history = Trainer::new(Sgd::new(0.5)).epochs(300).batch_size(4).seed(1).fit(&mut model, &data)?;
 //! assert_eq!(history.last("train_accuracy"), Some(1.0));
-//! # Ok::<(), backstitch::core::Error>(())
+//! # Ok::<(), backstitch::Error>(())
 //! ```
 //!
 //! # Speed without `--release`
@@ -30,35 +29,84 @@
 //! enough: layers are generic, and part of their code is compiled in your crate.
 //!
 //! # Features
-//! `download` (off): fetch Fashion-MNIST and published weights over the network. It is the one part that is built with a C
-//! compiler (`ring`, through `rustls`).
+//! - `io` (on): data sets, weights, checkpoints, training logs.
+//! - `plot` (on): charts, pictures and reports.
+//! - `progress` (on): [`Trainer::progress`](WithProgress::progress), a bar on a terminal and a line an epoch.
+//! - `download` (off): fetch Fashion-MNIST and published weights over the network. It is the one part that is built with a C compiler
+//!   (`ring`, through `rustls`).
+//!
+//! Without any of them the network alone is left: layers, losses, optimizers, training, gradient checks.
 
+#[cfg(feature = "io")]
+mod files;
+#[cfg(feature = "plot")]
+mod history_chart;
+#[cfg(feature = "progress")]
+mod progress;
+
+#[doc(inline)]
+pub use backstitch_core::*;
+#[cfg(feature = "io")]
+#[doc(inline)]
+pub use backstitch_io::*;
+#[cfg(feature = "plot")]
+#[doc(inline)]
+pub use backstitch_plot::*;
+
+#[doc(hidden)]
 pub use backstitch_core as core;
+#[cfg(feature = "io")]
+#[doc(hidden)]
 pub use backstitch_io as io;
+#[cfg(feature = "plot")]
+#[doc(hidden)]
 pub use backstitch_plot as plot;
+
+/// One error for a whole program: those of files and pictures become it by `?`.
+pub use backstitch_core::Error;
+/// The result of a program's parts.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(feature = "io")]
+pub use files::{Load, Save};
+#[cfg(feature = "plot")]
+pub use history_chart::Chart;
+#[cfg(feature = "progress")]
+pub use progress::{Progress, WithProgress};
 
 /// What most programs use.
 pub mod prelude {
-    pub use backstitch_core::data::{Batch, Sample, Source, TargetKind};
-    pub use backstitch_core::early_stopping::EarlyStopping;
-    pub use backstitch_core::layers::{
+    pub use crate::data::{Batch, Sample, Source, TargetKind, blobs, moons, spirals};
+    pub use crate::early_stopping::EarlyStopping;
+    pub use crate::gradcheck::{check_function, check_layer, check_loss, check_net};
+    pub use crate::layers::{
         Algorithm, Padding, Pair, activation, avg_pool, batch_norm, conv2d, dense, dropout, flatten,
         global_avg_pool, max_pool,
     };
-    pub use backstitch_core::losses::{
+    pub use crate::losses::{
         BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean,
         MultiClassHinge, Pointwise, Targets,
     };
-    pub use backstitch_core::metrics::{Accuracy, Metric};
-    pub use backstitch_core::mlp::{MlpClassifier, MlpParameters, MlpRegressor};
-    pub use backstitch_core::optim::{Adagrad, Adam, Optimizer, RmsProp, Schedule, Sgd};
-    pub use backstitch_core::train::{
+    pub use crate::metrics::{Accuracy, Metric};
+    pub use crate::mlp::{MlpClassifier, MlpParameters, MlpRegressor};
+    pub use crate::optim::{Adagrad, Adam, Optimizer, OptimizerMemory, RmsProp, Schedule, Sgd};
+    pub use crate::train::{
         Callback, CallbackError, Epoch, Figures, Flow, History, Run, StepEnd, Trainer, evaluate,
     };
-    pub use backstitch_core::{
-        Activation, Backward, Context, Dataset, Declare, Fan, FusedModel, Init, Keep, Layer, Mode, Model,
-        Net, Reads, Scalar, Shape, ShapeError, Tensor, Trace, Weights, concat, layer, residual,
+    pub use crate::{
+        Activation, Backward, Context, Dataset, Declare, Error, Fan, FusedModel, Init, Keep, Layer, Mode,
+        Model, Net, Reads, Result, Scalar, Shape, ShapeError, Tensor, Trace, Weights, chain, concat, layer,
+        residual,
     };
+
+    #[cfg(feature = "plot")]
+    pub use crate::Chart;
+    #[cfg(feature = "io")]
+    pub use crate::checkpoint::{self, SaveCheckpoints};
+    #[cfg(feature = "io")]
+    pub use crate::{Load, Save};
+    #[cfg(feature = "progress")]
+    pub use crate::{Progress, WithProgress};
 }
 
 /// The code in the documents is compiled and run with the tests.

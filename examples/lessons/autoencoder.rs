@@ -3,20 +3,18 @@
 use backstitch::io::fashion_mnist;
 use backstitch::prelude::*;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<()> {
     let all = fashion_mnist::generate_sample("a lesson");
     let (pixels, _) = all.rows(&(0..2000).collect::<Vec<_>>());
     let [train, test] = Dataset::autoencoding(pixels)?.split([0.9, 0.1], 0)?;
 
-    let encoder = Net::new().push(dense(64).relu()).named("code", dense(8));
-    let decoder = Net::new().push(dense(64).relu()).push(dense(784));
-    let net = Net::new().named("encoder", encoder).named("decoder", decoder);
+    let encoder = chain![dense(64).relu(), "code" => dense(8)];
+    let net = chain!["encoder" => encoder, "decoder" => chain![dense(64).relu(), dense(784)]];
     let mut model = Model::new(net, &train.input_shape(), 1)?;
     let trainer = Trainer::new(Adam::new(2e-3)).loss(BceWithLogits::new()).epochs(10).validation(&test);
     println!("{}", trainer.fit(&mut model, &train)?);
 
-    let mut trace = Trace::new(Keep::All);
-    model.forward(&test.inputs()?, &mut trace, &Context::evaluate())?;
+    let trace = model.trace(test.inputs()?)?;
     let (codes, _) = trace.get("encoder.code")?;
     println!("codes {}, the first: {:.2?}", codes.shape(), &codes.data()[..8]);
     Ok(())

@@ -1,12 +1,10 @@
 //! Training by hand: forward, loss, backward, update. `cargo run --release --example lesson_by_hand`
 
-use backstitch::core::data::{self, Batch};
-use backstitch::core::optim::OptimizerMemory;
 use backstitch::prelude::*;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let data: Dataset = data::blobs(300, 3, 0.3, 0)?;
-    let mut model = Model::new(Net::new().push(dense(16).relu()).push(dense(3)), &data.input_shape(), 1)?;
+fn main() -> Result<()> {
+    let data: Dataset = blobs(300, 3, 0.3, 0)?;
+    let mut model = Model::new(chain![dense(16).relu(), dense(3)], &data.input_shape(), 1)?;
 
     let (adam, loss) = (Adam::new(0.01), CrossEntropy::new());
     // What steps use again and again: values and their gradients, those of parameters, Adam's moments, a batch.

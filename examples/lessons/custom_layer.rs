@@ -1,6 +1,5 @@
 //! A layer of your own, proved, and at work in a network. `cargo run --release --example lesson_custom_layer`
 
-use backstitch::core::{data, gradcheck};
 use backstitch::prelude::*;
 
 /// Swish: y = x σ(x), number by number (Ramachandran, Zoph and Le 2017). With s = σ(x), dL/dx = dL/dy (s + y (1 - s)).
@@ -32,13 +31,13 @@ impl<F: Scalar> Layer<F> for Swish {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let passed = gradcheck::check_layer(Swish, &[5], 4, &Context::train(0, 0), 1)?;
+fn main() -> Result<()> {
+    let passed = check_layer(Swish, &[5], 4, &Context::train(0, 0), 1)?;
     println!("{} derivatives agree; the worst: {}", passed.compared, passed.worst);
 
-    let moons: Dataset = data::moons(400, 0.1, 0)?;
+    let moons: Dataset = moons(400, 0.1, 0)?;
     let [train, test] = moons.split([0.8, 0.2], 0)?;
-    let net = Net::new().push(dense(16)).push(layer(Swish)).push(dense(2));
+    let net = chain![dense(16), layer(Swish), dense(2)];
     let mut model = Model::new(net, &[2], 1)?;
     Trainer::new(Adam::new(0.01)).epochs(40).fit(&mut model, &train)?;
     println!("test: {}", evaluate(&model, &test)?);

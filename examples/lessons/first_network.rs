@@ -3,13 +3,13 @@
 use backstitch::io::fashion_mnist;
 use backstitch::prelude::*;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<()> {
     // Drawn garments, so that the lesson needs no network; `fashion_mnist::open` finds or fetches the real ones.
     let all = fashion_mnist::generate_sample("a lesson");
     let (pixels, labels) = all.rows(&(0..3000).collect::<Vec<_>>());
     let [train, validation, test] = Dataset::classes(pixels, &labels)?.split([0.8, 0.1, 0.1], 0)?;
 
-    let net = Net::new().push(dense(64).relu()).push(dense(32).relu()).push(dense(10));
+    let net = chain![dense(64).relu(), dense(32).relu(), dense(10)];
     let mut model = Model::new(net, &train.input_shape(), 1)?;
     println!("{}", model.summary());
 

@@ -1,11 +1,10 @@
 //! Cross-validation: which learning rate is best? Folds copy no data. `cargo run --release --example lesson_k_fold`
 
-use backstitch::core::data;
 use backstitch::prelude::*;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let spirals: Dataset = data::spirals(600, 3, 0.1, 0)?;
-    let net = Net::new().push(dense(32).relu()).push(dense(32).relu()).push(dense(3));
+fn main() -> Result<()> {
+    let spirals: Dataset = spirals(600, 3, 0.1, 0)?;
+    let net = chain![dense(32).relu(), dense(32).relu(), dense(3)];
     for rate in [0.001, 0.01, 0.1] {
         let mut accuracies = Vec::new();
         for (train, validation) in spirals.k_fold(5, 0)? {

@@ -3,14 +3,13 @@
 use backstitch::prelude::*;
 use ndarray::Array2;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<()> {
     let x = Array2::from_shape_fn((1000, 2), |(i, j)| ((i * (7 + j * 6)) % 100) as f32 / 50.0 - 1.0);
     let y = Array2::from_shape_fn((1000, 1), |(i, _)| (3.0 * x[[i, 0]]).sin() + x[[i, 1]] * x[[i, 1]]);
     let [train, test] = Dataset::values(x, y)?.split([0.8, 0.2], 0)?;
 
     let tanh = |units| dense(units).activation(Activation::Tanh);
-    let net = Net::new().push(tanh(32)).push(tanh(32)).push(dense(1));
-    let mut model = Model::new(net, &[2], 1)?;
+    let mut model = Model::new(chain![tanh(32), tanh(32), dense(1)], &[2], 1)?;
     // Values, so the loss is the mean squared error. Others: `.loss(MAE)`, `.loss(Huber::new(1.0)?)`.
     let history = Trainer::new(Adam::new(5e-3)).epochs(60).validation(&test).fit(&mut model, &train)?;
     println!("{}", history.epochs[59]);

@@ -1,12 +1,10 @@
 //! Interrupted and resumed: the same bits as without. `cargo run --release --example lesson_resume`
 
-use backstitch::core::data;
-use backstitch::io::checkpoint::{self, SaveCheckpoints};
 use backstitch::prelude::*;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let [train, validation] = data::moons::<f32>(400, 0.2, 0)?.split([0.5, 0.5], 0)?;
-    let net = Net::new().push(dense(32).relu()).push(dropout(0.2)).push(dense(2));
+fn main() -> Result<()> {
+    let [train, validation] = moons::<f32>(400, 0.2, 0)?.split([0.5, 0.5], 0)?;
+    let net = chain![dense(32).relu(), dropout(0.2), dense(2)];
     let new = || Model::new(net.clone(), &train.input_shape(), 1);
     let trainer = || Trainer::new(Adam::new(0.02)).epochs(30).validation(&validation).early_stopping(5);
 

@@ -1,20 +1,18 @@
 //! Transfer: a trained base, frozen, under a new head. `cargo run --release --example lesson_transfer`
 
-use std::collections::BTreeMap;
-
 use backstitch::io::fashion_mnist;
 use backstitch::prelude::*;
 
 fn base() -> Net {
     let conv = |filters| conv2d(filters, 3).same().relu();
-    Net::new().push(conv(8)).push(max_pool(2)).push(conv(16)).push(max_pool(2)).push(flatten())
+    chain![conv(8), max_pool(2), conv(16), max_pool(2), flatten()]
 }
 
 fn network(classes: usize) -> Net {
-    Net::new().named("base", base()).named("head", dense(classes))
+    chain!["base" => base(), "head" => dense(classes)]
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<()> {
     let all = fashion_mnist::generate_sample("a lesson");
     let (pixels, labels) = all.rows(&(0..2000).collect::<Vec<_>>());
     let maps = pixels.into_shape_with_order((2000, 28, 28, 1))?;
@@ -25,9 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shoes: Vec<usize> = labels.iter().map(|label| usize::from([5, 7, 9].contains(label))).collect();
     let [train, test] = Dataset::classes(&maps, &shoes)?.take(400).split([0.25, 0.75], 0)?;
     let mut model = Model::new(network(2), &[28, 28, 1], 2)?;
-    let learned: BTreeMap<_, _> =
-        first.state().into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
-    model.load_part("base.*", &learned.into_iter().filter(|(name, _)| name.starts_with("base")).collect())?;
+    model.copy_part("base.*", &first)?;
     println!("frozen: {} parameters", model.freeze("base.*")?);
     Trainer::new(Adam::new(5e-3)).epochs(10).fit(&mut model, &train)?;
     println!("test: {}", evaluate(&model, &test)?);

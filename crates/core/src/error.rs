@@ -92,8 +92,19 @@ pub(crate) fn join_path(outer: &str, inner: &str) -> String {
     }
 }
 
-/// The errors of `backstitch-core`.
-#[derive(Debug, Error)]
+/// The errors of `backstitch-core`; and the one error of a program that uses several parts of the library, for those of its other parts
+/// become it by `?`.
+///
+/// `Debug` gives the message too: it is what a program shows that ends with an error.
+///
+/// ```
+/// use backstitch_core::{Error, Model, layers::dense};
+/// fn network() -> Result<Model, Error> {
+///     Model::new(dense(0), &[4], 0)
+/// }
+/// assert_eq!(format!("{:?}", network().unwrap_err()), "dense1 (Dense 0, linear): expected at least 1 unit, got 0");
+/// ```
+#[derive(Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A layer that cannot take its input.
@@ -181,6 +192,9 @@ pub enum Error {
         /// What the source says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What another part of the library says, of a gradient check, a file or a picture; or `std` and `ndarray`, of a file or a shape.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
     /// A callback gave up.
     #[error("callback at epoch {epoch}: {source}")]
     Callback {
@@ -189,6 +203,26 @@ pub enum Error {
         /// The callback's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// For programs that read files of their own.
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+/// For programs that give arrays another shape.
+impl From<ndarray::ShapeError> for Error {
+    fn from(error: ndarray::ShapeError) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayD};
 
-use crate::data::IntoTensor;
+use crate::arrays::IntoTensor;
 use crate::error::Error;
 use crate::layer::Context;
 use crate::layers::{BatchNorm, Conv2d, FusedConv2d};

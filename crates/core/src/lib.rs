@@ -3,6 +3,7 @@
 //! No files, no printing, no clocks. Reading order, an afternoon: [`Tensor`], [`Layer`],
 //! [`layers::Dense`], [`Net`], [`Model`], [`Trace`], [`losses`], [`optim::Sgd`], [`train`].
 
+mod arrays;
 pub mod augment;
 mod bilinear;
 mod cost;
@@ -53,8 +54,9 @@ mod undeclared;
 mod weights;
 pub mod zoo;
 
+pub use arrays::IntoTensor;
 pub use cost::Cost;
-pub use data::{Dataset, IntoTensor};
+pub use data::Dataset;
 pub use error::{Error, ShapeError};
 pub use fuse::FusedModel;
 pub use init::Init;

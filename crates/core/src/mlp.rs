@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Ix2};
 
-use crate::data::{Dataset, IntoTensor};
+use crate::arrays::IntoTensor;
+use crate::data::Dataset;
 use crate::error::Error;
 use crate::finite;
 use crate::init::Init;

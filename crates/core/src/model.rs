@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
-use crate::data::IntoTensor;
+use crate::arrays::IntoTensor;
 use crate::error::{Error, ShapeError, join_path};
 use crate::finite;
 use crate::kernels::elementwise::softmax_rows;
@@ -209,6 +209,24 @@ impl<F: Scalar> Model<F> {
         Ok(outputs)
     }
 
+    /// A pass over a batch of inputs `[n, ..]`, as at evaluation, of which everything is kept: [`Trace::get`] shows the output of any layer.
+    ///
+    /// ```
+    /// use backstitch_core::{Model, chain, layers::dense};
+    /// let model: Model = Model::new(chain!["code" => dense(2).relu(), dense(4)], &[4], 0)?;
+    /// let trace = model.trace(&ndarray::Array::ones((3, 4)))?;
+    /// assert_eq!(trace.get("code")?.0.shape().to_string(), "[3, 2]");
+    /// # Ok::<(), backstitch_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn trace(&self, x: impl IntoTensor<F>) -> Result<Trace<F>, Error> {
+        let mut trace = Trace::new(Keep::All);
+        self.forward(&x.into_tensor()?, &mut trace, &Context::evaluate())?;
+        Ok(trace)
+    }
+
     /// The probability of each class, `[n, classes]`, of a model that gives logits: the softmax of
     /// [`predict`](Self::predict).
     ///
@@ -272,6 +290,17 @@ impl<F: Scalar> Model<F> {
             }
         }
         Ok(())
+    }
+
+    /// Takes on the parameters and buffers of another model whose names match a pattern, such as those of a pretrained base: `base.*`. The
+    /// others stay as they are. Returns how many tensors there were.
+    ///
+    /// # Errors
+    /// If no name matches, or the other model has not one of these, or of another shape: all are listed, and nothing is changed.
+    pub fn copy_part(&mut self, pattern: &str, from: &Self) -> Result<usize, Error> {
+        let state = from.state().into_iter().filter(|(name, _)| matches(pattern, name));
+        let state: BTreeMap<_, _> = state.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        self.load_part(pattern, &state).map(|()| state.len())
     }
 
     /// Compares names and shapes with those of the parameters and buffers that match a pattern, as [`load_part`](Self::load_part) does

@@ -57,20 +57,6 @@ impl<F: Scalar> Tensor<F> {
         Self { data: vec![value; self.data.len()], shape: self.shape }
     }
 
-    /// A copy of an `ndarray` array of any layout.
-    ///
-    /// # Errors
-    /// If the array has more than [`MAX_AXES`](crate::MAX_AXES) axes, or there is no memory for the copy: a view can be larger than what it
-    /// shows.
-    pub fn from_array<S>(array: &ndarray::ArrayBase<S, IxDyn>) -> Result<Self, Error>
-    where
-        S: ndarray::Data<Elem = F>,
-    {
-        let shape = Shape::new(array.shape())?;
-        memory::check_tensor::<F>("array", &shape)?;
-        Ok(Self { data: array.iter().copied().collect(), shape })
-    }
-
     /// The lengths of the axes.
     pub fn shape(&self) -> Shape {
         self.shape

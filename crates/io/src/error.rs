@@ -71,6 +71,13 @@ pub enum Error {
     },
 }
 
+/// So that `?` turns it into the error of a whole program.
+impl From<Error> for backstitch_core::Error {
+    fn from(error: Error) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
 impl Error {
     /// For `map_err`: the operating system said no.
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {

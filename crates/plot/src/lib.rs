@@ -62,3 +62,10 @@ pub enum Error {
     #[error("report: {0}")]
     Report(#[from] askama::Error),
 }
+
+/// So that `?` turns it into the error of a whole program.
+impl From<Error> for backstitch_core::Error {
+    fn from(error: Error) -> Self {
+        Self::Other(Box::new(error))
+    }
+}

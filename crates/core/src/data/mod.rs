@@ -1,6 +1,5 @@
 //! Samples with their targets: owned, shared, and parted without copying.
 
-mod arrays;
 mod mapped;
 mod source;
 mod toys;
@@ -10,6 +9,7 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
+use crate::arrays::IntoTensor;
 use crate::error::Error;
 use crate::finite;
 use crate::losses::{Loss, Targets, check_weights};
@@ -21,7 +21,6 @@ use crate::shape::Shape;
 use crate::split;
 use crate::tensor::Tensor;
 
-pub use arrays::IntoTensor;
 use mapped::Mapped;
 pub use source::{Batch, Sample, Source, SourceError, TargetKind};
 pub use toys::{blobs, moons, spirals};

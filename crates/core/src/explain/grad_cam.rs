@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Array4, ArrayD, Axis, Zip, s};
 
-use crate::data::IntoTensor;
+use crate::arrays::IntoTensor;
 use crate::error::Error;
 use crate::explain::{Look, as_maps, check_maps, class_gradient, found, upsample};
 use crate::layer::ReluRule;

@@ -16,7 +16,7 @@ pub use saliency::{class_gradient, gradient_times_input, saliency, smooth_grad};
 
 use ndarray::{Array, Array4, ArrayViewD, Dimension};
 
-use crate::data::IntoTensor;
+use crate::arrays::IntoTensor;
 use crate::error::Error;
 use crate::finite;
 use crate::layer::{Context, ReluRule};

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayD, Axis, s};
 
-use crate::data::IntoTensor;
+use crate::arrays::IntoTensor;
 use crate::error::Error;
 use crate::explain::{check_classes, check_maps, checked};
 use crate::finite;

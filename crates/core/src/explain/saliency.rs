@@ -3,7 +3,7 @@
 use ndarray::{Array3, ArrayD};
 use ndarray_rand::rand_distr::{Distribution, Normal};
 
-use crate::data::IntoTensor;
+use crate::arrays::IntoTensor;
 use crate::error::{Error, above_zero, in_range};
 use crate::explain::{Look, MOST_PASSES, check_classes, check_maps, found};
 use crate::layer::ReluRule;

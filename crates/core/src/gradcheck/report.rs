@@ -75,6 +75,13 @@ pub struct Passed {
     pub kinks: Vec<Comparison>,
 }
 
+/// So that `?` turns it into the error of a whole program.
+impl From<GradientError> for Error {
+    fn from(error: GradientError) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
 /// A check that did not pass, or could not be made.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]

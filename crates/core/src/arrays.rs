@@ -21,6 +21,24 @@ pub trait IntoTensor<F: Scalar> {
     fn as_view(&self) -> ArrayViewD<'_, F>;
 }
 
+impl<F: Scalar> Tensor<F> {
+    /// An `ndarray` array of any rank and layout as a tensor. An owned one is taken over without a copy where it lies row by row.
+    ///
+    /// ```
+    /// use backstitch_core::Tensor;
+    /// let x = Tensor::from_array(ndarray::array![[1.0_f32, 2.0], [3.0, 4.0]])?;
+    /// assert_eq!((&*x.shape(), x.data()), (&[2, 2][..], &[1.0, 2.0, 3.0, 4.0][..]));
+    /// # Ok::<(), backstitch_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the array has more than [`MAX_AXES`](crate::MAX_AXES) axes, or there is no memory for a copy: a view can be larger than what it
+    /// shows.
+    pub fn from_array(array: impl IntoTensor<F>) -> Result<Self, Error> {
+        array.into_tensor()
+    }
+}
+
 impl<F: Scalar> IntoTensor<F> for Tensor<F> {
     fn into_tensor(self) -> Result<Self, Error> {
         Ok(self)

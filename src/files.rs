@@ -1,0 +1,122 @@
+//! Models, charts and reports as files: `model.save("net.safetensors")`.
+
+use std::path::Path;
+
+use crate::{Error, Model, Result, Scalar, safetensors};
+
+/// What can be written to a file. The file is there whole or not at all.
+///
+/// ```
+/// use backstitch::prelude::*;
+/// let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("net.safetensors");
+/// let model: Model = Model::new(dense(3), &[4], 1)?;
+/// model.save(&path)?;
+/// let mut other: Model = Model::new(dense(3), &[4], 2)?;
+/// other.load(&path)?;
+/// assert_eq!(other.state(), model.state());
+/// assert_eq!(
+///     model.save("net.bin").unwrap_err().to_string(),
+///     "net.bin: expected a name that ends in .safetensors, got .bin"
+/// );
+/// # Ok::<(), backstitch::Error>(())
+/// ```
+pub trait Save {
+    /// Writes it in the format that the name's ending says: models as `.safetensors`, charts as `.svg` or `.png`, pictures as `.png`,
+    /// reports as `.html`.
+    ///
+    /// # Errors
+    /// If the name has another ending, there is nothing to draw, or the file cannot be written.
+    fn save(&self, path: impl AsRef<Path>) -> Result<()>;
+}
+
+/// What can be read from a file.
+pub trait Load {
+    /// Takes on the parameters and statistics of a `.safetensors` file. Either all of them fit, or nothing is changed.
+    ///
+    /// # Errors
+    /// See [`safetensors::load`].
+    fn load(&mut self, path: impl AsRef<Path>) -> Result<()>;
+}
+
+impl<F: Scalar> Save for Model<F> {
+    fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        match ending(path) {
+            "safetensors" => Ok(safetensors::save(path, self)?),
+            _ => Err(wrong_ending(path, ".safetensors")),
+        }
+    }
+}
+
+impl<F: Scalar> Load for Model<F> {
+    fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        Ok(safetensors::load(path.as_ref(), self)?)
+    }
+}
+
+/// What stands behind the last dot of a file's name.
+fn ending(path: &Path) -> &str {
+    path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
+}
+
+fn wrong_ending(path: &Path, expected: &'static str) -> Error {
+    let got = match ending(path) {
+        "" => "none".to_owned(),
+        ending => format!(".{ending}"),
+    };
+    Error::argument(path.display().to_string(), format!("a name that ends in {expected}"), got)
+}
+
+/// Charts and reports.
+#[cfg(feature = "plot")]
+mod drawn {
+    use super::{Path, Result, Save, ending, wrong_ending};
+    use crate::{ConfusionChart, LineChart, PictureGrid, Report, atomic};
+
+    fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+        Ok(atomic::write(path, |to| to.write_all(bytes))?)
+    }
+
+    impl Save for LineChart {
+        fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+            let path = path.as_ref();
+            match ending(path) {
+                "svg" => write(path, self.svg()?.as_bytes()),
+                "png" => write(path, &self.png()?),
+                _ => Err(wrong_ending(path, ".svg or .png")),
+            }
+        }
+    }
+
+    impl Save for ConfusionChart {
+        fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+            let path = path.as_ref();
+            match ending(path) {
+                "svg" => write(path, self.svg()?.as_bytes()),
+                "png" => write(path, &self.png()?),
+                _ => Err(wrong_ending(path, ".svg or .png")),
+            }
+        }
+    }
+
+    impl Save for PictureGrid {
+        fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+            let path = path.as_ref();
+            match ending(path) {
+                "png" => write(path, &self.png()?),
+                _ => Err(wrong_ending(path, ".png")),
+            }
+        }
+    }
+
+    impl Save for Report {
+        fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+            let path = path.as_ref();
+            match ending(path) {
+                "html" => write(path, self.html()?.as_bytes()),
+                _ => Err(wrong_ending(path, ".html")),
+            }
+        }
+    }
+}

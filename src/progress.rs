@@ -1,0 +1,101 @@
+//! A progress bar for training.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::Scalar;
+use crate::train::{Callback, CallbackError, Flow, Run, StepEnd, Trainer};
+
+/// Shows how training goes, on standard output: a bar on a terminal, and a line an epoch everywhere.
+///
+/// ```
+/// use backstitch::prelude::*;
+/// let data: Dataset = blobs(60, 3, 0.1, 0)?;
+/// let mut model = Model::new(dense(3), &data.input_shape(), 0)?;
+/// let mut progress = Progress::named("blobs");
+/// Trainer::new(Sgd::new(0.5)).epochs(2).callback(&mut progress).fit(&mut model, &data)?;
+/// assert!(progress.seconds_per_epoch() > 0.0);
+/// # Ok::<(), backstitch::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Progress {
+    name: String,
+    bar: ProgressBar,
+    epoch_start: Instant,
+    spent: Duration,
+    done: u32,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::named("")
+    }
+}
+
+impl Progress {
+    /// With a name before every line, where several runs are shown.
+    pub fn named(name: &str) -> Self {
+        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}").expect("a valid template");
+        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stdout()).with_style(style);
+        let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
+        Self { name, bar, epoch_start: Instant::now(), spent: Duration::ZERO, done: 0 }
+    }
+
+    /// Mean time of an epoch, validation included.
+    pub fn seconds_per_epoch(&self) -> f64 {
+        self.spent.as_secs_f64() / f64::from(self.done.max(1))
+    }
+}
+
+impl<F: Scalar> Callback<F> for Progress {
+    fn step(&mut self, at: &StepEnd) -> Flow {
+        if at.step == 1 {
+            self.bar.reset();
+            self.bar.set_length(at.steps as u64);
+            self.bar.set_message(format!("{}epoch {}/{}", self.name, at.epoch, at.epochs));
+        }
+        // Seldom enough to cost nothing beside the smallest steps.
+        if at.step.is_multiple_of(64) {
+            self.bar.set_position(at.step as u64);
+        }
+        Flow::Continue
+    }
+
+    fn epoch(&mut self, run: &Run<'_, F>) -> Result<Flow, CallbackError> {
+        let Some(record) = run.history().epochs.last() else { return Ok(Flow::Continue) };
+        let took = self.epoch_start.elapsed();
+        self.spent += took;
+        self.done += 1;
+        self.epoch_start = Instant::now();
+        let (name, epochs, seconds) = (&self.name, run.epochs(), took.as_secs_f64());
+        let line = format!("{name}epoch {}/{epochs}: {}, {seconds:.2} s", record.epoch, record.figures);
+        // Where nobody reads on (a closed pipe), training stops with an error and keeps its checkpoint.
+        self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
+        if record.epoch == epochs {
+            self.bar.finish_and_clear();
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+impl Drop for Progress {
+    /// A run that ends early leaves no bar behind.
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// [`Progress`] as a setting of a [`Trainer`].
+pub trait WithProgress {
+    /// Shows how training goes, on standard output: a bar on a terminal, and a line an epoch everywhere.
+    #[must_use]
+    fn progress(self) -> Self;
+}
+
+impl<F: Scalar> WithProgress for Trainer<'_, F> {
+    fn progress(self) -> Self {
+        self.callback(Progress::default())
+    }
+}
