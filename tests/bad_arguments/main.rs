@@ -1,6 +1,7 @@
 //! Arguments that cannot be: each is an error of one line that says what came. None panics, none ends the program for want of memory, and
 //! none takes long.
 
+mod design;
 mod drawn;
 mod layers;
 mod looking;

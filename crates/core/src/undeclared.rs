@@ -66,7 +66,7 @@ mod tests {
             Shape::new(input)
         }
         fn params(&self, _: &[usize], declare: &mut Declare) {
-            declare.learned("weight", &[1], Init::Ones, Fan { inputs: 1, outputs: 1 });
+            declare.learned("weight", &[1], Init::One, Fan { inputs: 1, outputs: 1 });
         }
         fn forward(&self, w: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, _: &mut (), _: &Context) {
             let name = if self.0 == "forward" { "wieght" } else { "weight" };
