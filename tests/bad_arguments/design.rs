@@ -28,7 +28,7 @@ fn nets_and_ties() {
     t.net("tie of nothing", "\"\"", &[4], || net().tie("", "a.weight"));
     t.net(
         "tie within a block by the name outside",
-        "\"c.dense1.weight\"",
+        "\"c.c.dense1.weight\"",
         &[4],
         || chain!["c" => chain![dense(4)].tie("c.dense1.weight", "dense1.weight")],
     );
@@ -57,12 +57,12 @@ fn data_and_losses() {
     t.refused("weights below 0", "-1", || data.clone().weights(&[-1.0; 20]));
     let fit = |units: usize, data: &Dataset| {
         let mut model = Model::new(chain![dense(units)], &data.input_shape(), 0)?;
-        Trainer::new(Sgd::new(0.1)).fit(&mut model, data)
+        Trainer::new(Sgd::new(0.1)).batch_size(2).fit(&mut model, data)
     };
     let values = Dataset::values(x(), Array2::<f32>::zeros((20, 3))).unwrap();
     t.refused("dense(10) with values of width 3", "[3]", || fit(10, &values));
     t.refused("dense(3) with classes up to 4", "got 4", || fit(3, &Dataset::classes(x(), &[4; 20])?));
-    t.refused("classes for each of 5 positions", "5", || {
+    t.refused("classes for each of 5 positions", "got 10", || {
         fit(
             3,
             &Dataset::classes_at(
@@ -72,7 +72,7 @@ fn data_and_losses() {
             )?,
         )
     });
-    t.refused("hinge with classes", "HINGE", || {
+    t.refused("hinge with classes", "got classes", || {
         let mut model = Model::new(chain![dense(1)], &[4], 0)?;
         Trainer::new(Sgd::new(0.1)).loss(HINGE).fit(&mut model, &data)
     });
