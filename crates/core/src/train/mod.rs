@@ -1,5 +1,6 @@
 //! Training: the trainer's settings, runs, steps, and judging a model.
 
+mod ahead;
 mod callback;
 mod evaluate;
 mod history;

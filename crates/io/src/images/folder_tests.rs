@@ -1,0 +1,1 @@
+//! Folders that are read when their pictures are wanted.
