@@ -2,7 +2,7 @@
 //!
 //! Arrays in, arrays out: no automatic differentiation, no C or C++ to compile. This crate is one
 //! name for its three parts: [`core`] (the network), [`io`] (data sets, weights, checkpoints) and
-//! [`plot`] (curves and reports). Reading order: see [`core`].
+//! [`plot`] (curves and reports). Reading order: see [`core`]. What programs look like: [`lessons`].
 //!
 //! ```
 //! use backstitch::prelude::*;
@@ -36,6 +36,8 @@
 pub use backstitch_core as core;
 pub use backstitch_io as io;
 pub use backstitch_plot as plot;
+
+pub mod lessons;
 
 /// What most programs use.
 pub mod prelude {

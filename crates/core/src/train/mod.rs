@@ -19,6 +19,8 @@ pub use step::{Examples, Rules, StepLoss, Workspace, step};
 pub use trainer::Trainer;
 
 #[cfg(test)]
+mod ahead_tests;
+#[cfg(test)]
 mod argument_tests;
 #[cfg(test)]
 mod tests;

@@ -113,7 +113,7 @@ impl Source<f32> for ImageFolder {
 
     fn read(&self, sample: usize, to: &mut Sample<'_, f32>) -> Result<(), SourceError> {
         let pixels = self.0.pixels(sample)?;
-        to.input.iter_mut().zip(pixels).for_each(|(to, byte)| *to = unit(byte));
+        to.input.iter_mut().zip(&pixels).for_each(|(to, &byte)| *to = unit(byte));
         to.classes.fill(self.0.pictures[sample].label);
         Ok(())
     }
@@ -128,12 +128,16 @@ pub(super) fn unit(byte: u8) -> f32 {
     f32::from(byte) / 255.0
 }
 
-/// What there is, on one line.
+/// What there is and how it is read, on one line.
 impl fmt::Display for ImageFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Found { root, classes, pictures, skipped, passed_over, .. } = &*self.0;
+        let Found { root, classes, pictures, skipped, passed_over, kept, .. } = &*self.0;
         let (n, shape) = (pictures.len(), self.input_shape());
         write!(f, "{}: {n} pictures of {} classes, read as {shape}", root.display(), classes.len())?;
+        match kept {
+            None => write!(f, ", decoded whenever they are wanted")?,
+            Some(kept) => write!(f, ", decoded once and kept in {}", kept.file().display())?,
+        }
         if let Some(first) = skipped.first() {
             write!(f, "; {} broken files left out, the first {first}", skipped.len())?;
         }

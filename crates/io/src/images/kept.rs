@@ -33,6 +33,10 @@ impl Kept {
         Ok(kept)
     }
 
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The pixels at a place, if they are there and whole.
     pub fn read(&self, place: usize, size: usize) -> Result<Option<Vec<u8>>, Error> {
         let mut record = vec![0; size + SUM];
