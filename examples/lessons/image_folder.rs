@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use backstitch::core::augment::Augment;
 use backstitch::io::images::{self, ImageFolder, Options};
 use backstitch::prelude::*;
 
@@ -27,11 +28,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{folder}");
     let [train, validation] = folder.dataset().stratified_split(0.2, 0)?;
 
-    let conv = |filters| conv2d(filters, 3).same().relu();
-    let net = Net::new().push(conv(16)).push(max_pool(2)).push(conv(32)).push(max_pool(2)).push(flatten());
-    let net = net.push(dense(64).relu()).push(dense(folder.classes().len()));
-    let mut model = Model::new(net, &train.input_shape(), 0)?;
-    let trainer = Trainer::new(Adam::new(2e-3)).epochs(15).batch_size(16).validation(&validation);
+    let block =
+        |filters| Net::new().push(conv2d(filters, 3).same()).push(batch_norm().relu()).push(max_pool(2));
+    let net = Net::new().push(block(16)).push(block(32)).push(block(64)).push(flatten());
+    let mut model = Model::new(net.push(dense(folder.classes().len())), &train.input_shape(), 0)?;
+    let changes = Augment::new().horizontal_flip().random_crop(3);
+    let trainer =
+        Trainer::new(Adam::new(3e-3)).epochs(25).batch_size(16).augment(changes).validation(&validation);
     let history = trainer.fit(&mut model, &train)?;
     println!("{history}");
 
