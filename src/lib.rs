@@ -1,7 +1,7 @@
 //! **backstitch** is a neural-network library in which every derivative is written by hand.
 //!
 //! Arrays in, arrays out: no automatic differentiation, no C or C++ to compile. Reading order, an afternoon: [`Tensor`], [`Layer`],
-//! [`layers::Dense`], [`Net`], [`Model`], [`Trace`], [`losses`], [`optim::Sgd`], [`train`].
+//! [`layers::Dense`], [`Net`], [`Model`], [`Trace`], [`losses`], [`optim::Sgd`], [`train`]. What programs look like: [`lessons`].
 //!
 //! ```
 //! use backstitch::prelude::*;
@@ -41,6 +41,7 @@
 mod files;
 #[cfg(feature = "plot")]
 mod history_chart;
+pub mod lessons;
 #[cfg(feature = "progress")]
 mod progress;
 

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use backstitch::io::images::{self, Options};
+use backstitch::io::images::{self, ImageFolder, Options};
+use backstitch::prelude::*;
 
 struct Counting;
 
@@ -79,6 +80,31 @@ fn memory_follows_the_file_and_not_its_promise() {
         }
     }
     a_cache_that_promises_a_terabyte_takes_no_memory(&fixtures);
+    a_folder_that_is_read_when_wanted_takes_the_memory_of_two_batches();
+}
+
+/// 200 pictures of 48 KB as `f32`, batches of 8: two of them, the pictures that are being decoded, and a small model.
+fn a_folder_that_is_read_when_wanted_takes_the_memory_of_two_batches() {
+    let (root, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let options = Options::new(64, 64).unwrap();
+    let drawn = images::generate_sample(&options).train;
+    for (i, picture) in drawn.pixels.outer_iter().enumerate().take(200) {
+        let class = root.path().join(&drawn.classes[drawn.labels[i]]);
+        fs::create_dir_all(&class).unwrap();
+        images::write(&class.join(format!("{i}.png")), picture).unwrap();
+    }
+    drop(drawn);
+    for options in [options.clone(), options.cache(cache.path().to_owned())] {
+        let taken = most(|| {
+            let data = ImageFolder::open_with(root.path(), &options).unwrap().dataset();
+            let net = Net::new().push(avg_pool(8)).push(flatten()).push(dense(6));
+            let mut model = Model::new(net, &data.input_shape(), 0).unwrap();
+            let history = Trainer::new(Sgd::new(0.1)).epochs(2).batch_size(8).fit(&mut model, &data).unwrap();
+            assert_eq!(history.epochs.len(), 2);
+        });
+        let (batch, all) = (8 * 64 * 64 * 3 * 4, 200 * 64 * 64 * 3 * 4);
+        assert!(taken > 2 * batch && taken < 6 * batch && taken < all / 3, "{taken} bytes");
+    }
 }
 
 fn a_cache_that_promises_a_terabyte_takes_no_memory(fixtures: &Path) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use backstitch::io::images::{ImageFolder, Options, cache_folder};
+use backstitch::io::images::{Images, Options, cache_folder};
 use backstitch::plot::{ConfusionChart, Picture, PictureGrid, Report};
 use clap::Args;
 use ndarray::{Array3, ArrayView3, Axis};
@@ -59,7 +59,7 @@ impl Photographs {
         let mut files: Vec<PathBuf> = train.iter().map(|&i| parts.train.files[i].clone()).collect();
         files.extend(validation.iter().map(|&i| parts.validation.files[i].clone()));
         let (mean, deviation) = statistics(&parts.train, &train);
-        let maps = |part: &ImageFolder, indices: &[usize]| {
+        let maps = |part: &Images, indices: &[usize]| {
             let mut x = part.pixels.select(Axis(0), indices).mapv(f32::from);
             for mut pixel in x.rows_mut() {
                 (0..3).for_each(|c| pixel[c] = (pixel[c] - mean[c]) / deviation[c]);
@@ -93,7 +93,7 @@ impl Photographs {
     }
 }
 
-fn chosen(part: &ImageFolder, quick: bool) -> Vec<usize> {
+fn chosen(part: &Images, quick: bool) -> Vec<usize> {
     let mut count = vec![0; part.classes.len()];
     let keep = |&i: &usize| {
         let class = part.labels[i];
@@ -104,7 +104,7 @@ fn chosen(part: &ImageFolder, quick: bool) -> Vec<usize> {
 }
 
 /// Mean and deviation of each channel, 0 to 255.
-fn statistics(part: &ImageFolder, indices: &[usize]) -> ([f32; 3], [f32; 3]) {
+fn statistics(part: &Images, indices: &[usize]) -> ([f32; 3], [f32; 3]) {
     let (mut sum, mut squares, mut count) = ([0_u64; 3], [0_u64; 3], 0_u64);
     for &i in indices {
         for pixel in part.pixels.index_axis(Axis(0), i).rows() {

@@ -14,6 +14,7 @@ use crate::model::Model;
 use crate::scalar::Scalar;
 use crate::trace::{Keep, Trace};
 use crate::train::Figures;
+use crate::train::ahead::while_reading;
 
 /// Samples evaluated at once.
 const EVALUATION_BATCH: usize = 256;
@@ -75,26 +76,29 @@ pub(super) fn evaluate_with<F: Scalar>(
     augment: &Augment,
     judge: &Judge<F>,
 ) -> Result<Figures, Error> {
-    let (mut trace, mut batch) = (Trace::new(Keep::Last), Batch::default());
+    let (mut trace, mut batches) = (Trace::new(Keep::Last), <[Batch<F>; 2]>::default());
     let (mut total, mut sums) = (Mean::default(), vec![Vec::new(); judge.metrics.len()]);
     let all: Vec<usize> = (0..data.len()).collect();
-    for (i, samples) in all.chunks(EVALUATION_BATCH).enumerate() {
-        data.gather(samples, &mut batch)?;
-        augment.evaluate(&mut batch.inputs)?;
-        model.forward(&batch.inputs, &mut trace, &Context::evaluate())?;
-        let (y, targets) = (trace.output(), batch.targets());
-        let loss = match batch.weights() {
-            None => judge.loss.loss(y, &targets, None)?,
-            Some(weights) => judge.loss.weighted(y, &targets, weights, None)?,
-        };
-        if !loss.sum.is_finite() {
-            let from = i * EVALUATION_BATCH;
-            finite::check_outputs(model, y.data(), from)?;
-            let what = format!("loss of samples {from} to {}", from + samples.len() - 1);
-            return Err(Error::NotFinite { what, got: loss.sum.to_string() });
-        }
-        total += loss;
-        judge.metrics.iter().zip(&mut sums).for_each(|(metric, sums)| metric.add(y, &targets, sums));
+    let pieces: Vec<&[usize]> = all.chunks(EVALUATION_BATCH).collect();
+    data.gather(pieces[0], &mut batches[0])?;
+    for (i, samples) in pieces.iter().enumerate() {
+        total += while_reading(data, pieces.get(i + 1).copied(), &mut batches, |batch| {
+            augment.evaluate(&mut batch.inputs)?;
+            model.forward(&batch.inputs, &mut trace, &Context::evaluate())?;
+            let (y, targets) = (trace.output(), batch.targets());
+            let loss = match batch.weights() {
+                None => judge.loss.loss(y, &targets, None)?,
+                Some(weights) => judge.loss.weighted(y, &targets, weights, None)?,
+            };
+            if !loss.sum.is_finite() {
+                let from = i * EVALUATION_BATCH;
+                finite::check_outputs(model, y.data(), from)?;
+                let what = format!("loss of samples {from} to {}", from + samples.len() - 1);
+                return Err(Error::NotFinite { what, got: loss.sum.to_string() });
+            }
+            judge.metrics.iter().zip(&mut sums).for_each(|(metric, sums)| metric.add(y, &targets, sums));
+            Ok(loss)
+        })?;
     }
     if total.count == 0.0 {
         return Err(Error::argument("targets", "at least one sample that is not ignored", "none"));

@@ -1,5 +1,6 @@
 //! Training: the trainer's settings, runs, steps, and judging a model.
 
+mod ahead;
 mod callback;
 mod evaluate;
 mod history;
@@ -17,6 +18,8 @@ pub use saved::{Saved, State};
 pub use step::{Examples, Rules, StepLoss, Workspace, step};
 pub use trainer::Trainer;
 
+#[cfg(test)]
+mod ahead_tests;
 #[cfg(test)]
 mod argument_tests;
 #[cfg(test)]

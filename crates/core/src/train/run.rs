@@ -16,6 +16,7 @@ use crate::optim::Schedule;
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use crate::train::ahead::while_reading;
 use crate::train::callback::{Callback, Flow, StepEnd};
 use crate::train::evaluate::{Judge, evaluate_with};
 use crate::train::saved::{Saved, State, state_of};
@@ -168,33 +169,18 @@ impl<F: Scalar> Run<'_, F> {
         let (mut total, mut penalty, mut samples) = (Mean::default(), 0.0, 0);
         let mut sums = vec![Vec::new(); self.metrics.len()];
         let data = self.data;
-        data.gather(pieces[0], &mut self.batches[0])?;
+        let mut batches = std::mem::take(&mut self.batches);
+        data.gather(pieces[0], &mut batches[0])?;
         for i in 0..pieces.len() {
-            let [mut batch, mut next] = std::mem::take(&mut self.batches);
-            let ahead = pieces.get(i + 1).copied();
-            let loss = if data.is_read() {
-                // The samples of the next batch are read on the other threads while this one is learned from.
-                let mut read = Ok(());
-                let loss = rayon::in_place_scope(|scope| {
-                    if let Some(samples) = ahead {
-                        let (read, next) = (&mut read, &mut next);
-                        scope.spawn(move |_| *read = data.gather(samples, next));
-                    }
-                    self.learn(epoch, i, pieces[i], &mut batch)
-                })?;
-                read?;
-                loss
-            } else {
-                let loss = self.learn(epoch, i, pieces[i], &mut batch)?;
-                ahead.map(|samples| data.gather(samples, &mut next)).transpose()?;
-                loss
-            };
+            let loss = while_reading(data, pieces.get(i + 1).copied(), &mut batches, |batch| {
+                let loss = self.learn(epoch, i, pieces[i], batch)?;
+                let (y, targets) = (self.workspace.trace.output(), batch.targets());
+                self.metrics.iter().zip(&mut sums).for_each(|(metric, sums)| metric.add(y, &targets, sums));
+                Ok(loss)
+            })?;
             total += loss.data;
             penalty += loss.penalty * pieces[i].len() as f64;
             samples += pieces[i].len();
-            let (y, targets) = (self.workspace.trace.output(), batch.targets());
-            self.metrics.iter().zip(&mut sums).for_each(|(metric, sums)| metric.add(y, &targets, sums));
-            self.batches = [next, batch];
             let (epochs, loss) = (self.plan.epochs, loss.data.value());
             let at = StepEnd { epoch, epochs, step: i + 1, steps, loss };
             // Every callback hears of the step, also after one of them has said stop.
@@ -204,6 +190,7 @@ impl<F: Scalar> Run<'_, F> {
                 return Ok(None);
             }
         }
+        self.batches = batches;
         let mut figures = Figures::default();
         figures.push("train_loss", total.value());
         if self.rules.penalty != Default::default() {

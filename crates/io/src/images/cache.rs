@@ -9,6 +9,7 @@ use ndarray::{Array4, Ix4};
 use rayon::prelude::*;
 
 use super::Options;
+use super::listing::Listed;
 use crate::error::Error;
 use crate::npz::{Archive, Writer};
 use crate::{atomic, cache};
@@ -29,25 +30,31 @@ pub fn cache_folder() -> Result<PathBuf, Error> {
 pub(super) fn file(
     cache: &Path,
     root: &Path,
-    files: &[PathBuf],
+    pictures: &[Listed],
     options: &Options,
 ) -> Result<PathBuf, Error> {
-    let digest = |path: &PathBuf| match fs::read(path) {
-        Ok(bytes) => Ok(Md5::digest(&bytes)),
-        Err(error) => Err(Error::io(path, "open")(error)),
-    };
-    let digests = files.par_iter().map(digest).collect::<Result<Vec<_>, _>>()?;
+    let digest = |picture: &Listed| Ok(Md5::digest(picture.bytes()?));
+    let digests = pictures.par_iter().map(digest).collect::<Result<Vec<_>, Error>>()?;
+    Ok(cache.join(format!("{}.npz", key(root, pictures, options, digests))))
+}
+
+/// An MD5 of the options, the names below the root, and a mark of each file, as long as the others or with an end of its own.
+pub(super) fn key(
+    root: &Path,
+    pictures: &[Listed],
+    options: &Options,
+    marks: impl IntoIterator<Item = impl AsRef<[u8]>>,
+) -> String {
     let mut key = Md5::new();
     let Options { height, width, channels, upright, .. } = options;
-    key.update(format!("{VERSION} {height}x{width} {channels:?} {upright} {}\n", files.len()));
-    for (path, digest) in files.iter().zip(digests) {
-        let name = path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes();
+    key.update(format!("{VERSION} {height}x{width} {channels:?} {upright} {}\n", pictures.len()));
+    for (picture, mark) in pictures.iter().zip(marks) {
+        let name = picture.file.strip_prefix(root).unwrap_or(&picture.file).as_os_str().as_encoded_bytes();
         key.update((name.len() as u64).to_le_bytes());
         key.update(name);
-        key.update(digest);
+        key.update(mark);
     }
-    let key: String = key.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(cache.join(format!("{key}.npz")))
+    key.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Fills in the pixels; whether there were any. The shape that the file tells is compared before anything is read, so that a file decides nothing

@@ -26,16 +26,14 @@ pub const MOST_PIXELS: usize = 1 << 26;
 /// If the file cannot be read, is neither PNG nor JPEG, is broken or breaks off, or is larger than [`LARGEST_SIDE`] or
 /// [`MOST_PIXELS`].
 pub fn read(path: &Path) -> Result<Array3<u8>, Error> {
-    let stored = read_stored(path, false)?;
-    Ok(coloured(stored))
+    let bytes = fs::read(path).map_err(Error::io(path, "open"))?;
+    Ok(coloured(decode_file(path, &bytes, false)?))
 }
 
-/// The pixels of a file `[height, width, 1 or 3]`, in as many channels as they have there, turned upright if so wanted. Errors as in
-/// [`read`].
-pub(super) fn read_stored(path: &Path, upright: bool) -> Result<Array3<u8>, Error> {
-    let bytes = fs::read(path).map_err(Error::io(path, "open"))?;
-    let picture = decode(&bytes, upright);
-    picture.map_err(|got| Error::content(path, "a PNG or JPEG picture", got))
+/// The pixels of a file with these bytes, `[height, width, 1 or 3]`, in as many channels as they have there, turned upright if so wanted.
+/// Errors as in [`read`].
+pub(super) fn decode_file(path: &Path, bytes: &[u8], upright: bool) -> Result<Array3<u8>, Error> {
+    decode(bytes, upright).map_err(|got| Error::content(path, "a PNG or JPEG picture", got))
 }
 
 /// Three channels, of one or three.
@@ -66,7 +64,7 @@ pub(super) struct Stored {
     pub exif: Option<Vec<u8>>,
 }
 
-/// As [`read_stored`]; else what was there in place of a picture.
+/// As [`decode_file`]; else what was there in place of a picture.
 pub(super) fn decode(bytes: &[u8], upright: bool) -> Result<Array3<u8>, String> {
     let stored = match bytes {
         [] => return Err("an empty file".to_owned()),

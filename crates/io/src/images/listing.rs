@@ -1,8 +1,10 @@
 //! Which files of a folder are pictures of which class.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File, Metadata};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::error::Error;
 
@@ -14,16 +16,53 @@ const PICTURES: [&str; 19] = [
 
 pub(super) struct Listing {
     pub classes: Vec<String>,
-    pub files: Vec<PathBuf>,
-    pub labels: Vec<usize>,
+    pub pictures: Vec<Listed>,
     /// What has not the name of a picture.
     pub passed_over: Vec<PathBuf>,
 }
 
+/// A file that is to be a picture.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub file: PathBuf,
+    pub label: usize,
+    /// Its number in the listing, also when others have been left out.
+    pub place: usize,
+    /// None of a file that could not be looked at: an error when it is read.
+    pub stamp: Option<Stamp>,
+}
+
+/// By what a file that was changed is known: its length, and when it was written, where the file system says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub length: u64,
+    pub written: Option<SystemTime>,
+}
+
+impl Stamp {
+    fn of(file: &Metadata) -> Self {
+        Self { length: file.len(), written: file.modified().ok() }
+    }
+}
+
+impl Listed {
+    /// The bytes of the file, which must be the one that was listed.
+    pub fn bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut file = File::open(&self.file).map_err(Error::io(&self.file, "open"))?;
+        let stamp = Stamp::of(&file.metadata().map_err(Error::io(&self.file, "look at"))?);
+        if Some(stamp) != self.stamp {
+            let expected = "the picture that was there when the folder was opened";
+            return Err(Error::content(&self.file, expected, "one that was written since"));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(Error::io(&self.file, "read"))?;
+        Ok(bytes)
+    }
+}
+
 /// The pictures of a folder with one folder a class.
 pub(super) fn list(folder: &Path) -> Result<Listing, Error> {
-    let (classes, files, labels) = (Vec::new(), Vec::new(), Vec::new());
-    let mut listing = Listing { classes, files, labels, passed_over: Vec::new() };
+    let mut listing = Listing { classes: Vec::new(), pictures: Vec::new(), passed_over: Vec::new() };
     for path in entries(folder)? {
         if hidden(&path) || !fs::metadata(&path).map_err(Error::io(&path, "look at"))?.is_dir() {
             listing.passed_over.push(path);
@@ -42,21 +81,22 @@ impl Listing {
         let name = folder.file_name().and_then(OsStr::to_str);
         let name =
             name.ok_or_else(|| Error::content(folder, "the name of a class in UTF-8", "another name"))?;
-        let before = (self.files.len(), self.passed_over.len());
+        let (before, label) = ((self.pictures.len(), self.passed_over.len()), self.classes.len());
         for file in entries(folder)? {
+            let found = fs::metadata(&file).ok();
             if hidden(&file) {
                 self.passed_over.push(file);
-            } else if file.is_dir() {
+            } else if found.as_ref().is_some_and(Metadata::is_dir) {
                 // A link that leads round in a circle ends here too, as does a folder, which could hold its own parent.
                 return Err(Error::content(&file, "a picture", "a folder"));
             } else if is_picture(&file) {
-                self.files.push(file);
-                self.labels.push(self.classes.len());
+                let stamp = found.as_ref().map(Stamp::of);
+                self.pictures.push(Listed { file, label, place: self.pictures.len(), stamp });
             } else {
                 self.passed_over.push(file);
             }
         }
-        if self.files.len() == before.0 {
+        if self.pictures.len() == before.0 {
             let others = self.passed_over.len() - before.1;
             let got = match others {
                 0 => "an empty folder".to_owned(),

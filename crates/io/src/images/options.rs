@@ -1,7 +1,12 @@
 //! How a folder of pictures is read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ndarray::Array3;
+
+use super::decode::{coloured, decode_file, grey};
+use super::listing::Listed;
+use super::resize;
 use crate::error::Error;
 
 /// How many numbers a pixel has.
@@ -59,18 +64,57 @@ impl Options {
         self
     }
 
-    /// Goes on without the files that are broken, and lists them in [`super::ImageFolder::skipped`].
+    /// Goes on without the files that are broken, and lists them ([`super::ImageFolder::skipped`], [`super::Images::skipped`]). Which
+    /// they are shows only in decoding, so that [`super::ImageFolder::open_with`] then reads every file once.
     #[must_use]
     pub fn skip_broken(mut self) -> Self {
         self.skip_broken = true;
         self
     }
 
-    /// Keeps the decoded pixels as one file in this folder, under a key of all files' names and bytes and of these options; the next
-    /// time they come from there. A folder from which something was skipped is not kept.
+    /// Keeps the decoded pixels as one file in this folder; the next time they come from there.
+    ///
+    /// Pictures that are read into memory ([`super::read_folder`]) are one `.npz` file, whose name is made from all files' names and bytes
+    /// and these options; a folder from which something was skipped is not kept. Pictures that are read when they are wanted
+    /// ([`super::ImageFolder::dataset`]) are one `.pixels` file, of height * width * channels + 4 bytes a picture, which is filled as they
+    /// are read; its name is made from all files' names, lengths and times of writing and these options, so that nothing is read to
+    /// find it. Old files are not removed.
     #[must_use]
     pub fn cache(mut self, folder: PathBuf) -> Self {
         self.cache = Some(folder);
         self
     }
+
+    /// The pixels of a file, with this number of channels, in the size that is wanted.
+    pub(super) fn read(&self, picture: &Listed, channels: usize) -> Result<Array3<u8>, Error> {
+        let stored = decode_file(&picture.file, &picture.bytes()?, self.upright)?;
+        let stored = match self.channels {
+            Channels::Colour => coloured(stored),
+            Channels::Grey => grey(stored),
+            Channels::AsStored if stored.dim().2 == channels => stored,
+            Channels::AsStored => return Err(mixed(&picture.file, channels)),
+        };
+        resize(stored.view(), self.height, self.width)
+    }
+
+    /// How many channels the pictures are to have: as many as the first one that is not broken, where they are to stay as they are.
+    pub(super) fn count_channels(&self, pictures: &[Listed]) -> Result<usize, Error> {
+        match self.channels {
+            Channels::Colour => Ok(3),
+            Channels::Grey => Ok(1),
+            Channels::AsStored => {
+                let mut stored =
+                    pictures.iter().map(|picture| decode_file(&picture.file, &picture.bytes()?, false));
+                let first = if self.skip_broken { stored.find(Result::is_ok) } else { stored.next() };
+                Ok(first.transpose()?.map_or(3, |picture| picture.dim().2))
+            }
+        }
+    }
+}
+
+/// What was found where pictures with another number of channels were expected.
+pub(super) fn mixed(path: &Path, channels: usize) -> Error {
+    let kinds = ["grey pictures as the first one", "coloured pictures as the first one"];
+    let [expected, got] = if channels == 1 { [kinds[0], "a coloured one"] } else { [kinds[1], "a grey one"] };
+    Error::content(path, expected, format!("{got}; ask for Channels::Colour or Channels::Grey"))
 }

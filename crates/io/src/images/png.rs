@@ -1,11 +1,14 @@
-//! PNG to pixels.
+//! PNG to pixels, and pixels to PNG.
 
-use std::io::Cursor;
+use std::io::{self, Cursor};
+use std::path::Path;
 
-use ndarray::Array3;
-use png::{ColorType, Decoder, DecodingError, Limits, Reader, Transformations};
+use ndarray::{Array3, ArrayView3};
+use png::{BitDepth, ColorType, Decoder, DecodingError, Encoder, Limits, Reader, Transformations};
 
 use super::decode::{Stored, check_size};
+use crate::atomic;
+use crate::error::Error;
 
 /// Deflate makes at most 1,032 bytes of one (<https://zlib.net/zlib_tech.html>).
 const MOST_INFLATED: u64 = 1_032;
@@ -42,6 +45,31 @@ pub(super) fn decode(bytes: &[u8], with_exif: bool) -> Result<Stored, String> {
     let pixels = Array3::from_shape_vec((height, width, kept), buffer).map_err(|error| error.to_string())?;
     let exif = if with_exif { exif(reader)? } else { None };
     Ok(Stored { pixels, exif })
+}
+
+/// Writes a picture `[height, width, 3]` in red, green and blue, or `[height, width, 1]` in grey, 0 to 255, as a PNG file. The folder must
+/// be there.
+///
+/// # Errors
+/// If there are not one or three channels, a side is 0 or so large that [`super::read`] would refuse it, or the file cannot be written.
+pub fn write(path: &Path, pixels: ArrayView3<'_, u8>) -> Result<(), Error> {
+    let (height, width, channels) = pixels.dim();
+    let colour = match channels {
+        1 => ColorType::Grayscale,
+        3 => ColorType::Rgb,
+        _ => return Err(Error::content(path, "pixels of 1 or 3 channels", channels)),
+    };
+    check_size(height, width).map_err(|got| Error::content(path, "a picture that can be read again", got))?;
+    atomic::write(path, |to| {
+        let mut encoder = Encoder::new(to, width as u32, height as u32);
+        encoder.set_color(colour);
+        encoder.set_depth(BitDepth::Eight);
+        let written = encoder.write_header().and_then(|mut to| {
+            to.write_image_data(&pixels.iter().copied().collect::<Vec<_>>())?;
+            to.finish()
+        });
+        written.map_err(io::Error::other)
+    })
 }
 
 /// `png` 0.18 takes a palette as it comes and panics when it makes a table of one that is not 1 to 256 times three bytes.

@@ -7,7 +7,7 @@ use ndarray::{Array4, ArrayViewMut3, Axis, stack};
 use rand::Rng;
 
 use super::decode::grey;
-use super::{Channels, ImageFolder, Options, Parts};
+use super::{Channels, Images, Options, Parts};
 
 /// The classes, and how many pictures of each there are to train with: as uneven as real folders are.
 const SHAPES: [(&str, usize); 6] =
@@ -24,7 +24,7 @@ pub fn generate_sample(options: &Options) -> Parts {
     }
 }
 
-fn draw(options: &Options, part: u64, counts: &[usize]) -> ImageFolder {
+fn draw(options: &Options, part: u64, counts: &[usize]) -> Images {
     let labels: Vec<usize> =
         counts.iter().enumerate().flat_map(|(class, &count)| vec![class; count]).collect();
     let mut pixels = Array4::zeros((labels.len(), options.height, options.width, 3));
@@ -37,7 +37,7 @@ fn draw(options: &Options, part: u64, counts: &[usize]) -> ImageFolder {
         pixels = stack(Axis(0), &views).expect("pictures of one shape");
     }
     let name = |i: usize| PathBuf::from(format!("drawn/{}/{i}", SHAPES[labels[i]].0));
-    ImageFolder {
+    Images {
         classes: SHAPES.iter().map(|(name, _)| (*name).to_owned()).collect(),
         files: (0..labels.len()).map(name).collect(),
         pixels,

@@ -1,0 +1,100 @@
+//! What is known of a folder before its pictures are decoded, and how one of them is read.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::Options;
+use super::kept::Kept;
+use super::listing::{Listed, Listing, list};
+use super::options::mixed;
+use crate::error::Error;
+
+/// A folder of pictures with their classes.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub root: PathBuf,
+    pub options: Options,
+    pub classes: Vec<String>,
+    pub pictures: Vec<Listed>,
+    pub channels: usize,
+    pub skipped: Vec<Error>,
+    pub passed_over: Vec<PathBuf>,
+    /// Where decoded pixels are kept, picture by picture.
+    pub kept: Option<Kept>,
+}
+
+impl Found {
+    pub fn list(root: &Path, options: &Options) -> Result<Self, Error> {
+        let Listing { classes, pictures, passed_over } = list(root)?;
+        let channels = options.count_channels(&pictures)?;
+        let (root, options, skipped) = (root.to_owned(), options.clone(), Vec::new());
+        Ok(Self { root, options, classes, pictures, channels, skipped, passed_over, kept: None })
+    }
+
+    /// The folders `train` and `val`, both with the classes of `train`.
+    pub fn list_parts(folder: &Path, options: &Options) -> Result<[Self; 2], Error> {
+        let train = Self::list(&folder.join("train"), options)?;
+        let mut validation = Self::list(&folder.join("val"), options)?;
+        let number = |name: &String| {
+            let number = train.classes.iter().position(|class| class == name);
+            let wrong =
+                || Error::content(&validation.root, "classes of the training set", format!("{name:?}"));
+            number.ok_or_else(wrong)
+        };
+        let numbers = validation.classes.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+        if train.channels != validation.channels {
+            return Err(mixed(&validation.root, train.channels));
+        }
+        validation.pictures.iter_mut().for_each(|picture| picture.label = numbers[picture.label]);
+        validation.classes.clone_from(&train.classes);
+        Ok([train, validation])
+    }
+
+    /// Makes a folder ready for reading picture by picture: finds what is kept of it, and leaves out what is broken, where that is wanted.
+    pub fn ready(mut self) -> Result<Self, Error> {
+        if let Some(cache) = &self.options.cache {
+            self.kept = Some(Kept::open(cache, &self.root, &self.pictures, &self.options)?);
+        }
+        if self.options.skip_broken {
+            let errors = (0..self.pictures.len()).into_par_iter().map(|i| self.pixels(i).err()).collect();
+            self.leave_out(errors)?;
+        }
+        Ok(self)
+    }
+
+    /// The pixels of a picture, row by row.
+    pub fn pixels(&self, i: usize) -> Result<Vec<u8>, Error> {
+        let picture = &self.pictures[i];
+        let size = self.options.height * self.options.width * self.channels;
+        if let Some(kept) = &self.kept
+            && let Some(pixels) = kept.read(picture.place, size)?
+        {
+            return Ok(pixels);
+        }
+        let pixels: Vec<u8> = self.options.read(picture, self.channels)?.into_iter().collect();
+        if let Some(kept) = &self.kept {
+            kept.write(picture.place, &pixels)?;
+        }
+        Ok(pixels)
+    }
+
+    /// Leaves out the pictures with an error. Those that stay are told.
+    pub fn leave_out(&mut self, errors: Vec<Option<Error>>) -> Result<Vec<usize>, Error> {
+        let good: Vec<usize> = (0..errors.len()).filter(|&i| errors[i].is_none()).collect();
+        let mut is_good = errors.iter().map(Option::is_none);
+        // Classes of validation pictures that were never there are no fault of the files.
+        let mut had = vec![false; self.classes.len()];
+        self.pictures.iter().for_each(|picture| had[picture.label] = true);
+        self.pictures.retain(|_| is_good.next() == Some(true));
+        self.skipped.extend(errors.into_iter().flatten());
+        self.pictures.iter().for_each(|picture| had[picture.label] = false);
+        match had.iter().position(|&lost| lost) {
+            None => Ok(good),
+            Some(class) => {
+                let name = Path::new(&self.classes[class]);
+                Err(Error::content(name, "a class with pictures", "only broken files"))
+            }
+        }
+    }
+}
