@@ -39,11 +39,11 @@ pub use backstitch_plot as plot;
 
 /// What most programs use.
 pub mod prelude {
-    pub use backstitch_core::data::{Batch, Sample, Source, TargetKind};
+    pub use backstitch_core::data::{Batch, Sample, Source, TargetKind, standardize, unstandardize};
     pub use backstitch_core::early_stopping::EarlyStopping;
     pub use backstitch_core::layers::{
-        Algorithm, Padding, Pair, activation, avg_pool, batch_norm, conv2d, dense, dropout, flatten,
-        global_avg_pool, max_pool,
+        Algorithm, Padding, Pair, Standardize, activation, avg_pool, batch_norm, conv2d, dense, dropout,
+        flatten, global_avg_pool, max_pool,
     };
     pub use backstitch_core::losses::{
         BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean,
@@ -59,6 +59,8 @@ pub mod prelude {
         Activation, Backward, Context, Dataset, Declare, Fan, FusedModel, Init, Keep, Layer, Mode, Model,
         Net, Reads, Scalar, Shape, ShapeError, Tensor, Trace, Weights, concat, layer, residual,
     };
+    pub use backstitch_io::mnist::{FashionMnist, Kmnist, Mnist};
+    pub use backstitch_io::tabular::{Columns, Encoding, Fill, Table};
 }
 
 /// The code in the documents is compiled and run with the tests.

@@ -3,6 +3,7 @@
 mod arrays;
 mod mapped;
 mod source;
+mod standardize;
 mod toys;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::tensor::Tensor;
 pub use arrays::IntoTensor;
 use mapped::Mapped;
 pub use source::{Batch, Sample, Source, SourceError, TargetKind};
+pub use standardize::{standardize, unstandardize};
 pub use toys::{blobs, moons, spirals};
 
 /// Samples, all of a source or some of them. A clone and a part share the memory.
