@@ -75,7 +75,7 @@ pub enum Error {
         /// Which file or folder.
         path: PathBuf,
         /// Why not.
-        source: backstitch_core::Error,
+        source: Box<backstitch_core::Error>,
     },
 }
 
@@ -100,7 +100,7 @@ impl Error {
     /// For `map_err`: no data set can be made of the file.
     pub(crate) fn dataset(path: &Path) -> impl FnOnce(backstitch_core::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Dataset { path, source }
+        move |source| Self::Dataset { path, source: Box::new(source) }
     }
 }
 
