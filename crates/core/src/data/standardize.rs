@@ -19,8 +19,8 @@ const AT_A_TIME: usize = 256;
 ///
 /// ```
 /// use backstitch_core::{Dataset, Model, Net, data::standardize, layers::dense};
-/// let train = Dataset::classes(ndarray::array![[1000.0, 5.0], [1001.0, 5.0]], &[0, 1])?;
-/// let model = Model::new(Net::new().push(standardize(&train)?).push(dense(2)), &[2], 0)?;
+/// let train: Dataset = Dataset::classes(ndarray::array![[1000.0, 5.0], [1001.0, 5.0]], &[0, 1])?;
+/// let model: Model = Model::new(Net::new().push(standardize(&train)?).push(dense(2)), &[2], 0)?;
 /// assert_eq!(model.state()["standardize1.mean"].data(), [1000.5, 5.0]);
 /// assert_eq!(model.state()["standardize1.deviation"].data(), [0.5, 1.0]);
 /// # Ok::<(), backstitch_core::Error>(())
@@ -39,9 +39,9 @@ pub fn standardize<F: Scalar>(data: &Dataset<F>) -> Result<Standardize, Error> {
 /// ```
 /// use backstitch_core::{Dataset, Model, Net, data::{standardize, unstandardize}, layers::dense};
 /// use ndarray::array;
-/// let train = Dataset::values(array![[0.0], [1.0]], array![[100_000.0], [300_000.0]])?;
+/// let train: Dataset = Dataset::values(array![[0.0], [1.0]], array![[100_000.0], [300_000.0]])?;
 /// let net = Net::new().push(standardize(&train)?).push(dense(8).relu()).push(dense(1)).push(unstandardize(&train)?);
-/// let model = Model::new(net, &[1], 0)?;
+/// let model: Model = Model::new(net, &[1], 0)?;
 /// assert_eq!(model.state()["unstandardize1.mean"].data(), [200_000.0]);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```

@@ -61,8 +61,8 @@ impl Standardize {
         Ok(Self { constants: Some([mean.into(), deviation.into()]), undone: false })
     }
 
-    /// With constants that a file will bring, for a program that loads a model and has no data. Until then they are NaN, and so are
-    /// all outputs.
+    /// With constants that a file will bring, for a program that loads a model and has no data. Until then they are NaN: so are all
+    /// outputs, and training is refused.
     pub fn unset() -> Self {
         Self { constants: None, undone: false }
     }
