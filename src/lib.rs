@@ -77,12 +77,14 @@ pub use progress::{Progress, WithProgress};
 
 /// What most programs use.
 pub mod prelude {
-    pub use crate::data::{Batch, Sample, Source, TargetKind, blobs, moons, spirals};
+    pub use crate::data::{
+        Batch, Sample, Source, TargetKind, blobs, moons, spirals, standardize, unstandardize,
+    };
     pub use crate::early_stopping::EarlyStopping;
     pub use crate::gradcheck::{check_function, check_layer, check_loss, check_net};
     pub use crate::layers::{
-        Algorithm, Padding, Pair, activation, avg_pool, batch_norm, conv2d, dense, dropout, flatten,
-        global_avg_pool, max_pool,
+        Algorithm, Padding, Pair, Standardize, activation, avg_pool, batch_norm, conv2d, dense, dropout,
+        flatten, global_avg_pool, max_pool,
     };
     pub use crate::losses::{
         BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean,
@@ -104,6 +106,12 @@ pub mod prelude {
     pub use crate::Chart;
     #[cfg(feature = "io")]
     pub use crate::checkpoint::{self, SaveCheckpoints};
+    #[cfg(feature = "io")]
+    pub use crate::images::ImageFolder;
+    #[cfg(feature = "io")]
+    pub use crate::mnist::{FashionMnist, Kmnist, Mnist};
+    #[cfg(feature = "io")]
+    pub use crate::tabular::{Columns, Encoding, Fill, Table};
     #[cfg(feature = "io")]
     pub use crate::{Load, Save};
     #[cfg(feature = "progress")]

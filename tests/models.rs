@@ -237,3 +237,39 @@ fn batch_norm_over_features_refuses_a_last_batch_of_one() {
          the rest of an epoch out, or take another size, got one sample in the last batch (11 samples in batches of 5)"
     );
 }
+
+#[test]
+fn constants_that_a_file_brings_predict_the_same_bits() {
+    let data: Dataset = Dataset::values(
+        Array::from_shape_fn((300, 3), |(i, j)| 1000.0 + (i * (j + 2) % 17) as f32 / 3.0),
+        Array::from_shape_fn((300, 1), |(i, _)| 5000.0 * (i % 7) as f32),
+    )
+    .unwrap();
+    let net = |first: Standardize, last: Standardize| {
+        Net::new().push(first).push(dense(8).relu()).push(batch_norm()).push(dense(1)).push(last)
+    };
+    let known = || net(standardize(&data).unwrap(), unstandardize(&data).unwrap());
+    let mut model: Model = Model::new(known(), &[3], 1).unwrap();
+    let before = model.state()["standardize1.mean"].clone();
+    Trainer::new(Adam::new(1e-2)).epochs(2).fit(&mut model, &data).unwrap();
+    assert_eq!(model.state()["standardize1.mean"], &before);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    safetensors::save(&path, &model).unwrap();
+    let others = Standardize::new(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]).unwrap();
+    let unset = Standardize::unset;
+    let x = data.inputs().unwrap().to_array();
+    let bits = |model: &Model| model.predict(&x.view()).unwrap().mapv(f32::to_bits);
+    for net in [net(others, unset().undone()), net(unset(), unset().undone()), known()] {
+        let mut loaded: Model = Model::new(net, &[3], 9).unwrap();
+        safetensors::load(&path, &mut loaded).unwrap();
+        assert_eq!(bits(&loaded), bits(&model));
+        // And what is made for inference.
+        let fused = loaded.fuse().predict(&x.view()).unwrap();
+        assert_eq!(fused.mapv(f32::to_bits), bits(&model));
+    }
+    // Nothing has brought them: training says so.
+    let mut forgot: Model = Model::new(net(unset(), unset().undone()), &[3], 1).unwrap();
+    let error = Trainer::new(Adam::new(1e-2)).fit(&mut forgot, &data).unwrap_err().to_string();
+    assert_eq!(error, "standardize1.mean: expected finite numbers, got NaN at [0]");
+}

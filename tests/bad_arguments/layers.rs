@@ -3,6 +3,7 @@
 use backstitch::core::zoo;
 use backstitch::prelude::*;
 
+use crate::table::Table;
 use crate::table::*;
 
 #[test]

@@ -10,6 +10,7 @@ use backstitch::core::zoo;
 use backstitch::prelude::*;
 use ndarray::{Array3, ArrayD, IxDyn};
 
+use crate::table::Table;
 use crate::table::*;
 
 #[test]

@@ -3,6 +3,7 @@
 use backstitch::core::{Backward, Declare, Fan, ShapeError, Weights};
 use backstitch::prelude::*;
 
+use crate::table::Table;
 use crate::table::*;
 
 /// A layer of a user's own that does not say what it takes.

@@ -6,6 +6,7 @@ use backstitch::core::{Grads, train};
 use backstitch::prelude::*;
 use ndarray::{ArrayD, IxDyn};
 
+use crate::table::Table;
 use crate::table::*;
 
 #[test]

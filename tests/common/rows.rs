@@ -120,9 +120,16 @@ fn normalizations() -> Vec<Row> {
         row("batch_norm over features", &[5], batch_norm),
         row("batch_norm over maps", &[3, 4, 2], batch_norm),
         row("batch_norm, another epsilon", &[2, 2, 3], || batch_norm().epsilon(0.1).momentum(0.5)),
+        row("standardize, features", &[2], scale),
+        row("standardize, maps", &[3, 4, 2], scale),
+        row("unstandardize", &[3, 2], || scale().undone()),
         row("dropout 0.4", &[11], || dropout(0.4)),
         row("dropout 0", &[2, 2, 3], || dropout(0.0)),
     ]
+}
+
+fn scale() -> Standardize {
+    Standardize::new(&[0.3, -2.0], &[0.5, 4.0]).expect("constants that can be")
 }
 
 fn conv_and_norm(filters: usize, stride: usize, a: Activation) -> Net {

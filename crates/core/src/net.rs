@@ -61,7 +61,7 @@ macro_rules! nets_of {
         }
     )*};
 }
-nets_of!(ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Flatten GlobalAvgPool MaxPool);
+nets_of!(ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Flatten GlobalAvgPool MaxPool Standardize);
 
 impl Default for Net {
     fn default() -> Self {

@@ -1,6 +1,7 @@
 //! What a model learned and remembers, and the gradients of it, by name and apart from the layers.
 
 use std::ops::{Deref, Index};
+use std::sync::Arc;
 
 use crate::error::{Error, ShapeError, is_name, join_path};
 use crate::init::Init;
@@ -95,6 +96,8 @@ pub(crate) struct Spec {
     init: Init,
     fan: Fan,
     pub(crate) learned: bool,
+    /// Those of a constant, which are not drawn.
+    values: Option<Arc<[f64]>>,
 }
 
 impl Declare {
@@ -109,6 +112,14 @@ impl Declare {
         self.add(name, shape, init, Fan { inputs: 1, outputs: 1 }, false);
     }
 
+    /// A list of numbers that is saved with the model, and that neither an optimizer nor [`Layer::commit`](crate::Layer::commit)
+    /// changes: frozen from the start.
+    pub fn constant(&mut self, name: &'static str, values: Arc<[f64]>) {
+        let declared = self.specs.len();
+        self.remembered(name, &[values.len()], Init::Zero);
+        self.specs[declared..].iter_mut().for_each(|spec| spec.values = Some(Arc::clone(&values)));
+    }
+
     fn add(&mut self, name: &'static str, shape: &[usize], init: Init, fan: Fan, learned: bool) {
         let twice = self.specs.iter().any(|other| other.name == name);
         match Shape::new(shape) {
@@ -117,7 +128,7 @@ impl Declare {
                 let error = ShapeError::new("parameter".to_owned(), expected, format!("{name:?}"));
                 self.refused.get_or_insert((name, error));
             }
-            Ok(shape) => self.specs.push(Spec { name, shape, init, fan, learned }),
+            Ok(shape) => self.specs.push(Spec { name, shape, init, fan, learned, values: None }),
             Err(error) => {
                 self.refused.get_or_insert((name, error));
             }
@@ -130,13 +141,16 @@ impl Spec {
     pub(crate) fn slot<F: Scalar>(&self, path: &str, seed: u64) -> Result<Slot<F>, Error> {
         let name = join_path(path, self.name);
         let mut rng = stream(seed, Purpose::Initialize, name_hash(&name), 0);
-        let value = self.init.tensor(&self.shape, self.fan, &mut rng).map_err(|error| match error {
+        let mut value = self.init.tensor(&self.shape, self.fan, &mut rng).map_err(|error| match error {
             Error::Argument { name: what, expected, got } => {
                 Error::Argument { name: format!("{what} of parameter {name}"), expected, got }
             }
             other => other,
         })?;
-        Ok(Slot { name, value, learned: self.learned, frozen: false })
+        if let Some(values) = &self.values {
+            value.data_mut().iter_mut().zip(&values[..]).for_each(|(to, &from)| *to = F::from_f64(from));
+        }
+        Ok(Slot { name, value, learned: self.learned, frozen: self.values.is_some() })
     }
 }
 

@@ -69,6 +69,14 @@ pub enum Error {
         /// How they differ.
         source: backstitch_core::Error,
     },
+    /// What a file holds makes no data set, or none of the parts that were asked for.
+    #[error("{}: {}", path.display(), Cut(&source.to_string(), LISTED))]
+    Dataset {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: Box<backstitch_core::Error>,
+    },
 }
 
 /// So that `?` turns it into the error of a whole program.
@@ -94,6 +102,12 @@ impl Error {
     pub(crate) fn model(path: &Path) -> impl FnOnce(backstitch_core::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Model { path, source }
+    }
+
+    /// For `map_err`: no data set can be made of the file.
+    pub(crate) fn dataset(path: &Path) -> impl FnOnce(backstitch_core::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Dataset { path, source: Box::new(source) }
     }
 }
 

@@ -16,6 +16,8 @@ pub mod history;
 pub mod idx;
 pub mod images;
 mod input;
+mod lines;
+pub mod mnist;
 mod npy;
 pub mod npz;
 mod numbers;
@@ -25,6 +27,7 @@ pub mod pretrained;
 pub mod pytorch;
 pub mod safetensors;
 pub mod table;
+pub mod tabular;
 pub mod tensorboard;
 
 pub use error::Error;

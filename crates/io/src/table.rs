@@ -1,19 +1,21 @@
-//! CSV files with a row a sample and a column of labels: the layout of Kaggle's Fashion-MNIST.
+//! CSV files with a row of numbers a sample and a column of labels: the layout of Kaggle's Fashion-MNIST. For other tables see
+//! [`tabular`](crate::tabular).
 //!
 //! Names of columns are told apart without their case. A column `id` or `ImageId`, or without a name in front, as pandas writes its
 //! index, numbers the samples and is no feature.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 use ndarray::Array2;
 
 use crate::error::Error;
+use crate::lines::Lines;
 
 /// The samples of a CSV file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Table {
+pub struct Labelled {
     /// Names of the feature columns.
     pub columns: Vec<String>,
     /// One row a sample, `[n, features]`.
@@ -25,9 +27,6 @@ pub struct Table {
 /// Labels are below this: a network has an output a class, and so one wrong label could ask for any memory.
 pub const MOST_CLASSES: usize = 1 << 16;
 
-/// A longer line is refused: it has room for 100,000 columns.
-const LONGEST_LINE: usize = 1 << 20;
-
 /// Reads a CSV file whose first line names the columns, one of them the labels; every other column
 /// is a feature, but one that numbers the samples.
 ///
@@ -37,7 +36,7 @@ const LONGEST_LINE: usize = 1 << 20;
 /// # Errors
 /// If the file cannot be read, the column of labels is not there or there twice, there are no rows, or a row is too short or
 /// too long, or has a label that is no class below [`MOST_CLASSES`] or a feature that is no finite number: with its line.
-pub fn read(path: &Path, label_column: &str) -> Result<Table, Error> {
+pub fn read(path: &Path, label_column: &str) -> Result<Labelled, Error> {
     parse(File::open(path).map_err(Error::io(path, "open"))?, path, label_column)
 }
 
@@ -45,7 +44,7 @@ pub fn read(path: &Path, label_column: &str) -> Result<Table, Error> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn parse(bytes: impl Read, path: &Path, label_column: &str) -> Result<Table, Error> {
+pub fn parse(bytes: impl Read, path: &Path, label_column: &str) -> Result<Labelled, Error> {
     let mut lines = Lines::new(bytes, path)?;
     let Roles { label, features, .. } = lines.roles(label_column)?;
     let Some(label) = label else {
@@ -63,7 +62,7 @@ pub fn parse(bytes: impl Read, path: &Path, label_column: &str) -> Result<Table,
         labels.push(lines.class(label)?);
     }
     let columns = features.iter().map(|&i| lines.columns[i].clone()).collect();
-    Ok(Table { columns, features: rows(values, features.len(), path)?, labels })
+    Ok(Labelled { columns, features: rows(values, features.len(), path)?, labels })
 }
 
 /// One row a sample.
@@ -74,14 +73,6 @@ fn rows(values: Vec<f32>, columns: usize, path: &Path) -> Result<Array2<f32>, Er
     Ok(Array2::from_shape_vec((values.len() / columns, columns), values).expect("every row was checked"))
 }
 
-/// The lines of a CSV file below the one that names the columns; errors name the line.
-struct Lines<'a, R> {
-    reader: csv::Reader<LineByLine<BufReader<R>>>,
-    path: &'a Path,
-    columns: Vec<String>,
-    record: csv::StringRecord,
-}
-
 /// Which column is what.
 struct Roles {
     label: Option<usize>,
@@ -89,15 +80,7 @@ struct Roles {
     features: Vec<usize>,
 }
 
-impl<'a, R: Read> Lines<'a, R> {
-    fn new(bytes: R, path: &'a Path) -> Result<Self, Error> {
-        let lines = LineByLine { inner: BufReader::new(bytes), line: 0, at_start: true, length: 0 };
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(lines);
-        let head = reader.headers().map_err(|error| Error::content(path, "CSV text", error))?;
-        let columns = head.iter().map(str::to_owned).collect();
-        Ok(Self { reader, path, columns, record: csv::StringRecord::new() })
-    }
-
+impl<R: Read> Lines<'_, R> {
     fn roles(&self, label_column: &str) -> Result<Roles, Error> {
         let named = |name: &str| -> Vec<usize> {
             let is = |&i: &usize| self.columns[i].eq_ignore_ascii_case(name);
@@ -127,28 +110,6 @@ impl<'a, R: Read> Lines<'a, R> {
         Ok(Roles { label, id: id.or(index), features })
     }
 
-    /// Goes on to the next line, if there is one, which must have all columns. Lines of blanks are passed over.
-    fn next(&mut self) -> Result<bool, Error> {
-        loop {
-            self.reader.get_mut().length = 0;
-            let read = self.reader.read_record(&mut self.record);
-            let more = read.map_err(|error| self.wrong("CSV text".to_owned(), error.to_string()))?;
-            let blank = self.record.len() == 1 && self.record[0].is_empty() && self.columns.len() > 1;
-            if more && blank {
-                continue;
-            }
-            if more && self.record.len() != self.columns.len() {
-                let expected = format!("{} columns", self.columns.len());
-                return Err(self.wrong(expected, self.record.len().to_string()));
-            }
-            return Ok(more);
-        }
-    }
-
-    fn wrong(&self, expected: String, got: String) -> Error {
-        Error::Line { path: self.path.to_owned(), line: self.reader.get_ref().line, expected, got }
-    }
-
     /// The number in a column, if it is one that fits.
     fn number(&self, column: usize, expected: &str, fits: impl Fn(f32) -> bool) -> Result<f32, Error> {
         let field = &self.record[column];
@@ -165,39 +126,6 @@ impl<'a, R: Read> Lines<'a, R> {
         let class = class.filter(|&class| class < MOST_CLASSES);
         let expected = || format!("a class from 0 to {}", MOST_CLASSES - 1);
         class.ok_or_else(|| self.wrong(expected(), format!("{field:?}")))
-    }
-}
-
-/// Hands out no more than a line at a time, and so knows which one a record ends on: the `csv` crate counts lines too, but takes a
-/// record to begin on the blank line before it. Refuses lines that are too long.
-struct LineByLine<R> {
-    inner: R,
-    line: u64,
-    /// Whether the next byte begins a line.
-    at_start: bool,
-    /// Bytes of the record up to here.
-    length: usize,
-}
-
-impl<R: BufRead> Read for LineByLine<R> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let there = self.inner.fill_buf()?;
-        let line = there.iter().position(|&byte| byte == b'\n').map_or(there.len(), |end| end + 1);
-        let count = line.min(to.len());
-        if count == 0 {
-            return Ok(0);
-        }
-        to[..count].copy_from_slice(&there[..count]);
-        self.inner.consume(count);
-        self.line += u64::from(self.at_start);
-        self.at_start = to[count - 1] == b'\n';
-        self.length += count;
-        if self.length > LONGEST_LINE {
-            return Err(io::Error::other(format!(
-                "a line of more than {LONGEST_LINE} bytes: a quote that is not closed?"
-            )));
-        }
-        Ok(count)
     }
 }
 
@@ -276,8 +204,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::lines::LONGEST_LINE;
 
-    fn read_text(text: &str) -> Result<Table, String> {
+    fn read_text(text: &str) -> Result<Labelled, String> {
         parse(text.as_bytes(), Path::new("train.csv"), "label").map_err(|error| error.to_string())
     }
 

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use backstitch_io::tabular::Table;
 use backstitch_io::{idx, npz, pickle, table};
 use flate2::{Compression, write::GzEncoder};
 use ndarray::ArrayD;
@@ -161,6 +162,13 @@ fn tables() {
         let good = format!("{head}\n{}", format!("{row}\n").repeat(MB));
         check("csv", good.as_bytes(), true, 8 * good.len(), read);
     }
+    let whole = |path: &Path| Table::read(path);
+    // One letter a row, and lists that have just grown to twice their size.
+    let narrow = format!("x\n{}", "1\n".repeat(1_050_000));
+    check("table of one letter a row", narrow.as_bytes(), true, 22 * narrow.len(), whole);
+    check("table of nothing but commas", &b",".repeat(4 * MB), false, 50 * MB, whole);
+    let open = format!("x,y\n1,\"{}", "1\n".repeat(4 * MB));
+    check("table of a quote that is not closed", open.as_bytes(), false, 10 * MB, whole);
     check("csv of nothing but commas", &b",".repeat(4 * MB), false, 50 * MB, read);
     let wide = format!("label{}\n", ",a".repeat(500_000));
     check("csv of many columns", wide.as_bytes(), false, 50 * MB, read);

@@ -2,6 +2,7 @@
 
 mod mapped;
 mod source;
+mod standardize;
 mod toys;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::tensor::Tensor;
 
 use mapped::Mapped;
 pub use source::{Batch, Sample, Source, SourceError, TargetKind};
+pub use standardize::{standardize, unstandardize};
 pub use toys::{blobs, moons, spirals};
 
 /// Samples, all of a source or some of them. A clone and a part share the memory.

@@ -13,6 +13,7 @@ mod fused_conv2d;
 mod global_avg_pool;
 mod max_pool;
 mod pooling;
+mod standardize;
 
 pub use activation::{Activation, ActivationLayer, activation};
 pub use avg_pool::{AvgPool, avg_pool};
@@ -24,6 +25,7 @@ pub use flatten::{Flatten, flatten};
 pub(crate) use fused_conv2d::FusedConv2d;
 pub use global_avg_pool::{GlobalAvgPool, global_avg_pool};
 pub use max_pool::{MaxPool, max_pool};
+pub use standardize::Standardize;
 
 pub use crate::kernels::conv::Algorithm;
 pub use crate::kernels::window::{Padding, Pair};

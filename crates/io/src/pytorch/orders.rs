@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use backstitch_core::layers::{
-    ActivationLayer, AvgPool, BatchNorm, Conv2d, Dense, Dropout, Flatten, GlobalAvgPool, MaxPool,
+    ActivationLayer, AvgPool, BatchNorm, Conv2d, Dense, Dropout, Flatten, GlobalAvgPool, MaxPool, Standardize,
 };
 use backstitch_core::{Model, Operation, Scalar, Shape};
 
@@ -85,7 +85,7 @@ impl<F: Scalar> Network<'_, F> {
                 Some(settled) => settled.clone(),
                 None => Value::Row(None),
             },
-            Value::Lines if is::<BatchNorm, F>(operation) => {
+            Value::Lines if normalizes(operation) => {
                 let axes = shape.len();
                 Value::Turned(format!("{path} normalizes the last of {axes} axes, which PyTorch has first"))
             }
@@ -215,7 +215,7 @@ impl<F: Scalar> Network<'_, F> {
                 Axes::Features(outputs)
             });
         }
-        if is::<BatchNorm, F>(operation) {
+        if normalizes(operation) {
             return Ok(match input {
                 Value::Row(order) => Axes::Features(order.clone()),
                 _ => Axes::Same,
@@ -248,7 +248,12 @@ fn own<F: Scalar>(operation: Operation<'_, F>, input: &Shape, value: &Value) -> 
 
 /// Whether features come out in the order in which they came in.
 fn keeps<F: Scalar>(operation: Operation<'_, F>) -> bool {
-    is::<BatchNorm, F>(operation) || is::<Dropout, F>(operation) || is::<ActivationLayer, F>(operation)
+    normalizes(operation) || is::<Dropout, F>(operation) || is::<ActivationLayer, F>(operation)
+}
+
+/// Whether it has numbers for each of the last axis, in the order of its input.
+fn normalizes<F: Scalar>(operation: Operation<'_, F>) -> bool {
+    is::<BatchNorm, F>(operation) || is::<Standardize, F>(operation)
 }
 
 fn is<L: 'static, F: Scalar>(operation: Operation<'_, F>) -> bool {
@@ -306,6 +311,23 @@ mod tests {
             let expected = "residual1 adds features that lie in different orders in PyTorch and here";
             assert_eq!(why(sum(), &[3, 3, 2], name), expected);
         }
+    }
+
+    #[test]
+    fn constants_lie_in_the_order_of_what_they_scale() {
+        let scale = || Standardize::new(&[0.0; 12], &[1.0; 12]).unwrap();
+        let net = Net::new().push(flatten()).push(scale()).push(dense(2)).push(Standardize::unset().undone());
+        let order = "Some([0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11])";
+        for (name, expected) in [
+            ("standardize1.mean", format!("Features({order})")),
+            ("standardize1.deviation", format!("Features({order})")),
+            ("dense1.weight", format!("Matrix {{ inputs: {order}, outputs: None }}")),
+            ("unstandardize1.mean", "Features(None)".to_owned()),
+        ] {
+            assert_eq!(why(net.clone(), &[2, 3, 2], name), expected);
+        }
+        let net = Net::new().push(Standardize::unset()).push(conv2d(2, 1)).push(flatten()).push(dense(2));
+        assert_eq!(why(net, &[1, 3, 2], "standardize1.mean"), "Same");
     }
 
     #[test]

@@ -1,24 +1,21 @@
-//! Fetching the data set once, into the user's cache folder.
+//! Fetching a set once, into the user's cache folder.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use md5::{Digest, Md5};
 
-use super::Progress;
+use super::sets::{FILES, Progress, Set};
 use crate::error::Error;
-use crate::{atomic, cache, download};
-
-/// The environment variable that names another place to fetch the files from.
-pub const URL_VARIABLE: &str = "BACKSTITCH_FASHION_MNIST_URL";
-
-/// The official place. It speaks plain HTTP only, which is why every file's checksum is compared.
-const OFFICIAL_URL: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
+use crate::{atomic, download};
 
 /// No file of the set is larger than this, compressed.
 const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Bytes of each file, uncompressed: the sets have the same shapes.
+const SIZES: [u64; 4] = [47_040_016, 60_008, 7_840_016, 10_008];
 
 /// A gzipped file and what must be in it.
 #[derive(Debug, Clone, Copy)]
@@ -27,27 +24,13 @@ pub struct Remote {
     pub name: &'static str,
     /// Bytes, uncompressed.
     pub size: u64,
-    /// MD5 of the uncompressed content: to notice damage, not malice.
+    /// MD5 of the gzipped file: to notice damage, not malice.
     pub md5: &'static str,
 }
 
-/// The four official files.
-pub const FILES: [Remote; 4] = [
-    Remote { name: "train-images-idx3-ubyte.gz", size: 47_040_016, md5: "f4a8712d7a061bf5bd6d2ca38dc4d50a" },
-    Remote { name: "train-labels-idx1-ubyte.gz", size: 60_008, md5: "9018921c3c673c538a1fc5bad174d6f9" },
-    Remote { name: "t10k-images-idx3-ubyte.gz", size: 7_840_016, md5: "8181f5470baa50b63fa0f6fddb340f0a" },
-    Remote { name: "t10k-labels-idx1-ubyte.gz", size: 10_008, md5: "15d484375f8d13e6eb1aabb0c3f46965" },
-];
-
-/// Fetches whichever of the official files the cache folder does not have, and returns the folder.
-///
-/// # Errors
-/// See [`into`]; and if there is no home folder to cache in.
-pub fn into_cache(progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, Error> {
-    let folder = cache::folder("fashion-mnist")?;
-    let url = std::env::var(URL_VARIABLE).unwrap_or_else(|_| OFFICIAL_URL.to_owned());
-    into(&folder, &url, &FILES, progress)?;
-    Ok(folder)
+/// The four files of a set.
+pub(super) fn files(set: &Set) -> [Remote; 4] {
+    std::array::from_fn(|i| Remote { name: FILES[i], size: SIZES[i], md5: set.md5[i] })
 }
 
 /// Fetches whichever of the files the folder does not have. Each is compared with its size and
@@ -84,36 +67,23 @@ fn fetch(path: &Path, url: &str, file: &Remote, progress: &mut dyn FnMut(Progres
     atomic::write(path, |to| to.write_all(&content))
 }
 
-/// Compares the uncompressed content with its size and checksum.
+/// Compares the size of the uncompressed content, which tells a file that broke off from another one, then the checksum.
 fn verify(gzipped: &[u8], file: &Remote) -> Result<(), String> {
     let mut content = MultiGzDecoder::new(gzipped).take(file.size + 1);
-    let mut hash = Hash(Md5::new());
-    let size = io::copy(&mut content, &mut hash).map_err(|error| format!("damaged gzip: {error}"))?;
+    let size = io::copy(&mut content, &mut io::sink()).map_err(|error| format!("damaged gzip: {error}"))?;
     if size != file.size {
         return Err(format!("{size} bytes of content where {} were expected", file.size));
     }
-    let digest: String = hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = Md5::digest(gzipped).iter().map(|byte| format!("{byte:02x}")).collect();
     if digest != file.md5 {
-        return Err(format!("content with MD5 {digest} where {} was expected", file.md5));
+        return Err(format!("a file with MD5 {digest} where {} was expected", file.md5));
     }
     Ok(())
 }
 
-struct Hash(Md5);
-
-impl Write for Hash {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader};
+    use std::io::{BufRead, BufReader, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -126,7 +96,7 @@ mod tests {
     const CONTENT: &[u8] = b"seventy thousand garments";
 
     fn file() -> Remote {
-        let digest: String = Md5::digest(CONTENT).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String = Md5::digest(gzipped(CONTENT)).iter().map(|byte| format!("{byte:02x}")).collect();
         Remote { name: "garments.gz", size: CONTENT.len() as u64, md5: digest.leak() }
     }
 
@@ -220,7 +190,7 @@ mod tests {
     #[test]
     fn another_content_is_not_kept() {
         let other = gzipped(b"seventy thousand buttons!");
-        assert!(failure(answer("200 OK", other.len(), &other)).contains("content with MD5"));
+        assert!(failure(answer("200 OK", other.len(), &other)).contains("a file with MD5"));
         let shorter = gzipped(b"a garment");
         assert!(failure(answer("200 OK", shorter.len(), &shorter)).contains("9 bytes of content where 25"));
         let page = b"<html>log in first</html>";

@@ -1,0 +1,178 @@
+//! Pictures with their classes, read from the four files, and as data sets.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use backstitch_core::{Dataset, Tensor};
+use ndarray::{Array2, Array3, Axis, Ix1, Ix3};
+
+use crate::error::Error;
+use crate::idx;
+
+/// Classes of a set.
+const CLASSES: usize = 10;
+
+/// Pictures with their classes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    /// `[n, 28, 28]`, 0 (background) to 255.
+    pub pixels: Array3<u8>,
+    /// The class of each picture.
+    pub labels: Vec<usize>,
+}
+
+impl Images {
+    /// The pictures as inputs `[28, 28, 1]` from 0 to 1 (min-max scaling of 0..255), with their classes.
+    ///
+    /// # Errors
+    /// If there are no pictures, not one label a picture, or no memory for four bytes a pixel.
+    pub fn dataset(&self) -> Result<Dataset, backstitch_core::Error> {
+        let (n, height, width) = self.pixels.dim();
+        let mut inputs = Tensor::zeros(&[n, height, width, 1])?;
+        inputs.data_mut().iter_mut().zip(&self.pixels).for_each(|(to, &from)| *to = f32::from(from) / 255.0);
+        Dataset::classes(inputs, &self.labels)
+    }
+}
+
+/// The pictures of a set as bytes, and where they came from.
+#[derive(Debug, Clone)]
+pub struct MnistImages {
+    /// The 60,000 for training.
+    pub train: Images,
+    /// The 10,000 for testing.
+    pub test: Images,
+    /// Where they came from.
+    pub source: Source,
+}
+
+/// A set as data sets, and where it came from.
+#[derive(Debug, Clone)]
+pub struct MnistData {
+    /// The 60,000 samples for training: inputs `[28, 28, 1]` from 0 to 1, and classes.
+    pub train: Dataset,
+    /// The 10,000 for testing.
+    pub test: Dataset,
+    /// The names of the classes.
+    pub classes: [&'static str; CLASSES],
+    /// Where the pictures came from.
+    pub source: Source,
+}
+
+impl fmt::Display for MnistData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} training and {} test images", self.source, self.train.len(), self.test.len())
+    }
+}
+
+/// Where the pictures came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Files of a data set.
+    Files {
+        /// The set's name.
+        name: &'static str,
+        /// The folder that holds them.
+        folder: PathBuf,
+    },
+    /// Drawn by [`generate_sample`](crate::fashion_mnist::generate_sample), because Fashion-MNIST could not be had: the reason.
+    Sample(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files { name, folder } => write!(f, "{name} from {}", folder.display()),
+            Self::Sample(reason) => {
+                write!(f, "GENERATED SAMPLE of drawn garments, not Fashion-MNIST ({reason})")
+            }
+        }
+    }
+}
+
+impl MnistImages {
+    /// The four files of a set: see [`fashion_mnist::load`](crate::fashion_mnist::load).
+    pub(crate) fn read(name: &'static str, folder: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            train: read_part(folder, "train")?,
+            test: read_part(folder, "t10k")?,
+            source: Source::Files { name, folder: folder.to_owned() },
+        })
+    }
+
+    /// Data sets of the pictures, whose bytes are given back part by part.
+    pub(super) fn into_datasets(self, classes: [&'static str; CLASSES]) -> Result<MnistData, Error> {
+        let Self { train, test, source } = self;
+        let path = match &source {
+            Source::Files { folder, .. } => folder.clone(),
+            Source::Sample(_) => PathBuf::from("generated sample"),
+        };
+        let dataset = |images: Images| images.dataset().map_err(Error::dataset(&path));
+        Ok(MnistData { train: dataset(train)?, test: dataset(test)?, classes, source })
+    }
+
+    /// Training and test pictures together, in this order.
+    pub fn len(&self) -> usize {
+        self.train.labels.len() + self.test.labels.len()
+    }
+
+    /// Whether there are no pictures.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The chosen pictures, counted through training and test set, as rows of 784 numbers from 0
+    /// to 1 (min-max scaling of 0..255), and their labels.
+    ///
+    /// # Panics
+    /// If an index is not below [`len`](Self::len).
+    pub fn rows(&self, indices: &[usize]) -> (Array2<f32>, Vec<usize>) {
+        let mut rows = Array2::zeros((indices.len(), 28 * 28));
+        let mut labels = Vec::with_capacity(indices.len());
+        for (mut row, &index) in rows.outer_iter_mut().zip(indices) {
+            let first_test = self.train.labels.len();
+            let (images, at) =
+                if index < first_test { (&self.train, index) } else { (&self.test, index - first_test) };
+            row.iter_mut().zip(images.pixels.index_axis(Axis(0), at)).for_each(|(to, &from)| {
+                *to = f32::from(from) / 255.0;
+            });
+            labels.push(images.labels[at]);
+        }
+        (rows, labels)
+    }
+}
+
+fn read_part(folder: &Path, part: &str) -> Result<Images, Error> {
+    let pixels_path = find(folder, &format!("{part}-images"), "idx3-ubyte")?;
+    let labels_path = find(folder, &format!("{part}-labels"), "idx1-ubyte")?;
+    let pixels = idx::read_bytes(&pixels_path)?;
+    let shape = format!("{:?}", pixels.shape());
+    let pixels = pixels
+        .into_dimensionality::<Ix3>()
+        .ok()
+        .filter(|pixels| pixels.dim().1 == 28 && pixels.dim().2 == 28);
+    let pixels = pixels.ok_or_else(|| Error::content(&pixels_path, "pictures [n, 28, 28]", shape))?;
+    let labels = idx::read_bytes(&labels_path)?;
+    let shape = format!("{:?}", labels.shape());
+    let labels =
+        labels.into_dimensionality::<Ix1>().map_err(|_| Error::content(&labels_path, "labels [n]", shape))?;
+    if labels.len() != pixels.len_of(Axis(0)) {
+        let pictures = pixels_path.file_name().unwrap_or_default().display();
+        let expected = format!("{} labels, one a picture of {pictures}", pixels.dim().0);
+        return Err(Error::content(&labels_path, expected, labels.len()));
+    }
+    if let Some(at) = labels.iter().position(|&label| usize::from(label) >= CLASSES) {
+        return Err(Error::content(&labels_path, "labels from 0 to 9", format!("{} at {at}", labels[at])));
+    }
+    Ok(Images { pixels, labels: labels.iter().map(|&label| usize::from(label)).collect() })
+}
+
+/// The file of a name in the ways in which it is written.
+fn find(folder: &Path, name: &str, kind: &str) -> Result<PathBuf, Error> {
+    let names = ["-", "."].map(|between| format!("{name}{between}{kind}"));
+    let files = names.iter().flat_map(|name| [format!("{name}.gz"), name.clone()]);
+    let found = files.map(|file| folder.join(file)).find(|path| path.exists());
+    let [dash, dot] = &names;
+    found.ok_or_else(|| {
+        Error::content(folder, format!("{dash} or {dot}, with .gz or without"), "no such file")
+    })
+}

@@ -1,0 +1,24 @@
+//! MNIST and the sets that have its files: 60,000 grey pictures of 28x28 pixels to train with and 10,000 to test with, in 10 classes.
+//!
+//! `load` finds a set in the folder that `BACKSTITCH_DATA` names, in the cache, or over the network (feature `download`); `load_from` takes
+//! a folder. Both make data sets:
+//!
+//! ```no_run
+//! use backstitch_io::mnist::FashionMnist;
+//! let data = FashionMnist::load()?;
+//! println!("{data}");
+//! let [train, validation] = data.train.split([0.9, 0.1], 0)?;
+//! assert_eq!(train.input_shape().to_string(), "[28, 28, 1]");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#[cfg(feature = "download")]
+pub mod download;
+mod images;
+mod sample;
+mod sets;
+
+pub use images::{Images, MnistData, MnistImages, Source};
+pub use sample::generate_sample;
+pub use sets::{DATA_VARIABLE, FASHION_CLASSES, FashionMnist, Kmnist, Mnist, Progress};
+pub(crate) use sets::{FASHION_MNIST, open};

@@ -1,0 +1,323 @@
+//! The sets: what is in them, and where their files are found.
+
+use std::path::{Path, PathBuf};
+
+use super::images::{MnistData, MnistImages};
+use super::sample::generate_sample;
+use crate::cache;
+use crate::error::Error;
+
+/// The environment variable that names the folder of data sets.
+pub const DATA_VARIABLE: &str = "BACKSTITCH_DATA";
+
+/// Names of the ten classes of Fashion-MNIST.
+pub const FASHION_CLASSES: [&str; 10] = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
+
+/// The files of a set, each named as it is published.
+pub(super) const FILES: [&str; 4] = [
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+];
+
+/// What tells one set from another.
+#[derive(Debug)]
+pub(crate) struct Set {
+    pub(crate) name: &'static str,
+    /// Name of its folder inside a folder of data sets.
+    pub(super) folder: &'static str,
+    classes: [&'static str; 10],
+    /// Where its files are published.
+    pub(super) url: &'static str,
+    /// The environment variable that names another place.
+    #[cfg_attr(not(feature = "download"), expect(dead_code))]
+    pub(super) url_variable: &'static str,
+    /// MD5 of each of [`FILES`], gzipped as it is published: to notice damage, not malice. They are those of torchvision's `mnist.py`.
+    #[cfg_attr(not(feature = "download"), expect(dead_code))]
+    pub(super) md5: [&'static str; 4],
+    /// What is drawn where it cannot be had.
+    sample: Option<fn(&str) -> MnistImages>,
+}
+
+/// Fashion-MNIST. Its place speaks plain HTTP only, which is one reason why every file's checksum is compared.
+pub(crate) const FASHION_MNIST: Set = Set {
+    name: "Fashion-MNIST",
+    folder: "fashion-mnist",
+    classes: FASHION_CLASSES,
+    url: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+    url_variable: "BACKSTITCH_FASHION_MNIST_URL",
+    md5: [
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    ],
+    sample: Some(generate_sample),
+};
+
+const MNIST: Set = Set {
+    name: "MNIST",
+    folder: "mnist",
+    classes: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    url: "https://ossci-datasets.s3.amazonaws.com/mnist",
+    url_variable: "BACKSTITCH_MNIST_URL",
+    md5: [
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "d53e105ee54ea40749a09fcbcd1e9432",
+        "9fb629c4189551a2d022fa330f9573f3",
+        "ec29112dd5afa0611ce80d1b7f02629c",
+    ],
+    sample: None,
+};
+
+const KMNIST: Set = Set {
+    name: "KMNIST",
+    folder: "kmnist",
+    classes: ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+    url: "http://codh.rois.ac.jp/kmnist/dataset/kmnist",
+    url_variable: "BACKSTITCH_KMNIST_URL",
+    md5: [
+        "bdb82020997e1d708af4cf47b453dcf7",
+        "e144d726b3acfaa3e44228e80efcd344",
+        "5c965bf0a639b31b8f53240b1b52f4d7",
+        "7320c461ea6c1c855c0b718fb2a4b134",
+    ],
+    sample: None,
+};
+
+/// Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): pieces of clothing.
+#[derive(Debug, Clone, Copy)]
+pub struct FashionMnist;
+
+/// MNIST (LeCun, Bottou, Bengio and Haffner 1998): written digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Mnist;
+
+/// Kuzushiji-MNIST (Clanuwat et al. 2018): written characters of old Japanese books.
+#[derive(Debug, Clone, Copy)]
+pub struct Kmnist;
+
+impl FashionMnist {
+    /// The set from `fashion-mnist/` in the folder that `BACKSTITCH_DATA` names; else from the cache; else over the network (feature
+    /// `download`); else a sample of drawn garments, and then `source` says so.
+    ///
+    /// # Errors
+    /// If `BACKSTITCH_DATA` names a folder that does not hold it, a file is damaged, a download fails for another reason than that there is
+    /// no network, or there is no memory: 4 bytes a pixel, 220 MB, and while it is read 55 MB more.
+    pub fn load() -> Result<MnistData, Error> {
+        load(&FASHION_MNIST)
+    }
+
+    /// The set from the four files in this folder.
+    ///
+    /// # Errors
+    /// As [`fashion_mnist::load`](crate::fashion_mnist::load), or if there is no memory.
+    pub fn load_from(folder: impl AsRef<Path>) -> Result<MnistData, Error> {
+        load_from(&FASHION_MNIST, folder.as_ref())
+    }
+}
+
+impl Mnist {
+    /// The set from `mnist/` in the folder that `BACKSTITCH_DATA` names; else from the cache; else over the network (feature `download`).
+    ///
+    /// # Errors
+    /// As [`FashionMnist::load`], and if it is nowhere: the message says where to put which files.
+    pub fn load() -> Result<MnistData, Error> {
+        load(&MNIST)
+    }
+
+    /// The set from the four files in this folder.
+    ///
+    /// # Errors
+    /// As [`FashionMnist::load_from`].
+    pub fn load_from(folder: impl AsRef<Path>) -> Result<MnistData, Error> {
+        load_from(&MNIST, folder.as_ref())
+    }
+}
+
+impl Kmnist {
+    /// The set from `kmnist/` in the folder that `BACKSTITCH_DATA` names; else from the cache; else over the network (feature `download`).
+    ///
+    /// # Errors
+    /// As [`Mnist::load`].
+    pub fn load() -> Result<MnistData, Error> {
+        load(&KMNIST)
+    }
+
+    /// The set from the four files in this folder.
+    ///
+    /// # Errors
+    /// As [`FashionMnist::load_from`].
+    pub fn load_from(folder: impl AsRef<Path>) -> Result<MnistData, Error> {
+        load_from(&KMNIST, folder.as_ref())
+    }
+}
+
+fn load(set: &Set) -> Result<MnistData, Error> {
+    open(set, None, &mut |_| ())?.into_datasets(set.classes)
+}
+
+fn load_from(set: &Set, folder: &Path) -> Result<MnistData, Error> {
+    MnistImages::read(set.name, folder)?.into_datasets(set.classes)
+}
+
+/// How far a download is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// The file being fetched.
+    pub file: &'a str,
+    /// Bytes so far.
+    pub received: u64,
+    /// Bytes in all, where the server says.
+    pub total: Option<u64>,
+}
+
+/// A set from its folder in `folder`, else in that which `BACKSTITCH_DATA` names, else from the cache, else over the network, else its drawn
+/// sample, where it has one.
+pub(crate) fn open(
+    set: &Set,
+    folder: Option<&Path>,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<MnistImages, Error> {
+    let named = std::env::var_os(DATA_VARIABLE).map(PathBuf::from);
+    match folder.or(named.as_deref()) {
+        Some(folder) => MnistImages::read(set.name, &folder.join(set.folder)),
+        None => open_cached(set, &cache::folder(set.folder)?, progress),
+    }
+}
+
+/// A set from a folder of the cache, into which it is fetched where that can be.
+fn open_cached(
+    set: &Set,
+    folder: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<MnistImages, Error> {
+    let why = match fetch(set, folder, progress) {
+        _ if FILES.iter().all(|file| folder.join(file).exists()) => {
+            return MnistImages::read(set.name, folder);
+        }
+        Ok(()) => "no network is used (built without the feature `download`)".to_owned(),
+        Err(Error::Download { url, got, unreachable: true }) => format!("no network ({url}: {got})"),
+        Err(error) => return Err(error),
+    };
+    match set.sample {
+        Some(sample) => Ok(sample(&why)),
+        None => {
+            let Set { name, folder: inside, url, .. } = set;
+            let expected = format!(
+                "{name}: train- and t10k-images-idx3-ubyte.gz, train- and t10k-labels-idx1-ubyte.gz of {url}, here or in {inside}/ of the \
+                 folder that {DATA_VARIABLE} names"
+            );
+            Err(Error::content(folder, expected, format!("not all of them, and {why}")))
+        }
+    }
+}
+
+#[cfg(feature = "download")]
+fn fetch(set: &Set, folder: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
+    let url = std::env::var(set.url_variable).unwrap_or_else(|_| set.url.to_owned());
+    super::download::into(folder, &url, &super::download::files(set), progress)
+}
+
+#[cfg(not(feature = "download"))]
+fn fetch(_: &Set, _: &Path, _: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use ndarray::ArrayD;
+
+    use super::*;
+    use crate::idx::Idx;
+    use crate::mnist::Source;
+
+    /// The four files with these labels; every pixel is 51.
+    fn write_files(folder: &Path, end: &str, labels: &[u8]) {
+        fs::create_dir_all(folder).unwrap();
+        for part in ["train", "t10k"] {
+            let write = |name: &str, idx: Idx| {
+                fs::write(folder.join(format!("{part}-{name}{end}")), idx.to_bytes().unwrap()).unwrap();
+            };
+            write("images-idx3-ubyte", Idx::U8(ArrayD::from_elem(vec![labels.len(), 28, 28], 51)));
+            write(
+                "labels-idx1-ubyte",
+                Idx::U8(ArrayD::from_shape_vec(vec![labels.len()], labels.to_vec()).unwrap()),
+            );
+        }
+    }
+
+    #[test]
+    fn files_become_data_sets_that_say_where_they_are_from() {
+        let folder = tempfile::tempdir().unwrap();
+        write_files(folder.path(), "", &[3, 0, 9]);
+        for (data, name, class) in [
+            (FashionMnist::load_from(folder.path()), "Fashion-MNIST", "Dress"),
+            (Mnist::load_from(folder.path()), "MNIST", "3"),
+            (Kmnist::load_from(folder.path()), "KMNIST", "tsu"),
+        ] {
+            let data = data.unwrap();
+            let place = folder.path().display();
+            assert_eq!(data.to_string(), format!("{name} from {place}: 3 training and 3 test images"));
+            assert_eq!(data.train.input_shape().to_string(), "[28, 28, 1]");
+            assert_eq!(data.test.labels(), Some(vec![3, 0, 9]));
+            assert_eq!(data.classes[3], class);
+            assert!(data.train.inputs().unwrap().data().iter().all(|&pixel| pixel == 0.2));
+        }
+    }
+
+    #[test]
+    fn a_set_without_pictures_is_refused_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        write_files(folder.path(), "", &[]);
+        let error = Mnist::load_from(folder.path()).unwrap_err().to_string();
+        let place = folder.path().display();
+        assert_eq!(error, format!("{place}: inputs: expected at least one sample, got [0, 28, 28, 1]"));
+        let missing = Kmnist::load_from(folder.path().join("none")).unwrap_err().to_string();
+        let expected = "none: expected train-images-idx3-ubyte or train-images.idx3-ubyte, with .gz or without, got no such file";
+        assert!(missing.ends_with(expected), "{missing}");
+    }
+
+    #[test]
+    fn what_is_given_or_cached_is_used_and_what_is_nowhere_says_what_would_help() {
+        let folder = tempfile::tempdir().unwrap();
+        write_files(&folder.path().join("kmnist"), "", &[1]);
+        let given = open(&KMNIST, Some(folder.path()), &mut |_| ()).unwrap();
+        assert_eq!(given.source, Source::Files { name: "KMNIST", folder: folder.path().join("kmnist") });
+        let cache = folder.path().join("cache");
+        write_files(&cache, ".gz", &[1]);
+        assert_eq!(open_cached(&MNIST, &cache, &mut |_| ()).unwrap().len(), 2);
+        // Nothing answers at this address, and without the feature nobody asks.
+        let nowhere =
+            |sample| Set { url: "http://127.0.0.1:9", url_variable: "BACKSTITCH_NO_URL", sample, ..MNIST };
+        fs::remove_file(cache.join(FILES[2])).unwrap();
+        let error = open_cached(&nowhere(None), &cache, &mut |_| ()).unwrap_err().to_string();
+        for part in [
+            "cache: expected MNIST: train- and t10k-images",
+            "in mnist/ of the folder that BACKSTITCH_DATA names",
+            "not all of them, and no network",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(!error.contains("more letters"), "{error}");
+        let drawn = open_cached(&nowhere(Some(generate_sample)), &cache, &mut |_| ()).unwrap();
+        assert!(matches!(&drawn.source, Source::Sample(why) if why.starts_with("no network")));
+        let data = drawn.into_datasets(FASHION_CLASSES).unwrap();
+        assert!(data.to_string().starts_with("GENERATED SAMPLE of drawn garments"), "{data}");
+        assert_eq!((data.train.len(), data.test.len()), (6_000, 1_000));
+    }
+}

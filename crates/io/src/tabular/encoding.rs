@@ -1,0 +1,207 @@
+//! Rows of a table as numbers, by what was learned from the training rows.
+
+use std::collections::HashMap;
+
+use backstitch_core::Dataset;
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use super::table::{Table, is_missing};
+use crate::error::Error;
+
+/// A column has at most this number of categories: each is a feature of every row.
+pub const MOST_CATEGORIES: usize = 1000;
+
+/// How the columns of a table become numbers: learned by [`Columns::fit`](super::Columns::fit), and to be kept with the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Encoding {
+    pub(super) learned: Learned,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Learned {
+    /// In the order of the features.
+    pub(super) inputs: Vec<Input>,
+    pub(super) ignored: Vec<String>,
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Kind {
+    Number { fill: Option<f32> },
+    OneHot { categories: Vec<String>, fill: Option<String> },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Target {
+    Values(Vec<String>),
+    Label { name: String, classes: Vec<String> },
+}
+
+impl Target {
+    pub(super) fn columns(&self) -> &[String] {
+        match self {
+            Self::Values(names) => names,
+            Self::Label { name, .. } => std::slice::from_ref(name),
+        }
+    }
+
+    pub(super) fn value(table: &Table, row: usize, column: usize) -> Result<f32, Error> {
+        let help = "leave out rows that have none; for classes, label";
+        finite(table.field(row, column)).ok_or_else(|| table.wrong(row, column, "a number", help))
+    }
+}
+
+/// An input that is a number.
+pub(super) fn number(table: &Table, row: usize, column: usize) -> Result<f32, Error> {
+    let field = table.field(row, column);
+    let help =
+        if is_missing(field) { "fill it, or leave the row out" } else { "one_hot or ignore the column" };
+    finite(field).ok_or_else(|| table.wrong(row, column, "a number", help))
+}
+
+fn finite(field: &str) -> Option<f32> {
+    field.parse().ok().filter(|value: &f32| value.is_finite())
+}
+
+/// The place of each name.
+fn places(names: &[String]) -> HashMap<&str, usize> {
+    names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect()
+}
+
+impl Encoding {
+    /// The names of the features, in the order in which models get them: a number's column, and `column=category`.
+    pub fn features(&self) -> Vec<String> {
+        let of = |Input { name, kind }: &Input| match kind {
+            Kind::Number { .. } => vec![name.clone()],
+            Kind::OneHot { categories, .. } => {
+                categories.iter().map(|category| format!("{name}={category}")).collect()
+            }
+        };
+        self.learned.inputs.iter().flat_map(of).collect()
+    }
+
+    /// The names of the classes, in the order of their numbers; none where the targets are values.
+    pub fn classes(&self) -> &[String] {
+        match &self.learned.target {
+            Target::Values(_) => &[],
+            Target::Label { classes, .. } => classes,
+        }
+    }
+
+    /// Rows with their targets: inputs `[n, features]`, and a class a row or values `[n, targets]`.
+    ///
+    /// # Errors
+    /// As [`inputs`](Self::inputs); and if a column of targets is not there, or has a missing value, a class that was not there in
+    /// training, or what is no number (with line and column).
+    pub fn encode(&self, table: &Table) -> Result<Dataset, Error> {
+        let inputs = self.inputs(table)?;
+        let columns = self.learned.target.columns();
+        let places = columns.iter().map(|name| table.place(name)).collect::<Result<Vec<_>, _>>()?;
+        let rows = 0..table.len();
+        let data = match &self.learned.target {
+            Target::Values(_) => {
+                let mut values = room(table, places.len())?;
+                for row in rows {
+                    for &at in &places {
+                        values.push(Target::value(table, row, at)?);
+                    }
+                }
+                Dataset::values(inputs, matrix(values, table.len()))
+            }
+            Target::Label { classes, .. } => {
+                let of = self::places(classes);
+                let class =
+                    |row| known(table, row, places[0], &of, classes, "one of the classes of training");
+                Dataset::classes(inputs, &rows.map(class).collect::<Result<Vec<_>, _>>()?)
+            }
+        };
+        data.map_err(Error::dataset(table.path()))
+    }
+
+    /// Rows to predict, `[n, features]`; the table need not have the target.
+    ///
+    /// # Errors
+    /// If a column of training is not there, or there is one that training did not have; if a value is missing that is not filled, a
+    /// number is none, or a category was not there in training (with line and column); or if there is no memory for the numbers.
+    pub fn inputs(&self, table: &Table) -> Result<Array2<f32>, Error> {
+        let Learned { inputs, ignored, target } = &self.learned;
+        let used = |name: &String| inputs.iter().any(|input| input.name == *name);
+        let is_known =
+            |name: &&String| used(name) || ignored.contains(name) || target.columns().contains(name);
+        if let Some(other) = table.columns().iter().find(|name| !is_known(name)) {
+            let got = format!("{other:?}, which training did not have");
+            return Err(Error::content(table.path(), "the columns of training and no other", got));
+        }
+        let columns = inputs.iter().map(|Input { name, kind }| {
+            let of = match kind {
+                Kind::Number { .. } => HashMap::new(),
+                Kind::OneHot { categories, .. } => places(categories),
+            };
+            Ok((table.place(name)?, kind, of))
+        });
+        let columns = columns.collect::<Result<Vec<_>, Error>>()?;
+        let width = |kind: &Kind| match kind {
+            Kind::Number { .. } => 1,
+            Kind::OneHot { categories, .. } => categories.len(),
+        };
+        let mut values = room(table, columns.iter().map(|(_, kind, _)| width(kind)).sum())?;
+        for row in 0..table.len() {
+            for (at, kind, of) in &columns {
+                let missing = is_missing(table.field(row, *at));
+                match kind {
+                    Kind::Number { fill: Some(fill) } if missing => values.push(*fill),
+                    Kind::Number { .. } => values.push(number(table, row, *at)?),
+                    Kind::OneHot { categories, fill } => {
+                        let filled = fill.as_ref().filter(|_| missing).and_then(|fill| of.get(fill.as_str()));
+                        let expected = "one of the categories of training";
+                        let category = match filled {
+                            Some(&category) => category,
+                            None => known(table, row, *at, of, categories, expected)?,
+                        };
+                        let from = values.len();
+                        values.resize(from + categories.len(), 0.0);
+                        values[from + category] = 1.0;
+                    }
+                }
+            }
+        }
+        Ok(matrix(values, table.len()))
+    }
+}
+
+/// The number of a category or class.
+fn known(
+    table: &Table,
+    row: usize,
+    column: usize,
+    of: &HashMap<&str, usize>,
+    names: &[String],
+    expected: &str,
+) -> Result<usize, Error> {
+    let found = of.get(table.field(row, column)).copied();
+    found.ok_or_else(|| table.wrong(row, column, expected, &names.join(", ")))
+}
+
+/// Memory for this number of values a row.
+fn room(table: &Table, width: usize) -> Result<Vec<f32>, Error> {
+    let (mut values, count) = (Vec::new(), table.len().saturating_mul(width));
+    values.try_reserve_exact(count).map_err(|error| {
+        Error::content(table.path(), format!("memory for {} rows of {width} numbers", table.len()), error)
+    })?;
+    Ok(values)
+}
+
+fn matrix(values: Vec<f32>, rows: usize) -> Array2<f32> {
+    Array2::from_shape_vec((rows, values.len() / rows), values).expect("every row has the same numbers")
+}

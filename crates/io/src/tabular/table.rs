@@ -1,0 +1,158 @@
+//! The text of a CSV file, by column name.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use backstitch_core::split;
+
+use crate::error::Error;
+use crate::input;
+use crate::lines::Lines;
+
+/// What stands for a value that is not there: an empty field, most of what pandas takes for one, and UCI's `?`.
+const MISSING: [&str; 13] =
+    ["", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None", "?"];
+
+pub(super) fn is_missing(field: &str) -> bool {
+    MISSING.contains(&field)
+}
+
+/// The rows of a CSV file, all or some of them. A clone and a part share the memory.
+#[derive(Debug, Clone)]
+pub struct Table {
+    content: Arc<Content>,
+    rows: Arc<[usize]>,
+}
+
+#[derive(Debug)]
+struct Content {
+    path: PathBuf,
+    columns: Vec<String>,
+    /// All fields one after the other, and where each ends.
+    text: String,
+    ends: Vec<usize>,
+    /// The line of each row.
+    lines: Vec<u64>,
+}
+
+impl Table {
+    /// Reads a CSV file (RFC 4180), gzipped or not: commas between the fields, a first line that names the columns, blanks around fields
+    /// taken away. Memory is taken as lines arrive: at most 22 times the bytes of the text, for a field may be one letter, and some 50 MB
+    /// for names of columns. A line has at most 1 MiB.
+    ///
+    /// # Errors
+    /// With the line: if a column has no name or that of another, a row has fewer or more fields than there are columns, a quote is not
+    /// closed, or the text is not UTF-8. And if the file cannot be read, or has no rows.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let file = BufReader::new(File::open(path).map_err(Error::io(path, "open"))?);
+        Self::parse(input::gunzipped(file).map_err(Error::io(path, "read"))?, path)
+    }
+
+    /// As [`read`](Self::read), from bytes. The path is for messages.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(bytes: impl Read, path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let mut lines = Lines::new(bytes, path)?;
+        let mut names = HashSet::new();
+        for (i, name) in lines.columns.iter().enumerate() {
+            if name.is_empty() {
+                let expected =
+                    "a name for every column (pandas writes one without for its index: to_csv(index=False))";
+                return Err(lines.wrong(expected.to_owned(), format!("none for column {}", i + 1)));
+            }
+            if !names.insert(name) {
+                return Err(lines.wrong("columns of different names".to_owned(), format!("{name:?} twice")));
+            }
+        }
+        let (mut text, mut ends, mut numbers) = (String::new(), Vec::new(), Vec::new());
+        while lines.next()? {
+            for field in &lines.record {
+                text.push_str(field);
+                ends.push(text.len());
+            }
+            numbers.push(lines.line());
+        }
+        if numbers.is_empty() {
+            return Err(Error::content(path, "at least one row below the names of columns", "none"));
+        }
+        let rows = (0..numbers.len()).collect();
+        let content = Content { path: path.to_owned(), columns: lines.columns, text, ends, lines: numbers };
+        Ok(Self { content: Arc::new(content), rows })
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no rows: never.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The names of the columns, in the file's order.
+    pub fn columns(&self) -> &[String] {
+        &self.content.columns
+    }
+
+    /// Some of the rows, by their numbers here, in this order.
+    ///
+    /// # Errors
+    /// If there are none, or a number is too large.
+    pub fn subset(&self, rows: &[usize]) -> Result<Self, Error> {
+        let wrong = rows.iter().find(|&&row| row >= self.len());
+        if rows.is_empty() || wrong.is_some() {
+            let got = wrong.map_or_else(|| "none".to_owned(), usize::to_string);
+            return Err(Error::content(self.path(), format!("numbers of rows below {}", self.len()), got));
+        }
+        Ok(self.part(rows))
+    }
+
+    fn part(&self, rows: &[usize]) -> Self {
+        Self { content: Arc::clone(&self.content), rows: rows.iter().map(|&row| self.rows[row]).collect() }
+    }
+
+    /// Dealt out at random in parts of these shares, which sum to 1; what rounding leaves goes to the first.
+    ///
+    /// # Errors
+    /// If the shares do not sum to 1, or a part would have no rows.
+    pub fn split<const N: usize>(&self, shares: [f64; N], seed: u64) -> Result<[Self; N], Error> {
+        let parts = split::hold_out(self.len(), &shares, seed).map_err(Error::dataset(self.path()))?;
+        let parts: Vec<_> = parts.iter().map(|part| self.part(part)).collect();
+        parts.try_into().map_err(|_| Error::content(self.path(), format!("{N} parts"), "another number"))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.content.path
+    }
+
+    /// The place of a column.
+    pub(super) fn place(&self, name: &str) -> Result<usize, Error> {
+        self.columns().iter().position(|column| column == name).ok_or_else(|| {
+            let got = format!("the columns {}", self.columns().join(", "));
+            Error::content(self.path(), format!("a column named {name:?}"), got)
+        })
+    }
+
+    pub(super) fn field(&self, row: usize, column: usize) -> &str {
+        let Content { columns, text, ends, .. } = &*self.content;
+        let at = self.rows[row] * columns.len() + column;
+        &text[at.checked_sub(1).map_or(0, |before| ends[before])..ends[at]]
+    }
+
+    /// A field that is not what it should be.
+    pub(super) fn wrong(&self, row: usize, column: usize, expected: &str, help: &str) -> Error {
+        let (name, field) = (&self.columns()[column], self.field(row, column));
+        let got =
+            if is_missing(field) { format!("a missing value ({field:?})") } else { format!("{field:?}") };
+        let line = self.content.lines[self.rows[row]];
+        let expected = format!("{expected} in column {name} ({help})");
+        Error::Line { path: self.path().to_owned(), line, expected, got }
+    }
+}
