@@ -6,16 +6,16 @@
 
 use std::hint::black_box;
 
-use backstitch::core::Accumulate;
-use backstitch::core::kernels::conv;
-use backstitch::core::kernels::gemm::{Matrix, multiply};
-use backstitch::core::kernels::kernel::{Kept, Kernel};
-use backstitch::core::kernels::window::{Layout, Windows};
-use backstitch::core::kernels::{self, elementwise, normalize, pool};
-use backstitch::core::optim::OptimizerMemory;
-use backstitch::core::rng::{Purpose, stream};
-use backstitch::core::train::Workspace;
+use backstitch::Accumulate;
+use backstitch::kernels::conv;
+use backstitch::kernels::gemm::{Matrix, multiply};
+use backstitch::kernels::kernel::{Kept, Kernel};
+use backstitch::kernels::window::{Layout, Windows};
+use backstitch::kernels::{self, elementwise, normalize, pool};
+use backstitch::optim::OptimizerMemory;
 use backstitch::prelude::*;
+use backstitch::rng::{Purpose, stream};
+use backstitch::train::Workspace;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulp::{Arch, Simd, WithSimd};
 use rand::Rng;

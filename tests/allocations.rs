@@ -4,8 +4,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use backstitch::core::train::{self, keep_awake};
 use backstitch::prelude::*;
+use backstitch::train::{self, keep_awake};
 
 struct Counting;
 

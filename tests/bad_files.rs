@@ -6,9 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use backstitch::core::rng::{Purpose, stream};
-use backstitch::io::{checkpoint, pytorch, safetensors};
 use backstitch::prelude::*;
+use backstitch::rng::{Purpose, stream};
+use backstitch::{checkpoint, pytorch, safetensors};
 use rand::Rng;
 
 struct Counting;

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use backstitch::core::ReluRule;
-use backstitch::core::explain::{
+use backstitch::ReluRule;
+use backstitch::explain::{
     Cam, Goal, Maximizer, activations, class_gradient, grad_cam, gradient_times_input, guided_grad_cam,
     occlusion, saliency, smooth_grad,
 };
-use backstitch::core::rng::{Purpose, stream};
-use backstitch::core::zoo;
-use backstitch::io::npz;
+use backstitch::npz;
 use backstitch::prelude::*;
+use backstitch::rng::{Purpose, stream};
+use backstitch::zoo;
 use ndarray::{Array2, Array3, ArrayD, Axis, IxDyn, s};
 use rand::Rng;
 

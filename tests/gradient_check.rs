@@ -1,10 +1,10 @@
 //! Every derivative against central differences in f64: layers, activations, losses, whole models;
 //! and the check itself against derivatives that are wrong.
 
-use backstitch::core::gradcheck::{GradientError, TOLERANCE, check_layer, check_model, check_outputs};
-use backstitch::core::rng::{Purpose, stream};
-use backstitch::core::zoo;
+use backstitch::gradcheck::{GradientError, TOLERANCE, check_layer, check_model, check_outputs};
 use backstitch::prelude::*;
+use backstitch::rng::{Purpose, stream};
+use backstitch::zoo;
 use ndarray::ArrayD;
 use rand::Rng;
 
@@ -99,7 +99,7 @@ fn whole_networks_with_cross_entropy_from_classes_and_from_rows() {
     let classes = [0, 1, 2, 3, 0, 1, 2];
     let mut soft = random(&[7, 4], 5).mapv(f64::abs).into_dimensionality::<ndarray::Ix2>().unwrap();
     soft.outer_iter_mut().for_each(|mut row| row /= row.sum());
-    let one_hot = backstitch::core::losses::one_hot(&classes, 4).unwrap();
+    let one_hot = backstitch::losses::one_hot(&classes, 4).unwrap();
     let [one_hot, soft] = [one_hot, soft].map(|rows| Tensor::from_array(&rows.into_dyn()).unwrap());
     for (_, activation) in Activation::NAMES {
         for regime in REGIMES {
@@ -128,10 +128,10 @@ fn convolutions_behind_which_a_pooling_leaves_few_numbers() {
 fn one_hot_rows_and_classes_are_the_same_loss() {
     let logits = Tensor::from_array(&random(&[7, 4], 6)).unwrap();
     let classes = [3, 1, 2, 3, 0, 1, 2];
-    let one_hot = backstitch::core::losses::one_hot(&classes, 4).unwrap();
+    let one_hot = backstitch::losses::one_hot(&classes, 4).unwrap();
     let one_hot = Tensor::from_array(&one_hot.into_dyn()).unwrap();
     let (mut a, mut b) = (Tensor::default(), Tensor::default());
-    let loss = backstitch::core::CrossEntropy::new();
+    let loss = backstitch::CrossEntropy::new();
     let from_classes = loss.loss(&logits, &Targets::Classes(&classes), Some(&mut a)).unwrap().value();
     let from_rows = loss.loss(&logits, &Targets::Values(&one_hot), Some(&mut b)).unwrap().value();
     assert!((from_classes - from_rows).abs() < 1e-15);
@@ -144,7 +144,7 @@ fn large_logits_are_no_trouble() {
     let logits =
         Tensor::from_array(&ndarray::array![[1e4_f32, -1e4, 0.0], [-1e4, 1e4, 3e38]].into_dyn()).unwrap();
     let mut gradient = Tensor::default();
-    let loss = backstitch::core::CrossEntropy::new();
+    let loss = backstitch::CrossEntropy::new();
     let loss = loss.loss(&logits, &Targets::Classes(&[1, 2]), Some(&mut gradient)).unwrap().value();
     assert_eq!(loss, 1e4);
     assert_eq!(gradient.data(), [0.5, -0.5, 0.0, 0.0, 0.0, 0.0]);
@@ -299,7 +299,7 @@ fn every_architecture_along_a_random_direction() {
         ("lenet5", zoo::lenet5(10), &[64, 64, 3]),
         ("resnet18", zoo::resnet18(10), &[33, 40, 3]),
     ];
-    let loss = backstitch::core::CrossEntropy::new();
+    let loss = backstitch::CrossEntropy::new();
     for (name, net, input) in nets {
         let mut model: Model<f64> = Model::new(net, input, 1).unwrap();
         let x = Tensor::from_array(&random(&model.input_shape().batched(2).unwrap(), 3)).unwrap();

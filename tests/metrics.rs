@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use backstitch::core::metrics::{Average, ConfusionMatrix, likeliest, log_loss, roc_auc_one_against_rest};
-use backstitch::io::npz;
+use backstitch::metrics::{Average, ConfusionMatrix, likeliest, log_loss, roc_auc_one_against_rest};
+use backstitch::npz;
 use ndarray::{Array2, Ix2};
 use serde_json::Value;
 

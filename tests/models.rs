@@ -1,10 +1,10 @@
 //! Whole models: the same bits on any number of threads, after saving and loading, and in what they hold.
 
-use backstitch::core::penalty::Penalty;
-use backstitch::core::rng::{Purpose, stream};
-use backstitch::core::{augment::Augment, train, zoo};
-use backstitch::io::safetensors;
+use backstitch::penalty::Penalty;
 use backstitch::prelude::*;
+use backstitch::rng::{Purpose, stream};
+use backstitch::safetensors;
+use backstitch::{augment::Augment, train, zoo};
 use ndarray::{Array, ArrayD};
 use rand::Rng;
 
@@ -175,7 +175,7 @@ fn the_derivative_of_a_penalty_is_right() {
     penalty.add_gradients(&model, grads).unwrap();
     let (of_weights, of_bias) = (grads.get(0).unwrap().data(), grads.get(1).unwrap().data());
     let value = |w: &[f64]| w.iter().map(|w| 0.3 * w.abs() + 0.2 * w * w).sum();
-    backstitch::core::gradcheck::check_function(value, &weights, of_weights).unwrap();
+    backstitch::gradcheck::check_function(value, &weights, of_weights).unwrap();
     assert_eq!(of_bias, [0.0, 0.0]);
     assert!((penalty.value(&model) - value(&weights)).abs() < 1e-12);
 }

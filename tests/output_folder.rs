@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-use backstitch::io::atomic::FolderLock;
+use backstitch::atomic::FolderLock;
 use example::{example, run, summary};
 
 #[test]

@@ -159,7 +159,7 @@ fn what_was_pretrained_here_is_a_base_for_garments() {
     let other = folder.path().join("other.safetensors");
     let net = backstitch::prelude::Net::new().push(backstitch::prelude::flatten());
     let model: backstitch::prelude::Model = backstitch::prelude::Model::new(net, &[2, 2, 1], 0).unwrap();
-    backstitch::io::safetensors::save(&other, &model).unwrap();
+    backstitch::safetensors::save(&other, &model).unwrap();
     wrong(other.to_str().unwrap(), "missing [\"bn1-1.bias\"");
     wrong("no/such/file", "could not open");
     wrong("vgg16", "name torchvision's file by --weights");

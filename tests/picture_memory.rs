@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use backstitch::io::images::{self, ImageFolder, Options};
+use backstitch::images::{self, ImageFolder, Options};
 use backstitch::prelude::*;
 
 struct Counting;

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use backstitch::core::zoo;
-use backstitch::io::{images, pytorch};
 use backstitch::prelude::*;
+use backstitch::zoo;
+use backstitch::{images, pytorch};
 use ndarray::{Array, Array4};
 use serde_json::Value;
 

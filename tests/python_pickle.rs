@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use backstitch::io::{npz, pickle};
 use backstitch::prelude::*;
+use backstitch::{npz, pickle};
 use ndarray::{Array1, Array2, array};
 
 fn model(seed: u64) -> Model {

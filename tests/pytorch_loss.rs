@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use backstitch::core::Scalar;
-use backstitch::io::{Number, npz};
+use backstitch::Scalar;
 use backstitch::prelude::*;
+use backstitch::{Number, npz};
 use ndarray::{Array1, Array2, Array3};
 
 const LOGITS: [&str; 6] = ["ordinary", "one_wins", "far", "equal", "many", "a_single_class"];

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use backstitch::core::gradcheck::check_loss;
+use backstitch::gradcheck::check_loss;
 use backstitch::prelude::*;
 use serde_json::Value;
 

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use backstitch::core::layers::{Conv2d, Dense};
-use backstitch::io::{npz, pytorch, safetensors};
+use backstitch::layers::{Conv2d, Dense};
 use backstitch::prelude::*;
+use backstitch::{npz, pytorch, safetensors};
 use ndarray::ArrayD;
 
 fn fixture(name: &str) -> PathBuf {
@@ -257,7 +257,7 @@ fn what_cannot_be_read_is_named_in_a_line_and_changes_nothing() {
 
 #[test]
 fn many_names_that_are_missing_make_a_short_message() {
-    let mut model: Model = Model::new(backstitch::core::zoo::resnet18(10), &[32, 32, 3], 1).unwrap();
+    let mut model: Model = Model::new(backstitch::zoo::resnet18(10), &[32, 32, 3], 1).unwrap();
     let error = pytorch::load(&fixture("weights.pth"), &mut model, str::to_owned).unwrap_err().to_string();
     assert!(error.contains("and 94 more") && error.len() < 900, "{error}");
     let error = model.freeze("no.such").unwrap_err().to_string();
@@ -296,7 +296,7 @@ fn write_unmarked(path: &Path, model: &Model, text: &str) {
 fn whose_a_file_is_decides_who_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
-    let refused = |result: Result<(), backstitch::io::Error>, model: &Model, expected: &str| {
+    let refused = |result: Result<(), backstitch::Error>, model: &Model, expected: &str| {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(expected) && error.len() < 400, "{error}");
         assert!(same(model, &square(2)));
@@ -304,14 +304,14 @@ fn whose_a_file_is_decides_who_reads_it() {
     let mut other = square(2);
     safetensors::save(&path, &square(1)).unwrap();
     let error = pytorch::load(&path, &mut other, str::to_owned);
-    refused(error, &other, "backstitch::io::safetensors::load reads it");
+    refused(error, &other, "backstitch::safetensors::load reads it");
     pytorch::save(&path, &square(1), str::to_owned).unwrap();
     let error = safetensors::load(&path, &mut other);
-    refused(error, &other, "backstitch::io::pytorch::load reads it");
+    refused(error, &other, "backstitch::pytorch::load reads it");
     let error = safetensors::read::<f32>(&path).map(drop);
-    refused(error, &other, "backstitch::io::pytorch::load reads it");
+    refused(error, &other, "backstitch::pytorch::load reads it");
     let error = safetensors::load(&form("tied.pth"), &mut other);
-    refused(error, &other, "what torch.save wrote, with other axes: backstitch::io::pytorch::load reads it");
+    refused(error, &other, "what torch.save wrote, with other axes: backstitch::pytorch::load reads it");
     let error = safetensors::load(&form("legacy.pth"), &mut other);
     refused(error, &other, "what torch.save wrote");
     // Without a mark the shapes do not tell.
@@ -337,16 +337,13 @@ fn an_older_file_is_read_where_its_shapes_are_ours() {
     assert!(same(&model, &build("norm", norm(), 1)));
     // And of PyTorch, with shapes of PyTorch, or its counters.
     let error = safetensors::load(&fixture("weights.safetensors"), &mut model).unwrap_err().to_string();
-    assert!(
-        error.contains("one of PyTorch, with other axes: backstitch::io::pytorch::load reads it"),
-        "{error}"
-    );
+    assert!(error.contains("one of PyTorch, with other axes: backstitch::pytorch::load reads it"), "{error}");
     let mut model: Model = Model::new(seq().push(linear(5)), &[4], 2).unwrap();
     let tensors: [(&str, &str, Vec<f32>); 2] =
         [("dense1.bias", "[5]", vec![0.5; 5]), ("dense1.weight", "[5,4]", vec![0.25; 20])];
     write_tensors(&path, "", &tensors);
     let error = safetensors::load(&path, &mut model).unwrap_err().to_string();
-    assert!(error.contains("shapes of PyTorch, with other axes: backstitch::io::pytorch::load"), "{error}");
+    assert!(error.contains("shapes of PyTorch, with other axes: backstitch::pytorch::load"), "{error}");
     pytorch::load(&path, &mut model, str::to_owned).unwrap();
 }
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use backstitch::core::train::{self, Rules};
-use backstitch::io::npz;
+use backstitch::npz;
 use backstitch::prelude::*;
+use backstitch::train::{self, Rules};
 use ndarray::ArrayD;
 
 #[path = "common/pytorch_cases.rs"]
@@ -88,10 +88,8 @@ fn dense_nets_agree_in_forward_loss_gradients_and_three_steps() {
         model.forward(&x, &mut trace, &ctx).unwrap();
         assert_close(&format!("{name} logits"), trace.output(), &fixture.array(&format!("{name}/logits")));
         let (y, dy) = trace.output_and_gradient();
-        let loss = backstitch::core::CrossEntropy::new()
-            .loss(y, &Targets::Classes(&labels), Some(dy))
-            .unwrap()
-            .value();
+        let loss =
+            backstitch::CrossEntropy::new().loss(y, &Targets::Classes(&labels), Some(dy)).unwrap().value();
         assert!((loss as f32 / losses[0] - 1.0).abs() < TOLERANCE, "{name} loss {loss} {}", losses[0]);
         let mut dx = Tensor::default();
         let mut grads = model.grads();
@@ -124,7 +122,7 @@ fn dense_nets_agree_in_forward_loss_gradients_and_three_steps() {
 #[test]
 fn softmax_as_a_layer_agrees() {
     let mut fixture = Fixture::open("dense.npz");
-    let net = Net::new().push(backstitch::core::layers::activation(Activation::Softmax));
+    let net = Net::new().push(backstitch::layers::activation(Activation::Softmax));
     let model: Model = Model::new(net, &[6], 0).unwrap();
     let x = Tensor::from_array(&fixture.array("softmax/x")).unwrap();
     let mut trace = Trace::new(Keep::ForBackward);

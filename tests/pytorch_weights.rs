@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use backstitch::core::zoo;
-use backstitch::io::{npz, pytorch};
 use backstitch::prelude::*;
+use backstitch::zoo;
+use backstitch::{npz, pytorch};
 use ndarray::{Array4, ArrayD};
 
 fn fixture(name: &str) -> PathBuf {

@@ -1,9 +1,9 @@
 //! Sums of many `f32` numbers, against values in `f64`. Where PyTorch's own error in `f32` was measured, it is said (2.15, on a processor, with one
 //! thread).
 
-use backstitch::core::Grads;
-use backstitch::core::rng::{Purpose, stream};
+use backstitch::Grads;
 use backstitch::prelude::*;
+use backstitch::rng::{Purpose, stream};
 use rand::Rng;
 
 /// A layer whose gradients are taken from a given dL/dy.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use backstitch::io::safetensors;
 use backstitch::prelude::*;
+use backstitch::safetensors;
 
 /// Flats: the price is 1,000 a square metre, half of that in Linz, and 20,000 for a lift; of every seventh the area is not known.
 fn flats(rows: usize, from: usize) -> String {

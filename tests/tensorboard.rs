@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use backstitch::io::tensorboard::{EventWriter, Hyperparameter};
-use backstitch::plot::Picture;
+use backstitch::Picture;
 use backstitch::prelude::*;
+use backstitch::tensorboard::{EventWriter, Hyperparameter};
 use ndarray::array;
 
 const SCRIPT: &str = r#"
@@ -49,7 +49,7 @@ fn tensorboard_reads_scalars_pictures_and_hyperparameters() {
     let trainer = Trainer::new(Sgd::new(0.5)).epochs(3).batch_size(4).seed(1);
     let history = trainer.validation(&data).callback(&mut events).fit(&mut model, &data).unwrap();
     let picture = Picture::grey(array![[0.0, 1.0, 0.5]].view()).unwrap();
-    let grid = backstitch::plot::PictureGrid {
+    let grid = backstitch::PictureGrid {
         title: String::new(),
         columns: 1,
         enlarge: 4,

@@ -1,8 +1,8 @@
 //! Training as a whole: what comes out does not depend on threads or interruptions.
 
-use backstitch::core::augment::Augment;
-use backstitch::io::checkpoint::{self, SaveCheckpoints};
-use backstitch::io::fashion_mnist;
+use backstitch::augment::Augment;
+use backstitch::checkpoint::{self, SaveCheckpoints};
+use backstitch::fashion_mnist;
 use backstitch::prelude::*;
 use ndarray::ArrayD;
 

@@ -13,12 +13,12 @@ mod peers;
 
 use std::time::{Duration, Instant};
 
-use backstitch::core::augment::Augment;
-use backstitch::core::explain::{Cam, grad_cam};
-use backstitch::core::rng::{Purpose, stream};
-use backstitch::core::train::{self, keep_awake};
-use backstitch::core::zoo;
+use backstitch::augment::Augment;
+use backstitch::explain::{Cam, grad_cam};
 use backstitch::prelude::*;
+use backstitch::rng::{Purpose, stream};
+use backstitch::train::{self, keep_awake};
+use backstitch::zoo;
 use backstitch_examples::memory::peak_memory;
 use clap::Parser;
 use ndarray::{Axis, concatenate};
@@ -134,7 +134,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The median time of a step.
-fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::core::Error> {
+fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::Error> {
     let mut model: Model = Model::new((workload.net)(), workload.input, 0)?;
     let rules = match workload.kind {
         Kind::Adam | Kind::Epoch => train::Rules::new(Adam::new(1e-3), CrossEntropy::new()),
@@ -177,7 +177,7 @@ fn epochs(
     x: &Tensor,
     labels: &[usize],
     seconds: f64,
-) -> Result<Duration, backstitch::core::Error> {
+) -> Result<Duration, backstitch::Error> {
     let samples = concatenate(Axis(0), &vec![x.view(); STEPS]).expect("arrays of one shape");
     let labels = labels.repeat(STEPS);
     let data = Dataset::classes(&samples, &labels)?;
@@ -192,8 +192,8 @@ fn epochs(
 /// The median time of what is done again and again for some seconds, after three times.
 fn median(
     seconds: f64,
-    mut step: impl FnMut(u64) -> Result<(), backstitch::core::Error>,
-) -> Result<Duration, backstitch::core::Error> {
+    mut step: impl FnMut(u64) -> Result<(), backstitch::Error>,
+) -> Result<Duration, backstitch::Error> {
     let mut times = Vec::new();
     let start = Instant::now();
     while start.elapsed().as_secs_f64() < seconds || times.len() < 8 {

@@ -1,6 +1,6 @@
 //! An autoencoder: pictures in, the same out, eight numbers between. `cargo run --release --example lesson_autoencoder`
 
-use backstitch::io::fashion_mnist;
+use backstitch::fashion_mnist;
 use backstitch::prelude::*;
 
 fn main() -> Result<()> {

@@ -1,6 +1,6 @@
 //! A first network: 28x28 pictures of garments, ten classes. `cargo run --release --example lesson_first_network`
 
-use backstitch::io::fashion_mnist;
+use backstitch::fashion_mnist;
 use backstitch::prelude::*;
 
 fn main() -> Result<()> {

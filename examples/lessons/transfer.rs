@@ -1,6 +1,6 @@
 //! Transfer: a trained base, frozen, under a new head. `cargo run --release --example lesson_transfer`
 
-use backstitch::io::fashion_mnist;
+use backstitch::fashion_mnist;
 use backstitch::prelude::*;
 
 fn base() -> Net {

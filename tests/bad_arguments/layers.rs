@@ -1,7 +1,7 @@
 //! Layers, networks and the zoo.
 
-use backstitch::core::zoo;
 use backstitch::prelude::*;
+use backstitch::zoo;
 
 use crate::table::Table;
 use crate::table::*;

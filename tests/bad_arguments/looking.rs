@@ -1,13 +1,13 @@
 //! Names, looking inside, and augmentation.
 
-use backstitch::core::ReluRule;
-use backstitch::core::augment::Augment;
-use backstitch::core::explain::{
+use backstitch::ReluRule;
+use backstitch::augment::Augment;
+use backstitch::explain::{
     Cam, Goal, Maximizer, activations, class_gradient, filters, gaussian_blur, grad_cam,
     gradient_times_input, guided_grad_cam, occlusion, saliency, smooth_grad, upsample,
 };
-use backstitch::core::zoo;
 use backstitch::prelude::*;
+use backstitch::zoo;
 use ndarray::{Array3, ArrayD, IxDyn};
 
 use crate::table::Table;

@@ -1,7 +1,7 @@
 //! Layers of a user's own, and what is made of layers.
 
-use backstitch::core::{Backward, Declare, Fan, ShapeError, Weights};
 use backstitch::prelude::*;
+use backstitch::{Backward, Declare, Fan, ShapeError, Weights};
 
 use crate::table::Table;
 use crate::table::*;

@@ -1,9 +1,9 @@
 //! Tensors, passes, traces and parameters.
 
-use backstitch::core::optim::{OptimizerMemory, clip_gradients};
-use backstitch::core::penalty::Penalty;
-use backstitch::core::{Grads, train};
+use backstitch::optim::{OptimizerMemory, clip_gradients};
+use backstitch::penalty::Penalty;
 use backstitch::prelude::*;
+use backstitch::{Grads, train};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::table::Table;

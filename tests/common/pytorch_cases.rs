@@ -1,14 +1,14 @@
 //! The models and optimizers of fixtures/pytorch/layers.py.
 
-use backstitch::core::CrossEntropy;
-use backstitch::core::train::Rules;
+use backstitch::CrossEntropy;
 use backstitch::prelude::*;
+use backstitch::train::Rules;
 
 fn one(layer: impl Into<Net>) -> Net {
     Net::new().push(layer)
 }
 
-fn conv(filters: usize, kernel: impl Into<Pair>) -> backstitch::core::layers::Conv2d {
+fn conv(filters: usize, kernel: impl Into<Pair>) -> backstitch::layers::Conv2d {
     conv2d(filters, kernel)
 }
 

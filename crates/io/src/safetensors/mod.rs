@@ -165,7 +165,7 @@ fn refuse_pytorch(path: &Path, header: &Header) -> Result<Origin, Error> {
 }
 
 fn of_pytorch(path: &Path, got: &str) -> Error {
-    let got = format!("{got}, with other axes: backstitch::io::pytorch::load reads it");
+    let got = format!("{got}, with other axes: backstitch::pytorch::load reads it");
     Error::content(path, "a safetensors file of backstitch", got)
 }
 
@@ -194,7 +194,7 @@ fn refuse_other_layout<F: Scalar>(
         return Ok(());
     }
     let got = "one that does not say whose it is, with shapes that PyTorch's layout has too: read it by \
-               backstitch::io::pytorch::load, or, if backstitch saved it, by safetensors::read and Model::load_state";
+               backstitch::pytorch::load, or, if backstitch saved it, by safetensors::read and Model::load_state";
     Err(Error::content(path, "a safetensors file of backstitch", got))
 }
 
