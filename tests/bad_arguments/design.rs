@@ -3,7 +3,7 @@
 use backstitch::prelude::*;
 use ndarray::{Array1, Array2, Array3};
 
-use crate::table::*;
+use crate::table::Table;
 
 #[test]
 fn nets_and_ties() {
