@@ -1,12 +1,11 @@
 //! The report of `cnn_vs_fcnn`: every answer from the figures of the run.
 
-use backstitch::plot::{LineChart, Report, Series};
+use backstitch::plot::{Report, Series};
+use backstitch_examples::trained::by_epoch;
+use backstitch_examples::{AnyError, Run, Score, Trained, four};
 use serde_json::{Value, json};
 
-use super::images::{Score, Trained};
-use super::{AnyError, Run, four};
-
-/// What a learning rate came to in the search.
+/// A learning rate of the search, and the validation accuracy after it.
 pub struct Tuned {
     pub rate: f64,
     pub accuracy: f64,
@@ -31,7 +30,7 @@ impl Entry {
     }
 
     fn accuracy(&self) -> f64 {
-        self.score.matrix.accuracy()
+        self.score.accuracy()
     }
 
     fn minutes(&self) -> f64 {
@@ -66,24 +65,14 @@ pub fn report(run: &Run, settings: &str, entries: &[Entry]) -> Result<Report, An
     }
     tuning(&mut report, entries);
     report.heading("Learning curves");
-    let chart = |title: &str, y: &str, series| LineChart {
-        title: title.to_owned(),
-        x: "epoch".to_owned(),
-        y: y.to_owned(),
-        series,
-    };
-    let lines = |figure: &str| {
-        entries
-            .iter()
-            .enumerate()
-            .map(|(i, e)| Series::by_epoch(e.name(), &e.trained.history, i, figure))
-            .collect()
-    };
-    let accuracy = chart("Validation accuracy by epoch", "accuracy", lines("validation_accuracy"));
-    let loss = chart("Validation loss by epoch", "cross-entropy loss", lines("validation_loss"));
-    for (stem, chart) in [("validation_accuracy", &accuracy), ("validation_loss", &loss)] {
-        run.save_chart(stem, chart)?;
-        report.chart(chart, "Taken on the validation part after each epoch.")?;
+    for (stem, title, y) in [
+        ("validation_accuracy", "Validation accuracy by epoch", "accuracy"),
+        ("validation_loss", "Validation loss by epoch", "cross-entropy loss"),
+    ] {
+        let lines = entries.iter().enumerate();
+        let lines = lines.map(|(i, e)| Series::by_epoch(e.name(), &e.trained.history, i, stem)).collect();
+        let chart = by_epoch(title, y, lines);
+        run.chart(&mut report, stem, &chart, "On the validation set, after each epoch.")?;
     }
     Ok(report)
 }
@@ -111,7 +100,7 @@ fn table(report: &mut Report, entries: &[Entry]) {
         "measured peak MB",
         "computed MB",
     ];
-    report.table("Evaluation on the test part, and what training took", &head, rows.collect());
+    report.table("Evaluation on the test set, and what training took", &head, rows.collect());
     report.paragraph(
         "Measured: the most memory of the process while the model trained, above what it held before: evaluation \
          works on larger batches than training, and a later model may find room in what an earlier one gave back (with \
@@ -239,8 +228,7 @@ fn depth(report: &mut Report, entries: &[Entry]) {
             ratio(|e| e.trained.multiply_adds() as f64)
         )
     };
-    let overfit =
-        |e: &Entry| e.trained.last().and_then(|r| r.get("train_accuracy")).unwrap_or(0.0) - e.accuracy();
+    let overfit = |e: &Entry| e.trained.last("train_accuracy").unwrap_or(0.0) - e.accuracy();
     report.paragraph(format!(
         "From {} to {} convolutions, memory of a training pass grows {:.1} times a picture, parameters {:.1} times, training \
          time {:.1} times; {worth}. The gap between training and test accuracy goes from {:.4} to {:.4}.",
@@ -267,7 +255,7 @@ fn tuning(report: &mut Report, entries: &[Entry]) {
         [e.name().to_owned()].into_iter().chain(cells).collect()
     };
     report.table(
-        "Validation accuracy after a short training on a part of the data, by learning rate",
+        "Validation accuracy after a short training on part of the data, by learning rate",
         &head,
         searched.iter().map(row).collect(),
     );

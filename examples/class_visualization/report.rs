@@ -4,12 +4,12 @@ use backstitch::core::ReluRule;
 use backstitch::core::explain::{Maximized, activations, saliency};
 use backstitch::core::metrics::largest;
 use backstitch::plot::PictureGrid;
-use ndarray::{ArrayD, Axis};
+use backstitch_examples::AnyError;
+use backstitch_examples::pictures::{heat, heat_of_most};
+use ndarray::{Array2, ArrayD, Axis};
 use serde_json::{Value, json};
 
-use super::AnyError;
-use super::seeing::{heat, heat_of_most};
-use super::subject::Subject;
+use crate::subject::Subject;
 
 /// The picture that each class wants.
 pub fn classes(subject: &Subject, wanted: &[Maximized<f32>]) -> Result<PictureGrid, AnyError> {
@@ -61,7 +61,7 @@ pub fn table(subject: &Subject, wanted: &[Maximized<f32>]) -> Result<Table, AnyE
     Ok((head, rows, runs))
 }
 
-/// What the table's figures say.
+/// What the table's figures show.
 pub fn said(runs: &[Value]) -> String {
     let above = runs.iter().filter(|run| run["logit"].as_f64() > run["real_logit"].as_f64()).count();
     let sure = runs.iter().filter(|run| run["probability"].as_f64() > Some(0.9)).count();
@@ -81,7 +81,7 @@ pub fn said(runs: &[Value]) -> String {
 }
 
 /// A real picture of each class beside the size of its logit's gradient in each pixel.
-pub fn saliencies(subject: &mut Subject) -> Result<PictureGrid, AnyError> {
+pub fn saliencies(subject: &Subject) -> Result<PictureGrid, AnyError> {
     let maps = saliency(&subject.model, &subject.pictures.view(), &subject.classes, ReluRule::Plain)?;
     let mut pictures = Vec::new();
     for (i, map) in maps.outer_iter().enumerate() {
@@ -115,8 +115,8 @@ pub fn layers(subject: &Subject, random: &ArrayD<f32>) -> Result<(PictureGrid, S
 }
 
 /// A small map with every number repeated, so that it is about as large as the picture, and no smoother.
-fn enlarged(map: ndarray::Array2<f32>, side: usize) -> ndarray::Array2<f32> {
+fn enlarged(map: Array2<f32>, side: usize) -> Array2<f32> {
     let (height, width) = map.dim();
     let times = (side / height.max(width)).max(1);
-    ndarray::Array2::from_shape_fn((height * times, width * times), |(i, j)| map[[i / times, j / times]])
+    Array2::from_shape_fn((height * times, width * times), |(i, j)| map[[i / times, j / times]])
 }

@@ -3,10 +3,9 @@
 use backstitch::core::Summary;
 use backstitch::plot::{Block, Report};
 use backstitch::prelude::*;
+use backstitch_examples::AnyError;
 use ndarray::{Array3, Array4};
 use serde_json::{Value, json};
-
-use super::AnyError;
 
 /// A network's table.
 pub fn summary(net: Net, input: &[usize]) -> Result<Summary, AnyError> {

@@ -1,14 +1,15 @@
-//! Photographs in folders as maps, and what is reported of a model of many uneven classes.
+//! Photographs in folders as data sets, and the parts of a report on a model of many uneven classes.
 
 use std::path::PathBuf;
 
 use backstitch::io::images::{ImageFolder, Options, cache_folder};
-use backstitch::plot::{ConfusionChart, Picture, PictureGrid, Report};
+use backstitch::plot::{Picture, PictureGrid, Report};
+use backstitch::prelude::*;
 use clap::Args;
 use ndarray::{Array3, ArrayView3, Axis};
 
-use super::images::{Maps, Score, Trained, defined, times};
-use super::{AnyError, Run, four};
+use super::trained::labels;
+use super::{AnyError, Run, Score, Trained, defined, four, times};
 
 /// Flags of the examples on photographs.
 #[derive(Args, Clone, Copy, Debug)]
@@ -23,15 +24,18 @@ pub struct FolderFlags {
 
 /// Side of the pictures, in pixels.
 pub const SIDE: usize = 64;
-/// With `--quick`: so many classes, and so many training pictures of each at most.
+/// With `--quick`: the number of classes, and the most training pictures of each.
 const QUICK: (usize, usize) = (20, 15);
 
-/// Photographs, each channel less its mean and divided by its deviation over the training part.
+/// Photographs, each channel less its mean and divided by its deviation over the training set.
 pub struct Photographs {
     pub classes: Vec<String>,
-    pub train: Maps,
-    pub validation: Maps,
-    /// The files of both parts, in this order.
+    pub train: Dataset,
+    pub validation: Dataset,
+    /// Training pictures of each class.
+    samples: Vec<usize>,
+    weighted: bool,
+    /// The files of both sets, in this order.
     files: Vec<PathBuf>,
     mean: [f32; 3],
     deviation: [f32; 3],
@@ -51,41 +55,61 @@ impl Photographs {
         }
         let parts = run.image_folder("caltech101-64", &options)?;
         let mut classes = parts.train.classes.clone();
-        let [train, validation] = [&parts.train, &parts.validation].map(|part| chosen(part, run.flags.quick));
-        if run.flags.quick {
+        let [train, validation] = [&parts.train, &parts.validation].map(|part| chosen(part, run.quick));
+        if run.quick {
             classes.truncate(QUICK.0);
         }
-        run.parts(train.len(), validation.len(), 0);
+        run.samples(train.len(), validation.len(), 0);
         let mut files: Vec<PathBuf> = train.iter().map(|&i| parts.train.files[i].clone()).collect();
         files.extend(validation.iter().map(|&i| parts.validation.files[i].clone()));
         let (mean, deviation) = statistics(&parts.train, &train);
-        let maps = |part: &ImageFolder, indices: &[usize]| {
+        let set = |part: &ImageFolder, indices: &[usize]| {
             let mut x = part.pixels.select(Axis(0), indices).mapv(f32::from);
             for mut pixel in x.rows_mut() {
                 (0..3).for_each(|c| pixel[c] = (pixel[c] - mean[c]) / deviation[c]);
             }
-            Maps { x: x.into_dyn(), labels: indices.iter().map(|&i| part.labels[i]).collect() }
+            Dataset::classes(x, &indices.iter().map(|&i| part.labels[i]).collect::<Vec<_>>())
         };
-        let (train, validation) = (maps(&parts.train, &train), maps(&parts.validation, &validation));
-        Ok(Self { classes, train, validation, files, mean, deviation })
+        let (train, validation) = (set(&parts.train, &train)?, set(&parts.validation, &validation)?);
+        let mut samples = vec![0; classes.len()];
+        labels(&train).into_iter().for_each(|label| samples[label] += 1);
+        Ok(Self {
+            classes,
+            train,
+            validation,
+            samples,
+            weighted: flags.class_weights,
+            files,
+            mean,
+            deviation,
+        })
     }
 
-    /// 1 / samples of the class, so that all classes together weigh the same.
-    pub fn class_weights(&self) -> Vec<f64> {
-        let samples = |class| self.train.labels.iter().filter(|&&label| label == class).count();
-        (0..self.classes.len()).map(|class| 1.0 / samples(class).max(1) as f64).collect()
+    /// Cross-entropy with smoothed labels; with `--class-weights` each class weighs 1 / its samples, so that all together weigh the same.
+    pub fn loss(&self, smoothing: f64) -> Result<CrossEntropy, AnyError> {
+        let loss = CrossEntropy::label_smoothing(smoothing)?;
+        if !self.weighted {
+            return Ok(loss);
+        }
+        Ok(loss.class_weights(self.samples.iter().map(|&n| 1.0 / n.max(1) as f64).collect())?)
+    }
+
+    /// The names of the classes.
+    pub fn names(&self) -> Vec<&str> {
+        self.classes.iter().map(String::as_str).collect()
     }
 
     /// Where a file is among the training or validation pictures, by the end of its path without its extension (`camera/image_0001`).
-    pub fn find(&self, name: &str) -> Option<(&Maps, usize)> {
+    pub fn find(&self, name: &str) -> Option<(&Dataset, usize)> {
         let position = self.files.iter().position(|file| file.with_extension("").ends_with(name))?;
-        let train = self.train.labels.len();
+        let train = self.train.len();
         Some(if position < train { (&self.train, position) } else { (&self.validation, position - train) })
     }
 
     /// The picture as it was.
-    pub fn picture(&self, part: &Maps, i: usize) -> Result<Picture, AnyError> {
-        let map: ArrayView3<'_, f32> = part.x.index_axis(Axis(0), i).into_dimensionality()?;
+    pub fn picture(&self, set: &Dataset, i: usize) -> Result<Picture, AnyError> {
+        let one = set.subset(&[i])?.inputs()?;
+        let map: ArrayView3<'_, f32> = one.view().index_axis_move(Axis(0), 0).into_dimensionality()?;
         let colour = |(row, column, c): (usize, usize, usize)| {
             (map[[row, column, c]] * self.deviation[c] + self.mean[c]) / 255.0
         };
@@ -131,44 +155,28 @@ pub fn detail(
     trained: &Trained,
     photographs: &Photographs,
 ) -> Result<(), AnyError> {
-    let (score, classes) = (trained.score(&photographs.validation)?, &photographs.classes);
+    let (score, names) = (trained.score(&photographs.validation)?, photographs.names());
     report.heading(format!("{} in every class", trained.name));
     report.paragraph(format!(
         "Validation accuracy {:.4}; balanced accuracy (the mean of the classes') {:.4}: classes have from {} to {} training pictures.",
-        score.matrix.accuracy(),
+        score.accuracy(),
         score.matrix.balanced_accuracy(),
-        samples(photographs).into_iter().min().unwrap_or(0),
-        samples(photographs).into_iter().max().unwrap_or(0),
+        photographs.samples.iter().min().unwrap_or(&0),
+        photographs.samples.iter().max().unwrap_or(&0),
     ));
-    let chart = ConfusionChart {
-        title: format!("{}: confusion matrix on the validation part", trained.name),
-        names: classes.clone(),
-        matrix: score.matrix.clone(),
-    };
-    run.save_confusion("confusion", &chart)?;
-    let names: Vec<&str> = classes.iter().map(String::as_str).collect();
-    report.confusion(&chart, score.confused(&names, PAIRS))?;
+    let title = format!("{}: confusion matrix on the validation set", trained.name);
+    run.confusion(report, "confusion", &score.confusion(title, &names), score.confused(&names, PAIRS))?;
     if let Some(grid) = confused(&score, photographs)? {
         let caption = "Of each pair: a validation picture, the class it was taken for, and a training picture of that class.";
         run.show(report, "confused", &grid, caption)?;
     }
-    report.table(
-        "Every class, the weakest first",
-        &["class", "accuracy", "validation pictures", "training pictures"],
-        rows(&score, photographs),
-    );
+    let head = ["class", "accuracy", "validation pictures", "training pictures"];
+    report.table("Every class, the weakest first", &head, rows(&score, photographs));
     Ok(())
 }
 
-/// Training pictures of each class.
-fn samples(photographs: &Photographs) -> Vec<usize> {
-    let mut samples = vec![0; photographs.classes.len()];
-    photographs.train.labels.iter().for_each(|&label| samples[label] += 1);
-    samples
-}
-
 fn rows(score: &Score, photographs: &Photographs) -> Vec<Vec<String>> {
-    let (scores, samples) = (score.matrix.class_scores(), samples(photographs));
+    let (scores, samples) = (score.matrix.class_scores(), &photographs.samples);
     let mut order: Vec<usize> = (0..scores.len()).collect();
     let recall = |class: usize| scores[class].recall.unwrap_or(f64::INFINITY);
     order.sort_by(|&a, &b| recall(a).total_cmp(&recall(b)));
@@ -181,15 +189,15 @@ fn rows(score: &Score, photographs: &Photographs) -> Vec<Vec<String>> {
 
 fn confused(score: &Score, photographs: &Photographs) -> Result<Option<PictureGrid>, AnyError> {
     let (train, validation) = (&photographs.train, &photographs.validation);
+    let (shown, judged) = (labels(train), labels(validation));
     let name = |class: usize| &photographs.classes[class];
     let mut pictures = Vec::new();
     for (label, taken, count) in score.matrix.most_confused(PAIRS) {
-        let wrong = |&i: &usize| validation.labels[i] == label && score.predictions[i] == taken;
-        let example = (0..validation.labels.len()).find(wrong).ok_or("a picture of every confusion")?;
+        let wrong = |&i: &usize| judged[i] == label && score.predictions[i] == taken;
+        let example = (0..judged.len()).find(wrong).ok_or("a picture of every confusion")?;
         let title = format!("{}\ntaken {} for", name(label), times(count));
         pictures.push((title, photographs.picture(validation, example)?));
-        let other =
-            train.labels.iter().position(|&class| class == taken).ok_or("a picture of every class")?;
+        let other = shown.iter().position(|&class| class == taken).ok_or("a picture of every class")?;
         pictures.push((format!("{}\n ", name(taken)), photographs.picture(train, other)?));
     }
     let title = "Most often confused".to_owned();
@@ -197,60 +205,45 @@ fn confused(score: &Score, photographs: &Photographs) -> Result<Option<PictureGr
     Ok((!grid.pictures.is_empty()).then_some(grid))
 }
 
-/// Loss and accuracy by epoch, saved under a stem.
-pub fn curves(run: &Run, report: &mut Report, trained: &Trained, stem: &str) -> Result<(), AnyError> {
-    let loss =
-        backstitch::plot::LineChart::losses(format!("{}: loss by epoch", trained.name), &trained.history);
-    let accuracy = trained.accuracies(format!("{}: accuracy by epoch", trained.name));
-    run.save_chart(&format!("{stem}_loss"), &loss)?;
-    run.save_chart(&format!("{stem}_accuracy"), &accuracy)?;
-    report.chart(&loss, format!("{:.1} s an epoch.", trained.seconds_per_epoch))?;
-    report.chart(
-        &accuracy,
-        format!("{} epochs, {:.1} minutes.", trained.history.epochs.len(), trained.minutes),
-    )?;
-    Ok(())
+/// Loss and accuracy by epoch, saved under names with this prefix.
+pub fn curves(run: &Run, report: &mut Report, trained: &Trained, prefix: &str) -> Result<(), AnyError> {
+    let loss = format!("{:.1} s an epoch.", trained.seconds_per_epoch);
+    let accuracy = format!("{} epochs, {:.1} minutes.", trained.history.epochs.len(), trained.minutes);
+    trained.curves(run, report, prefix, [loss, accuracy])
 }
 
 /// A table of networks, with what each gained over the one it is based on, where that was trained too.
-pub fn gains(all: &[Trained], bases: &[(&str, &str)]) -> Vec<Vec<String>> {
+pub fn gains(report: &mut Report, caption: &str, all: &[Trained], bases: &[(&str, &str)]) {
     let find = |name: &str| all.iter().find(|trained| trained.name == name);
     let gained = |trained: &Trained| {
         let (_, base) = bases.iter().find(|(name, _)| *name == trained.name)?;
-        let points = 100.0 * (validated(trained) - validated(find(base)?));
+        let points = 100.0 * (trained.validated() - find(base)?.validated());
         Some(format!("{points:+.1} over {base}"))
     };
     let line = |trained: &Trained| {
-        let last = trained.last();
+        let last = |figure| defined(trained.last(figure));
         vec![
             trained.name.clone(),
             trained.parameters().to_string(),
             trained.history.epochs.len().to_string(),
             format!("{:.1}", trained.minutes),
-            defined(last.and_then(|r| r.get("train_loss"))),
-            defined(last.and_then(|r| r.get("train_accuracy"))),
-            defined(last.and_then(|r| r.get("validation_loss"))),
-            four(validated(trained)),
+            last("train_loss"),
+            last("train_accuracy"),
+            last("validation_loss"),
+            four(trained.validated()),
             gained(trained).unwrap_or_default(),
         ]
     };
-    all.iter().map(line).collect()
-}
-
-/// What the columns of [`gains`] are.
-pub const GAIN_HEAD: [&str; 9] = [
-    "network",
-    "parameters",
-    "epochs",
-    "minutes",
-    "training loss",
-    "training accuracy",
-    "validation loss",
-    "validation accuracy",
-    "points gained",
-];
-
-/// Validation accuracy after the last epoch.
-pub fn validated(trained: &Trained) -> f64 {
-    trained.last().and_then(|record| record.get("validation_accuracy")).unwrap_or(f64::NAN)
+    let head = [
+        "network",
+        "parameters",
+        "epochs",
+        "minutes",
+        "training loss",
+        "training accuracy",
+        "validation loss",
+        "validation accuracy",
+        "points gained",
+    ];
+    report.table(caption, &head, all.iter().map(line).collect());
 }

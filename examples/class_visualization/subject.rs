@@ -4,16 +4,17 @@ use std::path::Path;
 
 use backstitch::core::rng::{Purpose, stream};
 use backstitch::core::zoo;
-use backstitch::io::{images as image_files, pytorch, safetensors};
+use backstitch::io::{pytorch, safetensors};
 use backstitch::plot::{Picture, PictureGrid};
 use backstitch::prelude::*;
-use ndarray::{Array, Array3, ArrayD, ArrayView3, Axis, stack};
+use backstitch_examples::cnn_vs_fcnn::model4;
+use backstitch_examples::fashion::{self, CLASSES};
+use backstitch_examples::imagenet::{self, ImageNet};
+use backstitch_examples::pictures::blue_green_red;
+use backstitch_examples::trained::labels;
+use backstitch_examples::{AnyError, Run, Score, Watch};
+use ndarray::{Array, ArrayD, ArrayView3, Axis, stack};
 use rand::Rng;
-
-use super::callbacks::Interrupt;
-use super::imagenet::{self, ImageNet};
-use super::images::{self, CLASSES, Maps};
-use super::{AnyError, Run, seeing};
 
 /// A network with ten of its classes, and a picture of each as the network takes it.
 pub struct Subject {
@@ -38,52 +39,43 @@ const FEW: usize = 20_000;
 const VGG_MEANS: [f32; 3] = [103.939, 116.779, 123.68];
 
 impl Subject {
-    /// LeNet-5 on Fashion-MNIST. `None` where Ctrl-C was pressed.
-    pub fn lenet(run: &mut Run, weights: Option<&Path>) -> Result<Option<Self>, AnyError> {
+    /// LeNet-5 on Fashion-MNIST.
+    pub fn lenet(run: &mut Run, weights: Option<&Path>) -> Result<Self, AnyError> {
         Self::garments(run, weights, "LeNet-5", zoo::lenet_fashion(10))
     }
 
     /// Model 4 of `cnn_vs_fcnn` on Fashion-MNIST.
-    pub fn cnn4(run: &mut Run, weights: Option<&Path>) -> Result<Option<Self>, AnyError> {
-        Self::garments(run, weights, "Model 4 of cnn_vs_fcnn", zoo::model4())
+    pub fn cnn4(run: &mut Run, weights: Option<&Path>) -> Result<Self, AnyError> {
+        Self::garments(run, weights, "Model 4 of cnn_vs_fcnn", model4())
     }
 
-    fn garments(
-        run: &mut Run,
-        weights: Option<&Path>,
-        name: &str,
-        net: Net,
-    ) -> Result<Option<Self>, AnyError> {
-        let data = run.fashion_mnist()?;
-        let parts = images::parts(run, &data, 0.1, 2_000)?;
-        let model = Model::new(net, &[28, 28, 1], run.flags.seed)?;
-        let Some(model) = trained(run, name, model, weights, &parts)? else { return Ok(None) };
-        Ok(Some(Self {
+    fn garments(run: &mut Run, weights: Option<&Path>, name: &str, net: Net) -> Result<Self, AnyError> {
+        let sets = fashion::published(run, 0.1, 2_000)?;
+        let model = fit(run, name, Model::new(net, &[28, 28, 1], run.seed)?, weights, &sets)?;
+        Ok(Self {
             classes: (0..CLASSES.len()).collect(),
             names: CLASSES.map(str::to_owned).to_vec(),
-            pictures: one_of_each(&parts[2]),
+            pictures: one_of_each(&sets[2])?,
             range: (0.0, 1.0),
             show: |x| Ok(Picture::colour(x)?),
-            about: about(run, name, &model, &parts, weights)?,
+            about: about(run, name, &model, &sets, weights)?,
             bytes: |byte, _| f32::from(byte) / 255.0,
             enlarge: 4,
             model,
-        }))
+        })
     }
 
     /// The first four convolutions of VGG16 with their ImageNet weights, frozen, and a new head, on Fashion-MNIST.
-    pub fn vgg16(run: &mut Run, weights: Option<&Path>) -> Result<Option<Self>, AnyError> {
+    pub fn vgg16(run: &mut Run, weights: Option<&Path>) -> Result<Self, AnyError> {
         let name = "VGG16's first four convolutions (ImageNet) with a new head";
-        let data = run.fashion_mnist()?;
-        let parts = images::parts(run, &data, 0.1, 400)?;
-        let parts = [parts[0].first(FEW), parts[1].first(2_000), parts[2].first(2_000)]
-            .map(|part| blue_green_red(&part));
-        let [train, validation, test] = parts;
-        let parts = [train?, validation?, test?];
+        let [train, validation, test] = fashion::published(run, 0.1, 400)?;
+        let sets = [train.take(FEW), validation.take(2_000), test.take(2_000)];
+        let [train, validation, test] = sets.map(|set| fashion::in_colour(&set, 32, 1.0, VGG_MEANS));
+        let sets = [train?, validation?, test?];
         // Its maps have numbers up to some thousands.
         let net =
             zoo::vgg16_blocks12().push(batch_norm()).push(flatten()).push(dense(64).relu()).push(dense(10));
-        let mut model = Model::new(net, &[32, 32, 3], run.flags.seed)?;
+        let mut model = Model::new(net, &[32, 32, 3], run.seed)?;
         if weights.is_none() {
             let folder = run
                 .data_folder()
@@ -92,18 +84,18 @@ impl Subject {
             pytorch::load_part(&file, &mut model, "conv*", zoo::vgg16_torchvision_name)?;
             model.freeze("conv*")?;
         }
-        let Some(model) = trained(run, name, model, weights, &parts)? else { return Ok(None) };
-        Ok(Some(Self {
+        let model = fit(run, name, model, weights, &sets)?;
+        Ok(Self {
             classes: (0..CLASSES.len()).collect(),
             names: CLASSES.map(str::to_owned).to_vec(),
-            pictures: one_of_each(&parts[2]),
+            pictures: one_of_each(&sets[2])?,
             range: (-123.0, 151.0),
-            show: |x| seeing::blue_green_red(x, VGG_MEANS),
-            about: about(run, name, &model, &parts, weights)?,
+            show: |x| blue_green_red(x, VGG_MEANS),
+            about: about(run, name, &model, &sets, weights)?,
             bytes: |byte, channel| f32::from(byte) - VGG_MEANS[channel],
             enlarge: 4,
             model,
-        }))
+        })
     }
 
     /// SqueezeNet trained on ImageNet, on photographs.
@@ -111,7 +103,7 @@ impl Subject {
         let net = ImageNet::open(run)?;
         run.photographs(&net.photographs());
         let mut pictures = Vec::new();
-        let shown = &imagenet::TEN[..if run.flags.quick { 2 } else { imagenet::TEN.len() }];
+        let shown = &imagenet::TEN[..if run.quick { 2 } else { imagenet::TEN.len() }];
         for (folder, _) in shown {
             pictures.push(net.photograph(folder)?);
         }
@@ -121,7 +113,7 @@ impl Subject {
             names: shown.iter().map(|(_, class)| net.names[*class].clone()).collect(),
             pictures: stack(Axis(0), &views)?.into_dyn(),
             range: (-123.0, 151.0),
-            show: |x| seeing::blue_green_red(x, imagenet::MEANS),
+            show: |x| imagenet::picture(x),
             about: "SqueezeNet v1.0 with its published ImageNet weights, not trained here.".to_owned(),
             bytes: |byte, channel| f32::from(byte) - imagenet::MEANS[channel],
             enlarge: 1,
@@ -151,58 +143,49 @@ impl Subject {
 }
 
 /// With the weights of a file, or trained.
-fn trained(
+fn fit(
     run: &Run,
     name: &str,
     mut model: Model,
     weights: Option<&Path>,
-    parts: &[Maps; 3],
-) -> Result<Option<Model>, AnyError> {
+    [train, validation, _]: &[Dataset; 3],
+) -> Result<Model, AnyError> {
     if let Some(path) = weights {
         safetensors::load(path, &mut model)?;
-        return Ok(Some(model));
+        return Ok(model);
     }
-    let (trainer, interrupt) = (run.trainer(Adam::new(1e-3), 64), Interrupt::install()?);
-    let with = (&parts[0], Some(&parts[1]));
-    let trained = images::train_model(name, model, trainer, with, &interrupt)?;
-    if let Some(trained) = &trained {
-        safetensors::save(&run.out.join("weights.safetensors"), &trained.model)?;
-    }
-    Ok(trained.map(|trained| trained.model))
+    let mut watch = Watch::start(name)?;
+    let history = Trainer::new(Adam::new(1e-3))
+        .epochs(run.epochs)
+        .batch_size(64)
+        .seed(run.seed)
+        .validation(validation)
+        .callback(&mut watch)
+        .fit(&mut model, train)?;
+    let trained = watch.end(model, history)?;
+    safetensors::save(&run.out.join("weights.safetensors"), &trained.model)?;
+    Ok(trained.model)
 }
 
 fn about(
     run: &Run,
     name: &str,
     model: &Model,
-    parts: &[Maps; 3],
+    [train, _, test]: &[Dataset; 3],
     weights: Option<&Path>,
 ) -> Result<String, AnyError> {
-    let accuracy = images::Score::of(model, &parts[2])?.matrix.accuracy();
+    let accuracy = Score::of(model, test)?.accuracy();
     let how = match weights {
         Some(path) => format!("with the weights of {}", path.display()),
-        None => format!("trained for {} epochs on {} pictures", run.epochs, parts[0].labels.len()),
+        None => format!("trained for {} epochs on {} pictures", run.epochs, train.len()),
     };
     Ok(format!("{name}, {how}: test accuracy {accuracy:.4}."))
 }
 
 /// The first picture of each class.
-fn one_of_each(part: &Maps) -> ArrayD<f32> {
-    let first = |class| part.labels.iter().position(|&label| label == class).unwrap_or(0);
+fn one_of_each(set: &Dataset) -> Result<ArrayD<f32>, AnyError> {
+    let labels = labels(set);
+    let first = |class| labels.iter().position(|&label| label == class).unwrap_or(0);
     let chosen: Vec<usize> = (0..CLASSES.len()).map(first).collect();
-    part.chosen(&chosen).x
-}
-
-/// Garments as VGG16 takes pictures: 32x32, three equal channels from 0 to 255, less the means.
-fn blue_green_red(part: &Maps) -> Result<Maps, AnyError> {
-    let mut x = Array::zeros((part.labels.len(), 32, 32, 3));
-    for (from, mut to) in part.x.outer_iter().zip(x.outer_iter_mut()) {
-        let from: ArrayView3<'_, f32> = from.into_dimensionality()?;
-        let grey = Array3::from_shape_fn((28, 28, 3), |(i, j, _)| (from[[i, j, 0]] * 255.0) as u8);
-        let large = image_files::resize(grey.view(), 32, 32)?;
-        to.assign(&Array3::from_shape_fn((32, 32, 3), |(i, j, c)| {
-            f32::from(large[[i, j, c]]) - VGG_MEANS[c]
-        }));
-    }
-    Ok(Maps { x: x.into_dyn(), labels: part.labels.clone() })
+    Ok(set.subset(&chosen)?.inputs()?.view().to_owned())
 }
