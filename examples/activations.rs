@@ -14,7 +14,7 @@ use backstitch::plot::PictureGrid;
 use backstitch::prelude::*;
 use backstitch_examples::photographs::{FolderFlags, Photographs};
 use backstitch_examples::trained::labels;
-use backstitch_examples::{AnyError, Flags, Run, Watch, pictures};
+use backstitch_examples::{AnyError, Run, Watch, pictures};
 use clap::Parser;
 use serde_json::json;
 
@@ -22,9 +22,7 @@ use serde_json::json;
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
-    flags: Flags,
-    #[command(flatten)]
-    folder: FolderFlags,
+    flags: FolderFlags,
     /// Weights that the example caltech_lenet5 left
     #[arg(long)]
     weights: Option<PathBuf>,
@@ -68,8 +66,8 @@ fn network(
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
-    let mut run = Run::start("activations", &options.flags, (10, 1), 8 << 20)?;
-    let photographs = Photographs::open(&mut run, options.folder)?;
+    let mut run = Run::start("activations", &options.flags.run, (10, 1), 8 << 20)?;
+    let photographs = Photographs::open(&mut run, &options.flags)?;
     let (model, names) = network(&run, options, &photographs)?;
     let mut report = run.report("The convolutions of LeNet5 on two photographs");
     let mut runs = Vec::new();

@@ -12,16 +12,14 @@ use backstitch::core::zoo::Lenet5;
 use backstitch::io::safetensors;
 use backstitch::prelude::*;
 use backstitch_examples::photographs::{FolderFlags, Photographs, curves, detail, gains};
-use backstitch_examples::{AnyError, Flags, Run, Watch, one_cycle};
+use backstitch_examples::{AnyError, Run, Watch, one_cycle};
 use clap::Parser;
 
 /// Improves LeNet5 step by step.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
-    flags: Flags,
-    #[command(flatten)]
-    folder: FolderFlags,
+    flags: FolderFlags,
     /// Train only the network of this name, such as "the text's"
     #[arg(long)]
     only: Option<String>,
@@ -85,8 +83,8 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     if steps.is_empty() {
         return Err(format!("--only: expected one of {}", STEPS.map(|step| step.name).join(", ")).into());
     }
-    let mut run = Run::start("caltech_lenet5", &options.flags, (10, 1), 32 << 20)?;
-    let photographs = Photographs::open(&mut run, options.folder)?;
+    let mut run = Run::start("caltech_lenet5", &options.flags.run, (10, 1), 32 << 20)?;
+    let photographs = Photographs::open(&mut run, &options.flags)?;
     let (train, classes) = (&photographs.train, photographs.classes.len());
     let mut all = Vec::new();
     for step in steps {
@@ -114,7 +112,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let best =
         all.iter().max_by(|a, b| a.validated().total_cmp(&b.validated())).ok_or("a network to train")?;
     safetensors::save_with_classes(&run.out.join("weights.safetensors"), &best.model, &photographs.classes)?;
-    run.histories(all.iter().map(|t| (t.name.as_str(), &t.history)))?;
+    run.histories(&all)?;
     let mut report = run.report("LeNet5 on photographs of many classes");
     let bases = STEPS.map(|step| (step.name, step.base));
     gains(&mut report, "What was added, and what it gave", &all, &bases);

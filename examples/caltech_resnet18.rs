@@ -10,16 +10,14 @@ use backstitch::core::zoo::{self, Lenet5};
 use backstitch::io::safetensors;
 use backstitch::prelude::*;
 use backstitch_examples::photographs::{FolderFlags, Photographs, curves, detail, gains};
-use backstitch_examples::{AnyError, Flags, Run, Watch, one_cycle};
+use backstitch_examples::{AnyError, Run, Watch, one_cycle};
 use clap::Parser;
 
 /// Compares ResNet-18 with LeNet5.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
-    flags: Flags,
-    #[command(flatten)]
-    folder: FolderFlags,
+    flags: FolderFlags,
 }
 
 const LENET: Lenet5 = Lenet5 { padded: true, batch_norm: true, dropout: 0.5, init: Init::GlorotUniform };
@@ -30,8 +28,8 @@ fn main() -> ExitCode {
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
-    let mut run = Run::start("caltech_resnet18", &options.flags, (40, 1), 64 << 20)?;
-    let photographs = Photographs::open(&mut run, options.folder)?;
+    let mut run = Run::start("caltech_resnet18", &options.flags.run, (40, 1), 64 << 20)?;
+    let photographs = Photographs::open(&mut run, &options.flags)?;
     let (train, classes) = (&photographs.train, photographs.classes.len());
     // ResNet-18 with dropout nowhere knows its training pictures by heart unless its weights decay ten times as fast as LeNet5's.
     let networks = [("LeNet5", LENET.build(classes), 0.05), ("ResNet-18", zoo::resnet18(classes), 0.5)];
@@ -57,7 +55,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         &resnet.model,
         &photographs.classes,
     )?;
-    run.histories(all.iter().map(|t| (t.name.as_str(), &t.history)))?;
+    run.histories(&all)?;
     let mut report = run.report("ResNet-18 and LeNet5 on photographs of many classes");
     let caption = "Both by the same recipe, ResNet-18 with ten times the weight decay";
     gains(&mut report, caption, &all, &[("ResNet-18", "LeNet5")]);

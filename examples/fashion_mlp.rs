@@ -66,7 +66,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     for &activation in &options.activation {
         outcomes.push(halving_the_rate(activation, |rate| fit(activation, rate))?);
     }
-    run.histories(outcomes.iter().map(|outcome| (outcome.name(), &outcome.trained.history)))?;
+    run.histories(outcomes.iter().map(|outcome| &outcome.trained))?;
     let report = report(&run, &outcomes)?;
     run.finish(&report, &outcomes.iter().map(Outcome::json).collect::<Vec<_>>())
 }

@@ -11,16 +11,14 @@ use backstitch::core::zoo;
 use backstitch::io::safetensors;
 use backstitch::prelude::*;
 use backstitch_examples::photographs::{FolderFlags, Photographs, curves, detail, gains};
-use backstitch_examples::{AnyError, Flags, Run, Watch, one_cycle};
+use backstitch_examples::{AnyError, Run, Watch, one_cycle};
 use clap::Parser;
 
 /// Trains VGG16 on photographs.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
-    flags: Flags,
-    #[command(flatten)]
-    folder: FolderFlags,
+    flags: FolderFlags,
     /// Side of the resized pictures
     #[arg(long, default_value_t = 32)]
     size: usize,
@@ -33,8 +31,8 @@ fn main() -> ExitCode {
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
-    let mut run = Run::start("pretrain_vgg16", &options.flags, (20, 1), 128 << 20)?;
-    let photographs = Photographs::sized(&mut run, options.folder, options.size)?;
+    let mut run = Run::start("pretrain_vgg16", &options.flags.run, (20, 1), 128 << 20)?;
+    let photographs = Photographs::sized(&mut run, &options.flags, options.size)?;
     let (train, classes) = (&photographs.train, &photographs.classes);
     let net = zoo::vgg16_batch_norm_features()
         .push(global_avg_pool())
@@ -55,7 +53,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let trained = [watch.end(model, history)?];
     let [vgg16] = &trained;
     safetensors::save_with_classes(&run.out.join("vgg16.safetensors"), &vgg16.model, classes)?;
-    run.histories([("VGG16", &vgg16.history)].into_iter())?;
+    run.histories(&trained)?;
     let mut report = run.report("VGG16 on photographs of many classes");
     gains(&mut report, "Loss and accuracy after training", &trained, &[]);
     curves(&run, &mut report, vgg16, "vgg16_")?;

@@ -93,7 +93,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     if entries.is_empty() {
         return Err(format!("--only: expected one of {}", JOBS.map(|job| job.0).join(", ")).into());
     }
-    run.histories(entries.iter().map(|e| (e.trained.name.as_str(), &e.trained.history)))?;
+    run.histories(entries.iter().map(|entry| &entry.trained))?;
     let best = entries.iter().max_by(|a, b| a.validated().total_cmp(&b.validated()));
     if let (Some(pictures), Some(best)) = (to_submit, best) {
         let x = pictures.rows.to_shape((pictures.rows.nrows(), 28, 28, 1))?;

@@ -77,15 +77,14 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         wanted.push(maximizer.run(&subject.model, &Goal::Class(class), start.view())?);
     }
 
+    let runs = report::figures(&subject, &wanted)?;
     let mut report = run.report("What classes want, and where they look");
     report.paragraph(subject.about.clone());
     let caption = format!(
         "{iterations} steps of gradient ascent from the same noise, with decay, blur and jitter; the logit and probability reached."
     );
-    run.show(&mut report, "classes", &report::classes(&subject, &wanted)?, caption)?;
-    let (head, rows, json) = report::table(&subject, &wanted)?;
-    report.table("Made pictures and real ones", &head, rows);
-    report.paragraph(report::said(&json));
+    run.show(&mut report, "classes", &report::classes(&subject, &wanted, &runs)?, caption)?;
+    report::compared(&mut report, &runs);
     let caption = "A real picture of each class, and the size of the logit's gradient in each pixel by vanilla backpropagation, from 0 to what \
                    one pixel in a hundred exceeds.";
     run.show(&mut report, "saliency", &report::saliencies(&subject)?, caption)?;
@@ -101,5 +100,5 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         let caption = format!("Mean response {:.3} at the start, {last:.3} at the end.", made.responses[0]);
         run.show(&mut report, "filter", &subject.grid(&title, 1, pictures), caption)?;
     }
-    run.finish(&report, &json)
+    run.finish(&report, &runs)
 }

@@ -3,68 +3,71 @@
 use backstitch::core::ReluRule;
 use backstitch::core::explain::{Maximized, activations, saliency};
 use backstitch::core::metrics::largest;
-use backstitch::plot::PictureGrid;
+use backstitch::plot::{PictureGrid, Report};
 use backstitch_examples::AnyError;
 use backstitch_examples::pictures::{heat, heat_of_most};
+use backstitch_examples::trained::{Column, table};
 use ndarray::{Array2, ArrayD, Axis};
 use serde_json::{Value, json};
 
 use crate::subject::Subject;
 
+/// Logits and probabilities of made and real pictures, as summary.json has them.
+pub fn figures(subject: &Subject, wanted: &[Maximized<f32>]) -> Result<Vec<Value>, AnyError> {
+    let judged = |class: usize, x: ArrayD<f32>| -> Result<(f32, f32), AnyError> {
+        let logit = subject.model.predict(&x.view())?[[0, class]];
+        Ok((logit, subject.model.predict_proba(&x.view())?[[0, class]]))
+    };
+    let mut runs = Vec::new();
+    for (i, made) in wanted.iter().enumerate() {
+        let class = subject.classes[i];
+        let (logit, probability) = judged(class, made.picture.clone().insert_axis(Axis(0)).into_dyn())?;
+        let real = subject.pictures.index_axis(Axis(0), i).insert_axis(Axis(0)).to_owned();
+        let (real_logit, real_probability) = judged(class, real)?;
+        runs.push(json!({ "name": subject.names[i], "start": made.responses[0], "logit": logit, "probability": probability,
+            "real_logit": real_logit, "real_probability": real_probability, "no_gradient": made.no_gradient }));
+    }
+    Ok(runs)
+}
+
+fn number(run: &Value, figure: &str) -> f64 {
+    run[figure].as_f64().unwrap_or(f64::NAN)
+}
+
 /// The picture that each class wants.
-pub fn classes(subject: &Subject, wanted: &[Maximized<f32>]) -> Result<PictureGrid, AnyError> {
+pub fn classes(
+    subject: &Subject,
+    wanted: &[Maximized<f32>],
+    runs: &[Value],
+) -> Result<PictureGrid, AnyError> {
     let mut pictures = Vec::new();
-    for ((name, &class), made) in subject.names.iter().zip(&subject.classes).zip(wanted) {
-        let (logit, probability) =
-            judged(subject, class, made.picture.view().insert_axis(Axis(0)).into_dyn().to_owned())?;
-        pictures
-            .push((format!("{name}\n{logit:.1}, {probability:.2}"), (subject.show)(made.picture.view())?));
+    for ((name, made), run) in subject.names.iter().zip(wanted).zip(runs) {
+        let (logit, probability) = (number(run, "logit"), number(run, "probability"));
+        let title = format!("{name}\n{logit:.1}, {probability:.2}");
+        pictures.push((title, (subject.show)(made.picture.view())?));
     }
     Ok(subject.grid("What each class wants", 5, pictures))
 }
 
-/// A class's logit and probability for a batch of one.
-fn judged(subject: &Subject, class: usize, x: ArrayD<f32>) -> Result<(f32, f32), AnyError> {
-    let logit = subject.model.predict(&x.view())?[[0, class]];
-    Ok((logit, subject.model.predict_proba(&x.view())?[[0, class]]))
-}
-
-type Table = ([&'static str; 6], Vec<Vec<String>>, Vec<Value>);
-
-/// Logits and probabilities of made and real pictures, as a table and for summary.json.
-pub fn table(subject: &Subject, wanted: &[Maximized<f32>]) -> Result<Table, AnyError> {
-    let head = [
-        "class",
-        "logit of the noise",
-        "of the made picture",
-        "probability",
-        "logit of a real one",
-        "probability of a real one",
+/// Made pictures beside real ones.
+pub fn compared(report: &mut Report, runs: &[Value]) {
+    let two = |run: &Value, figure| format!("{:.2}", number(run, figure));
+    let columns: [Column<&Value>; 6] = [
+        ("class", &|run| run["name"].as_str().unwrap_or_default().to_owned()),
+        ("logit of the noise", &|run| two(run, "start")),
+        ("of the made picture", &|run| two(run, "logit")),
+        ("probability", &|run| two(run, "probability")),
+        ("logit of a real one", &|run| two(run, "real_logit")),
+        ("probability of a real one", &|run| two(run, "real_probability")),
     ];
-    let (mut rows, mut runs) = (Vec::new(), Vec::new());
-    for (i, made) in wanted.iter().enumerate() {
-        let class = subject.classes[i];
-        let (logit, probability) =
-            judged(subject, class, made.picture.view().insert_axis(Axis(0)).into_dyn().to_owned())?;
-        let real = subject.pictures.index_axis(Axis(0), i).insert_axis(Axis(0)).to_owned();
-        let (real_logit, real_probability) = judged(subject, class, real)?;
-        let start = made.responses[0];
-        let two = |value: f32| format!("{value:.2}");
-        let name = subject.names[i].clone();
-        rows.push(
-            [vec![name.clone()], [start, logit, probability, real_logit, real_probability].map(two).to_vec()]
-                .concat(),
-        );
-        runs.push(json!({ "name": name, "start": start, "logit": logit, "probability": probability,
-            "real_logit": real_logit, "real_probability": real_probability, "no_gradient": made.no_gradient }));
-    }
-    Ok((head, rows, runs))
+    table(report, "Made pictures and real ones", runs, &columns);
+    report.paragraph(said(runs));
 }
 
 /// What the table's figures show.
-pub fn said(runs: &[Value]) -> String {
-    let above = runs.iter().filter(|run| run["logit"].as_f64() > run["real_logit"].as_f64()).count();
-    let sure = runs.iter().filter(|run| run["probability"].as_f64() > Some(0.9)).count();
+fn said(runs: &[Value]) -> String {
+    let above = runs.iter().filter(|run| number(run, "logit") > number(run, "real_logit")).count();
+    let sure = runs.iter().filter(|run| number(run, "probability") > 0.9).count();
     let none = runs.iter().filter(|run| run["no_gradient"] == true).count();
     let none = match none {
         0 => String::new(),

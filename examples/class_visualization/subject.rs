@@ -51,18 +51,8 @@ impl Subject {
 
     fn garments(run: &mut Run, weights: Option<&Path>, name: &str, net: Net) -> Result<Self, AnyError> {
         let sets = fashion::published(run, 0.1, 2_000)?;
-        let model = fit(run, name, Model::new(net, &[28, 28, 1], run.seed)?, weights, &sets)?;
-        Ok(Self {
-            classes: (0..CLASSES.len()).collect(),
-            names: CLASSES.map(str::to_owned).to_vec(),
-            pictures: one_of_each(&sets[2])?,
-            range: (0.0, 1.0),
-            show: |x| Ok(Picture::colour(x)?),
-            about: about(run, name, &model, &sets, weights)?,
-            bytes: |byte, _| f32::from(byte) / 255.0,
-            enlarge: 4,
-            model,
-        })
+        let model = Model::new(net, &[28, 28, 1], run.seed)?;
+        Self::fitted(run, name, model, weights, &sets)
     }
 
     /// The first four convolutions of VGG16 with their ImageNet weights, frozen, and a new head, on Fashion-MNIST.
@@ -84,15 +74,50 @@ impl Subject {
             pytorch::load_part(&file, &mut model, "conv*", zoo::vgg16_torchvision_name)?;
             model.freeze("conv*")?;
         }
-        let model = fit(run, name, model, weights, &sets)?;
+        Ok(Self {
+            range: (-123.0, 151.0),
+            show: |x| blue_green_red(x, VGG_MEANS),
+            bytes: |byte, channel| f32::from(byte) - VGG_MEANS[channel],
+            ..Self::fitted(run, name, model, weights, &sets)?
+        })
+    }
+
+    /// With the weights of a file, or trained.
+    fn fitted(
+        run: &Run,
+        name: &str,
+        mut model: Model,
+        weights: Option<&Path>,
+        [train, validation, test]: &[Dataset; 3],
+    ) -> Result<Self, AnyError> {
+        let how = if let Some(path) = weights {
+            safetensors::load(path, &mut model)?;
+            format!("with the weights of {}", path.display())
+        } else {
+            let mut watch = Watch::start(name)?;
+            let history = Trainer::new(Adam::new(1e-3))
+                .epochs(run.epochs)
+                .batch_size(64)
+                .seed(run.seed)
+                .validation(validation)
+                .callback(&mut watch)
+                .fit(&mut model, train)?;
+            model = watch.end(model, history)?.model;
+            safetensors::save(&run.out.join("weights.safetensors"), &model)?;
+            format!("trained for {} epochs on {} pictures", run.epochs, train.len())
+        };
+        // The first picture of each class.
+        let labels = labels(test);
+        let first = |class| labels.iter().position(|&label| label == class).unwrap_or(0);
+        let chosen: Vec<usize> = (0..CLASSES.len()).map(first).collect();
         Ok(Self {
             classes: (0..CLASSES.len()).collect(),
             names: CLASSES.map(str::to_owned).to_vec(),
-            pictures: one_of_each(&sets[2])?,
-            range: (-123.0, 151.0),
-            show: |x| blue_green_red(x, VGG_MEANS),
-            about: about(run, name, &model, &sets, weights)?,
-            bytes: |byte, channel| f32::from(byte) - VGG_MEANS[channel],
+            pictures: test.subset(&chosen)?.inputs()?.view().to_owned(),
+            range: (0.0, 1.0),
+            show: |x| Ok(Picture::colour(x)?),
+            about: format!("{name}, {how}: test accuracy {:.4}.", Score::of(&model, test)?.accuracy()),
+            bytes: |byte, _| f32::from(byte) / 255.0,
             enlarge: 4,
             model,
         })
@@ -140,52 +165,4 @@ impl Subject {
     pub fn grid(&self, title: &str, columns: usize, pictures: Vec<(String, Picture)>) -> PictureGrid {
         PictureGrid { title: title.to_owned(), columns, enlarge: self.enlarge, bar: None, pictures }
     }
-}
-
-/// With the weights of a file, or trained.
-fn fit(
-    run: &Run,
-    name: &str,
-    mut model: Model,
-    weights: Option<&Path>,
-    [train, validation, _]: &[Dataset; 3],
-) -> Result<Model, AnyError> {
-    if let Some(path) = weights {
-        safetensors::load(path, &mut model)?;
-        return Ok(model);
-    }
-    let mut watch = Watch::start(name)?;
-    let history = Trainer::new(Adam::new(1e-3))
-        .epochs(run.epochs)
-        .batch_size(64)
-        .seed(run.seed)
-        .validation(validation)
-        .callback(&mut watch)
-        .fit(&mut model, train)?;
-    let trained = watch.end(model, history)?;
-    safetensors::save(&run.out.join("weights.safetensors"), &trained.model)?;
-    Ok(trained.model)
-}
-
-fn about(
-    run: &Run,
-    name: &str,
-    model: &Model,
-    [train, _, test]: &[Dataset; 3],
-    weights: Option<&Path>,
-) -> Result<String, AnyError> {
-    let accuracy = Score::of(model, test)?.accuracy();
-    let how = match weights {
-        Some(path) => format!("with the weights of {}", path.display()),
-        None => format!("trained for {} epochs on {} pictures", run.epochs, train.len()),
-    };
-    Ok(format!("{name}, {how}: test accuracy {accuracy:.4}."))
-}
-
-/// The first picture of each class.
-fn one_of_each(set: &Dataset) -> Result<ArrayD<f32>, AnyError> {
-    let labels = labels(set);
-    let first = |class| labels.iter().position(|&label| label == class).unwrap_or(0);
-    let chosen: Vec<usize> = (0..CLASSES.len()).map(first).collect();
-    Ok(set.subset(&chosen)?.inputs()?.view().to_owned())
 }

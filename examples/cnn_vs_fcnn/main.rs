@@ -30,8 +30,10 @@ struct Options {
     tune: bool,
 }
 
+type NewNet = fn() -> Net;
+
 /// The networks, in the order of their numbers, with what they are called in tables.
-const MODELS: [(&str, fn() -> Net); 4] = [
+const MODELS: [(&str, NewNet); 4] = [
     ("model 1 (dense)", nets::model1),
     ("model 2 (convolutional)", nets::model2),
     ("model 3 (dense)", nets::model3),
@@ -66,7 +68,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         watch.end(model, history)
     };
     // Every learning rate's validation accuracy after a few epochs on part of the data.
-    let tune = |net: fn() -> Net| {
+    let tune = |net: NewNet| {
         let (few, epochs) = (train.take(TUNE_SAMPLES), if run.quick { 1 } else { TUNE_EPOCHS });
         let one = |rate: f64| {
             let trained = fit(&format!("learning rate {rate}"), net(), rate, epochs, &few)?;
@@ -85,7 +87,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         let tuned = if options.tune { tune(net)? } else { Vec::new() };
         entries.push(Entry { trained, score, tuned });
     }
-    run.histories(entries.iter().map(|e| (e.trained.name.as_str(), &e.trained.history)))?;
+    run.histories(entries.iter().map(|entry| &entry.trained))?;
     let settings = format!(
         "The same for all: Adam with learning rate {LEARNING_RATE}, batches of {BATCH}, {} epochs, Glorot uniform initial \
          weights. (The text fixes these in a starter script that is lost.)",

@@ -8,12 +8,14 @@ use backstitch::prelude::*;
 use clap::Args;
 use ndarray::{Array3, ArrayView3, Axis};
 
-use super::trained::labels;
-use super::{AnyError, Run, Score, Trained, defined, four, times};
+use super::trained::{Column, labels, table};
+use super::{AnyError, Flags, Run, Score, Trained, defined, four, times};
 
-/// Flags of the examples on photographs.
-#[derive(Args, Clone, Copy, Debug)]
+/// The flags of the examples on photographs.
+#[derive(Args, Clone, Debug)]
 pub struct FolderFlags {
+    #[command(flatten)]
+    pub run: Flags,
     /// Go on without broken files, and count them
     #[arg(long)]
     pub skip_broken: bool,
@@ -43,12 +45,12 @@ pub struct Photographs {
 
 impl Photographs {
     /// The 101 classes, or drawn shapes where there are none.
-    pub fn open(run: &mut Run, flags: FolderFlags) -> Result<Self, AnyError> {
+    pub fn open(run: &mut Run, flags: &FolderFlags) -> Result<Self, AnyError> {
         Self::sized(run, flags, SIDE)
     }
 
     /// As [`Photographs::open`], resized to this side.
-    pub fn sized(run: &mut Run, flags: FolderFlags, side: usize) -> Result<Self, AnyError> {
+    pub fn sized(run: &mut Run, flags: &FolderFlags, side: usize) -> Result<Self, AnyError> {
         let mut options = Options::new(side, side)?.cache(cache_folder()?);
         if flags.skip_broken {
             options = options.skip_broken();
@@ -170,21 +172,18 @@ pub fn detail(
         let caption = "Of each pair: a validation picture, the class it was taken for, and a training picture of that class.";
         run.show(report, "confused", &grid, caption)?;
     }
-    let head = ["class", "accuracy", "validation pictures", "training pictures"];
-    report.table("Every class, the weakest first", &head, rows(&score, photographs));
-    Ok(())
-}
-
-fn rows(score: &Score, photographs: &Photographs) -> Vec<Vec<String>> {
-    let (scores, samples) = (score.matrix.class_scores(), &photographs.samples);
+    let scores = score.matrix.class_scores();
     let mut order: Vec<usize> = (0..scores.len()).collect();
     let recall = |class: usize| scores[class].recall.unwrap_or(f64::INFINITY);
     order.sort_by(|&a, &b| recall(a).total_cmp(&recall(b)));
-    let row = |class: usize| {
-        let (name, scores) = (&photographs.classes[class], &scores[class]);
-        vec![name.clone(), defined(scores.recall), scores.support.to_string(), samples[class].to_string()]
-    };
-    order.into_iter().map(row).collect()
+    let columns: [Column<usize>; 4] = [
+        ("class", &|&class| photographs.classes[class].clone()),
+        ("accuracy", &|&class| defined(scores[class].recall)),
+        ("validation pictures", &|&class| scores[class].support.to_string()),
+        ("training pictures", &|&class| photographs.samples[class].to_string()),
+    ];
+    table(report, "Every class, the weakest first", order, &columns);
+    Ok(())
 }
 
 fn confused(score: &Score, photographs: &Photographs) -> Result<Option<PictureGrid>, AnyError> {
@@ -220,30 +219,17 @@ pub fn gains(report: &mut Report, caption: &str, all: &[Trained], bases: &[(&str
         let points = 100.0 * (trained.validated() - find(base)?.validated());
         Some(format!("{points:+.1} over {base}"))
     };
-    let line = |trained: &Trained| {
-        let last = |figure| defined(trained.last(figure));
-        vec![
-            trained.name.clone(),
-            trained.parameters().to_string(),
-            trained.history.epochs.len().to_string(),
-            format!("{:.1}", trained.minutes),
-            last("train_loss"),
-            last("train_accuracy"),
-            last("validation_loss"),
-            four(trained.validated()),
-            gained(trained).unwrap_or_default(),
-        ]
-    };
-    let head = [
-        "network",
-        "parameters",
-        "epochs",
-        "minutes",
-        "training loss",
-        "training accuracy",
-        "validation loss",
-        "validation accuracy",
-        "points gained",
+    let last = |trained: &Trained, figure| defined(trained.last(figure));
+    let columns: [Column<&Trained>; 9] = [
+        ("network", &|t| t.name.clone()),
+        ("parameters", &|t| t.parameters().to_string()),
+        ("epochs", &|t| t.history.epochs.len().to_string()),
+        ("minutes", &|t| format!("{:.1}", t.minutes)),
+        ("training loss", &|t| last(t, "train_loss")),
+        ("training accuracy", &|t| last(t, "train_accuracy")),
+        ("validation loss", &|t| last(t, "validation_loss")),
+        ("validation accuracy", &|t| four(t.validated())),
+        ("points gained", &|t| gained(t).unwrap_or_default()),
     ];
-    report.table(caption, &head, all.iter().map(line).collect());
+    table(report, caption, all, &columns);
 }

@@ -7,14 +7,13 @@ use std::time::Instant;
 use backstitch::io::atomic::{self, FolderLock};
 use backstitch::io::fashion_mnist::{self, DATA_VARIABLE, FashionMnist, Progress, Source};
 use backstitch::io::{history, images};
-use backstitch::plot::{ConfusionChart, LineChart, PictureGrid, Report};
-use backstitch::prelude::History;
+use backstitch::plot::{Block, ConfusionChart, LineChart, PictureGrid, Report};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::AnyError;
 use super::memory::peak_memory;
+use super::{AnyError, Trained};
 
 /// The flags that every example takes.
 #[derive(Args, Clone, Debug)]
@@ -216,27 +215,31 @@ impl Run {
         chart: &LineChart,
         caption: impl Into<String>,
     ) -> Result<(), AnyError> {
-        self.save_drawing(stem, &chart.svg()?, &chart.png()?)?;
-        report.chart(chart, caption)?;
-        Ok(())
+        self.drawing(report, stem, (chart.svg()?, chart.png()?), caption.into())
     }
 
-    /// Saves a confusion matrix as SVG and PNG under the name's stem, and shows it in the report.
+    /// As [`chart`](Self::chart), a confusion matrix.
     pub fn confusion(
         &self,
         report: &mut Report,
         stem: &str,
         chart: &ConfusionChart,
-        caption: impl Into<String>,
+        caption: String,
     ) -> Result<(), AnyError> {
-        self.save_drawing(stem, &chart.svg()?, &chart.png()?)?;
-        report.confusion(chart, caption)?;
-        Ok(())
+        self.drawing(report, stem, (chart.svg()?, chart.png()?), caption)
     }
 
-    fn save_drawing(&self, stem: &str, svg: &str, png: &[u8]) -> Result<(), AnyError> {
+    fn drawing(
+        &self,
+        report: &mut Report,
+        stem: &str,
+        (svg, png): (String, Vec<u8>),
+        caption: String,
+    ) -> Result<(), AnyError> {
         self.save(&format!("{stem}.svg"), svg.as_bytes())?;
-        self.save(&format!("{stem}.png"), png)
+        self.save(&format!("{stem}.png"), &png)?;
+        report.block(Block::Figure { svg, caption });
+        Ok(())
     }
 
     /// Saves pictures as PNG under the name's stem, and shows them in the report.
@@ -259,8 +262,9 @@ impl Run {
     }
 
     /// Writes history.csv: all epochs of all trainings, by name.
-    pub fn histories<'a>(&self, all: impl Iterator<Item = (&'a str, &'a History)>) -> Result<(), AnyError> {
-        Ok(history::write_csv(&self.out.join("history.csv"), &all.collect::<Vec<_>>())?)
+    pub fn histories<'a>(&self, all: impl IntoIterator<Item = &'a Trained>) -> Result<(), AnyError> {
+        let all: Vec<_> = all.into_iter().map(|trained| (trained.name.as_str(), &trained.history)).collect();
+        Ok(history::write_csv(&self.out.join("history.csv"), &all)?)
     }
 
     /// Writes report.html and summary.json, and says where.

@@ -86,6 +86,21 @@ impl Trained {
     }
 }
 
+/// A column of a table: its head, and what a row has there.
+pub type Column<'a, T> = (&'a str, &'a dyn Fn(&T) -> String);
+
+/// A table with a row for each of these.
+pub fn table<T>(
+    report: &mut Report,
+    caption: &str,
+    rows: impl IntoIterator<Item = T>,
+    columns: &[Column<T>],
+) {
+    let head: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+    let cells = |row: T| columns.iter().map(|(_, cell)| cell(&row)).collect();
+    report.table(caption, &head, rows.into_iter().map(cells).collect());
+}
+
 /// Lines over epochs.
 pub fn by_epoch(title: impl Into<String>, y: &str, series: Vec<Series>) -> LineChart {
     LineChart { title: title.into(), x: "epoch".to_owned(), y: y.to_owned(), series }

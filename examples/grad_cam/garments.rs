@@ -2,12 +2,12 @@
 
 use backstitch::core::explain::{Cam, CamMaps, Goal, Maximizer, activations, grad_cam, upsample};
 use backstitch::core::metrics::likeliest;
-use backstitch::plot::{Picture, PictureGrid};
+use backstitch::plot::{Picture, PictureGrid, Report};
 use backstitch::prelude::*;
 use backstitch_examples::AnyError;
 use backstitch_examples::fashion::CLASSES;
 use backstitch_examples::pictures::{COVER, heat, heat_bar};
-use backstitch_examples::trained::labels;
+use backstitch_examples::trained::{Column, labels, table};
 use ndarray::{Array2, ArrayView2, ArrayViewD, Axis, s};
 use serde_json::Value;
 
@@ -54,16 +54,6 @@ fn on_garment(map: ArrayView2<'_, f32>, picture: &Array2<f32>) -> Option<f64> {
     (sum > 0.0).then(|| on / sum)
 }
 
-/// The columns of [`Seen::rows`].
-pub const HEAD: [&str; 6] = [
-    "class",
-    "predicted",
-    "probability",
-    "of the true class",
-    "early map on the garment",
-    "last map on the garment",
-];
-
 impl Seen {
     /// A row a picture: itself, then map and overlay at both layers.
     pub fn grid(&self, title: &str) -> Result<PictureGrid, AnyError> {
@@ -92,24 +82,22 @@ impl Seen {
         )
     }
 
-    pub fn rows(&self) -> Vec<Vec<String>> {
+    /// A table of what was predicted, and of where the maps lie.
+    pub fn table(&self, report: &mut Report) {
         let share = |layer: usize, i: usize| {
             let share = on_garment(self.maps[layer].maps.index_axis(Axis(0), i), &self.pictures[i]);
             share.map_or("empty map".to_owned(), |share| format!("{share:.2}"))
         };
-        let row = |i: usize| {
-            let (label, class) = (self.labels[i], self.classes[i]);
-            let p = |class: usize| format!("{:.3}", self.probabilities[[i, class]]);
-            vec![
-                CLASSES[label].to_owned(),
-                CLASSES[class].to_owned(),
-                p(class),
-                p(label),
-                share(0, i),
-                share(1, i),
-            ]
-        };
-        (0..self.labels.len()).map(row).collect()
+        let probability = |i: usize, class: usize| format!("{:.3}", self.probabilities[[i, class]]);
+        let columns: [Column<usize>; 6] = [
+            ("class", &|&i| CLASSES[self.labels[i]].to_owned()),
+            ("predicted", &|&i| CLASSES[self.classes[i]].to_owned()),
+            ("probability", &|&i| probability(i, self.classes[i])),
+            ("of the true class", &|&i| probability(i, self.labels[i])),
+            ("early map on the garment", &|&i| share(0, i)),
+            ("last map on the garment", &|&i| share(1, i)),
+        ];
+        table(report, "Where the maps lie, and what was predicted", 0..self.labels.len(), &columns);
     }
 
     /// Mean share of the maps of a layer that lies on the garment, empty ones left out.
@@ -129,8 +117,8 @@ impl Seen {
 pub struct Neurons {
     pub grid: PictureGrid,
     layer: &'static str,
-    /// For every channel shown: its class of the strongest picture, and how many times the response grew.
-    found: Vec<(usize, usize, f32, f32)>,
+    /// For every channel shown: the means it reaches.
+    found: Vec<String>,
 }
 
 /// Channels that are shown.
@@ -173,7 +161,11 @@ pub fn neurons(
             format!("what it wants\n{last:.2}"),
             Picture::grey(wanted.picture.index_axis(Axis(2), 0))?,
         ));
-        found.push((channel, classes[best], means[[best, channel]], last));
+        found.push(format!(
+            "channel {channel} reaches {:.2} on a {} and {last:.2} on the picture it wants",
+            means[[best, channel]],
+            CLASSES[classes[best]]
+        ));
     }
     let title = format!("Neurons of {layer}");
     Ok(Neurons { grid: PictureGrid { title, columns: 3, enlarge: 5, bar: None, pictures }, layer, found })
@@ -191,28 +183,17 @@ impl Neurons {
 
     /// What the one view shows and the other does not, in this run's figures.
     pub fn compared(&self, runs: &[Value]) -> String {
-        let share = |run: &Value| {
-            run["on_garment_last"]
-                .as_f64()
-                .map_or("no map".to_owned(), |share| format!("{:.0} per cent", 100.0 * share))
+        let share = |run: usize| {
+            let share = runs.get(run).and_then(|run| run["on_garment_last"].as_f64());
+            share.map_or("no map".to_owned(), |share| format!("{:.0} per cent", 100.0 * share))
         };
-        let list: Vec<String> = self
-            .found
-            .iter()
-            .map(|(channel, class, real, wanted)| {
-                format!(
-                    "channel {channel} reaches {real:.2} on a {} and {wanted:.2} on the picture it wants",
-                    CLASSES[*class]
-                )
-            })
-            .collect();
         format!(
             "Grad-CAM answers where, for one picture and one class: at the last convolution {} of the map lies on the garment for right predictions and {} for wrong ones. A \
              single neuron answers what, for all pictures and no class: {}. A made picture can excite a neuron more than any garment does; \
              it says what the neuron computes, not what the network used for a decision.",
-            runs.first().map_or("no map".to_owned(), share),
-            runs.get(1).map_or("no map".to_owned(), share),
-            list.join("; "),
+            share(0),
+            share(1),
+            self.found.join("; "),
         )
     }
 }

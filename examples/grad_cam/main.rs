@@ -86,7 +86,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         }
         let seen = garments::look(&model, &test.subset(&chosen)?, layers)?;
         run.show(&mut report, stem, &seen.grid(title)?, seen.caption())?;
-        report.table("Where the maps lie, and what was predicted", &garments::HEAD, seen.rows());
+        seen.table(&mut report);
         runs.push(
             json!({ "name": title, "test_accuracy": score.accuracy(), "on_garment_early": seen.on_garment(0),
             "on_garment_last": seen.on_garment(1), "empty": seen.empty() }),

@@ -6,6 +6,7 @@ use backstitch::plot::PictureGrid;
 use backstitch::prelude::*;
 use backstitch_examples::imagenet::{ImageNet, SIDE, TEN, picture};
 use backstitch_examples::pictures::{COVER, heat};
+use backstitch_examples::trained::{Column, table};
 use backstitch_examples::{AnyError, Run};
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, s};
 use serde_json::{Value, json};
@@ -42,35 +43,25 @@ const LAYERS: [&str; 2] = ["fire4", "conv_final"];
 
 /// The whole of `grad_cam --model squeezenet`.
 pub fn experiment(mut run: Run) -> Result<(), AnyError> {
-    let mut net = ImageNet::open(&run)?;
+    let net = ImageNet::open(&run)?;
     run.photographs(&net.photographs());
     let shown = &TEN[..if run.quick { 2 } else { 6 }];
-    let seen =
-        shown.iter().map(|&(name, class)| look(&mut net, name, class)).collect::<Result<Vec<_>, _>>()?;
+    let seen = shown.iter().map(|&(name, class)| look(&net, name, class)).collect::<Result<Vec<_>, _>>()?;
     let mut report = run.report("Where a network trained on ImageNet looks");
     report.paragraph("SqueezeNet v1.0 with its published weights, on the first photograph of each class, squashed to 227x227 pixels.");
     run.show(&mut report, "photographs", &grid(&seen, &net)?, format!("The photograph with its class and what it was taken for; Grad-CAM for its class at {} and at {}, alone and over the photograph, each map from 0 to its own largest value.", LAYERS[0], LAYERS[1]))?;
-    let head = [
-        "photograph",
-        "the three likeliest classes",
-        "probability of its class",
-        "with the map's highest fifth covered",
-        "with the lowest fifth covered",
+    let three = |p: f32| format!("{p:.3}");
+    let columns: [Column<&Seen>; 5] = [
+        ("photograph", &|s| s.name.to_owned()),
+        ("the three likeliest classes", &|s| likeliest(&net, s)),
+        ("probability of its class", &|s| three(s.probability)),
+        ("with the map's highest fifth covered", &|s| three(s.covered[0])),
+        ("with the lowest fifth covered", &|s| three(s.covered[1])),
     ];
-    let row = |s: &Seen| {
-        let three = |p: f32| format!("{p:.3}");
-        vec![
-            s.name.to_owned(),
-            likeliest(&net, s),
-            three(s.probability),
-            three(s.covered[0]),
-            three(s.covered[1]),
-        ]
-    };
-    report.table("Is it looking at the object?", &head, seen.iter().map(row).collect());
+    table(&mut report, "Is it looking at the object?", &seen, &columns);
     report.paragraph(verdict(&seen));
     report.heading("What single neurons respond to, and want");
-    let (neurons, caption) = neurons(&mut net, &seen, run.quick, run.seed)?;
+    let (neurons, caption) = neurons(&net, &seen, run.quick, run.seed)?;
     run.show(&mut report, "neurons", &neurons, caption)?;
     let json = |s: &Seen| {
         json!({ "name": s.name, "predicted": net.names[s.predicted()], "probability": s.probability,
@@ -80,14 +71,14 @@ pub fn experiment(mut run: Run) -> Result<(), AnyError> {
     run.finish(&report, &runs)
 }
 
-fn look(net: &mut ImageNet, name: &'static str, class: usize) -> Result<Seen, AnyError> {
+fn look(net: &ImageNet, name: &'static str, class: usize) -> Result<Seen, AnyError> {
     let x = net.photograph(name)?.insert_axis(Axis(0)).into_dyn();
     let probabilities = net.model.predict_proba(&x.view())?;
-    let map = |net: &mut ImageNet, layer| -> Result<Array2<f32>, AnyError> {
+    let map = |layer| -> Result<Array2<f32>, AnyError> {
         let maps = grad_cam(&net.model, &x.view(), &[class], layer, Cam::GradCam)?.maps;
         Ok(maps.index_axis_move(Axis(0), 0))
     };
-    let maps = [map(net, LAYERS[0])?, map(net, LAYERS[1])?];
+    let maps = [map(LAYERS[0])?, map(LAYERS[1])?];
     let covered = [true, false].map(|highest| cover(&net.model, &x.view(), &maps[1], highest, class));
     let [high, low] = covered;
     let row = probabilities.row(0);
@@ -140,13 +131,8 @@ fn grid(seen: &[Seen], net: &ImageNet) -> Result<PictureGrid, AnyError> {
             pictures.push((format!("{layer}, over\n "), map.over(&photograph, COVER)?));
         }
     }
-    Ok(PictureGrid {
-        title: "Grad-CAM on photographs".to_owned(),
-        columns: 5,
-        enlarge: 1,
-        bar: None,
-        pictures,
-    })
+    let title = "Grad-CAM on photographs".to_owned();
+    Ok(PictureGrid { title, columns: 5, enlarge: 1, bar: None, pictures })
 }
 
 fn verdict(seen: &[Seen]) -> String {
@@ -172,12 +158,7 @@ const NEURONS: usize = 3;
 const LAYER: &str = "fire9";
 
 /// For some photographs: the channel that responds to it more than to the others, its map, and the picture it wants.
-fn neurons(
-    net: &mut ImageNet,
-    seen: &[Seen],
-    quick: bool,
-    seed: u64,
-) -> Result<(PictureGrid, String), AnyError> {
+fn neurons(net: &ImageNet, seen: &[Seen], quick: bool, seed: u64) -> Result<(PictureGrid, String), AnyError> {
     let mut responses = Vec::new();
     for s in seen {
         responses.push(activations(&net.model, &s.x.view(), LAYER)?.index_axis_move(Axis(0), 0));
@@ -223,8 +204,6 @@ fn neurons(
          class in one photograph; a neuron's picture says what that neuron computes, whatever the class.",
         found.join("; "),
     );
-    Ok((
-        PictureGrid { title: format!("Neurons of {LAYER}"), columns: 3, enlarge: 1, bar: None, pictures },
-        caption,
-    ))
+    let title = format!("Neurons of {LAYER}");
+    Ok((PictureGrid { title, columns: 3, enlarge: 1, bar: None, pictures }, caption))
 }

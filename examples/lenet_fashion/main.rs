@@ -89,7 +89,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
 
     let all = if run.quick { all.take(3_000) } else { all };
     let chosen = fit("best on all", best.dropout, best.rate, run.epochs, [&all, &test])?;
-    run.histories([&plain, &chosen].into_iter().map(|t| (t.name.as_str(), &t.history)))?;
+    run.histories([&plain, &chosen])?;
     let scores = [plain.score(&test)?, chosen.score(&test)?];
     let report = report(&run, &plain, &candidates, (&chosen, all.len()), &scores)?;
     run.finish(&report, &[plain.json(Some(&scores[0])), chosen.json(Some(&scores[1]))])

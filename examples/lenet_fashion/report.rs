@@ -2,6 +2,7 @@
 
 use backstitch::plot::{Block, Report};
 use backstitch_examples::fashion::CLASSES;
+use backstitch_examples::trained::{Column, table};
 use backstitch_examples::{AnyError, Run, Score, Trained, four, pictures};
 
 /// Hyperparameters and their accuracy in every fold.
@@ -57,12 +58,15 @@ pub fn report(
 
 fn cross_validation(report: &mut Report, candidates: &[Candidate]) {
     report.heading("Cross-validation");
-    let rows = candidates.iter().map(|c| {
-        let folds = c.accuracies.iter().map(|a| four(*a)).collect::<Vec<_>>().join(", ");
-        vec![c.dropout.to_string(), c.rate.to_string(), four(c.mean()), four(c.deviation()), folds]
-    });
-    let head = ["dropout", "learning rate", "mean accuracy", "deviation", "folds"];
-    report.table("Validation accuracy by hyperparameters", &head, rows.collect());
+    let folds = |c: &Candidate| c.accuracies.iter().map(|a| four(*a)).collect::<Vec<_>>().join(", ");
+    let columns: [Column<&Candidate>; 5] = [
+        ("dropout", &|c| c.dropout.to_string()),
+        ("learning rate", &|c| c.rate.to_string()),
+        ("mean accuracy", &|c| four(c.mean())),
+        ("deviation", &|c| four(c.deviation())),
+        ("folds", &|c| folds(c)),
+    ];
+    table(report, "Validation accuracy by hyperparameters", candidates, &columns);
     let mut sorted: Vec<&Candidate> = candidates.iter().collect();
     sorted.sort_by(|a, b| b.mean().total_cmp(&a.mean()));
     if let [first, second, ..] = sorted.as_slice() {

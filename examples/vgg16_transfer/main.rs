@@ -81,7 +81,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     }
     let seconds = entries[0].seconds + 60.0 * entries[0].trained.minutes;
     entries.push(from_scratch(&run, &base, &sets, seconds)?);
-    run.histories(entries.iter().map(|e| (e.trained.name.as_str(), &e.trained.history)))?;
+    run.histories(entries.iter().map(|entry| &entry.trained))?;
     let ablation = if options.ablate { ablate(&run, &base, &sets)? } else { Vec::new() };
     let report = report(&run, &base, &entries, &ablation)?;
     run.finish(&report, &entries.iter().map(Entry::json).collect::<Vec<_>>())
@@ -95,7 +95,7 @@ fn from_scratch(run: &Run, base: &Base, sets: &[Dataset; 3], seconds: f64) -> Re
     let [train, validation, test] = sets;
     let sets = [train.take(SCRATCH), validation.take(2_000), test.clone()];
     let [train, validation, test] = sets.map(|set| base.preparation.of(&set));
-    let (train, validation) = (train?, validation?);
+    let (train, validation, test) = (train?, validation?, test?);
     let mut model = Model::new(head((base.net)().push(batch_norm())), &train.input_shape(), run.seed)?;
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut watch = Watch::start("from scratch, in the same time")?;
@@ -107,7 +107,7 @@ fn from_scratch(run: &Run, base: &Base, sets: &[Dataset; 3], seconds: f64) -> Re
         .callback(&mut watch)
         .fit(&mut model, &train)?;
     let trained = watch.end(model, history)?;
-    Ok(Entry { score: trained.score(&test?)?, trained, seconds: 0.0 })
+    Ok(Entry { score: trained.score(&test)?, trained, seconds: 0.0 })
 }
 
 /// Pictures to train with in the comparison of preparations.

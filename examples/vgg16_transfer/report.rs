@@ -4,6 +4,7 @@ use backstitch::core::metrics::Average;
 use backstitch::io::tensorboard::EventWriter;
 use backstitch::plot::{ConfusionChart, Report};
 use backstitch_examples::fashion::CLASSES;
+use backstitch_examples::trained::{Column, table};
 use backstitch_examples::{AnyError, Run, Score, Trained, defined, four};
 use serde_json::Value;
 
@@ -53,28 +54,18 @@ pub fn report(
          the training set (from scratch: batch normalization, and the weights of the best epoch). Head: 256 units with ReLU, dropout 0.5, 10 units; Adam 0.001.",
         base.name, base.preparation.size, base.preparation.what
     ));
-    let head = [
-        "",
-        "test accuracy",
-        "F1 (macro)",
-        "log loss",
-        "epochs",
-        "minutes of training",
-        "seconds of features",
+    let epochs = |e: &Entry| e.trained.history.epochs.len();
+    let features = |e: &Entry| if e.seconds > 0.0 { format!("{:.1}", e.seconds) } else { String::new() };
+    let columns: [Column<&Entry>; 7] = [
+        ("", &|e| e.trained.name.clone()),
+        ("test accuracy", &|e| four(e.accuracy())),
+        ("F1 (macro)", &|e| defined(e.score.matrix.average(Average::Macro).f1)),
+        ("log loss", &|e| four(e.score.log_loss)),
+        ("epochs", &|e| epochs(e).to_string()),
+        ("minutes of training", &|e| format!("{:.2}", e.trained.minutes)),
+        ("seconds of features", &|e| features(e)),
     ];
-    let row = |entry: &Entry| {
-        let f1 = entry.score.matrix.average(Average::Macro).f1;
-        vec![
-            entry.trained.name.clone(),
-            four(entry.accuracy()),
-            defined(f1),
-            four(entry.score.log_loss),
-            entry.trained.history.epochs.len().to_string(),
-            format!("{:.2}", entry.trained.minutes),
-            if entry.seconds > 0.0 { format!("{:.1}", entry.seconds) } else { String::new() },
-        ]
-    };
-    report.table("What was the pretraining worth?", &head, entries.iter().map(row).collect());
+    table(&mut report, "What was the pretraining worth?", entries, &columns);
     if let [pretrained, random, rest @ ..] = entries {
         report.paragraph(worth(pretrained, random, rest.first()));
     }
