@@ -40,7 +40,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     if options.picture >= count {
         return Err(format!("--picture: expected below {count}, got {}", options.picture).into());
     }
-    run.samples(0, 0, 1);
+    run.samples([0, 0, 1]);
     let (pixels, labels) = data.rows(&[data.train.labels.len() + options.picture]);
     let (class, garment) = (CLASSES[labels[0]], pixels.into_shape_with_order((28, 28))?);
     let mut report = run.report("Edge filters by hand");

@@ -10,9 +10,15 @@ use backstitch::io::checkpoint::{self, SaveCheckpoints};
 use backstitch::plot::{LineChart, Report};
 use backstitch::prelude::*;
 use backstitch_examples::mlp::{Outcome, SaveWeights, halving_the_rate};
-use backstitch_examples::trained::by_epoch;
+use backstitch_examples::trained::together;
 use backstitch_examples::{AnyError, Flags, Run, Watch, fashion, four};
 use clap::Parser;
+
+/// The assignment's network, with initial weights N(0, 1) times 0.01.
+fn network(activation: Activation) -> Net {
+    let hidden = |units| dense(units).activation(activation).init(Init::Normal);
+    Net::new().push(hidden(256)).push(hidden(128)).push(hidden(64)).push(dense(10).init(Init::Normal))
+}
 
 /// Trains the assignment's network with each activation.
 #[derive(Parser)]
@@ -29,11 +35,6 @@ struct Options {
 
 fn main() -> ExitCode {
     backstitch_examples::exit(experiment(&Options::parse()))
-}
-
-fn network(activation: Activation) -> Net {
-    let hidden = |units| dense(units).activation(activation).init(Init::Normal);
-    Net::new().push(hidden(256)).push(hidden(128)).push(hidden(64)).push(dense(10).init(Init::Normal))
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
@@ -100,9 +101,8 @@ fn report(run: &Run, outcomes: &[Outcome]) -> Result<Report, AnyError> {
         let chart = LineChart::losses(title, &outcome.trained.history);
         run.chart(&mut report, &format!("{}_loss", outcome.name()), &chart, seen(outcome))?;
     }
-    let lines = outcomes.iter().enumerate();
-    let lines = lines.map(|(i, outcome)| outcome.line("validation_accuracy", i)).collect();
-    let chart = by_epoch("Validation accuracy by epoch", "accuracy", lines);
+    let all = outcomes.iter().map(|outcome| &outcome.trained);
+    let chart = together("Validation accuracy by epoch", "accuracy", all, "validation_accuracy");
     let caption = "Share of the validation set that is right after each epoch.";
     run.chart(&mut report, "validation_accuracy", &chart, caption)?;
     Ok(report)

@@ -1,7 +1,7 @@
 //! The report of `cnn_vs_fcnn`: every answer from the figures of the run.
 
-use backstitch::plot::{Report, Series};
-use backstitch_examples::trained::{Column, by_epoch, table};
+use backstitch::plot::Report;
+use backstitch_examples::trained::{Column, table, together};
 use backstitch_examples::{AnyError, Run, Score, Trained, four};
 use serde_json::{Value, json};
 
@@ -73,9 +73,7 @@ pub fn report(run: &Run, settings: &str, entries: &[Entry]) -> Result<Report, An
         ("validation_accuracy", "Validation accuracy by epoch", "accuracy"),
         ("validation_loss", "Validation loss by epoch", "cross-entropy loss"),
     ] {
-        let lines = entries.iter().enumerate();
-        let lines = lines.map(|(i, e)| Series::by_epoch(e.name(), &e.trained.history, i, stem)).collect();
-        let chart = by_epoch(title, y, lines);
+        let chart = together(title, y, entries.iter().map(|e| &e.trained), stem);
         run.chart(&mut report, stem, &chart, "On the validation set, after each epoch.")?;
     }
     Ok(report)

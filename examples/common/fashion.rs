@@ -44,7 +44,7 @@ pub fn divided(
     for (name, set) in ["training set", "validation set", "test set"].iter().zip(&sets) {
         check_every_class(name, &labels(set), CLASSES.len())?;
     }
-    run.samples(sets[0].len(), sets[1].len(), sets[2].len());
+    run.samples(sets.each_ref().map(Dataset::len));
     Ok(sets)
 }
 
@@ -56,7 +56,7 @@ pub fn rows(run: &mut Run) -> Result<[Dataset; 3], AnyError> {
     if run.quick {
         sets = sets.map(|set| set.take(set.len() / 7));
     }
-    run.samples(sets[0].len(), sets[1].len(), sets[2].len());
+    run.samples(sets.each_ref().map(Dataset::len));
     Ok(sets)
 }
 

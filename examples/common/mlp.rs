@@ -4,7 +4,6 @@ use std::path::Path;
 
 use backstitch::core::Error;
 use backstitch::io::{npz, pickle};
-use backstitch::plot::Series;
 use backstitch::prelude::*;
 use serde_json::{Value, json};
 
@@ -63,11 +62,6 @@ impl Outcome {
                 format!("Trained with learning rate {}, because: {}. ", self.learning_rate, runs.join("; "))
             }
         }
-    }
-
-    /// One figure of every epoch, as a line of a chart.
-    pub fn line(&self, figure: &str, colour: usize) -> Series {
-        Series::by_epoch(self.name(), &self.trained.history, colour, figure)
     }
 }
 

@@ -61,7 +61,7 @@ impl Photographs {
         if run.quick {
             classes.truncate(QUICK.0);
         }
-        run.samples(train.len(), validation.len(), 0);
+        run.samples([train.len(), validation.len(), 0]);
         let mut files: Vec<PathBuf> = train.iter().map(|&i| parts.train.files[i].clone()).collect();
         files.extend(validation.iter().map(|&i| parts.validation.files[i].clone()));
         let (mean, deviation) = statistics(&parts.train, &train);

@@ -97,52 +97,42 @@ impl Run {
             bar.set_position(at.received);
         })?;
         bar.finish_and_clear();
-        self.source = data.source.to_string();
         self.sample = matches!(data.source, Source::Sample(_));
-        println!("data: {}", self.source);
-        self.say_quick();
+        self.announce(data.source.to_string());
         Ok(data)
     }
 
     /// The pictures of a folder of data sets, with one folder a class, or drawn shapes where there is no such folder; says which.
     pub fn image_folder(&mut self, name: &str, options: &images::Options) -> Result<images::Parts, AnyError> {
         let (start, bar) = (Instant::now(), ProgressBar::new(0));
-        let parts = match &self.data {
-            Some(root) => {
-                let folder = root.join(name);
-                let progress = |done, of| {
-                    bar.set_length(of as u64);
-                    bar.set_position(done as u64);
-                };
-                let parts = images::read_parts(&folder, options, (0.1, self.seed), &progress)?;
-                self.source = format!("{name} from {}", folder.display());
-                parts
-            }
-            None => {
-                self.sample = true;
-                self.source = format!(
-                    "GENERATED SAMPLE of drawn shapes, not {name} (no folder of data sets was named)"
-                );
-                images::generate_sample(options)
-            }
+        let progress = |done, of| {
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+        };
+        let folder = self.data.as_ref().map(|root| root.join(name));
+        let parts = match &folder {
+            Some(folder) => images::read_parts(folder, options, (0.1, self.seed), &progress)?,
+            None => images::generate_sample(options),
         };
         bar.finish_and_clear();
-        println!("data: {}", self.source);
+        self.sample = folder.is_none();
+        self.announce(match folder {
+            Some(folder) => format!("{name} from {}", folder.display()),
+            None => {
+                format!("GENERATED SAMPLE of drawn shapes, not {name} (no folder of data sets was named)")
+            }
+        });
         for part in [&parts.train, &parts.validation] {
             let from = if part.from_cache { "from the cache" } else { "decoded" };
             println!("{} pictures {from}, {} left out as broken", part.labels.len(), part.skipped.len());
             part.skipped.iter().for_each(|error| println!("left out: {error}"));
             part.cache_error.iter().for_each(|error| println!("cache of pictures: {error}"));
-            if let Some(first) = part.passed_over.first() {
-                println!(
-                    "{} files passed over as no pictures, the first {}",
-                    part.passed_over.len(),
-                    first.display()
-                );
+            if let [first, ..] = &part.passed_over[..] {
+                let (files, first) = (part.passed_over.len(), first.display());
+                println!("{files} files passed over as no pictures, the first {first}");
             }
         }
         println!("read in {:.2} s", start.elapsed().as_secs_f64());
-        self.say_quick();
         Ok(parts)
     }
 
@@ -153,13 +143,13 @@ impl Run {
 
     /// Notes that what is shown are photographs of this folder.
     pub fn photographs(&mut self, folder: &Path) {
-        self.source = format!("photographs from {}", folder.display());
-        self.samples(0, 0, 0);
-        println!("data: {}", self.source);
-        self.say_quick();
+        self.announce(format!("photographs from {}", folder.display()));
+        self.samples([0; 3]);
     }
 
-    fn say_quick(&self) {
+    fn announce(&mut self, source: String) {
+        println!("data: {source}");
+        self.source = source;
         if self.quick {
             println!("--quick: less data and fewer epochs than the full run");
         }
@@ -168,11 +158,11 @@ impl Run {
     /// For examples that work on no data set.
     pub fn no_data(&mut self) {
         self.source = "none".to_owned();
-        self.samples(0, 0, 0);
+        self.samples([0; 3]);
     }
 
-    /// Notes the number of samples of each set, for the summary.
-    pub fn samples(&mut self, train: usize, validation: usize, test: usize) {
+    /// Notes the number of samples of the training, validation and test set, for the summary.
+    pub fn samples(&mut self, [train, validation, test]: [usize; 3]) {
         self.dataset = json!({ "name": self.source, "train": train, "validation": validation, "test": test });
     }
 
@@ -185,22 +175,17 @@ impl Run {
         if self.quick {
             report.warning("A quick run (--quick): less data and fewer epochs than the real one.");
         }
-        let part = |name: &str| self.dataset[name].to_string();
+        let sets = ["train", "validation", "test"].map(|name| self.dataset[name].to_string());
+        let memory = peak_memory().map_or("not known on this system".to_owned(), |mb| format!("{mb} MB"));
         let row = |name: &str, value: String| vec![name.to_owned(), value];
         let rows = vec![
             row("data", self.source.clone()),
-            row(
-                "samples: training, validation, test",
-                [part("train"), part("validation"), part("test")].join(", "),
-            ),
+            row("samples: training, validation, test", sets.join(", ")),
             row("epochs", self.epochs.to_string()),
             row("seed", self.seed.to_string()),
             row("machine", format!("{}, threads: {}", processor(), self.threads)),
             row("time", format!("{:.1} minutes", self.start.elapsed().as_secs_f64() / 60.0)),
-            row(
-                "peak memory",
-                peak_memory().map_or("not known on this system".to_owned(), |mb| format!("{mb} MB")),
-            ),
+            row("peak memory", memory),
             row("backstitch", env!("CARGO_PKG_VERSION").to_owned()),
         ];
         report.table("What ran", &["", ""], rows);

@@ -106,6 +106,17 @@ pub fn by_epoch(title: impl Into<String>, y: &str, series: Vec<Series>) -> LineC
     LineChart { title: title.into(), x: "epoch".to_owned(), y: y.to_owned(), series }
 }
 
+/// One figure of several trainings by epoch.
+pub fn together<'a>(
+    title: &str,
+    y: &str,
+    all: impl IntoIterator<Item = &'a Trained>,
+    figure: &str,
+) -> LineChart {
+    let line = |(i, trained): (usize, &Trained)| Series::by_epoch(&trained.name, &trained.history, i, figure);
+    by_epoch(title, y, all.into_iter().enumerate().map(line).collect())
+}
+
 /// A model's figures on some data.
 pub struct Score {
     pub predictions: Vec<usize>,

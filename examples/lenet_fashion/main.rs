@@ -13,6 +13,23 @@ use backstitch_examples::{AnyError, Flags, Run, Watch, fashion, one_cycle};
 use clap::Parser;
 use report::{Candidate, report};
 
+/// LeNet-5 (LeCun et al. 1998, section II.B) with dropout of this rate before each of its dense layers.
+fn network(rate: f64) -> Net {
+    let tanh = Activation::Tanh;
+    Net::new()
+        .push(conv2d(6, 5).activation(tanh).padding(2))
+        .push(avg_pool(2))
+        .push(conv2d(16, 5).activation(tanh))
+        .push(avg_pool(2))
+        .push(flatten())
+        .push(dropout(rate))
+        .push(dense(120).activation(tanh))
+        .push(dropout(rate))
+        .push(dense(84).activation(tanh))
+        .push(dropout(rate))
+        .push(dense(10))
+}
+
 /// Chooses LeNet's hyperparameters by cross-validation.
 #[derive(Parser)]
 struct Options {
@@ -32,23 +49,6 @@ const EPOCHS: usize = 4;
 
 fn main() -> ExitCode {
     backstitch_examples::exit(experiment(&Options::parse()))
-}
-
-/// LeNet-5 (LeCun et al. 1998, section II.B) with dropout of this rate before each of its dense layers.
-fn network(rate: f64) -> Net {
-    let tanh = Activation::Tanh;
-    Net::new()
-        .push(conv2d(6, 5).activation(tanh).padding(2))
-        .push(avg_pool(2))
-        .push(conv2d(16, 5).activation(tanh))
-        .push(avg_pool(2))
-        .push(flatten())
-        .push(dropout(rate))
-        .push(dense(120).activation(tanh))
-        .push(dropout(rate))
-        .push(dense(84).activation(tanh))
-        .push(dropout(rate))
-        .push(dense(10))
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {

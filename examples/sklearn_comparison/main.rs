@@ -19,6 +19,12 @@ use clap::Parser;
 use serde_json::Value;
 use sklearn::{Sklearn, SklearnRun};
 
+/// MLPClassifier(hidden_layer_sizes=(256, 128, 64)), with weights of the assignment: N(0, 1) times 0.01.
+fn network(activation: Activation) -> Net {
+    let hidden = |units| dense(units).activation(activation).init(Init::Normal);
+    Net::new().push(hidden(256)).push(hidden(128)).push(hidden(64)).push(dense(10).init(Init::Normal))
+}
+
 /// Compares with scikit-learn's MLPClassifier.
 #[derive(Parser)]
 struct Options {
@@ -28,12 +34,6 @@ struct Options {
 
 fn main() -> ExitCode {
     backstitch_examples::exit(experiment(&Options::parse().flags))
-}
-
-/// MLPClassifier(hidden_layer_sizes=(256, 128, 64)), with weights of the assignment: N(0, 1) times 0.01.
-fn network(activation: Activation) -> Net {
-    let hidden = |units| dense(units).activation(activation).init(Init::Normal);
-    Net::new().push(hidden(256)).push(hidden(128)).push(hidden(64)).push(dense(10).init(Init::Normal))
 }
 
 fn experiment(flags: &Flags) -> Result<(), AnyError> {
@@ -114,18 +114,18 @@ fn report(run: &Run, outcomes: &[Outcome], sklearn: &Sklearn, recorded: bool) ->
 
 /// Both losses of both libraries by epoch.
 fn comparison(outcome: &Outcome, theirs: &SklearnRun, version: &str) -> LineChart {
-    let named = |label: String, dashed, mut series: Series| {
-        (series.label, series.dashed) = (label, dashed);
-        series
+    let our_line = |label: &str, figure, dashed| {
+        let line = Series::by_epoch(format!("backstitch, {label}"), &outcome.trained.history, 0, figure);
+        Series { dashed, ..line }
     };
     let their_line = |label: &str, losses: &[f64], dashed| {
         let points = losses.iter().enumerate().map(|(i, &loss)| ((i + 1) as f64, loss)).collect();
         Series { label: format!("{version}, {label}"), points, dashed, colour: 1 }
     };
     let series = vec![
-        named("backstitch, training".to_owned(), false, outcome.line("train_loss", 0)),
+        our_line("training", "train_loss", false),
         their_line("training", &theirs.train_loss, false),
-        named("backstitch, validation".to_owned(), true, outcome.line("validation_loss", 0)),
+        our_line("validation", "validation_loss", true),
         their_line("validation", &theirs.validation_loss, true),
     ];
     by_epoch(format!("{}: loss by epoch", outcome.name()), "cross-entropy loss", series)

@@ -18,6 +18,11 @@ use base::{Base, Preparation, standardized_features};
 use clap::Parser;
 use report::{Entry, report};
 
+/// Our own fully connected layers, on features of about mean 0 and deviation 1.
+fn head(features: Net) -> Net {
+    features.push(dense(256).relu()).push(dropout(0.5)).push(dense(10))
+}
+
 /// Trains a new head on a frozen base.
 #[derive(Parser)]
 struct Options {
@@ -39,11 +44,6 @@ struct Options {
 
 fn main() -> ExitCode {
     backstitch_examples::exit(experiment(&Options::parse()))
-}
-
-/// Our own fully connected layers, on features of about mean 0 and deviation 1.
-fn head(features: Net) -> Net {
-    features.push(dense(256).relu()).push(dropout(0.5)).push(dense(10))
 }
 
 fn trainer<'c>(run: &Run, validation: &Dataset) -> Trainer<'c> {
