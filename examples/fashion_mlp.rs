@@ -60,7 +60,9 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
             .callback(SaveWeights { folder: &run.out, activation })
             .callback(SaveCheckpoints::to(&path))
             .fit(&mut model, &train)?;
-        let trained = watch.end(model, history).inspect_err(|_| println!("--resume goes on from here"))?;
+        let trained = watch
+            .end(model, history)
+            .inspect_err(|_| println!("{activation}: --resume goes on from its checkpoint"))?;
         Outcome::test(trained, rate, &run.out, &test)
     };
     let mut outcomes = Vec::new();
