@@ -2,7 +2,7 @@
 //! convolutions pretrained) some 3, squeezenet (pretrained on ImageNet, not trained here) some 3.
 //!
 //! Pictures that each of ten classes wants, where each class looks in a real picture, and the maps of every layer for a picture of random
-//! integers.
+//! integers. The networks are in `subject.rs`, beside this file.
 
 mod report;
 mod subject;
