@@ -5,9 +5,9 @@
 
 use std::process::ExitCode;
 
-use backstitch::plot::{ColourBar, ColourMap, Picture, PictureGrid};
 use backstitch::prelude::*;
-use backstitch_examples::images::{CLASSES, Maps};
+use backstitch::{ColourBar, ColourMap, Picture, PictureGrid};
+use backstitch_examples::fashion::CLASSES;
 use backstitch_examples::{AnyError, Flags, Run};
 use clap::Parser;
 use ndarray::{Array2, ArrayView2, Axis, s};
@@ -40,10 +40,9 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     if options.picture >= count {
         return Err(format!("--picture: expected below {count}, got {}", options.picture).into());
     }
-    run.parts(0, 0, 1);
-    let garment = Maps::of(&data, &[data.train.labels.len() + options.picture]);
-    let class = CLASSES[garment.labels[0]];
-    let garment = garment.x.into_shape_with_order((28, 28))?;
+    run.samples([0, 0, 1]);
+    let (pixels, labels) = data.rows(&[data.train.labels.len() + options.picture]);
+    let (class, garment) = (CLASSES[labels[0]], pixels.into_shape_with_order((28, 28))?);
     let mut report = run.report("Edge filters by hand");
     let numbers = FILTERS.map(|(name, w)| {
         vec![name.to_owned(), format!("{:?}", &w[..3]), format!("{:?}", &w[3..6]), format!("{:?}", &w[6..])]
@@ -64,11 +63,12 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         }
         let bar = Some(ColourBar { map: ColourMap::BlueRed, low: -most, high: most });
         let grid = PictureGrid { title: format!("Edges of {name}"), columns: 3, enlarge: 8, bar, pictures };
-        run.save(&format!("{stem}.png"), &grid.png()?)?;
-        report.png(&grid.png()?, format!(
+        let caption = format!(
             "{name}: the vertical filter responds with {:.1} in all, the horizontal one with {:.1} (sums of absolute values). Red: \
-             lighter to the right or below; blue: darker.", shares[0], shares[1],
-        ));
+             lighter to the right or below; blue: darker.",
+            shares[0], shares[1],
+        );
+        run.show(&mut report, stem, &grid, caption)?;
         runs.push(json!({ "name": name, "vertical": shares[0], "horizontal": shares[1] }));
     }
     run.finish(&report, &runs)

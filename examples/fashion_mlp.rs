@@ -2,18 +2,23 @@
 //! Test accuracy after 50 and 100 epochs, about: relu 0.897 and 0.893, sigmoid 0.877 and 0.891.
 //!
 //! The network 784-256-128-64-10 on all of Fashion-MNIST, 80/10/10, with four activations. Weights
-//! are saved halfway and at the end as pickles, loaded again, and scored on the test part.
+//! are saved halfway and at the end as pickles, loaded again, and evaluated on the test set.
 
 use std::process::ExitCode;
 
-use backstitch::io::history;
-use backstitch::plot::{LineChart, Report};
+use backstitch::checkpoint::{self, SaveCheckpoints};
 use backstitch::prelude::*;
-use backstitch_examples::callbacks::Interrupt;
-use backstitch_examples::mlp::{self, Outcome};
-use backstitch_examples::{AnyError, Flags, Run, four};
+use backstitch::{LineChart, Report};
+use backstitch_examples::mlp::{Outcome, SaveWeights, halving_the_rate};
+use backstitch_examples::trained::together;
+use backstitch_examples::{AnyError, Flags, Run, Watch, fashion, four};
 use clap::Parser;
-use serde_json::Value;
+
+/// The assignment's network, with initial weights N(0, 1) times 0.01.
+fn network(activation: Activation) -> Net {
+    let hidden = |units| dense(units).activation(activation).init(Init::Normal);
+    Net::new().push(hidden(256)).push(hidden(128)).push(hidden(64)).push(dense(10).init(Init::Normal))
+}
 
 /// Trains the assignment's network with each activation.
 #[derive(Parser)]
@@ -35,40 +40,58 @@ fn main() -> ExitCode {
 fn experiment(options: &Options) -> Result<(), AnyError> {
     // 16 pickles, 8 npz files and 4 checkpoints of about 1 MB each.
     let mut run = Run::start("fashion_mlp", &options.flags, (100, 10), 32 << 20)?;
-    let parts = mlp::parts(&mut run)?;
-    let interrupt = Interrupt::install()?;
+    let [train, validation, test] = fashion::rows(&mut run)?;
+    let fit = |activation: Activation, rate: f64| {
+        let path = run.out.join(format!("{activation}_{rate}.checkpoint"));
+        let saved = if options.resume { checkpoint::load_if_there(&path)? } else { None };
+        if let Some(saved) = &saved {
+            println!("{activation}: going on after epoch {}", saved.history.epochs.len());
+        }
+        let mut model = Model::new(network(activation), &train.input_shape(), run.seed)?;
+        let mut watch = Watch::start(activation.name())?;
+        let history = Trainer::new(Sgd::new(rate))
+            .epochs(run.epochs)
+            .batch_size(32)
+            .seed(run.seed)
+            .validation(&validation)
+            .resume(saved)
+            .setting("activation", activation)
+            .callback(&mut watch)
+            .callback(SaveWeights { folder: &run.out, activation })
+            .callback(SaveCheckpoints::to(&path))
+            .fit(&mut model, &train)?;
+        let trained = watch
+            .end(model, history)
+            .inspect_err(|_| println!("{activation}: --resume goes on from its checkpoint"))?;
+        Outcome::test(trained, rate, &run.out, &test)
+    };
     let mut outcomes = Vec::new();
     for &activation in &options.activation {
-        match mlp::train_and_test(&run, activation, options.resume, &parts, &interrupt)? {
-            Some(outcome) => outcomes.push(outcome),
-            None => return Ok(()),
-        }
+        outcomes.push(halving_the_rate(activation, |rate| fit(activation, rate))?);
     }
-    let runs: Vec<_> = outcomes.iter().map(|outcome| (outcome.name, &outcome.history)).collect();
-    history::write_csv(&run.out.join("history.csv"), &runs)?;
+    run.histories(outcomes.iter().map(|outcome| &outcome.trained))?;
     let report = report(&run, &outcomes)?;
-    let summaries: Vec<Value> = outcomes.iter().map(Outcome::summary).collect();
-    run.finish(&report, &summaries)
+    run.finish(&report, &outcomes.iter().map(Outcome::json).collect::<Vec<_>>())
 }
 
 fn report(run: &Run, outcomes: &[Outcome]) -> Result<Report, AnyError> {
     let mut report = run.report("Fashion-MNIST with dense layers: four activations");
     report.paragraph(
-        "784-256-128-64-10, first weights N(0, 1) times 0.01, stochastic gradient descent with learning rate 0.1 \
+        "784-256-128-64-10, initial weights N(0, 1) times 0.01, stochastic gradient descent with learning rate 0.1 \
          and batches of 32 in a new order each epoch. Training loss is the mean over an epoch of the loss before \
          each step; validation loss is taken after the epoch.",
     );
-    report.heading("Accuracy of the saved models on the test part");
+    report.heading("Accuracy of the saved models on the test set");
     let rows = outcomes.iter().flat_map(|outcome| {
         outcome.tested.iter().map(|(epoch, loss, accuracy)| {
-            vec![outcome.name.to_owned(), epoch.to_string(), four(*loss), four(*accuracy)]
+            vec![outcome.name().to_owned(), epoch.to_string(), four(*loss), four(*accuracy)]
         })
     });
     let head = ["activation", "epoch", "test loss", "test accuracy"];
     report.table("Every model loaded again from its two pickles", &head, rows.collect());
     let best = outcomes
         .iter()
-        .flat_map(|o| o.tested.iter().map(move |(epoch, _, accuracy)| (o.name, *epoch, *accuracy)));
+        .flat_map(|o| o.tested.iter().map(move |(epoch, _, accuracy)| (o.name(), *epoch, *accuracy)));
     if let Some((name, epoch, accuracy)) = best.max_by(|a, b| a.2.total_cmp(&b.2)) {
         let best = format!("Best of all: {name} after {epoch} epochs, test accuracy {accuracy:.4}.");
         println!("{best}");
@@ -76,25 +99,20 @@ fn report(run: &Run, outcomes: &[Outcome]) -> Result<Report, AnyError> {
     }
     report.heading("Loss by epoch");
     for outcome in outcomes {
-        let chart = LineChart::losses(format!("{}: loss by epoch", outcome.name), &outcome.history);
-        run.save_chart(&format!("{}_loss", outcome.name), &chart)?;
-        report.chart(&chart, seen(outcome))?;
+        let title = format!("{}: loss by epoch", outcome.name());
+        let chart = LineChart::losses(title, &outcome.trained.history);
+        run.chart(&mut report, &format!("{}_loss", outcome.name()), &chart, seen(outcome))?;
     }
-    let lines = outcomes.iter().enumerate();
-    let chart = LineChart {
-        title: "Validation accuracy by epoch".to_owned(),
-        x: "epoch".to_owned(),
-        y: "accuracy".to_owned(),
-        series: lines.map(|(i, outcome)| outcome.line("validation_accuracy", i)).collect(),
-    };
-    run.save_chart("validation_accuracy", &chart)?;
-    report.chart(&chart, "Share of the validation part that is right after each epoch.")?;
+    let all = outcomes.iter().map(|outcome| &outcome.trained);
+    let chart = together("Validation accuracy by epoch", "accuracy", all, "validation_accuracy");
+    let caption = "Share of the validation set that is right after each epoch.";
+    run.chart(&mut report, "validation_accuracy", &chart, caption)?;
     Ok(report)
 }
 
 /// What the figures of one run show.
 fn seen(outcome: &Outcome) -> String {
-    let epochs = &outcome.history.epochs;
+    let epochs = &outcome.trained.history.epochs;
     let loss = |record: &Epoch| record.get("validation_loss").unwrap_or(f64::INFINITY);
     let learned = |record: &Epoch, figure| record.get(figure).unwrap_or(f64::NAN);
     let lowest = epochs.iter().min_by(|a, b| loss(a).total_cmp(&loss(b)));
@@ -114,6 +132,6 @@ fn seen(outcome: &Outcome) -> String {
         loss(last),
         learned(last, "train_loss"),
         loss(last) - learned(last, "train_loss"),
-        outcome.seconds_per_epoch,
+        outcome.trained.seconds_per_epoch,
     )
 }

@@ -6,51 +6,57 @@
 
 use std::process::ExitCode;
 
-use backstitch::core::zoo;
-use backstitch::io::{history, safetensors};
+use backstitch::augment::Augment;
 use backstitch::prelude::*;
-use backstitch_examples::callbacks::Interrupt;
-use backstitch_examples::folders::{self, FolderFlags, GAIN_HEAD, Photographs};
-use backstitch_examples::recipe::Recipe;
-use backstitch_examples::{AnyError, Flags, Run, images};
+use backstitch::safetensors;
+use backstitch::zoo;
+use backstitch_examples::photographs::{FolderFlags, Photographs, curves, detail, gains};
+use backstitch_examples::{AnyError, Run, Watch, one_cycle};
 use clap::Parser;
 
 /// Trains VGG16 on photographs.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
-    flags: Flags,
-    #[command(flatten)]
-    folder: FolderFlags,
+    flags: FolderFlags,
     /// Side of the resized pictures
     #[arg(long, default_value_t = 32)]
     size: usize,
 }
 
-const RECIPE: Recipe = Recipe { augment: true, smoothing: 0.1, one_cycle: Some(1e-3), ..Recipe::PLAIN };
+const BATCH: usize = 64;
 
 fn main() -> ExitCode {
     backstitch_examples::exit(experiment(&Options::parse()))
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
-    let mut run = Run::start("pretrain_vgg16", &options.flags, (20, 1), 128 << 20)?;
-    let photographs = Photographs::sized(&mut run, options.folder, options.size)?;
-    let (interrupt, seed) = (Interrupt::install()?, run.flags.seed);
+    let mut run = Run::start("pretrain_vgg16", &options.flags.run, (20, 1), 128 << 20)?;
+    let photographs = Photographs::sized(&mut run, &options.flags, options.size)?;
+    let (train, classes) = (&photographs.train, &photographs.classes);
     let net = zoo::vgg16_batch_norm_features()
         .push(global_avg_pool())
         .push(dropout(0.5))
-        .push(dense(photographs.classes.len()));
-    let trainer = RECIPE.trainer(&run, &photographs, options.folder)?;
-    let with = (&photographs.train, Some(&photographs.validation));
-    let trained = images::train("VGG16", net, trainer, with, &interrupt, seed)?;
-    let Some(trained) = trained else { return Ok(()) };
-    safetensors::save_with_classes(&run.out.join("vgg16.safetensors"), &trained.model, &photographs.classes)?;
-    history::write_csv(&run.out.join("history.csv"), &[("VGG16", &trained.history)])?;
+        .push(dense(classes.len()));
+    let mut model = Model::new(net, &train.input_shape(), run.seed)?;
+    let mut watch = Watch::start("VGG16")?;
+    let history = Trainer::new(Adam::adamw(1e-3, 0.05))
+        .schedule(one_cycle(train, BATCH, run.epochs)?)
+        .epochs(run.epochs)
+        .batch_size(BATCH)
+        .seed(run.seed)
+        .loss(photographs.loss(0.1)?)
+        .augment(Augment::new().horizontal_flip().random_crop_reflected(6))
+        .validation(&photographs.validation)
+        .callback(&mut watch)
+        .fit(&mut model, train)?;
+    let trained = [watch.end(model, history)?];
+    let [vgg16] = &trained;
+    safetensors::save_with_classes(&run.out.join("vgg16.safetensors"), &vgg16.model, classes)?;
+    run.histories(&trained)?;
     let mut report = run.report("VGG16 on photographs of many classes");
-    let all = [trained];
-    report.table("What it came to", &GAIN_HEAD, folders::gains(&all, &[]));
-    folders::curves(&run, &mut report, &all[0], "vgg16")?;
-    folders::detail(&run, &mut report, &all[0], &photographs)?;
-    run.finish(&report, &[all[0].json(None)])
+    gains(&mut report, "Loss and accuracy after training", &trained, &[]);
+    curves(&run, &mut report, vgg16, "vgg16_")?;
+    detail(&run, &mut report, vgg16, &photographs)?;
+    run.finish(&report, &[vgg16.json(None)])
 }

@@ -1,10 +1,10 @@
-"""Trains scikit-learn's MLPClassifier on the assignment's network, for examples/sklearn_comparison.rs.
+"""Trains scikit-learn's MLPClassifier on the assignment's network, for the example sklearn_comparison.
 
 usage: sklearn_mlp.py DATA.npz OUT_DIR EPOCHS SEED LEARNING_RATE
 
 DATA.npz holds train, train_labels, validation, validation_labels, test, test_labels (pictures as
 rows of bytes). For each activation the model is kept (joblib) halfway and at the end, loaded again
-and scored on the test part. An activation that diverges is trained again from the start with half
+and scored on the test set. An activation that diverges is trained again from the start with half
 the learning rate. OUT_DIR/sklearn.json gets losses of every epoch and the accuracies.
 """
 
@@ -25,7 +25,7 @@ ACTIVATIONS = {"relu": "relu", "sigmoid": "logistic", "linear": "identity", "tan
 
 
 class NormalInit(MLPClassifier):
-    """First weights from N(0, 1) times 0.01 and zero biases, in place of Glorot's uniform."""
+    """Initial weights from N(0, 1) times 0.01 and zero biases, in place of Glorot's uniform."""
 
     def _init_coef(self, fan_in, fan_out, dtype):
         weights = 0.01 * self._random_state.standard_normal((fan_in, fan_out))
@@ -33,7 +33,7 @@ class NormalInit(MLPClassifier):
 
 
 def train(name, data, out, epochs, seed, learning_rate):
-    """Trains one activation; what it came to, epoch by epoch."""
+    """Trains one activation; its losses, epoch by epoch."""
     # max_iter=1 with warm_start is one epoch a call; the generator is shared, so that every epoch
     # has another order.
     model = NormalInit(

@@ -12,7 +12,7 @@ use backstitch::explain::{
 use backstitch::npz;
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
-use backstitch::zoo;
+use backstitch_examples::cnn_vs_fcnn::model2;
 use ndarray::{Array2, Array3, ArrayD, Axis, IxDyn, s};
 use rand::Rng;
 
@@ -172,7 +172,7 @@ fn a_filter_is_given_what_it_responds_to() {
 
 #[test]
 fn what_cannot_be_shown_is_said() {
-    let model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0).unwrap();
+    let model: Model = Model::new(model2(), &[28, 28, 1], 0).unwrap();
     let x = ArrayD::from_elem(IxDyn(&[1, 28, 28, 1]), 0.5);
     let cam = |classes: &[usize], layer: &str| {
         grad_cam(&model, &x.view(), classes, layer, Cam::GradCam).unwrap_err().to_string()
@@ -202,7 +202,7 @@ fn what_cannot_be_shown_is_said() {
 
 #[test]
 fn a_class_without_any_gradient_has_an_empty_map() {
-    let mut model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0).unwrap();
+    let mut model: Model = Model::new(model2(), &[28, 28, 1], 0).unwrap();
     let dense2 = model.slots_mut().filter(|slot| slot.name().starts_with("dense2"));
     dense2.for_each(|mut slot| slot.data_mut().fill(0.0));
     let x = ArrayD::from_elem(IxDyn(&[2, 28, 28, 1]), 0.5);

@@ -5,6 +5,8 @@ use backstitch::gradcheck::{GradientError, TOLERANCE, check_layer, check_model, 
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
 use backstitch::zoo;
+use backstitch_examples::architecture_comparison::{dense_ann, inception, resnet, traditional_cnn};
+use backstitch_examples::cnn_vs_fcnn::{model1, model2, model4};
 use ndarray::ArrayD;
 use rand::Rng;
 
@@ -288,13 +290,13 @@ fn every_architecture_along_a_random_direction() {
     const STEP: f64 = 1e-7;
     let relu = Activation::Relu;
     let nets: [(&str, Net, &[usize]); 10] = [
-        ("model 1", zoo::model1(), &[28, 28, 1]),
-        ("model 2", zoo::model2(), &[28, 28, 1]),
-        ("model 4", zoo::model4(), &[28, 28, 1]),
-        ("dense ann", zoo::dense_ann(10), &[28, 28, 1]),
-        ("traditional cnn", zoo::traditional_cnn(relu), &[28, 28, 1]),
-        ("resnet", zoo::resnet(), &[28, 28, 1]),
-        ("inception", zoo::inception(), &[28, 28, 1]),
+        ("model 1", model1(), &[28, 28, 1]),
+        ("model 2", model2(), &[28, 28, 1]),
+        ("model 4", model4(), &[28, 28, 1]),
+        ("dense ann", dense_ann(10), &[28, 28, 1]),
+        ("traditional cnn", traditional_cnn(relu), &[28, 28, 1]),
+        ("resnet", resnet(), &[28, 28, 1]),
+        ("inception", inception(), &[28, 28, 1]),
         ("lenet on fashion", zoo::lenet_fashion(10), &[28, 28, 1]),
         ("lenet5", zoo::lenet5(10), &[64, 64, 3]),
         ("resnet18", zoo::resnet18(10), &[33, 40, 3]),

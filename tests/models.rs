@@ -4,7 +4,8 @@ use backstitch::penalty::Penalty;
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
 use backstitch::safetensors;
-use backstitch::{augment::Augment, train, zoo};
+use backstitch::{augment::Augment, train};
+use backstitch_examples::cnn_vs_fcnn::model2;
 use ndarray::{Array, ArrayD};
 use rand::Rng;
 
@@ -23,7 +24,7 @@ fn state(model: &Model) -> Vec<(String, Vec<u32>)> {
     model.state().into_iter().map(|(name, value)| (name.to_owned(), bits(value))).collect()
 }
 
-/// Trains for some steps on random maps with so many threads.
+/// Trains for some steps on random maps with n threads.
 fn trained(net: fn() -> Net, input: &[usize], steps: u64, threads: usize) -> Vec<(String, Vec<u32>)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
@@ -57,7 +58,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
             .push(dense(10))
     }
     for (net, input, steps) in
-        [(zoo::model2 as fn() -> Net, &[28, 28, 1][..], 20), (small as fn() -> Net, &[20, 18, 3], 5)]
+        [(model2 as fn() -> Net, &[28, 28, 1][..], 20), (small as fn() -> Net, &[20, 18, 3], 5)]
     {
         let once = trained(net, input, steps, 1);
         for threads in [2, 3] {

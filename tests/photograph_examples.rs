@@ -25,7 +25,7 @@ fn caltech_lenet5_leaves_weights_that_activations_looks_into() {
     for figure in ["train_loss", "validation_accuracy", "seconds_per_epoch"] {
         assert!(run_of[figure].is_f64(), "{figure}: {run_of}");
     }
-    assert!(run_of["test_accuracy"].is_null(), "there is no test part");
+    assert!(run_of["test_accuracy"].is_null(), "there is no test set");
     assert!(report.contains("balanced accuracy") && report.contains("Every class, the weakest first"));
     for file in ["confusion.svg", "confusion.png", "best_loss.svg", "history.csv"] {
         assert!(folder.path().join(file).exists(), "{file}");

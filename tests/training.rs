@@ -58,7 +58,7 @@ fn the_number_of_threads_changes_no_bit() {
     assert!(results[0] == results[2], "1 and 3 threads");
 }
 
-/// The network of `zoo::model4`, its convolutions by one algorithm.
+/// Model 4 of the example cnn_vs_fcnn, its convolutions by one algorithm.
 fn five_convolutions(algorithm: Algorithm) -> Net {
     let conv = |filters, kernel: usize| {
         // Seven by seven is for im2col alone.

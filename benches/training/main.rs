@@ -19,6 +19,8 @@ use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
 use backstitch::train::{self, keep_awake};
 use backstitch::zoo;
+use backstitch_examples::architecture_comparison::traditional_cnn;
+use backstitch_examples::cnn_vs_fcnn::{model2, model4};
 use backstitch_examples::memory::peak_memory;
 use clap::Parser;
 use ndarray::{Axis, concatenate};
@@ -87,18 +89,18 @@ const COLOUR: &[usize] = &[64, 64, 3];
 const WORKLOADS: [Workload; 14] = [
     workload("mlp_b32", 32, &[784], mlp, Kind::Sgd),
     workload("mlp_b1024", 1024, &[784], mlp, Kind::Sgd),
-    workload("cnn2_b64", 64, GREY, zoo::model2, Kind::Adam),
-    workload("cnn4_b64", 64, GREY, zoo::model4, Kind::Adam),
-    workload("trad_b1024", 1024, GREY, || zoo::traditional_cnn(Activation::Relu), Kind::Adam),
+    workload("cnn2_b64", 64, GREY, model2, Kind::Adam),
+    workload("cnn4_b64", 64, GREY, model4, Kind::Adam),
+    workload("trad_b1024", 1024, GREY, || traditional_cnn(Activation::Relu), Kind::Adam),
     workload("lenet64_b64", 64, COLOUR, || zoo::lenet5(101), Kind::Adam),
     workload("lenet64_epoch_b64", 64, COLOUR, || zoo::lenet5(101), Kind::Epoch),
     workload("resnet18_b32", 32, COLOUR, || zoo::resnet18(101), Kind::Adam),
     workload("vgg16_infer_b32", 32, &[32, 32, 3], zoo::vgg16_features, Kind::Inference),
-    workload("cnn2_infer_b1", 1, GREY, zoo::model2, Kind::Inference),
+    workload("cnn2_infer_b1", 1, GREY, model2, Kind::Inference),
     workload("resnet18_infer_b1", 1, COLOUR, || zoo::resnet18(101), Kind::Inference),
     workload("vgg16_frozen_b32", 32, &[32, 32, 3], vgg16_with_head, Kind::Frozen),
     workload("vgg16_forward_b32", 32, &[32, 32, 3], vgg16_with_head, Kind::Forward),
-    workload("cnn4_grad_cam_b1", 1, GREY, zoo::model4, Kind::GradCam),
+    workload("cnn4_grad_cam_b1", 1, GREY, model4, Kind::GradCam),
 ];
 
 fn vgg16_with_head() -> Net {

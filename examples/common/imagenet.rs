@@ -1,24 +1,21 @@
-//! `grad_cam --model squeezenet`: a network really trained on ImageNet, on real photographs.
+//! SqueezeNet trained on ImageNet, for `grad_cam` and `class_visualization`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backstitch::core::explain::{Cam, Goal, Maximizer, activations, grad_cam};
-use backstitch::core::metrics::largest;
-use backstitch::core::zoo;
-use backstitch::io::images;
-use backstitch::io::pytorch;
-use backstitch::plot::{Picture, PictureGrid};
+use backstitch::Picture;
 use backstitch::prelude::*;
-use ndarray::{Array2, Array3, ArrayD, ArrayView3, ArrayViewD, Axis, s};
-use serde_json::{Value, json};
+use backstitch::zoo;
+use backstitch::{images, pytorch};
+use ndarray::{Array3, ArrayView3};
 
-use super::seeing::{self, COVER, heat};
+use super::pictures::blue_green_red;
 use super::{AnyError, Run};
 
 /// What the network takes off blue, green and red.
 pub const MEANS: [f32; 3] = [104.0, 117.0, 123.0];
-const SIDE: usize = 227;
+/// Side of its pictures.
+pub const SIDE: usize = 227;
 /// Classes of ImageNet.
 const CLASSES: usize = 1000;
 
@@ -64,7 +61,7 @@ impl ImageNet {
             let (path, got) = (names.display(), classes.len());
             return Err(format!("{path}: expected {CLASSES} names of classes, a line each, got {got}").into());
         }
-        Ok(Self { model, names: classes, data })
+        Ok(Self { model, names: classes, data: data.to_owned() })
     }
 
     /// The folder of photographs.
@@ -85,227 +82,6 @@ fn input(path: &Path) -> Result<Array3<f32>, AnyError> {
 }
 
 /// What the network takes, as a picture again.
-fn picture(input: ArrayView3<'_, f32>) -> Result<Picture, AnyError> {
-    seeing::blue_green_red(input, MEANS)
-}
-
-/// A network's look at one photograph.
-struct Seen {
-    name: &'static str,
-    x: ArrayD<f32>,
-    class: usize,
-    probability: f32,
-    /// The likeliest classes with their probabilities, the first of which is the prediction.
-    likeliest: Vec<(usize, f32)>,
-    /// Enlarged maps at the early and the last layer.
-    maps: [Array2<f32>; 2],
-    /// Probability with the fifth of the pixels covered on which the last map is highest, and with the fifth on which it is lowest.
-    covered: [f32; 2],
-}
-
-impl Seen {
-    fn predicted(&self) -> usize {
-        self.likeliest[0].0
-    }
-}
-
-impl ImageNet {
-    /// The likeliest classes of a photograph, with their probabilities.
-    fn likeliest(&self, seen: &Seen) -> String {
-        let one = |&(class, p): &(usize, f32)| format!("{} {p:.3}", self.names[class]);
-        seen.likeliest.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// Classes that are listed for each photograph.
-const LIKELIEST: usize = 3;
-const LAYERS: [&str; 2] = ["fire4", "conv_final"];
-
-/// The whole of `grad_cam --model squeezenet`.
-pub fn experiment(mut run: Run) -> Result<(), AnyError> {
-    let mut net = ImageNet::open(&run)?;
-    run.photographs(&net.photographs());
-    let shown = &TEN[..if run.flags.quick { 2 } else { 6 }];
-    let seen =
-        shown.iter().map(|&(name, class)| look(&mut net, name, class)).collect::<Result<Vec<_>, _>>()?;
-    let mut report = run.report("Where a network trained on ImageNet looks");
-    report.paragraph("SqueezeNet v1.0 with its published weights, on the first photograph of each class, squashed to 227x227 pixels.");
-    run.show(&mut report, "photographs", &grid(&seen, &net)?, format!("The photograph with its class and what it was taken for; Grad-CAM for its class at {} and at {}, alone and over the photograph, each map from 0 to its own largest value.", LAYERS[0], LAYERS[1]))?;
-    let head = [
-        "photograph",
-        "the three likeliest classes",
-        "probability of its class",
-        "with the map's highest fifth covered",
-        "with the lowest fifth covered",
-    ];
-    let row = |s: &Seen| {
-        let three = |p: f32| format!("{p:.3}");
-        vec![
-            s.name.to_owned(),
-            net.likeliest(s),
-            three(s.probability),
-            three(s.covered[0]),
-            three(s.covered[1]),
-        ]
-    };
-    report.table("Is it looking at the object?", &head, seen.iter().map(row).collect());
-    report.paragraph(verdict(&seen));
-    report.heading("What single neurons respond to, and want");
-    let (neurons, caption) = neurons(&mut net, &seen, run.flags.quick, run.flags.seed)?;
-    run.show(&mut report, "neurons", &neurons, caption)?;
-    let json = |s: &Seen| {
-        json!({ "name": s.name, "predicted": net.names[s.predicted()], "probability": s.probability,
-        "highest_fifth_covered": s.covered[0], "lowest_fifth_covered": s.covered[1] })
-    };
-    let runs: Vec<Value> = seen.iter().map(json).collect();
-    run.finish(&report, &runs)
-}
-
-fn look(net: &mut ImageNet, name: &'static str, class: usize) -> Result<Seen, AnyError> {
-    let x = net.photograph(name)?.insert_axis(Axis(0)).into_dyn();
-    let probabilities = net.model.predict_proba(&x.view())?;
-    let map = |net: &mut ImageNet, layer| -> Result<Array2<f32>, AnyError> {
-        let maps = grad_cam(&net.model, &x.view(), &[class], layer, Cam::GradCam)?.maps;
-        Ok(maps.index_axis_move(Axis(0), 0))
-    };
-    let maps = [map(net, LAYERS[0])?, map(net, LAYERS[1])?];
-    let covered = [true, false].map(|highest| cover(&net.model, &x.view(), &maps[1], highest, class));
-    let [high, low] = covered;
-    let row = probabilities.row(0);
-    let mut order: Vec<usize> = (0..row.len()).collect();
-    order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
-    let likeliest: Vec<_> = order.iter().take(LIKELIEST).map(|&class| (class, row[class])).collect();
-    Ok(Seen {
-        name,
-        class,
-        probability: probabilities[[0, class]],
-        likeliest,
-        maps,
-        covered: [high?, low?],
-        x,
-    })
-}
-
-/// Probability of a class with a fifth of the pixels in the mean colour: those where the map is highest, or lowest.
-fn cover(
-    model: &Model,
-    x: &ArrayViewD<'_, f32>,
-    map: &Array2<f32>,
-    highest: bool,
-    class: usize,
-) -> Result<f32, AnyError> {
-    let mut order: Vec<usize> = (0..map.len()).collect();
-    let values: Vec<f32> = map.iter().copied().collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    if highest {
-        order.reverse();
-    }
-    let mut x = x.to_owned();
-    for place in &order[..map.len() / 5] {
-        x.slice_mut(s![0, place / SIDE, place % SIDE, ..]).fill(0.0);
-    }
-    Ok(model.predict_proba(&x.view())?[[0, class]])
-}
-
-fn grid(seen: &[Seen], net: &ImageNet) -> Result<PictureGrid, AnyError> {
-    let mut pictures = Vec::new();
-    for s in seen {
-        let photograph = picture(s.x.slice(s![0, .., .., ..]))?;
-        pictures.push((
-            format!("{}\n{} {:.3}", s.name, net.names[s.predicted()], s.probability),
-            photograph.clone(),
-        ));
-        for (layer, map) in LAYERS.iter().zip(&s.maps) {
-            let map = heat(map.view())?;
-            pictures.push((format!("{layer}\n "), map.clone()));
-            pictures.push((format!("{layer}, over\n "), map.over(&photograph, COVER)?));
-        }
-    }
-    Ok(PictureGrid {
-        title: "Grad-CAM on photographs".to_owned(),
-        columns: 5,
-        enlarge: 1,
-        bar: None,
-        pictures,
-    })
-}
-
-fn verdict(seen: &[Seen]) -> String {
-    let more = seen.iter().filter(|s| s.covered[0] < s.covered[1]).count();
-    let mean =
-        |fifth: usize| seen.iter().map(|s| s.probability - s.covered[fifth]).sum::<f32>() / seen.len() as f32;
-    let right = seen.iter().filter(|s| s.predicted() == s.class).count();
-    format!(
-        "{right} of {} are taken for what they are. Covering the fifth of a photograph on which the map at {} is highest takes {:.3} off the \
-         probability of its class in the mean, covering the lowest fifth {:.3}; in {more} of {} the highest fifth matters more: there the \
-         network looks where the map says.",
-        seen.len(),
-        LAYERS[1],
-        mean(0),
-        mean(1),
-        seen.len(),
-    )
-}
-
-/// Photographs whose strongest neuron is shown.
-const NEURONS: usize = 3;
-/// The layer of the neurons.
-const LAYER: &str = "fire9";
-
-/// For some photographs: the channel that responds to it more than to the others, its map, and the picture it wants.
-fn neurons(
-    net: &mut ImageNet,
-    seen: &[Seen],
-    quick: bool,
-    seed: u64,
-) -> Result<(PictureGrid, String), AnyError> {
-    let mut responses = Vec::new();
-    for s in seen {
-        responses.push(activations(&net.model, &s.x.view(), LAYER)?.index_axis_move(Axis(0), 0));
-    }
-    let mean = |photograph: usize, channel: usize| {
-        responses[photograph].slice(s![.., .., channel]).mean().unwrap_or(0.0)
-    };
-    let channels = responses[0].dim().2;
-    let maximizer = Maximizer::new(if quick { 10 } else { 200 }, 4.0)?
-        .decay(0.01)?
-        .blur(0.8, 4)?
-        .jitter(4)
-        .range(-123.0, 151.0)?
-        .seed(seed);
-    let start = maximizer.noise(&net.model, 0.0, 20.0)?;
-    let (mut pictures, mut found) = (Vec::new(), Vec::new());
-    for i in 0..seen.len().min(NEURONS) {
-        let alone = |channel: usize| {
-            let others = (0..seen.len()).filter(|&other| other != i).map(|other| mean(other, channel));
-            mean(i, channel) - others.fold(0.0, f32::max)
-        };
-        let channel = largest((0..channels).map(alone)).ok_or("responses without NaN")?;
-        let goal = Goal::Filter { layer: LAYER.to_owned(), channel };
-        let wanted = maximizer.run(&net.model, &goal, start.view())?;
-        let last = wanted.responses.last().copied().unwrap_or_default();
-        let photograph = picture(seen[i].x.slice(s![0, .., .., ..]))?;
-        let map = responses[i].slice(s![.., .., channel]).insert_axis(Axis(0)).to_owned();
-        let map = backstitch::core::explain::upsample(map.view(), SIDE, SIDE)?.index_axis_move(Axis(0), 0);
-        pictures.push((
-            format!("channel {channel}\n{} {:.2}", seen[i].name, mean(i, channel)),
-            photograph.clone(),
-        ));
-        pictures.push(("its response\n ".to_owned(), heat(map.view())?.over(&photograph, COVER)?));
-        pictures.push((format!("what it wants\n{last:.2}"), picture(wanted.picture.view())?));
-        found.push(format!(
-            "channel {channel} reaches {:.2} on the {} and {last:.2} on the picture made for it",
-            mean(i, channel),
-            seen[i].name
-        ));
-    }
-    let caption = format!(
-        "Channels of {LAYER} that respond to one of the photographs more than to the others: {}. Grad-CAM says where the network looks for a \
-         class in one photograph; a neuron's picture says what that neuron computes, whatever the class.",
-        found.join("; "),
-    );
-    Ok((
-        PictureGrid { title: format!("Neurons of {LAYER}"), columns: 3, enlarge: 1, bar: None, pictures },
-        caption,
-    ))
+pub fn picture(input: ArrayView3<'_, f32>) -> Result<Picture, AnyError> {
+    blue_green_red(input, MEANS)
 }

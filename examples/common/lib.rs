@@ -1,293 +1,40 @@
-//! What every example shares: flags, data, progress, output. Not an example itself.
+//! What the examples share: flags, data, progress, reports. Not an example itself.
 
-pub mod architectures;
-pub mod arithmetic;
-pub mod callbacks;
-pub mod comparison;
-pub mod divergence;
-pub mod folders;
+pub mod fashion;
 pub mod imagenet;
-pub mod images;
-pub mod lenet;
 pub mod memory;
 pub mod mlp;
-pub mod recipe;
-pub mod seeing;
-pub mod sklearn;
-pub mod subject;
-pub mod transfer;
-pub mod transfer_report;
-pub mod visualization;
+pub mod photographs;
+pub mod pictures;
+mod run;
+pub mod trained;
+pub mod watch;
+
+// The networks of two assignments. They stand beside their examples; other examples, tests and benchmarks take them from here.
+#[path = "../architecture_comparison/nets.rs"]
+pub mod architecture_comparison;
+#[path = "../cnn_vs_fcnn/nets.rs"]
+pub mod cnn_vs_fcnn;
 
 use std::error::Error;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
-use backstitch::io::atomic::{self, FolderLock};
-use backstitch::io::fashion_mnist::{self, DATA_VARIABLE, FashionMnist, Progress, Source};
-use backstitch::io::images as image_files;
-use backstitch::plot::{ConfusionChart, LineChart, PictureGrid, Report};
-use backstitch::prelude::{Optimizer, Trainer};
-use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use backstitch::prelude::{Dataset, Schedule};
 
-use memory::peak_memory;
+pub use run::{Flags, Run};
+pub use trained::{Score, Trained};
+pub use watch::Watch;
 
 pub type AnyError = Box<dyn Error>;
 
-/// The flags that every example takes.
-#[derive(Args, Clone, Debug)]
-pub struct Flags {
-    /// Folder of data sets; else $BACKSTITCH_DATA, else the cache, else a download
-    #[arg(long)]
-    pub data: Option<PathBuf>,
-    /// Folder for the results [default: runs/ and the example's name]
-    #[arg(long)]
-    pub out: Option<PathBuf>,
-    /// Passes over the training data
-    #[arg(long)]
-    pub epochs: Option<usize>,
-    /// Gives the split, the first weights and the order of samples
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Threads [default: one a core]
-    #[arg(long)]
-    pub threads: Option<usize>,
-    /// The same path on less data and fewer epochs, in under a minute
-    #[arg(long)]
-    pub quick: bool,
-}
-
-/// One run of an example.
-pub struct Run {
-    pub flags: Flags,
-    pub out: PathBuf,
-    pub epochs: usize,
-    name: &'static str,
-    source: String,
-    sample: bool,
-    dataset: Value,
-    threads: usize,
-    start: Instant,
-    /// Keeps other processes out of the output folder until the end.
-    _lock: FolderLock,
-}
-
-impl Run {
-    /// Prepares threads and the output folder, which must have room for `bytes` bytes and be no other process's.
-    pub fn start(
-        name: &'static str,
-        flags: &Flags,
-        (epochs, quick): (usize, usize),
-        bytes: u64,
-    ) -> Result<Self, AnyError> {
-        if flags.epochs == Some(0) || flags.threads == Some(0) {
-            return Err("--epochs and --threads: expected at least 1, got 0".into());
-        }
-        rayon::ThreadPoolBuilder::new().num_threads(flags.threads.unwrap_or(0)).build_global()?;
-        let out = flags.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
-        atomic::prepare_folder(&out, 0)?;
-        let lock = FolderLock::take(&out)?;
-        atomic::prepare_folder(&out, bytes)?;
-        Ok(Self {
-            _lock: lock,
-            epochs: flags.epochs.unwrap_or(if flags.quick { quick } else { epochs }),
-            flags: flags.clone(),
-            out,
-            name,
-            source: String::new(),
-            sample: false,
-            dataset: Value::Null,
-            threads: rayon::current_num_threads(),
-            start: Instant::now(),
-        })
-    }
-
-    /// Fashion-MNIST, or the drawn sample where it cannot be had; says which.
-    pub fn fashion_mnist(&mut self) -> Result<FashionMnist, AnyError> {
-        let bar = ProgressBar::new(0);
-        bar.set_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {eta}")?);
-        let data = fashion_mnist::open(self.flags.data.as_deref(), &mut |at: Progress<'_>| {
-            bar.set_message(at.file.to_owned());
-            bar.set_length(at.total.unwrap_or(at.received));
-            bar.set_position(at.received);
-        })?;
-        bar.finish_and_clear();
-        self.source = data.source.to_string();
-        self.sample = matches!(data.source, Source::Sample(_));
-        println!("data: {}", self.source);
-        self.say_quick();
-        Ok(data)
-    }
-
-    /// The pictures of a folder of data sets, with one folder a class, or drawn shapes where there is no such folder; says which.
-    pub fn image_folder(
-        &mut self,
-        name: &str,
-        options: &image_files::Options,
-    ) -> Result<image_files::Parts, AnyError> {
-        let root = self.data_folder();
-        let (start, bar) = (Instant::now(), ProgressBar::new(0));
-        let parts = match root {
-            Some(root) => {
-                let folder = root.join(name);
-                let progress = |done, of| {
-                    bar.set_length(of as u64);
-                    bar.set_position(done as u64);
-                };
-                let parts = image_files::read_parts(&folder, options, (0.1, self.flags.seed), &progress)?;
-                self.source = format!("{name} from {}", folder.display());
-                parts
-            }
-            None => {
-                self.sample = true;
-                self.source = format!(
-                    "GENERATED SAMPLE of drawn shapes, not {name} (no folder of data sets was named)"
-                );
-                image_files::generate_sample(options)
-            }
-        };
-        bar.finish_and_clear();
-        println!("data: {}", self.source);
-        for part in [&parts.train, &parts.validation] {
-            let from = if part.from_cache { "from the cache" } else { "decoded" };
-            println!("{} pictures {from}, {} left out as broken", part.labels.len(), part.skipped.len());
-            part.skipped.iter().for_each(|error| println!("left out: {error}"));
-            part.cache_error.iter().for_each(|error| println!("cache of pictures: {error}"));
-            if let Some(first) = part.passed_over.first() {
-                println!(
-                    "{} files passed over as no pictures, the first {}",
-                    part.passed_over.len(),
-                    first.display()
-                );
-            }
-        }
-        println!("read in {:.2} s", start.elapsed().as_secs_f64());
-        self.say_quick();
-        Ok(parts)
-    }
-
-    /// The folder of data sets, where one was named.
-    pub fn data_folder(&self) -> Option<PathBuf> {
-        self.flags.data.clone().or_else(|| std::env::var_os(DATA_VARIABLE).map(PathBuf::from))
-    }
-
-    /// Notes that what is shown are photographs of this folder.
-    pub fn photographs(&mut self, folder: &Path) {
-        self.source = format!("photographs from {}", folder.display());
-        self.parts(0, 0, 0);
-        println!("data: {}", self.source);
-        self.say_quick();
-    }
-
-    fn say_quick(&self) {
-        if self.flags.quick {
-            println!("--quick: less data and fewer epochs than the full run");
-        }
-    }
-
-    /// For examples that work on no data set.
-    pub fn no_data(&mut self) {
-        self.source = "none".to_owned();
-        self.parts(0, 0, 0);
-    }
-
-    /// Notes how many samples each part has, for the summary.
-    pub fn parts(&mut self, train: usize, validation: usize, test: usize) {
-        self.dataset = json!({ "name": self.source, "train": train, "validation": validation, "test": test });
-    }
-
-    /// A report that begins with what ran: data, epochs, machine.
-    pub fn report(&self, title: &str) -> Report {
-        let mut report = Report::new(title);
-        if self.sample {
-            report.warning(format!("Not the real data: {}.", self.source));
-        }
-        if self.flags.quick {
-            report.warning("A quick run (--quick): less data and fewer epochs than the real one.");
-        }
-        let part = |name: &str| self.dataset[name].to_string();
-        let row = |name: &str, value: String| vec![name.to_owned(), value];
-        let rows = vec![
-            row("data", self.source.clone()),
-            row(
-                "samples: training, validation, test",
-                [part("train"), part("validation"), part("test")].join(", "),
-            ),
-            row("epochs", self.epochs.to_string()),
-            row("seed", self.flags.seed.to_string()),
-            row("machine", format!("{}, threads: {}", processor(), self.threads)),
-            row("time", format!("{:.1} minutes", self.start.elapsed().as_secs_f64() / 60.0)),
-            row(
-                "peak memory",
-                peak_memory().map_or("not known on this system".to_owned(), |mb| format!("{mb} MB")),
-            ),
-            row("backstitch", env!("CARGO_PKG_VERSION").to_owned()),
-        ];
-        report.table("What ran", &["", ""], rows);
-        report
-    }
-
-    /// A trainer for the epochs and the seed of the run.
-    pub fn trainer<'c>(&self, optimizer: impl Optimizer<f32>, batch_size: usize) -> Trainer<'c> {
-        Trainer::new(optimizer).epochs(self.epochs).batch_size(batch_size).seed(self.flags.seed)
-    }
-
-    /// Saves a chart as SVG and PNG under the name's stem.
-    pub fn save_chart(&self, stem: &str, chart: &LineChart) -> Result<(), AnyError> {
-        self.save(&format!("{stem}.svg"), chart.svg()?.as_bytes())?;
-        self.save(&format!("{stem}.png"), &chart.png()?)
-    }
-
-    /// Saves a confusion matrix as SVG and PNG under the name's stem.
-    pub fn save_confusion(&self, stem: &str, chart: &ConfusionChart) -> Result<(), AnyError> {
-        self.save(&format!("{stem}.svg"), chart.svg()?.as_bytes())?;
-        self.save(&format!("{stem}.png"), &chart.png()?)
-    }
-
-    /// Saves pictures as PNG under the name's stem, and shows them in the report.
-    pub fn show(
-        &self,
-        report: &mut Report,
-        stem: &str,
-        grid: &PictureGrid,
-        caption: impl Into<String>,
-    ) -> Result<(), AnyError> {
-        let png = grid.png()?;
-        self.save(&format!("{stem}.png"), &png)?;
-        report.png(&png, caption);
-        Ok(())
-    }
-
-    /// Saves a file in the output folder.
-    pub fn save(&self, name: &str, bytes: &[u8]) -> Result<(), AnyError> {
-        Ok(atomic::write(&self.out.join(name), |to| to.write_all(bytes))?)
-    }
-
-    /// Writes report.html and summary.json, and says where.
-    pub fn finish(self, report: &Report, runs: &[Value]) -> Result<(), AnyError> {
-        let summary = json!({
-            "example": self.name, "quick": self.flags.quick, "seed": self.flags.seed,
-            "dataset": self.dataset, "threads": self.threads, "runs": runs,
-        });
-        let (html, summary) = (report.html()?, serde_json::to_string_pretty(&summary)?);
-        let report_path = self.out.join("report.html");
-        atomic::write(&report_path, |to| to.write_all(html.as_bytes()))?;
-        atomic::write(&self.out.join("summary.json"), |to| to.write_all(summary.as_bytes()))?;
-        let minutes = self.start.elapsed().as_secs_f64() / 60.0;
-        let memory = peak_memory().map_or(String::new(), |mb| format!(", peak memory {mb} MB"));
-        println!("report: {} ({minutes:.1} minutes{memory})", report_path.display());
-        Ok(())
-    }
-}
-
-/// Ends the program: quietly, or with the error in one line.
+/// Ends the program: quietly, or with the error in one line. Training that Ctrl-C stopped is no failure.
 pub fn exit(result: Result<(), AnyError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(stopped) if stopped.is::<watch::Stopped>() => {
+            println!("{stopped}");
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -295,14 +42,22 @@ pub fn exit(result: Result<(), AnyError>) -> ExitCode {
     }
 }
 
-/// The processor's name, where the system tells.
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
+/// One cycle of the learning rate over all steps of a training.
+pub fn one_cycle(train: &Dataset, batch_size: usize, epochs: usize) -> Result<Schedule, AnyError> {
+    Ok(Schedule::one_cycle((train.len().div_ceil(batch_size) * epochs) as u64)?)
 }
 
 /// 0.8934 as `0.8934`: accuracies and losses in tables.
 pub fn four(value: f64) -> String {
     format!("{value:.4}")
+}
+
+/// A score, or that there is none.
+pub fn defined(value: Option<f64>) -> String {
+    value.map_or("undefined".to_owned(), four)
+}
+
+/// How often.
+pub fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }

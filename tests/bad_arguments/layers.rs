@@ -1,7 +1,9 @@
-//! Layers, networks and the zoo.
+//! Layers, networks, the zoo and the networks of the examples.
 
 use backstitch::prelude::*;
 use backstitch::zoo;
+use backstitch_examples::architecture_comparison::dense_ann;
+use backstitch_examples::cnn_vs_fcnn::{model1, model4};
 
 use crate::table::Table;
 use crate::table::*;
@@ -107,9 +109,6 @@ fn settings_of_layers() {
         t.net(&format!("lenet5 with dropout {name}"), "dropout", &[64, 64, 3], || {
             zoo::Lenet5 { dropout: if value == 1.0 { 2.0 } else { value }, ..Default::default() }.build(10)
         });
-        t.net(&format!("lenet_fashion with dropout {name}"), got, &[28, 28, 1], || {
-            zoo::lenet_fashion_with_dropout(10, value)
-        });
         if value != 1.0 {
             t.layer(&format!("momentum {name}"), got, &[4], || batch_norm().momentum(value));
         }
@@ -172,7 +171,7 @@ fn networks_of_the_zoo() {
         ("lenet5", zoo::lenet5, &[64, 64, 3]),
         ("lenet_fashion", zoo::lenet_fashion, &[28, 28, 1]),
         ("squeezenet", zoo::squeezenet, &[64, 64, 3]),
-        ("dense_ann", zoo::dense_ann, &[28, 28, 1]),
+        ("dense_ann", dense_ann, &[28, 28, 1]),
         (
             "Lenet5",
             |classes| zoo::Lenet5 { padded: true, batch_norm: true, ..Default::default() }.build(classes),
@@ -188,7 +187,7 @@ fn networks_of_the_zoo() {
         t.net(&format!("{name} over a map of 2^60"), "got", &large, || net(10));
         t.net(&format!("{name} over nothing"), "[0, 0, 3]", &[0, 0, 3], || net(10));
     }
-    t.net("model1 over a map of 2^40", "dense1", &[1 << 20, 1 << 20, 1], zoo::model1);
-    t.net("model4 over a map of 3x3", "got", &[3, 3, 1], zoo::model4);
+    t.net("model1 over a map of 2^40", "dense1", &[1 << 20, 1 << 20, 1], model1);
+    t.net("model4 over a map of 3x3", "got", &[3, 3, 1], model4);
     t.finish(37);
 }

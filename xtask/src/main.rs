@@ -1,7 +1,7 @@
 //! `cargo xtask check`: what continuous integration checks, the cheapest first.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -51,12 +51,14 @@ fn lessons() -> Vec<String> {
     sources("examples/lessons").iter().map(command).collect()
 }
 
-/// The names of the Rust files of a folder.
+/// The names of the Rust files of a folder, and of the folders in it that have a main.rs.
 fn sources(folder: &str) -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("").join(folder);
     let entries = folder.read_dir().into_iter().flatten().flatten();
-    let sources =
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    let is_source = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists()
+    };
+    let sources = entries.map(|entry| entry.path()).filter(is_source);
     let mut names: Vec<_> = sources.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     names.sort();
     names

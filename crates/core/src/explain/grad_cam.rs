@@ -36,10 +36,10 @@ pub struct CamMaps<F> {
 ///
 /// ```
 /// use backstitch_core::{Model, explain::{Cam, grad_cam}, zoo};
-/// let model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
+/// let model: Model = Model::new(zoo::lenet_fashion(10), &[28, 28, 1], 0)?;
 /// let x = ndarray::Array::from_elem((2, 28, 28, 1), 0.5).into_dyn();
-/// let cam = grad_cam(&model, &x.view(), &[3, 7], "conv3", Cam::GradCam)?;
-/// assert_eq!(cam.coarse.dim(), (2, 7, 7));
+/// let cam = grad_cam(&model, &x.view(), &[3, 7], "conv2", Cam::GradCam)?;
+/// assert_eq!(cam.coarse.dim(), (2, 10, 10));
 /// assert_eq!(cam.maps.dim(), (2, 28, 28));
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```

@@ -31,7 +31,7 @@ pub enum Goal {
 ///
 /// ```
 /// use backstitch_core::{Model, explain::{Goal, Maximizer}, zoo};
-/// let model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
+/// let model: Model = Model::new(zoo::lenet_fashion(10), &[28, 28, 1], 0)?;
 /// let maximizer = Maximizer::new(30, 0.1)?.decay(0.01)?.blur(0.5, 4)?;
 /// let start = maximizer.noise(&model, 0.5, 0.1)?;
 /// let result = maximizer.run(&model, &Goal::Class(3), start.view())?;

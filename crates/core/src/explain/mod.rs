@@ -48,8 +48,8 @@ pub fn activations<F: Scalar>(
 ///
 /// ```
 /// use backstitch_core::{Model, explain::filters, zoo};
-/// let model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
-/// assert_eq!(filters(&model, "conv1")?.dim(), (16, 7, 7, 1));
+/// let model: Model = Model::new(zoo::lenet_fashion(10), &[28, 28, 1], 0)?;
+/// assert_eq!(filters(&model, "conv1")?.dim(), (6, 5, 5, 1));
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
 ///

@@ -34,7 +34,7 @@ pub fn class_gradient<F: Scalar>(
 ///
 /// ```
 /// use backstitch_core::{Model, ReluRule, explain::saliency, zoo};
-/// let model: Model = Model::new(zoo::model2(), &[28, 28, 1], 0)?;
+/// let model: Model = Model::new(zoo::lenet_fashion(10), &[28, 28, 1], 0)?;
 /// let x = ndarray::Array::from_elem((1, 28, 28, 1), 0.5).into_dyn();
 /// assert_eq!(saliency(&model, &x.view(), &[3], ReluRule::Plain)?.dim(), (1, 28, 28));
 /// # Ok::<(), backstitch_core::Error>(())

@@ -1,4 +1,4 @@
-//! LeNet, in the two forms of the assignments.
+//! LeNet, for small grey pictures and for photographs.
 
 use crate::init::Init;
 use crate::layers::{Activation, Padding, avg_pool, batch_norm, conv2d, dense, dropout, flatten, max_pool};
@@ -7,34 +7,18 @@ use crate::net::Net;
 /// LeNet-5 on 28x28x1 (LeCun et al. 1998, section II.B, with every map of the second convolution connected to all of
 /// the first): 6 filters of 5x5 with padding 2, 16 of 5x5, each with average pooling, then 120-84-classes, tanh.
 pub fn lenet_fashion(classes: usize) -> Net {
-    lenet_maps()
-        .push(dense(120).activation(Activation::Tanh))
-        .push(dense(84).activation(Activation::Tanh))
-        .push(dense(classes))
-}
-
-/// The convolutions of LeNet-5, to rows.
-fn lenet_maps() -> Net {
     Net::new()
         .push(conv2d(6, 5).activation(Activation::Tanh).padding(2))
         .push(avg_pool(2))
         .push(conv2d(16, 5).activation(Activation::Tanh))
         .push(avg_pool(2))
         .push(flatten())
-}
-
-/// [`lenet_fashion`] with dropout of this rate before each of its dense layers.
-pub fn lenet_fashion_with_dropout(classes: usize, rate: f64) -> Net {
-    lenet_maps()
-        .push(dropout(rate))
         .push(dense(120).activation(Activation::Tanh))
-        .push(dropout(rate))
         .push(dense(84).activation(Activation::Tanh))
-        .push(dropout(rate))
         .push(dense(classes))
 }
 
-/// The LeNet5 of the assignment on image folders, on 64x64x3: 32 and 64 filters of 5x5, each with max pooling by 4,
+/// The LeNet5 for photographs of 64x64x3: 32 and 64 filters of 5x5, each with max pooling by 4,
 /// then 1021-84-classes, ReLU.
 pub fn lenet5(classes: usize) -> Net {
     Lenet5::default().build(classes)
@@ -49,7 +33,7 @@ pub struct Lenet5 {
     pub batch_norm: bool,
     /// Rate of the dropout before the second dense layer; half of it before the first.
     pub dropout: f64,
-    /// How the first weights are drawn.
+    /// How the initial weights are drawn.
     pub init: Init,
 }
 

@@ -10,7 +10,7 @@ pub fn vgg16_features() -> Net {
     groups(GROUPS.len())
 }
 
-/// [`vgg16_features`] with batch normalization between each convolution and its ReLU, which lets it learn from its first weights.
+/// [`vgg16_features`] with batch normalization between each convolution and its ReLU, which lets it learn from its initial weights.
 pub fn vgg16_batch_norm_features() -> Net {
     let mut net = Net::new();
     for (group, (count, filters)) in GROUPS.into_iter().enumerate() {

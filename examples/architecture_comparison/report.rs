@@ -1,13 +1,11 @@
 //! The report of `architecture_comparison`, with the text's figures beside ours.
 
-use backstitch::plot::{ConfusionChart, LineChart, Report};
-
+use backstitch::Report;
+use backstitch_examples::fashion::CLASSES;
+use backstitch_examples::{AnyError, Run, Score, Trained, defined, four};
 use clap::ValueEnum;
 
-use super::images::{CLASSES, SCORE_HEAD, Score, Trained, defined};
-use super::{AnyError, Run, four};
-
-/// A network that was trained, on the validation and on the test part.
+/// A network that was trained, on the validation set and on the test set.
 pub struct Entry {
     pub trained: Trained,
     pub validation: Score,
@@ -15,9 +13,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Accuracy on the validation part.
+    /// Accuracy on the validation set.
     pub fn validated(&self) -> f64 {
-        self.validation.matrix.accuracy()
+        self.validation.accuracy()
     }
 }
 
@@ -89,7 +87,7 @@ pub fn report(run: &Run, batch: usize, tables: &[&[TextRow]], entries: &[Entry])
     let mut report = run.report("Four architectures on Fashion-MNIST");
     report.paragraph(format!(
         "All alike: batches of {batch}, {} epochs, one cycle of the learning rate up to 0.001 for Adam and RMSprop (0.003 for Inception \
-         and the sigmoid, which learn slowly with less) and 0.03 for SGD with momentum 0.9, Glorot uniform first weights; validation on a tenth of the 60,000 training pictures, test on the \
+         and the sigmoid, which learn slowly with less) and 0.03 for SGD with momentum 0.9, Glorot uniform initial weights; validation on a tenth of the 60,000 training pictures, test on the \
          published 10,000. The text trained 400 epochs with batches of 1024 and a fixed rate, on a GPU: its seconds are another \
          machine's. Training loss and accuracy are means over an epoch, taken before each step and with dropout.",
         run.epochs
@@ -98,7 +96,13 @@ pub fn report(run: &Run, batch: usize, tables: &[&[TextRow]], entries: &[Entry])
         table(&mut report, rows, entries);
     }
     seen(&mut report, tables, entries);
-    curves(run, &mut report, entries)?;
+    report.heading("Loss and accuracy by epoch");
+    for entry in entries {
+        let prefix = format!("{}_", entry.trained.name.to_lowercase().replace(' ', "_"));
+        let loss = format!("{:.1} s an epoch.", entry.trained.seconds_per_epoch);
+        let accuracy = format!("Validation accuracy {:.4} at the end.", entry.validated());
+        entry.trained.curves(run, &mut report, &prefix, [loss, accuracy])?;
+    }
     let best = entries.iter().max_by(|a, b| a.validated().total_cmp(&b.validated()));
     if let Some(best) = best {
         detail(run, &mut report, best)?;
@@ -111,13 +115,9 @@ fn table(report: &mut Report, rows: &[TextRow], entries: &[Entry]) {
     let mut cells = Vec::new();
     for row in rows {
         let Some(entry) = entries.iter().find(|entry| entry.trained.name == row.ours) else { continue };
-        let last = entry.trained.last();
-        let ours = [
-            last.and_then(|r| r.get("train_loss")),
-            last.and_then(|r| r.get("validation_loss")),
-            last.and_then(|r| r.get("train_accuracy")),
-            Some(entry.validated()),
-        ];
+        let last = |figure| entry.trained.last(figure);
+        let validated = Some(entry.validated());
+        let ours = [last("train_loss"), last("validation_loss"), last("train_accuracy"), validated];
         let mut line = vec![row.name.to_owned()];
         if let Some((seconds, parameters, layers)) = row.size {
             line.push(format!("{:.1} ({seconds})", entry.trained.seconds_per_epoch));
@@ -125,7 +125,7 @@ fn table(report: &mut Report, rows: &[TextRow], entries: &[Entry]) {
             line.push(format!("{} ({layers})", entry.trained.layers().1));
         }
         line.extend(ours.iter().zip(row.figures).map(|(ours, text)| format!("{} ({text})", defined(*ours))));
-        line.push(four(entry.test.matrix.accuracy()));
+        line.push(four(entry.test.accuracy()));
         cells.push(line);
     }
     let mut head = vec![""];
@@ -166,9 +166,8 @@ fn seen(report: &mut Report, tables: &[&[TextRow]], entries: &[Entry]) {
         ));
     }
     for entry in entries {
-        let Some(last) = entry.trained.last() else { continue };
-        let gap =
-            last.get("validation_loss").unwrap_or(f64::NAN) - last.get("train_loss").unwrap_or(f64::NAN);
+        let last = |figure| entry.trained.last(figure).unwrap_or(f64::NAN);
+        let gap = last("validation_loss") - last("train_loss");
         report.paragraph(format!(
             "{}: validation loss is {gap:+.4} against training loss at the end: {}.",
             entry.trained.name,
@@ -177,40 +176,19 @@ fn seen(report: &mut Report, tables: &[&[TextRow]], entries: &[Entry]) {
     }
 }
 
-fn curves(run: &Run, report: &mut Report, entries: &[Entry]) -> Result<(), AnyError> {
-    report.heading("Loss and accuracy by epoch");
-    for entry in entries {
-        let stem = entry.trained.name.to_lowercase().replace(' ', "_");
-        let loss =
-            LineChart::losses(format!("{}: loss by epoch", entry.trained.name), &entry.trained.history);
-        let accuracy = entry.trained.accuracies(format!("{}: accuracy by epoch", entry.trained.name));
-        run.save_chart(&format!("{stem}_loss"), &loss)?;
-        run.save_chart(&format!("{stem}_accuracy"), &accuracy)?;
-        report.chart(&loss, format!("{:.1} s an epoch.", entry.trained.seconds_per_epoch))?;
-        report.chart(&accuracy, format!("Validation accuracy {:.4} at the end.", entry.validated()))?;
-    }
-    Ok(())
-}
-
 /// The best model by validation accuracy, in all metrics.
 fn detail(run: &Run, report: &mut Report, best: &Entry) -> Result<(), AnyError> {
     let name = &best.trained.name;
     report.heading(format!("Best by validation accuracy: {name}"));
-    for (part, score) in [("validation", &best.validation), ("test", &best.test)] {
+    for (set, score) in [("validation", &best.validation), ("test", &best.test)] {
         let title = format!(
-            "{part} part: accuracy {:.4}, log loss {:.4}, ROC AUC {} (mean of one against rest)",
-            score.matrix.accuracy(),
+            "{set} set: accuracy {:.4}, log loss {:.4}, ROC AUC {} (mean of one against rest)",
+            score.accuracy(),
             score.log_loss,
             defined(score.roc_auc()),
         );
-        report.table(title, &SCORE_HEAD, score.rows(&CLASSES));
+        score.table(report, title, &CLASSES);
     }
-    let chart = ConfusionChart {
-        title: format!("{name}: confusion matrix on the test part"),
-        names: CLASSES.map(str::to_owned).to_vec(),
-        matrix: best.test.matrix.clone(),
-    };
-    run.save_confusion("confusion", &chart)?;
-    report.confusion(&chart, best.test.confused(&CLASSES, 4))?;
-    Ok(())
+    let chart = best.test.confusion(format!("{name}: confusion matrix on the test set"), &CLASSES);
+    run.confusion(report, "confusion", &chart, best.test.confused(&CLASSES, 4))
 }

@@ -3,11 +3,13 @@
 //! Sizes of maps, padding, parameters, multiply-adds and bytes of the assignments' convolutions, all taken from models by shape
 //! inference and `cost.rs`, none typed in; and where the assignments' own keys are wrong.
 
+mod arithmetic;
+
 use std::process::ExitCode;
 
-use backstitch::plot::{ColourBar, ColourMap, Picture, PictureGrid, Report};
+use arithmetic::{bottleneck, summary, three_layers};
 use backstitch::prelude::*;
-use backstitch_examples::arithmetic::{bottleneck, summary, three_layers};
+use backstitch::{ColourBar, ColourMap, Picture, PictureGrid, Report};
 use backstitch_examples::{AnyError, Flags, Run};
 use clap::Parser;
 use ndarray::Array;

@@ -1,10 +1,9 @@
 //! Cross-entropy, entropy and KL divergence of `kl_cross_entropy`, each by its own formula.
 
-use backstitch::plot::Report;
+use backstitch::Report;
+use backstitch_examples::AnyError;
 use ndarray::{Array1, Array2, ArrayView1};
 use serde_json::{Value, json};
-
-use super::AnyError;
 
 /// How far CE and H + KL may differ: rounding in f64.
 const ROUNDING: f64 = 1e-12;
@@ -19,7 +18,7 @@ fn divergence(p: ArrayView1<'_, f64>, q: ArrayView1<'_, f64>) -> f64 {
     p.iter().zip(q).map(|(p, q)| if *p == 0.0 { 0.0 } else { p * (p / q).ln() }).sum()
 }
 
-/// Means over the test part of all three, computed each by its own formula.
+/// Means of all three over the test set, computed each by its own formula.
 pub fn compare(
     report: &mut Report,
     targets: &[(&str, Array2<f64>)],
@@ -48,7 +47,7 @@ pub fn compare(
         runs.push(json!({ "name": name, "cross_entropy": ce, "entropy": entropy, "kl": kl, "gradient_gap": gradient_gap(p, &q) }));
     }
     let head = ["targets P", "CE(P, Q)", "H(P)", "KL(P || Q)", "|CE - (H + KL)|"];
-    report.table("Means over the test part, in nats; Q are the network's probabilities", &head, cells);
+    report.table("Means over the test set, in nats; Q are the network's probabilities", &head, cells);
     Ok(runs)
 }
 

@@ -1,14 +1,16 @@
 //! The report of `vgg16_transfer`.
 
-use backstitch::io::tensorboard::EventWriter;
-use backstitch::plot::{ConfusionChart, LineChart, Report};
+use backstitch::metrics::Average;
+use backstitch::tensorboard::EventWriter;
+use backstitch::{ConfusionChart, Report};
+use backstitch_examples::fashion::CLASSES;
+use backstitch_examples::trained::{Column, table};
+use backstitch_examples::{AnyError, Run, Score, Trained, defined, four};
 use serde_json::Value;
 
-use super::images::{CLASSES, SCORE_HEAD, Score, Trained, defined};
-use super::transfer::Base;
-use super::{AnyError, Run, four};
+use crate::base::Base;
 
-/// A head or a whole network, how good it is on the test part, and the seconds that its features took.
+/// A head or a whole network, how good it is on the test set, and the seconds that its features took.
 pub struct Entry {
     pub trained: Trained,
     pub score: Score,
@@ -17,15 +19,11 @@ pub struct Entry {
 
 impl Entry {
     fn accuracy(&self) -> f64 {
-        self.score.matrix.accuracy()
+        self.score.accuracy()
     }
 
     fn confusion(&self) -> ConfusionChart {
-        ConfusionChart {
-            title: format!("{}: confusion matrix on the test part", self.trained.name),
-            names: CLASSES.map(str::to_owned).to_vec(),
-            matrix: self.score.matrix.clone(),
-        }
+        self.score.confusion(format!("{}: confusion matrix on the test set", self.trained.name), &CLASSES)
     }
 
     /// The confusion matrix as a picture for TensorBoard.
@@ -53,31 +51,21 @@ pub fn report(
     let trained_on = base.trained_on.as_deref().unwrap_or("nothing");
     report.paragraph(format!(
         "Backbone {}, trained on {trained_on}; pictures resized to {1}x{1} in three channels, {2}. Features less their means and divided by their deviations over \
-         the training part (from scratch: batch normalization, and the weights of the best epoch). Head: 256 units with ReLU, dropout 0.5, 10 units; Adam 0.001.",
+         the training set (from scratch: batch normalization, and the weights of the best epoch). Head: 256 units with ReLU, dropout 0.5, 10 units; Adam 0.001.",
         base.name, base.preparation.size, base.preparation.what
     ));
-    let head = [
-        "",
-        "test accuracy",
-        "F1 (macro)",
-        "log loss",
-        "epochs",
-        "minutes of training",
-        "seconds of features",
+    let epochs = |e: &Entry| e.trained.history.epochs.len();
+    let features = |e: &Entry| if e.seconds > 0.0 { format!("{:.1}", e.seconds) } else { String::new() };
+    let columns: [Column<&Entry>; 7] = [
+        ("", &|e| e.trained.name.clone()),
+        ("test accuracy", &|e| four(e.accuracy())),
+        ("F1 (macro)", &|e| defined(e.score.matrix.average(Average::Macro).f1)),
+        ("log loss", &|e| four(e.score.log_loss)),
+        ("epochs", &|e| epochs(e).to_string()),
+        ("minutes of training", &|e| format!("{:.2}", e.trained.minutes)),
+        ("seconds of features", &|e| features(e)),
     ];
-    let row = |entry: &Entry| {
-        let f1 = entry.score.matrix.average(backstitch::core::metrics::Average::Macro).f1;
-        vec![
-            entry.trained.name.clone(),
-            four(entry.accuracy()),
-            defined(f1),
-            four(entry.score.log_loss),
-            entry.trained.history.epochs.len().to_string(),
-            format!("{:.2}", entry.trained.minutes),
-            if entry.seconds > 0.0 { format!("{:.1}", entry.seconds) } else { String::new() },
-        ]
-    };
-    report.table("What was the pretraining worth?", &head, entries.iter().map(row).collect());
+    table(&mut report, "What was the pretraining worth?", entries, &columns);
     if let [pretrained, random, rest @ ..] = entries {
         report.paragraph(worth(pretrained, random, rest.first()));
     }
@@ -95,24 +83,15 @@ pub fn report(
         if entry.trained.history.epochs.is_empty() {
             report.paragraph("Not one epoch was finished in the time.");
         } else {
-            curves(run, &mut report, entry, stem)?;
+            let loss = format!("{:.2} s an epoch.", entry.trained.seconds_per_epoch);
+            let accuracy = format!("Test accuracy {:.4}.", entry.accuracy());
+            entry.trained.curves(run, &mut report, &format!("{stem}_"), [loss, accuracy])?;
         }
-        run.save_confusion(&format!("{stem}_confusion"), &entry.confusion())?;
-        report.confusion(&entry.confusion(), entry.score.confused(&CLASSES, 6))?;
-        report.table("Every class on the test part", &SCORE_HEAD, entry.score.rows(&CLASSES));
+        let caption = entry.score.confused(&CLASSES, 6);
+        run.confusion(&mut report, &format!("{stem}_confusion"), &entry.confusion(), caption)?;
+        entry.score.table(&mut report, "Every class on the test set", &CLASSES);
     }
     Ok(report)
-}
-
-fn curves(run: &Run, report: &mut Report, entry: &Entry, stem: &str) -> Result<(), AnyError> {
-    let name = &entry.trained.name;
-    let loss = LineChart::losses(format!("{name}: loss by epoch"), &entry.trained.history);
-    let accuracy = entry.trained.accuracies(format!("{name}: accuracy by epoch"));
-    run.save_chart(&format!("{stem}_loss"), &loss)?;
-    run.save_chart(&format!("{stem}_accuracy"), &accuracy)?;
-    report.chart(&loss, format!("{:.2} s an epoch.", entry.trained.seconds_per_epoch))?;
-    report.chart(&accuracy, format!("Test accuracy {:.4}.", entry.accuracy()))?;
-    Ok(())
 }
 
 fn worth(pretrained: &Entry, random: &Entry, scratch: Option<&Entry>) -> String {

@@ -1,16 +1,20 @@
 //! The second and the third part of `cnn_arithmetic`.
 
-use backstitch::core::Summary;
-use backstitch::plot::{Block, Report};
 use backstitch::prelude::*;
+use backstitch::{Block, Report};
+use backstitch::{Summary, SummaryLine};
+use backstitch_examples::AnyError;
 use ndarray::{Array3, Array4};
 use serde_json::{Value, json};
-
-use super::AnyError;
 
 /// A network's table.
 pub fn summary(net: Net, input: &[usize]) -> Result<Summary, AnyError> {
     Ok(Model::<f32>::new(net, input, 0)?.summary())
+}
+
+/// Output shape, parameters and multiply-adds of a layer.
+fn cells(line: &SummaryLine) -> Vec<String> {
+    vec![line.output.to_string(), line.trainable.to_string(), line.multiply_adds.to_string()]
 }
 
 /// 200x300 in colour, three 3x3 convolutions with stride 2 and same padding.
@@ -20,30 +24,19 @@ pub fn three_layers(report: &mut Report) -> Result<Value, AnyError> {
     report.heading("Three 3x3 convolutions with stride 2 on 200x300 in colour");
     report.block(Block::Preformatted(s.to_string()));
     let mb = |bytes: usize| format!("{:.1} MB", bytes as f64 / 1e6);
-    let training = 50 * s.training_bytes_per_sample;
+    let training = 50 * s.training_bytes_per_sample + 2 * s.parameter_bytes;
     let rows = [
         ("one prediction, a map given up once it has been read", s.live_bytes_per_sample + s.parameter_bytes),
         ("one prediction, all maps kept", s.all_bytes_per_sample + s.parameter_bytes),
-        (
-            "training on 50 pictures: maps and their gradients, parameters and theirs",
-            training + 2 * s.parameter_bytes,
-        ),
+        ("training on 50 pictures: maps and their gradients, parameters and theirs", training),
     ];
-    let cells = rows.map(|(what, bytes)| vec![what.to_owned(), mb(bytes)]);
+    let memory = rows.map(|(what, bytes)| vec![what.to_owned(), mb(bytes)]);
     report.paragraph(format!("{} parameters: {} in f32.", s.parameters(), mb(s.parameter_bytes)));
-    report.table("Memory in f32, parameters included", &["", "bytes"], cells.to_vec());
+    report.table("Memory in f32, parameters included", &["", "bytes"], memory.to_vec());
     let pool = summary(Net::new().push(max_pool(2)), &[100, 150, 100])?;
     let strided = conv2d(100, 2).stride(2);
     let strided = summary(Net::new().push(strided), &[100, 150, 100])?;
-    let row = |name: &str, s: &Summary| {
-        let line = &s.lines[0];
-        vec![
-            name.to_owned(),
-            line.output.to_string(),
-            line.trainable.to_string(),
-            line.multiply_adds.to_string(),
-        ]
-    };
+    let row = |name: &str, s: &Summary| [vec![name.to_owned()], cells(&s.lines[0])].concat();
     let head = ["halving a map of 100x150x100", "output", "parameters", "multiply-adds"];
     report.table(
         "Why a max pooling: it has nothing to learn and nothing to multiply",
@@ -61,19 +54,13 @@ pub fn bottleneck(report: &mut Report) -> Result<Value, AnyError> {
     let direct = summary(Net::new().push(wide()), &[28, 28, 192])?;
     let narrow = summary(Net::new().push(conv2d(16, 1)).push(wide()), &[28, 28, 192])?;
     report.heading("A 1x1 convolution before a 5x5 one");
-    let mut cells = Vec::new();
+    let mut rows = Vec::new();
     for (name, s) in [("5x5 alone", &direct), ("1x1, then 5x5", &narrow)] {
         for line in &s.lines {
-            let cell = [
-                line.layer.clone(),
-                line.output.to_string(),
-                line.trainable.to_string(),
-                line.multiply_adds.to_string(),
-            ];
-            cells.push([vec![name.to_owned()], cell.to_vec()].concat());
+            rows.push([vec![name.to_owned(), line.layer.clone()], cells(line)].concat());
         }
     }
-    report.table("From shapes alone", &["network", "layer", "output", "parameters", "multiply-adds"], cells);
+    report.table("From shapes alone", &["network", "layer", "output", "parameters", "multiply-adds"], rows);
     let counted = [counted(192, 5, 32), counted(192, 1, 16), counted(16, 5, 32)];
     let agree = counted[0] == direct.multiply_adds() && counted[1] + counted[2] == narrow.multiply_adds();
     report.paragraph(format!(

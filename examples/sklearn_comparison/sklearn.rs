@@ -1,16 +1,16 @@
-//! scikit-learn's MLPClassifier on the same parts: run where it is installed, else as recorded.
+//! scikit-learn's MLPClassifier on the same data: run where it is installed, else as recorded.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
-use backstitch::io::npz;
-use ndarray::ArrayD;
+use backstitch::npz;
+use backstitch::prelude::*;
+use backstitch_examples::trained::labels;
+use backstitch_examples::{AnyError, Run};
+use ndarray::Array1;
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-use super::mlp::Part;
-use super::{AnyError, Run};
 
 const SCRIPT: &str = include_str!("../../scripts/sklearn_mlp.py");
 const RECORDED: &str = include_str!("../../fixtures/sklearn/recorded.json");
@@ -46,15 +46,15 @@ impl Sklearn {
 }
 
 /// The run here and now, or the recorded one; and whether it is the recorded one.
-pub fn run_or_recorded(run: &Run, parts: &[Part; 3]) -> Result<(Sklearn, bool), AnyError> {
-    match train(run, parts)? {
+pub fn run_or_recorded(run: &Run, sets: &[Dataset; 3]) -> Result<(Sklearn, bool), AnyError> {
+    match train(run, sets)? {
         Some(sklearn) => Ok((sklearn, false)),
         None => Ok((serde_json::from_str(RECORDED)?, true)),
     }
 }
 
-/// Trains in scikit-learn on the same parts; `None` where it is not installed.
-fn train(run: &Run, parts: &[Part; 3]) -> Result<Option<Sklearn>, AnyError> {
+/// Trains in scikit-learn on the same data; `None` where it is not installed.
+fn train(run: &Run, sets: &[Dataset; 3]) -> Result<Option<Sklearn>, AnyError> {
     let python = std::env::var_os("BACKSTITCH_PYTHON").unwrap_or_else(|| "python3".into());
     let probe = Command::new(&python).args(["-c", "import sklearn"]).stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
@@ -63,13 +63,13 @@ fn train(run: &Run, parts: &[Part; 3]) -> Result<Option<Sklearn>, AnyError> {
     }
     let data = run.out.join("parts.npz");
     let mut npz = npz::Writer::new(File::create(&data)?);
-    for (name, part) in ["train", "validation", "test"].iter().zip(parts) {
-        npz.add(name, part.rows.mapv(|pixel| (pixel * 255.0).round() as u8).view().into_dyn())?;
-        let labels: Vec<u8> = part.labels.iter().map(|&l| l as u8).collect();
-        npz.add(&format!("{name}_labels"), ArrayD::from_shape_vec(vec![labels.len()], labels)?.view())?;
+    for (name, set) in ["train", "validation", "test"].iter().zip(sets) {
+        npz.add(name, set.inputs()?.view().mapv(|pixel| (pixel * 255.0).round() as u8).view())?;
+        let labels: Array1<u8> = labels(set).into_iter().map(|label| label as u8).collect();
+        npz.add(&format!("{name}_labels"), labels.view().into_dyn())?;
     }
     npz.finish()?;
-    let (epochs, seed) = (run.epochs.to_string(), run.flags.seed.to_string());
+    let (epochs, seed) = (run.epochs.to_string(), run.seed.to_string());
     let mut command = Command::new(&python);
     command.args(["-c", SCRIPT]).arg(&data).arg(&run.out).args([&epochs, &seed, "0.1"]);
     if !command.status()?.success() {

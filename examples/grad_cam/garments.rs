@@ -1,14 +1,15 @@
-//! The pictures and figures of `grad_cam`.
+//! `grad_cam` on Fashion-MNIST: its pictures and figures.
 
-use backstitch::core::explain::{self, Cam, CamMaps, Goal, Maximizer, activations, grad_cam, upsample};
-use backstitch::core::metrics::likeliest;
-use backstitch::plot::{ColourBar, ColourMap, Picture, PictureGrid};
+use backstitch::explain::{Cam, CamMaps, Goal, Maximizer, activations, grad_cam, upsample};
+use backstitch::metrics::likeliest;
 use backstitch::prelude::*;
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewD, Axis, s};
+use backstitch::{Picture, PictureGrid, Report};
+use backstitch_examples::AnyError;
+use backstitch_examples::fashion::CLASSES;
+use backstitch_examples::pictures::{COVER, heat, heat_bar};
+use backstitch_examples::trained::{Column, labels, table};
+use ndarray::{Array2, ArrayView2, ArrayViewD, Axis, s};
 use serde_json::Value;
-
-use super::AnyError;
-use super::images::{CLASSES, Maps};
 
 /// The convolutions that are looked at.
 #[derive(Clone, Copy)]
@@ -28,45 +29,21 @@ pub struct Seen {
     maps: [CamMaps<f32>; 2],
 }
 
-/// How strongly a map covers the picture below it.
-pub const COVER: f64 = 0.55;
-
-pub fn look(model: &mut Model, chosen: &Maps, layers: Layers) -> Result<Seen, AnyError> {
-    let x = chosen.x.view();
+pub fn look(model: &Model, chosen: &Dataset, layers: Layers) -> Result<Seen, AnyError> {
+    let inputs = chosen.inputs()?;
+    let x = inputs.view();
     let probabilities = model.predict_proba(&x)?;
     let classes = likeliest(probabilities.view())?;
     let maps = [
         grad_cam(model, &x, &classes, layers.early, Cam::GradCam)?,
         grad_cam(model, &x, &classes, layers.last, Cam::GradCam)?,
     ];
-    let pictures = (0..classes.len()).map(|i| picture(&chosen.x, i)).collect();
-    Ok(Seen { layers, pictures, labels: chosen.labels.clone(), probabilities, classes, maps })
+    let pictures = (0..classes.len()).map(|i| picture(&x, i)).collect();
+    Ok(Seen { layers, pictures, labels: labels(chosen), probabilities, classes, maps })
 }
 
-fn picture(x: &ndarray::ArrayD<f32>, i: usize) -> Array2<f32> {
+fn picture(x: &ArrayViewD<'_, f32>, i: usize) -> Array2<f32> {
     x.slice(s![i, .., .., 0]).to_owned().into_dimensionality().expect("a picture")
-}
-
-/// A map from 0 to its own largest number; all dark where it is empty.
-pub fn heat(map: ArrayView2<'_, f32>) -> Result<Picture, AnyError> {
-    heat_to(map, map.iter().fold(0.0_f32, |most, v| most.max(*v)))
-}
-
-/// A map from 0 to the number that one pixel in a hundred exceeds: the few largest gradients would leave the rest dark.
-pub fn heat_of_most(map: ArrayView2<'_, f32>) -> Result<Picture, AnyError> {
-    let mut values: Vec<f32> = map.iter().copied().collect();
-    values.sort_by(f32::total_cmp);
-    heat_to(map, values[values.len() * 99 / 100])
-}
-
-fn heat_to(map: ArrayView2<'_, f32>, most: f32) -> Result<Picture, AnyError> {
-    Ok(Picture::mapped(map, 0.0, if most > 0.0 { most } else { 1.0 }, ColourMap::Viridis)?)
-}
-
-/// Blue, green and red from 0 to 255 less their means, as a picture.
-pub fn blue_green_red(x: ArrayView3<'_, f32>, means: [f32; 3]) -> Result<Picture, AnyError> {
-    let colour = |(i, j, c): (usize, usize, usize)| (x[[i, j, 2 - c]] + means[2 - c]) / 255.0;
-    Ok(Picture::colour(Array3::from_shape_fn(x.dim(), colour).view())?)
 }
 
 /// The share of a map's sum that lies on the garment (pixels that are not black).
@@ -76,16 +53,6 @@ fn on_garment(map: ArrayView2<'_, f32>, picture: &Array2<f32>) -> Option<f64> {
         map.iter().zip(picture).filter(|(_, pixel)| **pixel > 0.0).map(|(v, _)| f64::from(*v)).sum();
     (sum > 0.0).then(|| on / sum)
 }
-
-/// The columns of [`Seen::rows`].
-pub const HEAD: [&str; 6] = [
-    "class",
-    "predicted",
-    "probability",
-    "of the true class",
-    "early map on the garment",
-    "last map on the garment",
-];
 
 impl Seen {
     /// A row a picture: itself, then map and overlay at both layers.
@@ -104,8 +71,7 @@ impl Seen {
                 pictures.push((format!("{layer}, over\n "), map.over(&grey, COVER)?));
             }
         }
-        let bar = Some(ColourBar { map: ColourMap::Viridis, low: 0.0, high: 1.0 });
-        Ok(PictureGrid { title: title.to_owned(), columns: 5, enlarge: 4, bar, pictures })
+        Ok(PictureGrid { title: title.to_owned(), columns: 5, enlarge: 4, bar: heat_bar(), pictures })
     }
 
     pub fn caption(&self) -> String {
@@ -116,24 +82,22 @@ impl Seen {
         )
     }
 
-    pub fn rows(&self) -> Vec<Vec<String>> {
+    /// A table of what was predicted, and of where the maps lie.
+    pub fn table(&self, report: &mut Report) {
         let share = |layer: usize, i: usize| {
             let share = on_garment(self.maps[layer].maps.index_axis(Axis(0), i), &self.pictures[i]);
             share.map_or("empty map".to_owned(), |share| format!("{share:.2}"))
         };
-        let row = |i: usize| {
-            let (label, class) = (self.labels[i], self.classes[i]);
-            let p = |class: usize| format!("{:.3}", self.probabilities[[i, class]]);
-            vec![
-                CLASSES[label].to_owned(),
-                CLASSES[class].to_owned(),
-                p(class),
-                p(label),
-                share(0, i),
-                share(1, i),
-            ]
-        };
-        (0..self.labels.len()).map(row).collect()
+        let probability = |i: usize, class: usize| format!("{:.3}", self.probabilities[[i, class]]);
+        let columns: [Column<usize>; 6] = [
+            ("class", &|&i| CLASSES[self.labels[i]].to_owned()),
+            ("predicted", &|&i| CLASSES[self.classes[i]].to_owned()),
+            ("probability", &|&i| probability(i, self.classes[i])),
+            ("of the true class", &|&i| probability(i, self.labels[i])),
+            ("early map on the garment", &|&i| share(0, i)),
+            ("last map on the garment", &|&i| share(1, i)),
+        ];
+        table(report, "Where the maps lie, and what was predicted", 0..self.labels.len(), &columns);
     }
 
     /// Mean share of the maps of a layer that lies on the garment, empty ones left out.
@@ -149,48 +113,12 @@ impl Seen {
     }
 }
 
-/// The filters of a convolution, on one scale; those of three channels as colours, from the smallest weight to the largest.
-pub fn filters(model: &Model, layer: &str, columns: usize, enlarge: usize) -> Result<PictureGrid, AnyError> {
-    let filters = explain::filters(model, layer)?;
-    let most = filters.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
-    let map = ColourMap::BlueRed;
-    let colours = filters.dim().3 == 3;
-    let mut pictures = Vec::new();
-    for (i, filter) in filters.outer_iter().enumerate() {
-        let picture = if colours {
-            Picture::colour(filter.mapv(|w| 0.5 + 0.5 * w / most).view())?
-        } else {
-            Picture::mapped(filter.index_axis(Axis(2), 0), -most, most, map)?
-        };
-        pictures.push(((i + 1).to_string(), picture));
-    }
-    let bar = (!colours).then_some(ColourBar { map, low: -most, high: most });
-    Ok(PictureGrid { title: format!("Filters of {layer}"), columns, enlarge, bar, pictures })
-}
-
-/// All maps of a layer for one picture, each from 0 to its own largest value; and how many are zero everywhere.
-pub fn maps(
-    model: &Model,
-    x: &ArrayViewD<'_, f32>,
-    layer: &str,
-    (columns, enlarge): (usize, usize),
-) -> Result<(PictureGrid, usize), AnyError> {
-    let maps = activations(model, x, layer)?;
-    let (mut pictures, mut silent) = (Vec::new(), 0);
-    for (channel, map) in maps.index_axis(Axis(0), 0).axis_iter(Axis(2)).enumerate() {
-        silent += usize::from(map.iter().all(|&value| value <= 0.0));
-        pictures.push(((channel + 1).to_string(), heat(map)?));
-    }
-    let bar = Some(ColourBar { map: ColourMap::Viridis, low: 0.0, high: 1.0 });
-    Ok((PictureGrid { title: format!("Maps of {layer}"), columns, enlarge, bar, pictures }, silent))
-}
-
 /// Neurons (channels) of a layer.
 pub struct Neurons {
     pub grid: PictureGrid,
     layer: &'static str,
-    /// For every channel shown: its class of the strongest picture, and how many times the response grew.
-    found: Vec<(usize, usize, f32, f32)>,
+    /// For every channel shown: the means it reaches.
+    found: Vec<String>,
 }
 
 /// Channels that are shown.
@@ -200,14 +128,15 @@ const SEARCHED: usize = 1_000;
 
 /// For the channels with the strongest responses: the picture each responds to most, and the picture it wants.
 pub fn neurons(
-    model: &mut Model,
-    test: &Maps,
+    model: &Model,
+    test: &Dataset,
     layer: &'static str,
     iterations: usize,
     seed: u64,
 ) -> Result<Neurons, AnyError> {
-    let few = test.first(SEARCHED);
-    let maps = activations(model, &few.x.view(), layer)?;
+    let few = test.take(SEARCHED);
+    let (inputs, classes) = (few.inputs()?, labels(&few));
+    let maps = activations(model, &inputs.view(), layer)?;
     let means =
         maps.mean_axis(Axis(1)).and_then(|m| m.mean_axis(Axis(1))).ok_or("maps that are not empty")?;
     let mut order: Vec<usize> = (0..means.ncols()).collect();
@@ -223,19 +152,20 @@ pub fn neurons(
         let goal = Goal::Filter { layer: layer.to_owned(), channel };
         let wanted = maximizer.run(model, &goal, start.view())?;
         let last = wanted.responses.last().copied().unwrap_or_default();
-        let title = format!(
-            "{layer}, channel {channel}\n{} {:.2}",
-            CLASSES[few.labels[best]],
-            means[[best, channel]]
-        );
-        pictures.push((title, Picture::grey(picture(&few.x, best).view())?));
+        let title =
+            format!("{layer}, channel {channel}\n{} {:.2}", CLASSES[classes[best]], means[[best, channel]]);
+        pictures.push((title, Picture::grey(picture(&inputs.view(), best).view())?));
         let map = upsample(maps.slice(s![best..=best, .., .., channel]), 28, 28)?;
         pictures.push(("its response\n ".to_owned(), heat(map.index_axis(Axis(0), 0))?));
         pictures.push((
             format!("what it wants\n{last:.2}"),
             Picture::grey(wanted.picture.index_axis(Axis(2), 0))?,
         ));
-        found.push((channel, few.labels[best], means[[best, channel]], last));
+        found.push(format!(
+            "channel {channel} reaches {:.2} on a {} and {last:.2} on the picture it wants",
+            means[[best, channel]],
+            CLASSES[classes[best]]
+        ));
     }
     let title = format!("Neurons of {layer}");
     Ok(Neurons { grid: PictureGrid { title, columns: 3, enlarge: 5, bar: None, pictures }, layer, found })
@@ -253,28 +183,17 @@ impl Neurons {
 
     /// What the one view shows and the other does not, in this run's figures.
     pub fn compared(&self, runs: &[Value]) -> String {
-        let share = |run: &Value| {
-            run["on_garment_last"]
-                .as_f64()
-                .map_or("no map".to_owned(), |share| format!("{:.0} per cent", 100.0 * share))
+        let share = |run: usize| {
+            let share = runs.get(run).and_then(|run| run["on_garment_last"].as_f64());
+            share.map_or("no map".to_owned(), |share| format!("{:.0} per cent", 100.0 * share))
         };
-        let list: Vec<String> = self
-            .found
-            .iter()
-            .map(|(channel, class, real, wanted)| {
-                format!(
-                    "channel {channel} reaches {real:.2} on a {} and {wanted:.2} on the picture it wants",
-                    CLASSES[*class]
-                )
-            })
-            .collect();
         format!(
             "Grad-CAM answers where, for one picture and one class: at the last convolution {} of the map lies on the garment for right predictions and {} for wrong ones. A \
              single neuron answers what, for all pictures and no class: {}. A made picture can excite a neuron more than any garment does; \
              it says what the neuron computes, not what the network used for a decision.",
-            runs.first().map_or("no map".to_owned(), share),
-            runs.get(1).map_or("no map".to_owned(), share),
-            list.join("; "),
+            share(0),
+            share(1),
+            self.found.join("; "),
         )
     }
 }

@@ -3,15 +3,15 @@
 //! CE(P, Q) = H(P) + KL(P || Q), shown on the outputs of a trained network for four target distributions P: when is minimizing the
 //! cross-entropy the same as minimizing the KL divergence?
 
+mod divergence;
+
 use std::process::ExitCode;
 
-use backstitch::core::zoo;
 use backstitch::prelude::*;
-use backstitch_examples::callbacks::Interrupt;
-use backstitch_examples::divergence::{answer, compare};
-use backstitch_examples::images;
-use backstitch_examples::{AnyError, Flags, Run};
+use backstitch_examples::trained::labels;
+use backstitch_examples::{AnyError, Flags, Run, Trained, Watch, cnn_vs_fcnn, fashion};
 use clap::Parser;
+use divergence::{answer, compare};
 use ndarray::Array2;
 
 /// Shows that cross-entropy is entropy plus KL divergence.
@@ -27,19 +27,27 @@ fn main() -> ExitCode {
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
     let mut run = Run::start("kl_cross_entropy", &options.flags, (3, 1), 1 << 20)?;
-    let data = run.fashion_mnist()?;
-    let parts = images::parts(&mut run, &data, 0.1, 2_000)?;
-    let (interrupt, seed) = (Interrupt::install()?, run.flags.seed);
-    let with = (&parts[0], Some(&parts[1]));
-    let trainer = || run.trainer(Adam::new(1e-3), 64);
-    let train = |name, net| images::train(name, net, trainer(), with, &interrupt, seed);
-    let Some(model) = train("model 3", zoo::model3())? else { return Ok(()) };
-    let Some(teacher) = train("a teacher, model 1", zoo::model1())? else { return Ok(()) };
-    let test = &parts[2];
-    let q = model.model.predict_proba(&test.x.view())?.mapv(f64::from);
+    let [train, validation, test] = fashion::published(&mut run, 0.1, 2_000)?;
+    let fit = |name: &str, net: Net| {
+        let mut model = Model::new(net, &[28, 28, 1], run.seed)?;
+        let mut watch = Watch::start(name)?;
+        let history = Trainer::new(Adam::new(1e-3))
+            .epochs(run.epochs)
+            .batch_size(64)
+            .seed(run.seed)
+            .validation(&validation)
+            .callback(&mut watch)
+            .fit(&mut model, &train)?;
+        watch.end(model, history)
+    };
+    let model = fit("model 3", cnn_vs_fcnn::model3())?;
+    let teacher = fit("a teacher, model 1", cnn_vs_fcnn::model1())?;
+
+    let (inputs, labels) = (test.inputs()?, labels(&test));
+    let probabilities = |of: &Trained| of.model.predict_proba(&inputs.view());
+    let (q, taught) = (probabilities(&model)?.mapv(f64::from), probabilities(&teacher)?.mapv(f64::from));
     let classes = q.ncols();
-    let one_hot = Array2::from_shape_fn(q.dim(), |(i, c)| f64::from(u8::from(test.labels[i] == c)));
-    let taught = teacher.model.predict_proba(&test.x.view())?.mapv(f64::from);
+    let one_hot = Array2::from_shape_fn(q.dim(), |(i, c)| f64::from(u8::from(labels[i] == c)));
     let targets = [
         ("one-hot labels", one_hot.clone()),
         ("labels smoothed by 0.1", &one_hot * 0.9 + 0.1 / classes as f64),

@@ -4,18 +4,21 @@
 //! A dense, a traditional convolutional, a residual and an Inception network on all of Fashion-MNIST, with the
 //! published assignment's figures beside ours; then activations and optimizers on the traditional one. `--submit test.csv`
 //! writes a submission to Kaggle.
+//!
+//! The networks are in `nets.rs`, beside this file.
+
+mod nets;
+mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use backstitch::core::zoo;
-use backstitch::io::{history, table};
+use backstitch::metrics::likeliest;
 use backstitch::prelude::*;
-use backstitch_examples::architectures::{Entry, Part, report};
-use backstitch_examples::callbacks::Interrupt;
-use backstitch_examples::images::{self, Maps, NewNet};
-use backstitch_examples::{AnyError, Flags, Run};
+use backstitch::table;
+use backstitch_examples::{AnyError, Flags, Run, Watch, fashion, one_cycle};
 use clap::Parser;
+use report::{Entry, Part, report};
 use serde_json::Value;
 
 /// Compares architectures, activations and optimizers.
@@ -34,26 +37,24 @@ struct Options {
     submit: Option<PathBuf>,
 }
 
-type NewTrainer = fn(&Run) -> Trainer<'static>;
-
 /// What is trained, for which tables, and with what; the traditional CNN with ReLU and Adam stands in all three.
-type Job = (&'static str, &'static [Part], NewNet, NewTrainer);
+type Job = (&'static str, &'static [Part], fn() -> Net, fn() -> Trainer<'static>);
 
-const ADAM: NewTrainer = |run| run.trainer(Adam::new(1e-3), BATCH);
-const RMSPROP: NewTrainer = |run| run.trainer(RmsProp::new(1e-3), BATCH);
-const SGD: NewTrainer = |run| run.trainer(Sgd::new(3e-2).momentum(0.9), BATCH);
-/// For networks that learn slowly with less.
-const FAST_ADAM: NewTrainer = |run| run.trainer(Adam::new(3e-3), BATCH);
-const RELU_CNN: NewNet = || zoo::traditional_cnn(Activation::Relu);
+const RELU_CNN: fn() -> Net = || nets::traditional_cnn(Activation::Relu);
 const ALL: [Part; 3] = [Part::Architectures, Part::Activations, Part::Optimizers];
+const ADAM: fn() -> Trainer<'static> = || Trainer::new(Adam::new(1e-3));
+/// For networks that learn slowly with less.
+const FAST_ADAM: fn() -> Trainer<'static> = || Trainer::new(Adam::new(3e-3));
+const RMSPROP: fn() -> Trainer<'static> = || Trainer::new(RmsProp::new(1e-3));
+const SGD: fn() -> Trainer<'static> = || Trainer::new(Sgd::new(3e-2).momentum(0.9));
 
 const JOBS: [Job; 8] = [
-    ("dense ANN", &[Part::Architectures], || zoo::dense_ann(10), ADAM),
+    ("dense ANN", &[Part::Architectures], || nets::dense_ann(10), ADAM),
     ("traditional CNN", &ALL, RELU_CNN, ADAM),
-    ("ResNet", &[Part::Architectures], zoo::resnet, ADAM),
-    ("Inception", &[Part::Architectures], zoo::inception, FAST_ADAM),
-    ("sigmoid", &[Part::Activations], || zoo::traditional_cnn(Activation::Sigmoid), FAST_ADAM),
-    ("tanh", &[Part::Activations], || zoo::traditional_cnn(Activation::Tanh), ADAM),
+    ("ResNet", &[Part::Architectures], nets::resnet, ADAM),
+    ("Inception", &[Part::Architectures], nets::inception, FAST_ADAM),
+    ("sigmoid", &[Part::Activations], || nets::traditional_cnn(Activation::Sigmoid), FAST_ADAM),
+    ("tanh", &[Part::Activations], || nets::traditional_cnn(Activation::Tanh), ADAM),
     ("RMSprop", &[Part::Optimizers], RELU_CNN, RMSPROP),
     ("SGD", &[Part::Optimizers], RELU_CNN, SGD),
 ];
@@ -67,35 +68,36 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     // Read first: a mistake in it shall not be found after an hour.
     let to_submit = options.submit.as_ref().map(|path| table::read_pictures(path)).transpose()?;
     let mut run = Run::start("architecture_comparison", &options.flags, (8, 1), 16 << 20)?;
-    let data = run.fashion_mnist()?;
-    let parts = images::parts(&mut run, &data, 0.1, 600)?;
-    drop(data);
-    let interrupt = Interrupt::install()?;
-    let steps = parts[0].labels.len().div_ceil(BATCH) * run.epochs;
+    let [train, validation, test] = fashion::published(&mut run, 0.1, 600)?;
     let mut entries = Vec::new();
     for (name, tables, net, trainer) in JOBS {
         let wanted = options.only.as_deref().is_none_or(|only| only == name);
         if !wanted || !tables.iter().any(|part| options.part.contains(part)) {
             continue;
         }
-        let (with, seed) = ((&parts[0], Some(&parts[1])), run.flags.seed);
-        let trainer = trainer(&run).schedule(Schedule::one_cycle(steps as u64)?);
-        let trained = images::train(name, net(), trainer, with, &interrupt, seed)?;
-        let Some(trained) = trained else { return Ok(()) };
-        let (validation, test) = (trained.score(&parts[1])?, trained.score(&parts[2])?);
-        println!("{name}: test accuracy {:.4}", test.matrix.accuracy());
+        let mut model = Model::new(net(), &[28, 28, 1], run.seed)?;
+        let mut watch = Watch::start(name)?;
+        let history = trainer()
+            .epochs(run.epochs)
+            .batch_size(BATCH)
+            .seed(run.seed)
+            .schedule(one_cycle(&train, BATCH, run.epochs)?)
+            .validation(&validation)
+            .callback(&mut watch)
+            .fit(&mut model, &train)?;
+        let trained = watch.end(model, history)?;
+        let (validation, test) = (trained.score(&validation)?, trained.score(&test)?);
+        println!("{name}: test accuracy {:.4}", test.accuracy());
         entries.push(Entry { trained, validation, test });
     }
     if entries.is_empty() {
         return Err(format!("--only: expected one of {}", JOBS.map(|job| job.0).join(", ")).into());
     }
-    let histories: Vec<_> = entries.iter().map(|e| (e.trained.name.as_str(), &e.trained.history)).collect();
-    history::write_csv(&run.out.join("history.csv"), &histories)?;
+    run.histories(entries.iter().map(|entry| &entry.trained))?;
     let best = entries.iter().max_by(|a, b| a.validated().total_cmp(&b.validated()));
     if let (Some(pictures), Some(best)) = (to_submit, best) {
-        let labels = vec![0; pictures.rows.nrows()];
-        let x = pictures.rows.into_shape_with_order((labels.len(), 28, 28, 1))?.into_dyn();
-        let classes = images::Score::of(&best.trained.model, &Maps { x, labels })?.predictions;
+        let x = pictures.rows.to_shape((pictures.rows.nrows(), 28, 28, 1))?;
+        let classes = likeliest(best.trained.model.predict_proba(&x.view().into_dyn())?.view())?;
         table::write_submission(&run.out.join("submission.csv"), pictures.ids.as_deref(), &classes)?;
         println!("submission.csv: {} pictures by {}", classes.len(), best.trained.name);
     }

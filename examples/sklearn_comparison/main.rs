@@ -5,16 +5,25 @@
 //! really run (`$BACKSTITCH_PYTHON`, else `python3`); where it is not installed, a recorded run is
 //! shown, and the report says so.
 
+mod sklearn;
+
 use std::process::ExitCode;
 
-use backstitch::plot::{LineChart, Report, Series};
+use backstitch::checkpoint::SaveCheckpoints;
 use backstitch::prelude::*;
-use backstitch_examples::callbacks::Interrupt;
-use backstitch_examples::mlp::{self, Outcome};
-use backstitch_examples::sklearn::{self, Sklearn, SklearnRun};
-use backstitch_examples::{AnyError, Flags, Run, four};
+use backstitch::{LineChart, Report, Series};
+use backstitch_examples::mlp::{Outcome, SaveWeights, halving_the_rate};
+use backstitch_examples::trained::by_epoch;
+use backstitch_examples::{AnyError, Flags, Run, Watch, fashion, four};
 use clap::Parser;
 use serde_json::Value;
+use sklearn::{Sklearn, SklearnRun};
+
+/// MLPClassifier(hidden_layer_sizes=(256, 128, 64)), with weights of the assignment: N(0, 1) times 0.01.
+fn network(activation: Activation) -> Net {
+    let hidden = |units| dense(units).activation(activation).init(Init::Normal);
+    Net::new().push(hidden(256)).push(hidden(128)).push(hidden(64)).push(dense(10).init(Init::Normal))
+}
 
 /// Compares with scikit-learn's MLPClassifier.
 #[derive(Parser)]
@@ -29,20 +38,32 @@ fn main() -> ExitCode {
 
 fn experiment(flags: &Flags) -> Result<(), AnyError> {
     let mut run = Run::start("sklearn_comparison", flags, (100, 6), 128 << 20)?;
-    let parts = mlp::parts(&mut run)?;
-    let interrupt = Interrupt::install()?;
+    let sets = fashion::rows(&mut run)?;
+    let [train, validation, test] = &sets;
+    // solver="sgd", learning_rate_init=rate, momentum=0, batch_size=32, alpha=0.
+    let fit = |activation: Activation, rate: f64| {
+        let mut model = Model::new(network(activation), &train.input_shape(), run.seed)?;
+        let mut watch = Watch::start(activation.name())?;
+        let history = Trainer::new(Sgd::new(rate))
+            .epochs(run.epochs)
+            .batch_size(32)
+            .seed(run.seed)
+            .validation(validation)
+            .callback(&mut watch)
+            .callback(SaveWeights { folder: &run.out, activation })
+            .callback(SaveCheckpoints::to(run.out.join(format!("{activation}_{rate}.checkpoint"))))
+            .fit(&mut model, train)?;
+        Outcome::test(watch.end(model, history)?, rate, &run.out, test)
+    };
     let mut outcomes = Vec::new();
     for activation in [Activation::Relu, Activation::Sigmoid, Activation::Linear, Activation::Tanh] {
-        match mlp::train_and_test(&run, activation, false, &parts, &interrupt)? {
-            Some(outcome) => outcomes.push(outcome),
-            None => return Ok(()),
-        }
+        outcomes.push(halving_the_rate(activation, |rate| fit(activation, rate))?);
     }
-    let (sklearn, recorded) = sklearn::run_or_recorded(&run, &parts)?;
+    let (sklearn, recorded) = sklearn::run_or_recorded(&run, &sets)?;
     let report = report(&run, &outcomes, &sklearn, recorded)?;
     let with_sklearn = |outcome: &Outcome| {
-        let mut summary = outcome.summary();
-        summary["sklearn"] = sklearn.summary(outcome.name, recorded);
+        let mut summary = outcome.json();
+        summary["sklearn"] = sklearn.summary(outcome.name(), recorded);
         summary
     };
     let summaries: Vec<Value> = outcomes.iter().map(with_sklearn).collect();
@@ -61,25 +82,22 @@ fn report(run: &Run, outcomes: &[Outcome], sklearn: &Sklearn, recorded: bool) ->
     }
     let mut rows = Vec::new();
     for outcome in outcomes {
-        let theirs = &sklearn.runs[outcome.name];
+        let theirs = &sklearn.runs[outcome.name()];
         for ((epoch, _, accuracy), (their_epoch, their_accuracy)) in
             outcome.tested.iter().zip(&theirs.test_accuracy)
         {
             let epochs =
                 if epoch == their_epoch { epoch.to_string() } else { format!("{epoch} / {their_epoch}") };
-            rows.push(vec![outcome.name.to_owned(), epochs, four(*accuracy), four(*their_accuracy)]);
+            rows.push(vec![outcome.name().to_owned(), epochs, four(*accuracy), four(*their_accuracy)]);
         }
         let chart = comparison(outcome, theirs, &version);
-        run.save_chart(&format!("{}_comparison", outcome.name), &chart)?;
         let (our_rate, their_rate) = (outcome.learning_rate, theirs.learning_rate);
-        let (ours, theirs) = (outcome.seconds_per_epoch, theirs.seconds_per_epoch);
-        report.chart(
-            &chart,
-            format!(
-                "Learning rate: backstitch {our_rate}, scikit-learn {their_rate} (halved where a larger one \
-                 diverged). Seconds an epoch: backstitch {ours:.2}, scikit-learn {theirs:.2}."
-            ),
-        )?;
+        let (ours, theirs) = (outcome.trained.seconds_per_epoch, theirs.seconds_per_epoch);
+        let caption = format!(
+            "Learning rate: backstitch {our_rate}, scikit-learn {their_rate} (halved where a larger one \
+             diverged). Seconds an epoch: backstitch {ours:.2}, scikit-learn {theirs:.2}."
+        );
+        run.chart(&mut report, &format!("{}_comparison", outcome.name()), &chart, caption)?;
     }
     let best = rows
         .iter()
@@ -96,23 +114,19 @@ fn report(run: &Run, outcomes: &[Outcome], sklearn: &Sklearn, recorded: bool) ->
 
 /// Both losses of both libraries by epoch.
 fn comparison(outcome: &Outcome, theirs: &SklearnRun, version: &str) -> LineChart {
-    let named = |label: String, dashed, mut series: Series| {
-        (series.label, series.dashed) = (label, dashed);
-        series
+    let our_line = |label: &str, figure, dashed| {
+        let line = Series::by_epoch(format!("backstitch, {label}"), &outcome.trained.history, 0, figure);
+        Series { dashed, ..line }
     };
     let their_line = |label: &str, losses: &[f64], dashed| {
         let points = losses.iter().enumerate().map(|(i, &loss)| ((i + 1) as f64, loss)).collect();
         Series { label: format!("{version}, {label}"), points, dashed, colour: 1 }
     };
-    LineChart {
-        title: format!("{}: loss by epoch", outcome.name),
-        x: "epoch".to_owned(),
-        y: "cross-entropy loss".to_owned(),
-        series: vec![
-            named("backstitch, training".to_owned(), false, outcome.line("train_loss", 0)),
-            their_line("training", &theirs.train_loss, false),
-            named("backstitch, validation".to_owned(), true, outcome.line("validation_loss", 0)),
-            their_line("validation", &theirs.validation_loss, true),
-        ],
-    }
+    let series = vec![
+        our_line("training", "train_loss", false),
+        their_line("training", &theirs.train_loss, false),
+        our_line("validation", "validation_loss", true),
+        their_line("validation", &theirs.validation_loss, true),
+    ];
+    by_epoch(format!("{}: loss by epoch", outcome.name()), "cross-entropy loss", series)
 }

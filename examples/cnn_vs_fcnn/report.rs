@@ -1,12 +1,11 @@
 //! The report of `cnn_vs_fcnn`: every answer from the figures of the run.
 
-use backstitch::plot::{LineChart, Report, Series};
+use backstitch::Report;
+use backstitch_examples::trained::{Column, table, together};
+use backstitch_examples::{AnyError, Run, Score, Trained, four};
 use serde_json::{Value, json};
 
-use super::images::{Score, Trained};
-use super::{AnyError, Run, four};
-
-/// What a learning rate came to in the search.
+/// A learning rate of the search, and the validation accuracy after it.
 pub struct Tuned {
     pub rate: f64,
     pub accuracy: f64,
@@ -31,7 +30,7 @@ impl Entry {
     }
 
     fn accuracy(&self) -> f64 {
-        self.score.matrix.accuracy()
+        self.score.accuracy()
     }
 
     fn minutes(&self) -> f64 {
@@ -44,6 +43,10 @@ impl Entry {
         (4 * summary.parameter_bytes + 64 * summary.training_bytes_per_sample) as f64 / 1e6
     }
 
+    fn peak(&self) -> String {
+        self.trained.peak_memory.map_or("not known".to_owned(), |mb| mb.to_string())
+    }
+
     fn name(&self) -> &str {
         &self.trained.name
     }
@@ -52,7 +55,7 @@ impl Entry {
 pub fn report(run: &Run, settings: &str, entries: &[Entry]) -> Result<Report, AnyError> {
     let mut report = run.report("Dense and convolutional networks on Fashion-MNIST");
     report.paragraph(settings);
-    table(&mut report, entries);
+    evaluation(&mut report, entries);
     report.heading("What the figures say");
     for (a, b) in [(0, 1), (1, 2)] {
         if let [Some(a), Some(b)] = [entries.get(a), entries.get(b)] {
@@ -66,52 +69,28 @@ pub fn report(run: &Run, settings: &str, entries: &[Entry]) -> Result<Report, An
     }
     tuning(&mut report, entries);
     report.heading("Learning curves");
-    let chart = |title: &str, y: &str, series| LineChart {
-        title: title.to_owned(),
-        x: "epoch".to_owned(),
-        y: y.to_owned(),
-        series,
-    };
-    let lines = |figure: &str| {
-        entries
-            .iter()
-            .enumerate()
-            .map(|(i, e)| Series::by_epoch(e.name(), &e.trained.history, i, figure))
-            .collect()
-    };
-    let accuracy = chart("Validation accuracy by epoch", "accuracy", lines("validation_accuracy"));
-    let loss = chart("Validation loss by epoch", "cross-entropy loss", lines("validation_loss"));
-    for (stem, chart) in [("validation_accuracy", &accuracy), ("validation_loss", &loss)] {
-        run.save_chart(stem, chart)?;
-        report.chart(chart, "Taken on the validation part after each epoch.")?;
+    for (stem, title, y) in [
+        ("validation_accuracy", "Validation accuracy by epoch", "accuracy"),
+        ("validation_loss", "Validation loss by epoch", "cross-entropy loss"),
+    ] {
+        let chart = together(title, y, entries.iter().map(|e| &e.trained), stem);
+        run.chart(&mut report, stem, &chart, "On the validation set, after each epoch.")?;
     }
     Ok(report)
 }
 
-fn table(report: &mut Report, entries: &[Entry]) {
-    let rows = entries.iter().map(|e| {
-        vec![
-            e.name().to_owned(),
-            e.trained.parameters().to_string(),
-            e.trained.multiply_adds().to_string(),
-            four(e.accuracy()),
-            four(e.score.log_loss),
-            format!("{:.2}", e.minutes()),
-            e.trained.peak_memory.map_or("not known".to_owned(), |mb| format!("{mb}")),
-            format!("{:.0}", e.analytic_mb()),
-        ]
-    });
-    let head = [
-        "model",
-        "trainable parameters",
-        "multiply-adds a picture",
-        "test accuracy",
-        "test loss",
-        "training minutes",
-        "measured peak MB",
-        "computed MB",
+fn evaluation(report: &mut Report, entries: &[Entry]) {
+    let columns: [Column<&Entry>; 8] = [
+        ("model", &|e| e.name().to_owned()),
+        ("trainable parameters", &|e| e.trained.parameters().to_string()),
+        ("multiply-adds a picture", &|e| e.trained.multiply_adds().to_string()),
+        ("test accuracy", &|e| four(e.accuracy())),
+        ("test loss", &|e| four(e.score.log_loss)),
+        ("training minutes", &|e| format!("{:.2}", e.minutes())),
+        ("measured peak MB", &|e| e.peak()),
+        ("computed MB", &|e| format!("{:.0}", e.analytic_mb())),
     ];
-    report.table("Evaluation on the test part, and what training took", &head, rows.collect());
+    table(report, "Evaluation on the test set, and what training took", entries, &columns);
     report.paragraph(
         "Measured: the most memory of the process while the model trained, above what it held before: evaluation \
          works on larger batches than training, and a later model may find room in what an earlier one gave back (with \
@@ -122,19 +101,17 @@ fn table(report: &mut Report, entries: &[Entry]) {
 
 /// Two models side by side: parameters and accuracy.
 fn pair(a: &Entry, b: &Entry) -> String {
-    let (pa, pb) = (a.trained.parameters(), b.trained.parameters());
-    let points = 100.0 * (b.accuracy() - a.accuracy());
-    let wrong = |e: &Entry| e.score.matrix.total() as f64 * (1.0 - e.accuracy());
+    let parameters = [a, b].map(|e| e.trained.parameters());
+    let [name_a, name_b] = [a, b].map(Entry::name);
+    let [accuracy_a, accuracy_b] = [a, b].map(Entry::accuracy);
+    let [wrong_a, wrong_b] = [a, b].map(|e| e.score.matrix.total() as f64 * (1.0 - e.accuracy()));
     format!(
-        "{} has {pb} parameters, {:.2} times the {pa} of {}. Its test accuracy is {:.4} against {:.4}, {points:+.2} \
-         percentage points: {:.0} pictures wrong against {:.0}, with {:.2} times the multiply-adds.",
-        b.name(),
-        pb as f64 / pa as f64,
-        a.name(),
-        b.accuracy(),
-        a.accuracy(),
-        wrong(b),
-        wrong(a),
+        "{name_b} has {} parameters, {:.2} times the {} of {name_a}. Its test accuracy is {accuracy_b:.4} against {accuracy_a:.4}, {:+.2} \
+         percentage points: {wrong_b:.0} pictures wrong against {wrong_a:.0}, with {:.2} times the multiply-adds.",
+        parameters[1],
+        parameters[1] as f64 / parameters[0] as f64,
+        parameters[0],
+        100.0 * (accuracy_b - accuracy_a),
         b.trained.multiply_adds() as f64 / a.trained.multiply_adds() as f64,
     )
 }
@@ -202,48 +179,29 @@ fn parameters_and_time(entries: &[Entry]) -> String {
 fn depth(report: &mut Report, entries: &[Entry]) {
     let deep: Vec<&Entry> = entries.iter().filter(|e| e.trained.layers().0 > 0).collect();
     let [a, b] = deep.as_slice() else { return };
-    let rows = deep.iter().map(|e| {
-        let summary = &e.trained.summary;
-        vec![
-            e.name().to_owned(),
-            e.trained.layers().0.to_string(),
-            e.trained.layers().1.to_string(),
-            (summary.parameter_bytes / 1000).to_string(),
-            (summary.training_bytes_per_sample / 1000).to_string(),
-            (summary.live_bytes_per_sample / 1000).to_string(),
-            e.trained.peak_memory.map_or("not known".to_owned(), |mb| mb.to_string()),
-            four(e.accuracy()),
-        ]
-    });
-    let head = [
-        "model",
-        "convolutions",
-        "layers with weights",
-        "parameters, kB",
-        "training, kB a picture",
-        "prediction, kB a picture",
-        "measured peak MB",
-        "test accuracy",
+    let columns: [Column<&Entry>; 8] = [
+        ("model", &|e| e.name().to_owned()),
+        ("convolutions", &|e| e.trained.layers().0.to_string()),
+        ("layers with weights", &|e| e.trained.layers().1.to_string()),
+        ("parameters, kB", &|e| (e.trained.summary.parameter_bytes / 1000).to_string()),
+        ("training, kB a picture", &|e| (e.trained.summary.training_bytes_per_sample / 1000).to_string()),
+        ("prediction, kB a picture", &|e| (e.trained.summary.live_bytes_per_sample / 1000).to_string()),
+        ("measured peak MB", &|e| e.peak()),
+        ("test accuracy", &|e| four(e.accuracy())),
     ];
-    report.table("Depth, memory and accuracy of the convolutional models", &head, rows.collect());
+    table(report, "Depth, memory and accuracy of the convolutional models", [*a, *b], &columns);
     let ratio = |f: fn(&Entry) -> f64| f(b) / f(a);
     let gain = 100.0 * (b.accuracy() - a.accuracy());
+    let times = ratio(|e| e.trained.multiply_adds() as f64);
     let worth = if gain > 0.0 {
-        format!(
-            "{:.1} times the multiply-adds buy {gain:.2} points",
-            ratio(|e| e.trained.multiply_adds() as f64)
-        )
+        format!("buy {gain:.2} points")
     } else {
-        format!(
-            "{:.1} times the multiply-adds buy nothing here ({gain:.2} points): more layers are not better by themselves",
-            ratio(|e| e.trained.multiply_adds() as f64)
-        )
+        format!("buy nothing here ({gain:.2} points): more layers are not better by themselves")
     };
-    let overfit =
-        |e: &Entry| e.trained.last().and_then(|r| r.get("train_accuracy")).unwrap_or(0.0) - e.accuracy();
+    let overfit = |e: &Entry| e.trained.last("train_accuracy").unwrap_or(0.0) - e.accuracy();
     report.paragraph(format!(
         "From {} to {} convolutions, memory of a training pass grows {:.1} times a picture, parameters {:.1} times, training \
-         time {:.1} times; {worth}. The gap between training and test accuracy goes from {:.4} to {:.4}.",
+         time {:.1} times; {times:.1} times the multiply-adds {worth}. The gap between training and test accuracy goes from {:.4} to {:.4}.",
         a.trained.layers().0, b.trained.layers().0,
         ratio(|e| e.trained.summary.training_bytes_per_sample as f64),
         ratio(|e| e.trained.parameters() as f64), ratio(Entry::minutes), overfit(a), overfit(b),
@@ -267,7 +225,7 @@ fn tuning(report: &mut Report, entries: &[Entry]) {
         [e.name().to_owned()].into_iter().chain(cells).collect()
     };
     report.table(
-        "Validation accuracy after a short training on a part of the data, by learning rate",
+        "Validation accuracy after a short training on part of the data, by learning rate",
         &head,
         searched.iter().map(row).collect(),
     );

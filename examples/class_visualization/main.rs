@@ -1,16 +1,19 @@
 //! `cargo run --release --example class_visualization -- --model lenet`: a minute on two cores; cnn4 some 5, vgg16 (its first four
 //! convolutions pretrained) some 3, squeezenet (pretrained on ImageNet, not trained here) some 3.
 //!
-//! Pictures that each of ten classes wants, where each class looks in a real picture, and what every layer makes of a picture of random
-//! integers.
+//! Pictures that each of ten classes wants, where each class looks in a real picture, and the maps of every layer for a picture of random
+//! integers. The networks are in `subject.rs`, beside this file.
+
+mod report;
+mod subject;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use backstitch::core::explain::{Goal, Maximizer};
-use backstitch_examples::subject::Subject;
-use backstitch_examples::{AnyError, Flags, Run, visualization};
+use backstitch::explain::{Goal, Maximizer};
+use backstitch_examples::{AnyError, Flags, Run};
 use clap::{Parser, ValueEnum};
+use subject::Subject;
 
 /// Shows what classes and filters want.
 #[derive(Parser)]
@@ -54,17 +57,16 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         Network::Lenet => Subject::lenet(&mut run, weights)?,
         Network::Cnn4 => Subject::cnn4(&mut run, weights)?,
         Network::Vgg16 => Subject::vgg16(&mut run, weights)?,
-        Network::Squeezenet => Some(Subject::squeezenet(&mut run)?),
+        Network::Squeezenet => Subject::squeezenet(&mut run)?,
     };
-    let Some(mut subject) = subject else { return Ok(()) };
-    let iterations = options.iterations.unwrap_or(if run.flags.quick { 20 } else { 200 });
+    let iterations = options.iterations.unwrap_or(if run.quick { 20 } else { 200 });
     let (low, high) = subject.range;
     let maximizer = Maximizer::new(iterations, 0.03 * (high - low))?
         .decay(0.005)?
         .blur(0.6, 4)?
         .jitter(2)
         .range(low, high)?
-        .seed(run.flags.seed);
+        .seed(run.seed);
     let start = maximizer.noise(&subject.model, 0.3 * high + 0.7 * low, 0.1 * (high - low))?;
 
     // First, for its layer may have been mistyped.
@@ -75,19 +77,18 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         wanted.push(maximizer.run(&subject.model, &Goal::Class(class), start.view())?);
     }
 
+    let runs = report::figures(&subject, &wanted)?;
     let mut report = run.report("What classes want, and where they look");
     report.paragraph(subject.about.clone());
     let caption = format!(
         "{iterations} steps of gradient ascent from the same noise, with decay, blur and jitter; the logit and probability reached."
     );
-    run.show(&mut report, "classes", &visualization::classes(&subject, &wanted)?, caption)?;
-    let (head, rows, json) = visualization::table(&subject, &wanted)?;
-    report.table("Made pictures and real ones", &head, rows);
-    report.paragraph(visualization::said(&json));
+    run.show(&mut report, "classes", &report::classes(&subject, &wanted, &runs)?, caption)?;
+    report::compared(&mut report, &runs);
     let caption = "A real picture of each class, and the size of the logit's gradient in each pixel by vanilla backpropagation, from 0 to what \
                    one pixel in a hundred exceeds.";
-    run.show(&mut report, "saliency", &visualization::saliencies(&mut subject)?, caption)?;
-    let (grid, layers) = visualization::layers(&subject, &subject.random_integers(run.flags.seed))?;
+    run.show(&mut report, "saliency", &report::saliencies(&subject)?, caption)?;
+    let (grid, layers) = report::layers(&subject, &subject.random_integers(run.seed))?;
     let caption = "A picture of random integers from 0 to 255, and of every layer that has maps the one that responds most, from 0 to its \
                    largest value.";
     run.show(&mut report, "layers", &grid, caption)?;
@@ -99,5 +100,5 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         let caption = format!("Mean response {:.3} at the start, {last:.3} at the end.", made.responses[0]);
         run.show(&mut report, "filter", &subject.grid(&title, 1, pictures), caption)?;
     }
-    run.finish(&report, &json)
+    run.finish(&report, &runs)
 }

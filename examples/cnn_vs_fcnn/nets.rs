@@ -1,7 +1,6 @@
 //! The four models of the comparison of dense and convolutional networks, on 28x28x1.
 
-use crate::layers::{batch_norm, conv2d, dense, flatten, max_pool};
-use crate::net::Net;
+use backstitch::prelude::*;
 
 /// Model 1, the dense net of the text's starter script. The script is lost; this one, 784-128-64-10, has more
 /// parameters (109,386) than model 2 (61,514), but of the same order: so the comparison shows what convolutions do with
@@ -54,4 +53,19 @@ pub fn model4() -> Net {
         .push(dense(128).relu())
         .push(dense(64).relu())
         .push(dense(10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameter_counts_are_those_of_the_text() {
+        for (net, expected) in
+            [(model1(), 109_386), (model2(), 61_514), (model3(), 62_350), (model4(), 1_546_954)]
+        {
+            let model: Model = Model::new(net, &[28, 28, 1], 0).unwrap();
+            assert_eq!(model.parameter_count(), expected);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The four models of the comparison of architectures on Fashion-MNIST, 28x28x1.
 
-use crate::layers::{Activation, Padding, conv2d, dense, dropout, flatten, global_avg_pool, max_pool};
-use crate::net::{Net, concat, residual};
+use backstitch::layers::Conv2d;
+use backstitch::prelude::*;
 
 /// The dense net of five layers, 784-1024-512-128-32-classes. The drawing is lost; these sizes have exactly the printed
 /// 1,398,597 parameters with 5 classes (the text speaks of 5 output neurons in one place), and 1,398,762 with 10.
@@ -35,7 +35,7 @@ pub fn traditional_cnn(activation: Activation) -> Net {
 }
 
 /// Same padding and ReLU, as all convolutions of the two networks below.
-fn conv(filters: usize, kernel: usize) -> crate::layers::Conv2d {
+fn conv(filters: usize, kernel: usize) -> Conv2d {
     conv2d(filters, kernel).relu().same()
 }
 
@@ -78,4 +78,50 @@ pub fn inception() -> Net {
         .push(block)
         .push(global_avg_pool())
         .push(dense(10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(net: Net) -> Model {
+        Model::new(net, &[28, 28, 1], 0).unwrap()
+    }
+
+    #[test]
+    fn parameter_counts_are_those_of_the_text() {
+        for (net, expected) in [
+            // Printed: 1,398,597, for 5 classes.
+            (dense_ann(5), 1_398_597),
+            (dense_ann(10), 1_398_762),
+            // Printed: 6,484,330.
+            (traditional_cnn(Activation::Relu), 6_484_330),
+            // Printed: 6,753,669.
+            (resnet(), 6_753_674),
+            // Printed: 325,426.
+            (inception(), 325_426),
+        ] {
+            assert_eq!(model(net).parameter_count(), expected);
+        }
+    }
+
+    #[test]
+    fn the_traditional_cnn_has_the_text_s_table() {
+        let summary = model(traditional_cnn(Activation::Relu)).summary();
+        let table: Vec<_> = summary.lines.iter().map(|l| (l.output.to_string(), l.trainable)).collect();
+        let expected = [
+            ("[28, 28, 32]", 832),
+            ("[14, 14, 32]", 0),
+            ("[14, 14, 64]", 18_496),
+            ("[7, 7, 64]", 0),
+            ("[7, 7, 128]", 8_320),
+            ("[7, 7, 128]", 0),
+            ("[6272]", 0),
+            ("[1024]", 6_423_552),
+            ("[1024]", 0),
+            ("[32]", 32_800),
+            ("[10]", 330),
+        ];
+        assert_eq!(table, expected.map(|(shape, count)| (shape.to_owned(), count)));
+    }
 }

@@ -1,9 +1,9 @@
 //! The report of `lenet_fashion`.
 
-use backstitch::plot::{ConfusionChart, LineChart, Report};
-
-use super::images::{CLASSES, SCORE_HEAD, Score, Trained};
-use super::{AnyError, Run, four, seeing};
+use backstitch::{Block, Report};
+use backstitch_examples::fashion::CLASSES;
+use backstitch_examples::trained::{Column, table};
+use backstitch_examples::{AnyError, Run, Score, Trained, four, pictures};
 
 /// Hyperparameters and their accuracy in every fold.
 pub struct Candidate {
@@ -33,46 +33,40 @@ pub fn report(
 ) -> Result<Report, AnyError> {
     let mut report = run.report("LeNet-5 on Fashion-MNIST");
     report.heading("The network");
-    report.block(backstitch::plot::Block::Preformatted(plain.summary.to_string()));
+    report.block(Block::Preformatted(plain.summary.to_string()));
     report.heading("Learning curves");
-    let loss = LineChart::losses("LeNet without dropout: loss by epoch", &plain.history);
-    let accuracy = plain.accuracies("LeNet without dropout: accuracy by epoch".to_owned());
-    run.save_chart("loss", &loss)?;
-    run.save_chart("accuracy", &accuracy)?;
-    let last = |figure| plain.last().and_then(|epoch| epoch.get(figure)).unwrap_or(f64::NAN);
+    let last = |figure| plain.last(figure).unwrap_or(f64::NAN);
     let at_end = last("validation_loss") - last("train_loss");
-    report.chart(&loss, format!("At the end validation loss is {at_end:+.4} against training loss."))?;
-    report.chart(&accuracy, format!("Test accuracy {:.4}.", scores[0].matrix.accuracy()))?;
+    let loss = format!("At the end validation loss is {at_end:+.4} against training loss.");
+    plain.curves(run, &mut report, "", [loss, format!("Test accuracy {:.4}.", scores[0].accuracy())])?;
     cross_validation(&mut report, candidates);
     report.heading("The best, trained on all training pictures");
     report.paragraph(format!(
         "{samples} pictures, {} epochs, {:.1} minutes: test accuracy {:.4}, log loss {:.4}; the first network, without dropout, with a \
-         learning rate of 0.001 and on the training part alone, had {:.4} and {:.4}.",
-        chosen.history.epochs.len(), chosen.minutes, scores[1].matrix.accuracy(), scores[1].log_loss,
-        scores[0].matrix.accuracy(), scores[0].log_loss,
+         learning rate of 0.001 and on the training set alone, had {:.4} and {:.4}.",
+        chosen.history.epochs.len(), chosen.minutes, scores[1].accuracy(), scores[1].log_loss,
+        scores[0].accuracy(), scores[0].log_loss,
     ));
-    let chart = ConfusionChart {
-        title: "Confusion matrix on the test part".to_owned(),
-        names: CLASSES.map(str::to_owned).to_vec(),
-        matrix: scores[1].matrix.clone(),
-    };
-    run.save_confusion("confusion", &chart)?;
-    report.confusion(&chart, scores[1].confused(&CLASSES, 4))?;
-    report.table("Every class on the test part", &SCORE_HEAD, scores[1].rows(&CLASSES));
+    let chart = scores[1].confusion("Confusion matrix on the test set", &CLASSES);
+    run.confusion(&mut report, "confusion", &chart, scores[1].confused(&CLASSES, 4))?;
+    scores[1].table(&mut report, "Every class on the test set", &CLASSES);
     let caption =
         "The six filters of the first convolution, 5x5: red adds to the response, blue takes from it.";
-    run.show(&mut report, "filters", &seeing::filters(&chosen.model, "conv1", 6, 22)?, caption)?;
+    run.show(&mut report, "filters", &pictures::filters(&chosen.model, "conv1", 6, 22)?, caption)?;
     Ok(report)
 }
 
 fn cross_validation(report: &mut Report, candidates: &[Candidate]) {
     report.heading("Cross-validation");
-    let rows = candidates.iter().map(|c| {
-        let folds = c.accuracies.iter().map(|a| four(*a)).collect::<Vec<_>>().join(", ");
-        vec![c.dropout.to_string(), c.rate.to_string(), four(c.mean()), four(c.deviation()), folds]
-    });
-    let head = ["dropout", "learning rate", "mean accuracy", "deviation", "folds"];
-    report.table("Validation accuracy by hyperparameters", &head, rows.collect());
+    let folds = |c: &Candidate| c.accuracies.iter().map(|a| four(*a)).collect::<Vec<_>>().join(", ");
+    let columns: [Column<&Candidate>; 5] = [
+        ("dropout", &|c| c.dropout.to_string()),
+        ("learning rate", &|c| c.rate.to_string()),
+        ("mean accuracy", &|c| four(c.mean())),
+        ("deviation", &|c| four(c.deviation())),
+        ("folds", &|c| folds(c)),
+    ];
+    table(report, "Validation accuracy by hyperparameters", candidates, &columns);
     let mut sorted: Vec<&Candidate> = candidates.iter().collect();
     sorted.sort_by(|a, b| b.mean().total_cmp(&a.mean()));
     if let [first, second, ..] = sorted.as_slice() {

@@ -1,0 +1,277 @@
+//! One run of an example: its flags, data and results.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use backstitch::atomic::{self, FolderLock};
+use backstitch::fashion_mnist::{self, DATA_VARIABLE, FashionMnist, Progress, Source};
+use backstitch::{Block, ConfusionChart, LineChart, PictureGrid, Report};
+use backstitch::{history, images};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::memory::peak_memory;
+use super::{AnyError, Trained};
+
+/// The flags that every example takes.
+#[derive(Args, Clone, Debug)]
+pub struct Flags {
+    /// Folder of data sets; else $BACKSTITCH_DATA, else the cache, else a download
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Folder for the results [default: runs/ and the example's name]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Passes over the training data
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Gives the split, the initial weights and the order of samples
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Threads [default: one a core]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// The same path on less data and fewer epochs, in under a minute
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// One run of an example.
+pub struct Run {
+    pub out: PathBuf,
+    pub epochs: usize,
+    pub seed: u64,
+    pub quick: bool,
+    data: Option<PathBuf>,
+    name: &'static str,
+    source: String,
+    sample: bool,
+    dataset: Value,
+    threads: usize,
+    start: Instant,
+    /// Keeps other processes out of the output folder until the end.
+    _lock: FolderLock,
+}
+
+impl Run {
+    /// Prepares threads and the output folder, which must have room for `bytes` bytes and be no other process's.
+    pub fn start(
+        name: &'static str,
+        flags: &Flags,
+        (epochs, quick): (usize, usize),
+        bytes: u64,
+    ) -> Result<Self, AnyError> {
+        if flags.epochs == Some(0) || flags.threads == Some(0) {
+            return Err("--epochs and --threads: expected at least 1, got 0".into());
+        }
+        rayon::ThreadPoolBuilder::new().num_threads(flags.threads.unwrap_or(0)).build_global()?;
+        let out = flags.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
+        atomic::prepare_folder(&out, 0)?;
+        let lock = FolderLock::take(&out)?;
+        atomic::prepare_folder(&out, bytes)?;
+        Ok(Self {
+            _lock: lock,
+            epochs: flags.epochs.unwrap_or(if flags.quick { quick } else { epochs }),
+            seed: flags.seed,
+            quick: flags.quick,
+            data: flags.data.clone().or_else(|| std::env::var_os(DATA_VARIABLE).map(PathBuf::from)),
+            out,
+            name,
+            source: String::new(),
+            sample: false,
+            dataset: Value::Null,
+            threads: rayon::current_num_threads(),
+            start: Instant::now(),
+        })
+    }
+
+    /// Fashion-MNIST, or the drawn sample where it cannot be had; says which.
+    pub fn fashion_mnist(&mut self) -> Result<FashionMnist, AnyError> {
+        let bar = ProgressBar::new(0);
+        bar.set_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {eta}")?);
+        let data = fashion_mnist::open(self.data.as_deref(), &mut |at: Progress<'_>| {
+            bar.set_message(at.file.to_owned());
+            bar.set_length(at.total.unwrap_or(at.received));
+            bar.set_position(at.received);
+        })?;
+        bar.finish_and_clear();
+        self.sample = matches!(data.source, Source::Sample(_));
+        self.announce(data.source.to_string());
+        Ok(data)
+    }
+
+    /// The pictures of a folder of data sets, with one folder a class, or drawn shapes where there is no such folder; says which.
+    pub fn image_folder(&mut self, name: &str, options: &images::Options) -> Result<images::Parts, AnyError> {
+        let (start, bar) = (Instant::now(), ProgressBar::new(0));
+        let progress = |done, of| {
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+        };
+        let folder = self.data.as_ref().map(|root| root.join(name));
+        let parts = match &folder {
+            Some(folder) => images::read_parts(folder, options, (0.1, self.seed), &progress)?,
+            None => images::generate_sample(options),
+        };
+        bar.finish_and_clear();
+        self.sample = folder.is_none();
+        self.announce(match folder {
+            Some(folder) => format!("{name} from {}", folder.display()),
+            None => {
+                format!("GENERATED SAMPLE of drawn shapes, not {name} (no folder of data sets was named)")
+            }
+        });
+        for part in [&parts.train, &parts.validation] {
+            let from = if part.from_cache { "from the cache" } else { "decoded" };
+            println!("{} pictures {from}, {} left out as broken", part.labels.len(), part.skipped.len());
+            part.skipped.iter().for_each(|error| println!("left out: {error}"));
+            part.cache_error.iter().for_each(|error| println!("cache of pictures: {error}"));
+            if let [first, ..] = &part.passed_over[..] {
+                let (files, first) = (part.passed_over.len(), first.display());
+                println!("{files} files passed over as no pictures, the first {first}");
+            }
+        }
+        println!("read in {:.2} s", start.elapsed().as_secs_f64());
+        Ok(parts)
+    }
+
+    /// The folder of data sets, where one was named.
+    pub fn data_folder(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// Notes that what is shown are photographs of this folder.
+    pub fn photographs(&mut self, folder: &Path) {
+        self.announce(format!("photographs from {}", folder.display()));
+        self.samples([0; 3]);
+    }
+
+    fn announce(&mut self, source: String) {
+        println!("data: {source}");
+        self.source = source;
+        if self.quick {
+            println!("--quick: less data and fewer epochs than the full run");
+        }
+    }
+
+    /// For examples that work on no data set.
+    pub fn no_data(&mut self) {
+        self.source = "none".to_owned();
+        self.samples([0; 3]);
+    }
+
+    /// Notes the number of samples of the training, validation and test set, for the summary.
+    pub fn samples(&mut self, [train, validation, test]: [usize; 3]) {
+        self.dataset = json!({ "name": self.source, "train": train, "validation": validation, "test": test });
+    }
+
+    /// A report that begins with what ran: data, epochs, machine.
+    pub fn report(&self, title: &str) -> Report {
+        let mut report = Report::new(title);
+        if self.sample {
+            report.warning(format!("Not the real data: {}.", self.source));
+        }
+        if self.quick {
+            report.warning("A quick run (--quick): less data and fewer epochs than the real one.");
+        }
+        let sets = ["train", "validation", "test"].map(|name| self.dataset[name].to_string());
+        let memory = peak_memory().map_or("not known on this system".to_owned(), |mb| format!("{mb} MB"));
+        let row = |name: &str, value: String| vec![name.to_owned(), value];
+        let rows = vec![
+            row("data", self.source.clone()),
+            row("samples: training, validation, test", sets.join(", ")),
+            row("epochs", self.epochs.to_string()),
+            row("seed", self.seed.to_string()),
+            row("machine", format!("{}, threads: {}", processor(), self.threads)),
+            row("time", format!("{:.1} minutes", self.start.elapsed().as_secs_f64() / 60.0)),
+            row("peak memory", memory),
+            row("backstitch", env!("CARGO_PKG_VERSION").to_owned()),
+        ];
+        report.table("What ran", &["", ""], rows);
+        report
+    }
+
+    /// Saves a chart as SVG and PNG under the name's stem, and shows it in the report.
+    pub fn chart(
+        &self,
+        report: &mut Report,
+        stem: &str,
+        chart: &LineChart,
+        caption: impl Into<String>,
+    ) -> Result<(), AnyError> {
+        self.drawing(report, stem, (chart.svg()?, chart.png()?), caption.into())
+    }
+
+    /// As [`chart`](Self::chart), a confusion matrix.
+    pub fn confusion(
+        &self,
+        report: &mut Report,
+        stem: &str,
+        chart: &ConfusionChart,
+        caption: String,
+    ) -> Result<(), AnyError> {
+        self.drawing(report, stem, (chart.svg()?, chart.png()?), caption)
+    }
+
+    fn drawing(
+        &self,
+        report: &mut Report,
+        stem: &str,
+        (svg, png): (String, Vec<u8>),
+        caption: String,
+    ) -> Result<(), AnyError> {
+        self.save(&format!("{stem}.svg"), svg.as_bytes())?;
+        self.save(&format!("{stem}.png"), &png)?;
+        report.block(Block::Figure { svg, caption });
+        Ok(())
+    }
+
+    /// Saves pictures as PNG under the name's stem, and shows them in the report.
+    pub fn show(
+        &self,
+        report: &mut Report,
+        stem: &str,
+        grid: &PictureGrid,
+        caption: impl Into<String>,
+    ) -> Result<(), AnyError> {
+        let png = grid.png()?;
+        self.save(&format!("{stem}.png"), &png)?;
+        report.png(&png, caption);
+        Ok(())
+    }
+
+    /// Saves a file in the output folder.
+    pub fn save(&self, name: &str, bytes: &[u8]) -> Result<(), AnyError> {
+        Ok(atomic::write(&self.out.join(name), |to| to.write_all(bytes))?)
+    }
+
+    /// Writes history.csv: all epochs of all trainings, by name.
+    pub fn histories<'a>(&self, all: impl IntoIterator<Item = &'a Trained>) -> Result<(), AnyError> {
+        let all: Vec<_> = all.into_iter().map(|trained| (trained.name.as_str(), &trained.history)).collect();
+        Ok(history::write_csv(&self.out.join("history.csv"), &all)?)
+    }
+
+    /// Writes report.html and summary.json, and says where.
+    pub fn finish(self, report: &Report, runs: &[Value]) -> Result<(), AnyError> {
+        let summary = json!({
+            "example": self.name, "quick": self.quick, "seed": self.seed,
+            "dataset": self.dataset, "threads": self.threads, "runs": runs,
+        });
+        let (html, summary) = (report.html()?, serde_json::to_string_pretty(&summary)?);
+        let report_path = self.out.join("report.html");
+        atomic::write(&report_path, |to| to.write_all(html.as_bytes()))?;
+        atomic::write(&self.out.join("summary.json"), |to| to.write_all(summary.as_bytes()))?;
+        let minutes = self.start.elapsed().as_secs_f64() / 60.0;
+        let memory = peak_memory().map_or(String::new(), |mb| format!(", peak memory {mb} MB"));
+        println!("report: {} ({minutes:.1} minutes{memory})", report_path.display());
+        Ok(())
+    }
+}
+
+/// The processor's name, where the system tells.
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
+}

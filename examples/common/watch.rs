@@ -1,0 +1,110 @@
+//! What happens during training: progress, Ctrl-C, and what it took.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use backstitch::prelude::*;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::AnyError;
+use super::memory::MemorySince;
+use super::trained::Trained;
+
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+static PRESSED: AtomicBool = AtomicBool::new(false);
+
+/// A callback of every training: a bar on a terminal, a plain line an epoch where the output is piped. At Ctrl-C training stops between two
+/// steps; files on the disk stay as they are.
+pub struct Watch {
+    name: String,
+    bar: ProgressBar,
+    start: Instant,
+    epoch_start: Instant,
+    spent: Duration,
+    done: u32,
+    memory: Option<MemorySince>,
+}
+
+/// Training that Ctrl-C stopped: the end of the program, but no failure.
+#[derive(Debug)]
+pub struct Stopped(String);
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Stopped {}
+
+impl Watch {
+    /// To be made just before training: time and memory count from here on.
+    pub fn start(name: impl Into<String>) -> Result<Self, AnyError> {
+        if !INSTALLED.swap(true, Ordering::Relaxed) {
+            ctrlc::set_handler(|| PRESSED.store(true, Ordering::Relaxed))?;
+        }
+        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}")?;
+        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stdout()).with_style(style);
+        let (memory, start) = (MemorySince::now(), Instant::now());
+        Ok(Self { name: name.into(), bar, start, epoch_start: start, spent: Duration::ZERO, done: 0, memory })
+    }
+
+    /// The model with its history and what training took.
+    ///
+    /// # Errors
+    /// [`Stopped`], where Ctrl-C was pressed.
+    pub fn end(self, model: Model, history: History) -> Result<Trained, AnyError> {
+        if PRESSED.load(Ordering::Relaxed) {
+            let (name, epochs) = (self.name, history.epochs.len());
+            return Err(Box::new(Stopped(format!("{name}: stopped after {epochs} whole epochs"))));
+        }
+        Ok(Trained {
+            name: self.name,
+            summary: model.summary(),
+            model,
+            history,
+            seconds_per_epoch: self.spent.as_secs_f64() / f64::from(self.done.max(1)),
+            minutes: self.start.elapsed().as_secs_f64() / 60.0,
+            peak_memory: self.memory.and_then(|since| since.most()),
+        })
+    }
+}
+
+impl Callback<f32> for Watch {
+    fn step(&mut self, at: &StepEnd) -> Flow {
+        if at.step == 1 {
+            self.bar.reset();
+            self.bar.set_length(at.steps as u64);
+            self.bar.set_message(format!("{}: epoch {}/{}", self.name, at.epoch, at.epochs));
+        }
+        if at.step.is_multiple_of(64) {
+            self.bar.set_position(at.step as u64);
+        }
+        if PRESSED.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue }
+    }
+
+    fn epoch(&mut self, run: &Run<'_, f32>) -> Result<Flow, CallbackError> {
+        let Some(record) = run.history().epochs.last() else { return Ok(Flow::Continue) };
+        let took = self.epoch_start.elapsed();
+        self.spent += took;
+        self.done += 1;
+        self.epoch_start = Instant::now();
+        let train_loss = record.get("train_loss").unwrap_or(f64::NAN);
+        let validation = match (record.get("validation_loss"), record.get("validation_accuracy")) {
+            (Some(loss), Some(accuracy)) => format!(", validation loss {loss:.4}, accuracy {accuracy:.4}"),
+            _ => String::new(),
+        };
+        let (name, epoch, epochs, took) = (&self.name, record.epoch, run.epochs(), took.as_secs_f64());
+        let line =
+            format!("{name}: epoch {epoch}/{epochs}, training loss {train_loss:.4}{validation}, {took:.2} s");
+        // Where nobody reads on (a closed pipe), training stops with an error and keeps its checkpoint.
+        self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
+        if epoch == epochs {
+            self.bar.finish_and_clear();
+        }
+        Ok(Flow::Continue)
+    }
+}
