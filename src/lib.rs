@@ -54,17 +54,12 @@ pub use backstitch_io::*;
 #[doc(inline)]
 pub use backstitch_plot::*;
 
-#[doc(hidden)]
-pub use backstitch_core as core;
-#[cfg(feature = "io")]
-#[doc(hidden)]
-pub use backstitch_io as io;
-#[cfg(feature = "plot")]
-#[doc(hidden)]
-pub use backstitch_plot as plot;
-
 /// One error for a whole program: those of files and pictures become it by `?`.
 pub use backstitch_core::Error;
+#[cfg(feature = "io")]
+pub use backstitch_io::Error as FileError;
+#[cfg(feature = "plot")]
+pub use backstitch_plot::Error as PictureError;
 /// The result of a program's parts.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -111,7 +106,7 @@ pub mod prelude {
     #[cfg(feature = "io")]
     pub use crate::mnist::{FashionMnist, Kmnist, Mnist};
     #[cfg(feature = "io")]
-    pub use crate::tabular::{Columns, Encoding, Fill, Table};
+    pub use crate::table::{Columns, Encoding, Fill, Table};
     #[cfg(feature = "io")]
     pub use crate::{Load, Save};
     #[cfg(feature = "progress")]

@@ -296,7 +296,7 @@ fn write_unmarked(path: &Path, model: &Model, text: &str) {
 fn whose_a_file_is_decides_who_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
-    let refused = |result: Result<(), backstitch::Error>, model: &Model, expected: &str| {
+    let refused = |result: Result<(), backstitch::FileError>, model: &Model, expected: &str| {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(expected) && error.len() < 400, "{error}");
         assert!(same(model, &square(2)));

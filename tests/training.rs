@@ -2,7 +2,7 @@
 
 use backstitch::augment::Augment;
 use backstitch::checkpoint::{self, SaveCheckpoints};
-use backstitch::fashion_mnist;
+use backstitch::mnist::generate_sample;
 use backstitch::prelude::*;
 use ndarray::ArrayD;
 
@@ -26,14 +26,14 @@ fn state(model: &Model) -> State {
 
 /// Rows of the drawn sample with their classes.
 fn garments<F: Scalar>(from: usize, count: usize) -> Dataset<F> {
-    let data = fashion_mnist::generate_sample("a test");
+    let data = generate_sample("a test");
     let (rows, labels) = data.rows(&(from..from + count).collect::<Vec<_>>());
     Dataset::classes(rows.mapv(|v| F::from_f64(v.into())), &labels).unwrap()
 }
 
 /// The same as maps.
 fn maps(count: usize) -> Dataset {
-    let data = fashion_mnist::generate_sample("a test");
+    let data = generate_sample("a test");
     let (rows, labels) = data.rows(&(0..count).collect::<Vec<_>>());
     Dataset::classes(rows.into_shape_with_order((count, 28, 28, 1)).unwrap(), &labels).unwrap()
 }

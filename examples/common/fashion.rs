@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-pub use backstitch::fashion_mnist::CLASSES;
 use backstitch::images;
+pub use backstitch::mnist::FASHION_CLASSES as CLASSES;
 use backstitch::prelude::*;
 use backstitch::split::check_every_class;
 use ndarray::{Array3, Array4};

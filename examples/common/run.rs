@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use backstitch::atomic::{self, FolderLock};
-use backstitch::fashion_mnist::{self, DATA_VARIABLE, FashionMnist, Progress, Source};
+use backstitch::mnist::{DATA_VARIABLE, FashionMnist, MnistImages, Progress, Source};
 use backstitch::{Block, ConfusionChart, LineChart, PictureGrid, Report};
 use backstitch::{history, images};
 use clap::Args;
@@ -88,10 +88,10 @@ impl Run {
     }
 
     /// Fashion-MNIST, or the drawn sample where it cannot be had; says which.
-    pub fn fashion_mnist(&mut self) -> Result<FashionMnist, AnyError> {
+    pub fn fashion_mnist(&mut self) -> Result<MnistImages, AnyError> {
         let bar = ProgressBar::new(0);
         bar.set_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {eta}")?);
-        let data = fashion_mnist::open(self.data.as_deref(), &mut |at: Progress<'_>| {
+        let data = FashionMnist::images(self.data.as_deref(), &mut |at: Progress<'_>| {
             bar.set_message(at.file.to_owned());
             bar.set_length(at.total.unwrap_or(at.received));
             bar.set_position(at.received);

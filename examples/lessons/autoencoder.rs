@@ -1,12 +1,11 @@
 //! An autoencoder: pictures in, the same out, eight numbers between. `cargo run --release --example lesson_autoencoder`
 
-use backstitch::fashion_mnist;
 use backstitch::prelude::*;
 
 fn main() -> Result<()> {
-    let all = fashion_mnist::generate_sample("a lesson");
-    let (pixels, _) = all.rows(&(0..2000).collect::<Vec<_>>());
-    let [train, test] = Dataset::autoencoding(pixels)?.split([0.9, 0.1], 0)?;
+    let pictures = FashionMnist::sample("a lesson")?.train.take(2000).inputs()?;
+    let rows = pictures.to_array().into_shape_with_order((2000, 784))?;
+    let [train, test] = Dataset::autoencoding(rows)?.split([0.9, 0.1], 0)?;
 
     let encoder = chain![dense(64).relu(), "code" => dense(8)];
     let net = chain!["encoder" => encoder, "decoder" => chain![dense(64).relu(), dense(784)]];

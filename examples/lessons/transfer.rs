@@ -1,6 +1,5 @@
 //! Transfer: a trained base, frozen, under a new head. `cargo run --release --example lesson_transfer`
 
-use backstitch::fashion_mnist;
 use backstitch::prelude::*;
 
 fn base() -> Net {
@@ -13,15 +12,15 @@ fn network(classes: usize) -> Net {
 }
 
 fn main() -> Result<()> {
-    let all = fashion_mnist::generate_sample("a lesson");
-    let (pixels, labels) = all.rows(&(0..2000).collect::<Vec<_>>());
-    let maps = pixels.into_shape_with_order((2000, 28, 28, 1))?;
-    let mut first: Model = Model::new(network(10), &[28, 28, 1], 1)?;
-    Trainer::new(Adam::new(2e-3)).epochs(3).fit(&mut first, &Dataset::classes(&maps, &labels)?)?;
+    let garments = FashionMnist::sample("a lesson")?.train.take(2000);
+    let mut first = Model::new(network(10), &garments.input_shape(), 1)?;
+    Trainer::new(Adam::new(2e-3)).epochs(3).fit(&mut first, &garments)?;
 
     // Another task, few pictures: shoes (sandal, sneaker, boot) or not.
+    let few = garments.take(400);
+    let labels = few.labels().unwrap_or_default();
     let shoes: Vec<usize> = labels.iter().map(|label| usize::from([5, 7, 9].contains(label))).collect();
-    let [train, test] = Dataset::classes(&maps, &shoes)?.take(400).split([0.25, 0.75], 0)?;
+    let [train, test] = Dataset::classes(few.inputs()?, &shoes)?.split([0.25, 0.75], 0)?;
     let mut model = Model::new(network(2), &[28, 28, 1], 2)?;
     model.copy_part("base.*", &first)?;
     println!("frozen: {} parameters", model.freeze("base.*")?);

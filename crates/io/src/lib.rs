@@ -10,12 +10,12 @@ pub mod checkpoint;
 #[cfg(feature = "download")]
 mod download;
 mod error;
-pub mod fashion_mnist;
 mod floats;
 pub mod history;
 pub mod idx;
 pub mod images;
 mod input;
+pub mod kaggle;
 mod lines;
 pub mod mnist;
 mod npy;
@@ -27,7 +27,6 @@ pub mod pretrained;
 pub mod pytorch;
 pub mod safetensors;
 pub mod table;
-pub mod tabular;
 pub mod tensorboard;
 
 pub use error::Error;

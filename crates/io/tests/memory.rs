@@ -7,8 +7,8 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use backstitch_io::tabular::Table;
-use backstitch_io::{idx, npz, pickle, table};
+use backstitch_io::table::Table;
+use backstitch_io::{idx, kaggle, npz, pickle};
 use flate2::{Compression, write::GzEncoder};
 use ndarray::ArrayD;
 
@@ -157,7 +157,7 @@ fn pickles() {
 }
 
 fn tables() {
-    let read = |path: &Path| table::read(path, "label");
+    let read = |path: &Path| kaggle::read(path, "label");
     for (head, row) in [("label,a,b,c", "1,2,3,4"), ("label,a", "1,2")] {
         let good = format!("{head}\n{}", format!("{row}\n").repeat(MB));
         check("csv", good.as_bytes(), true, 8 * good.len(), read);
@@ -190,7 +190,7 @@ fn damaged_files() {
     let idx = idx::Idx::F64(numbers(30).mapv(f64::from)).to_bytes().unwrap();
     let read_idx = |path: &Path| drop(idx::read(path));
     let read_pickle = |path: &Path| drop(pickle::read(path));
-    let read_table = |path: &Path| drop((table::read(path, "label"), table::read_pictures(path)));
+    let read_table = |path: &Path| drop((kaggle::read(path, "label"), kaggle::read_pictures(path)));
     let read_npz = |path: &Path| {
         let Ok(mut archive) = npz::Archive::open(path) else { return };
         let names: Vec<String> = archive.names().map(str::to_owned).collect();

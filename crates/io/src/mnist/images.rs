@@ -74,7 +74,7 @@ pub enum Source {
         /// The folder that holds them.
         folder: PathBuf,
     },
-    /// Drawn by [`generate_sample`](crate::fashion_mnist::generate_sample), because Fashion-MNIST could not be had: the reason.
+    /// Drawn by [`generate_sample`](super::generate_sample), because Fashion-MNIST could not be had: the reason.
     Sample(String),
 }
 
@@ -90,7 +90,7 @@ impl fmt::Display for Source {
 }
 
 impl MnistImages {
-    /// The four files of a set: see [`fashion_mnist::load`](crate::fashion_mnist::load).
+    /// The four files of a set.
     pub(crate) fn read(name: &'static str, folder: &Path) -> Result<Self, Error> {
         Ok(Self {
             train: read_part(folder, "train")?,
@@ -175,4 +175,104 @@ fn find(folder: &Path, name: &str, kind: &str) -> Result<PathBuf, Error> {
     found.ok_or_else(|| {
         Error::content(folder, format!("{dash} or {dot}, with .gz or without"), "no such file")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use ndarray::ArrayD;
+
+    use super::*;
+    use crate::idx::Idx;
+    use crate::mnist::generate_sample;
+
+    fn load(folder: &Path) -> Result<MnistImages, Error> {
+        MnistImages::read("Fashion-MNIST", folder)
+    }
+
+    fn write(folder: &Path, name: &str, shape: &[usize], value: u8) {
+        let array = ArrayD::from_elem(shape, value);
+        fs::write(folder.join(name), Idx::U8(array).to_bytes().unwrap()).unwrap();
+    }
+
+    fn folder_with(images: &[usize], labels: usize, label: u8) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["train", "t10k"] {
+            write(folder.path(), &format!("{part}-images-idx3-ubyte"), images, 51);
+            write(folder.path(), &format!("{part}-labels-idx1-ubyte"), &[labels], label);
+        }
+        folder
+    }
+
+    #[test]
+    fn rows_run_through_both_parts_and_are_scaled() {
+        let folder = folder_with(&[3, 28, 28], 3, 9);
+        let data = load(folder.path()).unwrap();
+        assert_eq!(data.len(), 6);
+        let (rows, labels) = data.rows(&[0, 5]);
+        assert_eq!(rows.dim(), (2, 784));
+        assert!(rows.iter().all(|&pixel| pixel == 0.2));
+        assert_eq!(labels, [9, 9]);
+    }
+
+    #[test]
+    fn files_that_do_not_belong_together_are_named() {
+        let error = |folder: tempfile::TempDir| load(folder.path()).unwrap_err().to_string();
+        let counts = error(folder_with(&[3, 28, 28], 4, 0));
+        assert!(counts.contains("train-labels-idx1-ubyte: expected 3 labels, one a picture of"), "{counts}");
+        assert!(counts.ends_with("train-images-idx3-ubyte, got 4"), "{counts}");
+        let class = error(folder_with(&[3, 28, 28], 3, 10));
+        assert!(
+            class.ends_with("train-labels-idx1-ubyte: expected labels from 0 to 9, got 10 at 0"),
+            "{class}"
+        );
+        let shape = error(folder_with(&[3, 20, 28], 3, 0));
+        assert!(shape.ends_with("expected pictures [n, 28, 28], got [3, 20, 28]"), "{shape}");
+        let missing = error(tempfile::tempdir().unwrap());
+        let names = "train-images-idx3-ubyte or train-images.idx3-ubyte, with .gz or without";
+        assert!(missing.ends_with(&format!(": expected {names}, got no such file")), "{missing}");
+    }
+
+    #[test]
+    fn files_are_found_under_the_names_of_the_site_and_of_the_archives() {
+        use flate2::{Compression, write::GzEncoder};
+        use std::io::Write;
+        for (between, gzip) in [("-", false), (".", false), ("-", true), (".", true)] {
+            let folder = folder_with(&[3, 28, 28], 3, 9);
+            for entry in fs::read_dir(folder.path()).unwrap() {
+                let path = entry.unwrap().path();
+                let name =
+                    path.file_name().unwrap().to_str().unwrap().replace("-idx", &format!("{between}idx"));
+                let mut content = fs::read(&path).unwrap();
+                fs::remove_file(&path).unwrap();
+                if gzip {
+                    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+                    encoder.write_all(&content).unwrap();
+                    content = encoder.finish().unwrap();
+                }
+                let end = if gzip { ".gz" } else { "" };
+                fs::write(folder.path().join(format!("{name}{end}")), content).unwrap();
+            }
+            assert_eq!(load(folder.path()).unwrap().len(), 6, "{between} {gzip}");
+        }
+    }
+
+    #[test]
+    fn the_sample_is_always_the_same_and_says_what_it_is() {
+        let (sample, again) = (generate_sample("no network"), generate_sample("no network"));
+        assert_eq!(sample.train, again.train);
+        assert_eq!(sample.test, again.test);
+        assert_eq!(
+            sample.source.to_string(),
+            "GENERATED SAMPLE of drawn garments, not Fashion-MNIST (no network)"
+        );
+        for class in 0..10 {
+            assert_eq!(sample.train.labels.iter().filter(|&&label| label == class).count(), 600);
+        }
+        assert_ne!(
+            sample.train.pixels.index_axis(ndarray::Axis(0), 0),
+            sample.test.pixels.index_axis(ndarray::Axis(0), 0)
+        );
+    }
 }

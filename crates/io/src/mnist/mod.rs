@@ -21,4 +21,3 @@ mod sets;
 pub use images::{Images, MnistData, MnistImages, Source};
 pub use sample::generate_sample;
 pub use sets::{DATA_VARIABLE, FASHION_CLASSES, FashionMnist, Kmnist, Mnist, Progress};
-pub(crate) use sets::{FASHION_MNIST, open};

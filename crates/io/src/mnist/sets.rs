@@ -34,7 +34,7 @@ pub(super) const FILES: [&str; 4] = [
 
 /// What tells one set from another.
 #[derive(Debug)]
-pub(crate) struct Set {
+pub(super) struct Set {
     pub(crate) name: &'static str,
     /// Name of its folder inside a folder of data sets.
     pub(super) folder: &'static str,
@@ -52,7 +52,7 @@ pub(crate) struct Set {
 }
 
 /// Fashion-MNIST. Its place speaks plain HTTP only, which is one reason why every file's checksum is compared.
-pub(crate) const FASHION_MNIST: Set = Set {
+const FASHION_MNIST: Set = Set {
     name: "Fashion-MNIST",
     folder: "fashion-mnist",
     classes: FASHION_CLASSES,
@@ -120,12 +120,34 @@ impl FashionMnist {
         load(&FASHION_MNIST)
     }
 
-    /// The set from the four files in this folder.
+    /// The set from the four files in this folder: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and two that begin with `t10k`. A
+    /// dot may stand for the dash before `idx`, and `.gz` behind the name, gzipped or not; of several the one with a dash and `.gz` comes
+    /// first.
     ///
     /// # Errors
-    /// As [`fashion_mnist::load`](crate::fashion_mnist::load), or if there is no memory.
+    /// If a file is missing or damaged, pictures and labels differ in number, a label is no class, or there is no memory.
     pub fn load_from(folder: impl AsRef<Path>) -> Result<MnistData, Error> {
         load_from(&FASHION_MNIST, folder.as_ref())
+    }
+
+    /// The pictures as bytes: from `fashion-mnist/` in `folder`, or, where none is given, found as by [`load`](Self::load). `progress` hears
+    /// of a download.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn images(
+        folder: Option<&Path>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<MnistImages, Error> {
+        open(&FASHION_MNIST, folder, progress)
+    }
+
+    /// The drawn sample: 6,000 and 1,000 pictures that look like garments, always the same. The reason says why it is used.
+    ///
+    /// # Errors
+    /// If there is no memory.
+    pub fn sample(reason: &str) -> Result<MnistData, Error> {
+        generate_sample(reason).into_datasets(FASHION_CLASSES)
     }
 }
 
@@ -186,7 +208,7 @@ pub struct Progress<'a> {
 
 /// A set from its folder in `folder`, else in that which `BACKSTITCH_DATA` names, else from the cache, else over the network, else its drawn
 /// sample, where it has one.
-pub(crate) fn open(
+fn open(
     set: &Set,
     folder: Option<&Path>,
     progress: &mut dyn FnMut(Progress<'_>),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::encoding::{Encoding, Input, Kind, Learned, MOST_CATEGORIES, Target, number};
 use super::table::{Table, is_missing};
 use crate::error::Error;
-use crate::table::MOST_CLASSES;
+use crate::kaggle::MOST_CLASSES;
 
 /// What takes the place of a missing value.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ pub enum Fill {
 /// What the columns of a table are. One that is not named here is an input, a number a row.
 ///
 /// ```
-/// use backstitch_io::tabular::{Columns, Table};
+/// use backstitch_io::table::{Columns, Table};
 /// let text = "id,petal,colour,species\n1,1.4,red,setosa\n2,4.7,blue,versicolor\n";
 /// let table = Table::parse(text.as_bytes(), "iris.csv")?;
 /// let encoding = Columns::new().ignore("id").one_hot("colour").label("species").fit(&table)?;

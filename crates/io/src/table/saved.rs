@@ -11,7 +11,7 @@ use super::encoding::{Encoding, Input, Kind, Learned, MOST_CATEGORIES, Target};
 use super::table::is_missing;
 use crate::atomic;
 use crate::error::Error;
-use crate::table::MOST_CLASSES;
+use crate::kaggle::MOST_CLASSES;
 
 const FORMAT: &str = "backstitch columns";
 const VERSION: u32 = 1;

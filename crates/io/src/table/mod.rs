@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use backstitch_core::{Model, Net, data::standardize, layers::dense};
-//! use backstitch_io::tabular::{Columns, Encoding, Fill, Table};
+//! use backstitch_io::table::{Columns, Encoding, Fill, Table};
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("flats.csv");
 //! # std::fs::write(&path, format!("area,floor,town,price\n{}", "50,1,Graz,100\n80,,Linz,150\n65,3,Graz,120\n".repeat(4)))?;
