@@ -77,7 +77,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         let (set, index) = photographs.find(name).unwrap_or(elsewhere);
         let one = set.subset(&[index])?;
         let (class, x) = (&photographs.classes[labels(&one)[0]], one.inputs()?);
-        let probabilities = model.predict_proba(&x.view())?;
+        let probabilities = model.predict_proba(x.view())?;
         let predicted = likeliest(probabilities.view())?[0];
         let probability = probabilities[[0, predicted]];
         let predicted = names.get(predicted).ok_or("a name for every class")?;

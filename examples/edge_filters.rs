@@ -85,7 +85,7 @@ fn filtered(picture: ArrayView2<'_, f32>) -> Result<Vec<Array2<f32>>, AnyError> 
         }
     }
     let x = picture.insert_axis(Axis(0)).insert_axis(Axis(3));
-    let maps = model.predict(&x.into_dyn())?;
+    let maps = model.predict(x.into_dyn())?;
     Ok((0..FILTERS.len()).map(|filter| maps.slice(s![0, .., .., filter]).to_owned()).collect())
 }
 

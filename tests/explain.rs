@@ -175,7 +175,7 @@ fn what_cannot_be_shown_is_said() {
     let model: Model = Model::new(model2(), &[28, 28, 1], 0).unwrap();
     let x = ArrayD::from_elem(IxDyn(&[1, 28, 28, 1]), 0.5);
     let cam = |classes: &[usize], layer: &str| {
-        grad_cam(&model, &x.view(), classes, layer, Cam::GradCam).unwrap_err().to_string()
+        grad_cam(&model, x.view(), classes, layer, Cam::GradCam).unwrap_err().to_string()
     };
     let unknown = cam(&[3], "conv9");
     assert!(unknown.starts_with("layer \"conv9\": expected one of conv1, maxpool1, conv2"), "{unknown}");
@@ -186,18 +186,18 @@ fn what_cannot_be_shown_is_said() {
     assert_eq!(cam(&[10], "conv1"), "classes: expected classes from 0 to 9, got 10");
     assert_eq!(cam(&[1, 2], "conv1"), "classes: expected 1, one a sample, got 2");
     let small = ArrayD::from_elem(IxDyn(&[1, 20, 28, 1]), 0.5);
-    let error = saliency(&model, &small.view(), &[1], ReluRule::Plain).unwrap_err().to_string();
+    let error = saliency(&model, small.view(), &[1], ReluRule::Plain).unwrap_err().to_string();
     assert_eq!(error, "input: expected [samples, 28, 28, 1], got [1, 20, 28, 1]");
-    let error = occlusion(&model, &x.view(), 1, 0, 1, 0.0).unwrap_err().to_string();
+    let error = occlusion(&model, x.view(), 1, 0, 1, 0.0).unwrap_err().to_string();
     assert_eq!(error, "patch: expected from 1 to 28, got 0");
     let goal = Goal::Filter { layer: "conv1".to_owned(), channel: 16 };
     let error = Maximizer::new(1, 0.1).unwrap().run(&model, &goal, Array3::zeros((28, 28, 1)).view());
     assert_eq!(error.unwrap_err().to_string(), "channel: expected from 0 to 15, a channel of conv1, got 16");
     // No picture at all is no mistake: there is then nothing to show.
     let none = ArrayD::zeros(IxDyn(&[0, 28, 28, 1]));
-    let cam = grad_cam(&model, &none.view(), &[], "conv3", Cam::GradCam).unwrap();
+    let cam = grad_cam(&model, none.view(), &[], "conv3", Cam::GradCam).unwrap();
     assert_eq!((cam.maps.dim(), cam.empty.len()), ((0, 28, 28), 0));
-    assert_eq!(activations(&model, &x.view(), "conv2").unwrap().dim(), (1, 14, 14, 32));
+    assert_eq!(activations(&model, x.view(), "conv2").unwrap().dim(), (1, 14, 14, 32));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_class_without_any_gradient_has_an_empty_map() {
     let dense2 = model.slots_mut().filter(|slot| slot.name().starts_with("dense2"));
     dense2.for_each(|mut slot| slot.data_mut().fill(0.0));
     let x = ArrayD::from_elem(IxDyn(&[2, 28, 28, 1]), 0.5);
-    let cam = grad_cam(&model, &x.view(), &[0, 1], "conv3", Cam::PlusPlus).unwrap();
+    let cam = grad_cam(&model, x.view(), &[0, 1], "conv3", Cam::PlusPlus).unwrap();
     assert_eq!(cam.empty, [true, true]);
     assert!(cam.maps.iter().all(|&value| value == 0.0));
 }

@@ -102,7 +102,7 @@ fn whole_networks_with_cross_entropy_from_classes_and_from_rows() {
     let mut soft = random(&[7, 4], 5).mapv(f64::abs).into_dimensionality::<ndarray::Ix2>().unwrap();
     soft.outer_iter_mut().for_each(|mut row| row /= row.sum());
     let one_hot = backstitch::losses::one_hot(&classes, 4).unwrap();
-    let [one_hot, soft] = [one_hot, soft].map(|rows| Tensor::from_array(&rows.into_dyn()).unwrap());
+    let [one_hot, soft] = [one_hot, soft].map(|rows| Tensor::from_array(rows.into_dyn()).unwrap());
     for (_, activation) in Activation::NAMES {
         for regime in REGIMES {
             let mut model = network(activation, Activation::Linear);
@@ -128,10 +128,10 @@ fn convolutions_behind_which_a_pooling_leaves_few_numbers() {
 
 #[test]
 fn one_hot_rows_and_classes_are_the_same_loss() {
-    let logits = Tensor::from_array(&random(&[7, 4], 6)).unwrap();
+    let logits = Tensor::from_array(random(&[7, 4], 6)).unwrap();
     let classes = [3, 1, 2, 3, 0, 1, 2];
     let one_hot = backstitch::losses::one_hot(&classes, 4).unwrap();
-    let one_hot = Tensor::from_array(&one_hot.into_dyn()).unwrap();
+    let one_hot = Tensor::from_array(one_hot.into_dyn()).unwrap();
     let (mut a, mut b) = (Tensor::default(), Tensor::default());
     let loss = backstitch::CrossEntropy::new();
     let from_classes = loss.loss(&logits, &Targets::Classes(&classes), Some(&mut a)).unwrap().value();
@@ -144,7 +144,7 @@ fn one_hot_rows_and_classes_are_the_same_loss() {
 #[test]
 fn large_logits_are_no_trouble() {
     let logits =
-        Tensor::from_array(&ndarray::array![[1e4_f32, -1e4, 0.0], [-1e4, 1e4, 3e38]].into_dyn()).unwrap();
+        Tensor::from_array(ndarray::array![[1e4_f32, -1e4, 0.0], [-1e4, 1e4, 3e38]].into_dyn()).unwrap();
     let mut gradient = Tensor::default();
     let loss = backstitch::CrossEntropy::new();
     let loss = loss.loss(&logits, &Targets::Classes(&[1, 2]), Some(&mut gradient)).unwrap().value();
@@ -233,12 +233,12 @@ fn a_wrong_derivative_is_caught_and_named() {
 #[test]
 fn a_gradient_taken_to_look_at_changes_nothing() {
     let model = network(Activation::Tanh, Activation::Linear);
-    let x = Tensor::from_array(&random(&[3, 5], 8)).unwrap();
+    let x = Tensor::from_array(random(&[3, 5], 8)).unwrap();
     let mut trace = Trace::new(Keep::All);
     let mut dx = Tensor::default();
     let ctx = Context::evaluate();
     model.forward(&x, &mut trace, &ctx).unwrap();
-    trace.output_and_gradient().1.copy_from(&Tensor::from_array(&random(&[3, 4], 1)).unwrap());
+    trace.output_and_gradient().1.copy_from(&Tensor::from_array(random(&[3, 4], 1)).unwrap());
     model.backward(&x, &mut trace, Some(&mut dx), None, &ctx).unwrap();
     assert!(dx.data().iter().any(|&d| d != 0.0));
     // Everything is kept: the gradient of each activation as it came, not what became of it.
@@ -254,13 +254,13 @@ fn a_gradient_taken_to_look_at_changes_nothing() {
 #[test]
 fn gradients_of_a_layer_used_twice_add_up() {
     let model = network(Activation::Tanh, Activation::Linear);
-    let x = Tensor::from_array(&random(&[3, 5], 8)).unwrap();
+    let x = Tensor::from_array(random(&[3, 5], 8)).unwrap();
     let mut trace = Trace::new(Keep::ForBackward);
     let ctx = Context::train(0, 0);
     let (mut grads, mut added) = (Vec::new(), model.grads());
     for _ in 0..2 {
         model.forward(&x, &mut trace, &ctx).unwrap();
-        trace.output_and_gradient().1.copy_from(&Tensor::from_array(&random(&[3, 4], 1)).unwrap());
+        trace.output_and_gradient().1.copy_from(&Tensor::from_array(random(&[3, 4], 1)).unwrap());
         model.backward(&x, &mut trace, None, Some(&mut added), &ctx).unwrap();
         grads.extend((0..model.slots().len()).map(|at| added.get(at).unwrap().to_array()));
     }
@@ -304,7 +304,7 @@ fn every_architecture_along_a_random_direction() {
     let loss = backstitch::CrossEntropy::new();
     for (name, net, input) in nets {
         let mut model: Model<f64> = Model::new(net, input, 1).unwrap();
-        let x = Tensor::from_array(&random(&model.input_shape().batched(2).unwrap(), 3)).unwrap();
+        let x = Tensor::from_array(random(&model.input_shape().batched(2).unwrap(), 3)).unwrap();
         let (ctx, targets) = (context(Regime::Training), Targets::Classes(&[3, 7]));
         let mut trace = Trace::new(Keep::ForBackward);
         model.forward(&x, &mut trace, &ctx).unwrap();

@@ -87,7 +87,7 @@ fn a_saved_model_evaluates_to_the_same_bits() {
     let mut loaded: Model = Model::new(net(), &[8, 8, 2], 99).unwrap();
     safetensors::load(&path, &mut loaded).unwrap();
     assert_eq!(state(&model), state(&loaded));
-    assert_eq!(model.predict(&x.view()).unwrap(), loaded.predict(&x.view()).unwrap());
+    assert_eq!(model.predict(x.view()).unwrap(), loaded.predict(x.view()).unwrap());
     assert!(state(&model).iter().any(|(name, _)| name == "batchnorm1.running_var"));
 }
 
@@ -260,13 +260,13 @@ fn constants_that_a_file_brings_predict_the_same_bits() {
     let others = Standardize::new(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]).unwrap();
     let unset = Standardize::unset;
     let x = data.inputs().unwrap().to_array();
-    let bits = |model: &Model| model.predict(&x.view()).unwrap().mapv(f32::to_bits);
+    let bits = |model: &Model| model.predict(x.view()).unwrap().mapv(f32::to_bits);
     for net in [net(others, unset().undone()), net(unset(), unset().undone()), known()] {
         let mut loaded: Model = Model::new(net, &[3], 9).unwrap();
         safetensors::load(&path, &mut loaded).unwrap();
         assert_eq!(bits(&loaded), bits(&model));
         // And what is made for inference.
-        let fused = loaded.fuse().predict(&x.view()).unwrap();
+        let fused = loaded.fuse().predict(x.view()).unwrap();
         assert_eq!(fused.mapv(f32::to_bits), bits(&model));
     }
     // Nothing has brought them: training says so.

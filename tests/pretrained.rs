@@ -31,7 +31,7 @@ fn squeezenet_gives_the_outputs_of_pytorch() {
     let x = Array::from_shape_fn((1, 227, 227, 3), |(_, i, j, c)| {
         ((i * 7 + j * 3 + c * 50 + i * j / 40) % 256) as f32 - MEANS[c]
     });
-    let logits = model.predict(&x.view().into_dyn()).unwrap();
+    let logits = model.predict(x.view().into_dyn()).unwrap();
     let stored = fs::read_to_string("fixtures/pretrained/squeezenet.json").unwrap();
     let stored: Value = serde_json::from_str(&stored).unwrap();
     let classes = stored["classes"].as_array().unwrap().iter().zip(stored["logits"].as_array().unwrap());
@@ -62,7 +62,7 @@ fn squeezenet_knows_six_photographs() {
         let x = Array4::from_shape_fn((1, 227, 227, 3), |(_, i, j, c)| {
             f32::from(picture[[i, j, 2 - c]]) - MEANS[c]
         });
-        let got = model.predict_proba(&x.view().into_dyn()).unwrap()[[0, class]];
+        let got = model.predict_proba(x.view().into_dyn()).unwrap()[[0, class]];
         println!("{folder}: {got:.4}, PyTorch {expected}");
         assert!((got - expected).abs() < 0.01, "{folder}: {got}, PyTorch {expected}");
     }

@@ -35,8 +35,8 @@ struct Case {
 
 impl Case {
     fn run<F: Scalar>(&self) -> (f64, Vec<f64>) {
-        let logits = Tensor::from_array(&self.logits.mapv(|z| F::from_f64(f64::from(z))).into_dyn()).unwrap();
-        let rows = Tensor::from_array(&self.rows.mapv(F::from_f64).into_dyn()).unwrap();
+        let logits = Tensor::from_array(self.logits.mapv(|z| F::from_f64(f64::from(z))).into_dyn()).unwrap();
+        let rows = Tensor::from_array(self.rows.mapv(F::from_f64).into_dyn()).unwrap();
         let targets = match &self.labels {
             Some(labels) => Targets::Classes(labels),
             None => Targets::Values(&rows),

@@ -139,7 +139,7 @@ fn build(name: &str, net: Net, seed: u64) -> Model {
 }
 
 fn compare(name: &str, model: &Model, x: &ArrayD<f32>, expected: &ArrayD<f32>) {
-    let y = model.predict(&x.view()).unwrap();
+    let y = model.predict(x.view()).unwrap();
     assert_eq!(y.shape(), expected.shape(), "{name}");
     let error = y.iter().zip(expected).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
     assert!(error < 2e-6, "{name}: {error}, {y} {expected}");
@@ -193,7 +193,7 @@ fn what_is_saved_for_pytorch_comes_back_and_is_loaded_there_by_its_own_names() {
         let mut model = build(name, net, 1);
         disturb(&mut model);
         let expected = numbers(&folder.path().join("outputs.npz"), name);
-        let y = model.predict(&recorded(&format!("{name}/x")).view()).unwrap();
+        let y = model.predict(recorded(&format!("{name}/x")).view()).unwrap();
         let largest = expected.iter().fold(1.0_f32, |most, value| most.max(value.abs()));
         let close = y.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5 * largest);
         assert!(close, "{name}: {y} {expected}");

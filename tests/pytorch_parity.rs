@@ -79,7 +79,7 @@ fn dense_nets_agree_in_forward_loss_gradients_and_three_steps() {
     for activation in [Activation::Relu, Activation::Sigmoid, Activation::Linear, Activation::Tanh] {
         let name = activation.name();
         let mut model = model(activation, &mut fixture, name);
-        let x = Tensor::from_array(&fixture.array(&format!("{name}/x"))).unwrap();
+        let x = Tensor::from_array(fixture.array(&format!("{name}/x"))).unwrap();
         let labels = fixture.labels(&format!("{name}/labels"));
         let losses = fixture.array(&format!("{name}/losses"));
         let mut trace = Trace::new(Keep::ForBackward);
@@ -124,11 +124,11 @@ fn softmax_as_a_layer_agrees() {
     let mut fixture = Fixture::open("dense.npz");
     let net = Net::new().push(backstitch::layers::activation(Activation::Softmax));
     let model: Model = Model::new(net, &[6], 0).unwrap();
-    let x = Tensor::from_array(&fixture.array("softmax/x")).unwrap();
+    let x = Tensor::from_array(fixture.array("softmax/x")).unwrap();
     let mut trace = Trace::new(Keep::ForBackward);
     model.forward(&x, &mut trace, &Context::evaluate()).unwrap();
     assert_close("softmax", trace.output(), &fixture.array("softmax/y"));
-    let dy = Tensor::from_array(&fixture.array("softmax/dy")).unwrap();
+    let dy = Tensor::from_array(fixture.array("softmax/dy")).unwrap();
     trace.output_and_gradient().1.copy_from(&dy);
     let mut dx = Tensor::default();
     model.backward(&x, &mut trace, Some(&mut dx), None, &Context::evaluate()).unwrap();
@@ -138,12 +138,12 @@ fn softmax_as_a_layer_agrees() {
 /// One pass of a case in one regime: outputs, input gradient, every parameter gradient.
 fn check_pass(name: &str, regime: &str, ctx: &Context, model: &Model, fixture: &mut Fixture) -> Trace {
     let what = format!("{name}, {regime}");
-    let x = Tensor::from_array(&fixture.array(&format!("{name}/x"))).unwrap();
+    let x = Tensor::from_array(fixture.array(&format!("{name}/x"))).unwrap();
     let mut trace = Trace::new(Keep::ForBackward);
     let (mut dx, mut grads) = (Tensor::default(), model.grads());
     model.forward(&x, &mut trace, ctx).unwrap();
     assert_close(&format!("{what}: y"), trace.output(), &fixture.array(&format!("{name}/{regime}/y")));
-    let dy = Tensor::from_array(&fixture.array(&format!("{name}/dy"))).unwrap();
+    let dy = Tensor::from_array(fixture.array(&format!("{name}/dy"))).unwrap();
     trace.output_and_gradient().1.copy_from(&dy);
     model.backward(&x, &mut trace, Some(&mut dx), Some(&mut grads), ctx).unwrap();
     assert_close(&format!("{what}: dx"), &dx, &fixture.array(&format!("{name}/{regime}/dx")));
@@ -194,7 +194,7 @@ fn every_layer_and_block_agrees_in_every_regime() {
 #[test]
 fn five_steps_of_every_optimizer_agree() {
     let mut fixture = Fixture::open("optimizers.npz");
-    let x = Tensor::from_array(&fixture.array("x")).unwrap();
+    let x = Tensor::from_array(fixture.array("x")).unwrap();
     let labels = fixture.labels("labels");
     for (name, rules) in cases::optimizers() {
         let net = Net::new().push(dense(5).activation(Activation::Tanh)).push(dense(3));

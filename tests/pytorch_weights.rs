@@ -45,7 +45,7 @@ fn both_formats_give_the_outputs_of_pytorch() {
     for file in ["weights.pth", "weights.safetensors"] {
         let mut model = small(5);
         pytorch::load(&fixture(file), &mut model, there).unwrap();
-        let y = model.predict(&numbers("x").view()).unwrap();
+        let y = model.predict(numbers("x").view()).unwrap();
         let expected = numbers("y");
         assert!(y.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{file}: {y} {expected}");
     }
@@ -175,7 +175,7 @@ fn compare(
     let x = Array4::from_shape_fn((1, side, side, 3), |(_, i, j, c)| {
         ((i * 7 + j * 3 + c * 50 + i * j / 40) % 256) as f32 / 255.0 - 0.5
     });
-    let y = model.predict(&x.view().into_dyn()).unwrap();
+    let y = model.predict(x.view().into_dyn()).unwrap();
     let text = fs::read_to_string(folder.join(format!("{name}.txt"))).unwrap();
     let expected: Vec<f32> = text.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(expected.len(), y.len());

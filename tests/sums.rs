@@ -236,7 +236,7 @@ fn a_product_over_many_inputs_is_summed_in_blocks() {
         let mut model: Model = Model::new(Net::new().push(dense(96)), &[inputs], 0).unwrap();
         let mut weight = model.slots_mut().find(|slot| slot.name().ends_with("weight")).unwrap();
         weight.data_mut().fill(1.0);
-        let y = model.predict(&x.view()).unwrap();
+        let y = model.predict(x.view()).unwrap();
         for &y in &y {
             assert_close(&format!("{batch} samples"), y.into(), inputs as f64 * TENTH, 5e-6);
         }

@@ -47,6 +47,6 @@ fn a_program_that_loads_predicts_what_the_one_that_trained_does() {
     safetensors::load(&at("flats.safetensors"), &mut loaded).unwrap();
     let rows = Table::parse(flats(40, 700).as_bytes(), Path::new("new.csv")).unwrap();
     let x = encoding.inputs(&rows).unwrap().into_dyn();
-    let bits = |model: &Model| model.predict(&x.view()).unwrap().mapv(f32::to_bits);
+    let bits = |model: &Model| model.predict(x.view()).unwrap().mapv(f32::to_bits);
     assert_eq!(bits(&loaded), bits(&model));
 }

@@ -163,7 +163,7 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::Error
     }
     median(seconds, |step| {
         if workload.kind == Kind::GradCam {
-            return grad_cam(&model, &x.view(), &labels, "conv5", Cam::GradCam).map(drop);
+            return grad_cam(&model, x.view(), &labels, "conv5", Cam::GradCam).map(drop);
         }
         let examples = train::Examples { inputs: &x, targets: Targets::Classes(&labels), weights: None };
         train::step(&mut model, &rules, examples, 1.0, &mut workspace, &Context::train(0, step)).map(drop)

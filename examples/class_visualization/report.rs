@@ -15,8 +15,8 @@ use crate::subject::Subject;
 /// Logits and probabilities of made and real pictures, as summary.json has them.
 pub fn figures(subject: &Subject, wanted: &[Maximized<f32>]) -> Result<Vec<Value>, AnyError> {
     let judged = |class: usize, x: ArrayD<f32>| -> Result<(f32, f32), AnyError> {
-        let logit = subject.model.predict(&x.view())?[[0, class]];
-        Ok((logit, subject.model.predict_proba(&x.view())?[[0, class]]))
+        let logit = subject.model.predict(x.view())?[[0, class]];
+        Ok((logit, subject.model.predict_proba(x.view())?[[0, class]]))
     };
     let mut runs = Vec::new();
     for (i, made) in wanted.iter().enumerate() {
@@ -85,7 +85,7 @@ fn said(runs: &[Value]) -> String {
 
 /// A real picture of each class beside the size of its logit's gradient in each pixel.
 pub fn saliencies(subject: &Subject) -> Result<PictureGrid, AnyError> {
-    let maps = saliency(&subject.model, &subject.pictures.view(), &subject.classes, ReluRule::Plain)?;
+    let maps = saliency(&subject.model, subject.pictures.view(), &subject.classes, ReluRule::Plain)?;
     let mut pictures = Vec::new();
     for (i, map) in maps.outer_iter().enumerate() {
         pictures.push((subject.names[i].clone(), subject.picture(i)?));
@@ -101,7 +101,7 @@ pub fn layers(subject: &Subject, random: &ArrayD<f32>) -> Result<(PictureGrid, S
     let mut shares = Vec::new();
     for name in subject.model.top_level() {
         // Layers behind the last map have no maps.
-        let Ok(maps) = activations(&subject.model, &random.view(), name) else { continue };
+        let Ok(maps) = activations(&subject.model, random.view(), name) else { continue };
         let maps = maps.index_axis_move(Axis(0), 0);
         let (height, width, channels) = maps.dim();
         let means = maps.sum_axis(Axis(0)).sum_axis(Axis(0)) / (height * width) as f32;

@@ -53,7 +53,7 @@ fn one_layer(run: &Run, report: &mut Report) -> Result<Value, AnyError> {
     let state = model.state();
     let (w, b) = conv().to_dense(state["conv1.weight"], state["conv1.bias"], &input)?;
     let x = Array::from_shape_fn((1, 32, 32, 1), |(_, i, j, _)| ((i * 7 + j * 3) % 11) as f32 / 11.0);
-    let y = model.predict(&x.view().into_dyn())?;
+    let y = model.predict(x.view().into_dyn())?;
     let dense = x.into_shape_with_order((1, 32 * 32))?.dot(&w) + &b;
     let worst = y.iter().zip(&dense).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
     let zeros = w.iter().filter(|w| **w == 0.0).count() as f64 / w.len() as f64;

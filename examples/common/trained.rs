@@ -127,7 +127,7 @@ pub struct Score {
 
 impl Score {
     pub fn of(model: &Model, data: &Dataset) -> Result<Self, AnyError> {
-        let probabilities = model.predict_proba(&data.inputs()?.view())?;
+        let probabilities = model.predict_proba(data.inputs()?.view())?;
         let (labels, predictions) = (labels(data), likeliest(probabilities.view())?);
         Ok(Self {
             matrix: ConfusionMatrix::new(&labels, &predictions, probabilities.ncols())?,

@@ -136,7 +136,7 @@ pub fn neurons(
 ) -> Result<Neurons, AnyError> {
     let few = test.take(SEARCHED);
     let (inputs, classes) = (few.inputs()?, labels(&few));
-    let maps = activations(model, &inputs.view(), layer)?;
+    let maps = activations(model, inputs.view(), layer)?;
     let means =
         maps.mean_axis(Axis(1)).and_then(|m| m.mean_axis(Axis(1))).ok_or("maps that are not empty")?;
     let mut order: Vec<usize> = (0..means.ncols()).collect();

@@ -73,9 +73,9 @@ pub fn experiment(mut run: Run) -> Result<(), AnyError> {
 
 fn look(net: &ImageNet, name: &'static str, class: usize) -> Result<Seen, AnyError> {
     let x = net.photograph(name)?.insert_axis(Axis(0)).into_dyn();
-    let probabilities = net.model.predict_proba(&x.view())?;
+    let probabilities = net.model.predict_proba(x.view())?;
     let map = |layer| -> Result<Array2<f32>, AnyError> {
-        let maps = grad_cam(&net.model, &x.view(), &[class], layer, Cam::GradCam)?.maps;
+        let maps = grad_cam(&net.model, x.view(), &[class], layer, Cam::GradCam)?.maps;
         Ok(maps.index_axis_move(Axis(0), 0))
     };
     let maps = [map(LAYERS[0])?, map(LAYERS[1])?];
@@ -114,7 +114,7 @@ fn cover(
     for place in &order[..map.len() / 5] {
         x.slice_mut(s![0, place / SIDE, place % SIDE, ..]).fill(0.0);
     }
-    Ok(model.predict_proba(&x.view())?[[0, class]])
+    Ok(model.predict_proba(x.view())?[[0, class]])
 }
 
 fn grid(seen: &[Seen], net: &ImageNet) -> Result<PictureGrid, AnyError> {
@@ -161,7 +161,7 @@ const LAYER: &str = "fire9";
 fn neurons(net: &ImageNet, seen: &[Seen], quick: bool, seed: u64) -> Result<(PictureGrid, String), AnyError> {
     let mut responses = Vec::new();
     for s in seen {
-        responses.push(activations(&net.model, &s.x.view(), LAYER)?.index_axis_move(Axis(0), 0));
+        responses.push(activations(&net.model, s.x.view(), LAYER)?.index_axis_move(Axis(0), 0));
     }
     let mean = |photograph: usize, channel: usize| {
         responses[photograph].slice(s![.., .., channel]).mean().unwrap_or(0.0)

@@ -44,7 +44,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let teacher = fit("a teacher, model 1", cnn_vs_fcnn::model1())?;
 
     let (inputs, labels) = (test.inputs()?, labels(&test));
-    let probabilities = |of: &Trained| of.model.predict_proba(&inputs.view());
+    let probabilities = |of: &Trained| of.model.predict_proba(inputs.view());
     let (q, taught) = (probabilities(&model)?.mapv(f64::from), probabilities(&teacher)?.mapv(f64::from));
     let classes = q.ncols();
     let one_hot = Array2::from_shape_fn(q.dim(), |(i, c)| f64::from(u8::from(labels[i] == c)));

@@ -166,7 +166,7 @@ fn features(model: &FusedModel, set: &Dataset, to: Preparation) -> Result<Array2
     let bar = ProgressBar::new(set.len() as u64)
         .with_style(ProgressStyle::with_template("features {bar:30} {pos}/{len}")?);
     for chunk in (0..set.len()).collect::<Vec<_>>().chunks(256) {
-        let y = model.predict(&to.of(&set.subset(chunk)?)?.inputs()?.view())?;
+        let y = model.predict(to.of(&set.subset(chunk)?)?.inputs()?.view())?;
         let rows = chunk[0]..chunk[0] + chunk.len();
         x.slice_mut(s![rows.clone(), ..]).assign(&y.into_shape_with_order((chunk.len(), width))?);
         bar.set_position(rows.end as u64);

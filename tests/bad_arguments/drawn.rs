@@ -121,7 +121,7 @@ proptest! {
             dy.copy_from(y);
             model.backward(&none, &mut trace, Some(&mut dx), Some(&mut model.grads()), &ctx).unwrap();
             prop_assert_eq!(dx.shape(), none.shape());
-            prop_assert_eq!(model.predict(&x.view()).unwrap().len(), 3 * model.output_shape().elements());
+            prop_assert_eq!(model.predict(x.view()).unwrap().len(), 3 * model.output_shape().elements());
         }
     }
 }

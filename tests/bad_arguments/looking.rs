@@ -42,7 +42,7 @@ fn ways_of_looking_inside() {
     let m = &mut model;
     t.refused("activations of no layer", "conv9", || activations(m, &x, "conv9"));
     t.refused("activations of rows", "[5]", || activations(m, &x, "dense1"));
-    t.refused("activations for rows", "[2, 192]", || activations(m, &flat.view(), "conv1"));
+    t.refused("activations for rows", "[2, 192]", || activations(m, flat.view(), "conv1"));
     for (cam, name) in [(Cam::GradCam, "grad_cam"), (Cam::PlusPlus, "grad_cam++")] {
         t.refused(&format!("{name} of too few classes"), "got 1", || grad_cam(m, &x, &[0], "conv1", cam));
         t.refused(&format!("{name} of too many classes"), "got 3", || grad_cam(m, &x, &[0; 3], "conv1", cam));
@@ -53,7 +53,7 @@ fn ways_of_looking_inside() {
         t.refused(&format!("{name} at no layer"), "conv9", || grad_cam(m, &x, &[0, 1], "conv9", cam));
         t.refused(&format!("{name} at rows"), "[5]", || grad_cam(m, &x, &[0, 1], "dense1", cam));
         t.refused(&format!("{name} for rows"), "[2, 192]", || {
-            grad_cam(m, &flat.view(), &[0, 1], "conv1", cam)
+            grad_cam(m, flat.view(), &[0, 1], "conv1", cam)
         });
     }
     t.refused("guided_grad_cam at no layer", "\"\"", || guided_grad_cam(m, &x, &[0, 1], ""));
@@ -61,7 +61,7 @@ fn ways_of_looking_inside() {
         class_gradient(m, &x, &[7, 0], ReluRule::Plain)
     });
     t.refused("saliency of too few classes", "got 0", || saliency(m, &x, &[], ReluRule::Guided));
-    t.refused("gradient_times_input for rows", "[2, 192]", || gradient_times_input(m, &flat.view(), &[0, 1]));
+    t.refused("gradient_times_input for rows", "[2, 192]", || gradient_times_input(m, flat.view(), &[0, 1]));
     for (name, samples, deviation, got) in [
         ("no samples", 0, 0.1, "got 0"),
         ("usize::MAX samples", MAX, 0.1, "18446744073709551615"),
@@ -90,7 +90,7 @@ fn ways_of_looking_inside() {
         t.refused(&format!("occlusion, {name}"), got, || occlusion(m, &one, 0, patch, stride, 0.0));
     }
     t.refused("occlusion of two pictures", "got 2", || occlusion(m, &x, 0, 2, 1, 0.0));
-    t.refused("occlusion of no picture", "got 0", || occlusion(m, &none.view(), 0, 2, 1, 0.0));
+    t.refused("occlusion of no picture", "got 0", || occlusion(m, none.view(), 0, 2, 1, 0.0));
     t.refused("occlusion of a class that is none", "got 5", || occlusion(m, &one, 5, 2, 1, 0.0));
     t.refused("occlusion of a model of rows", "[4]", || occlusion(&rows, &one, 0, 2, 1, 0.0));
 

@@ -20,9 +20,9 @@ fn tensors_and_shapes() {
     t.refused("zeros of 100,000 axes", "100000 axes", || Tensor::<f32>::zeros(&[1; 100_000]));
     t.refused("a shape of 7 axes", "7 axes", || Shape::new(&[1; 7]));
     t.refused("a batch of 6 axes", "7 axes", || Shape::from([1; 6]).batched(2));
-    t.refused("an array of 7 axes", "7 axes", || Tensor::from_array(&ArrayD::<f32>::zeros(IxDyn(&[1; 7]))));
+    t.refused("an array of 7 axes", "7 axes", || Tensor::from_array(ArrayD::<f32>::zeros(IxDyn(&[1; 7]))));
     t.refused("an array of an empty seventh axis", "7 axes", || {
-        Tensor::from_array(&ArrayD::<f32>::zeros(IxDyn(&[1, 1, 1, 1, 1, 1, 0])))
+        Tensor::from_array(ArrayD::<f32>::zeros(IxDyn(&[1, 1, 1, 1, 1, 1, 0])))
     });
     let mut tensor = Tensor::<f32>::default();
     t.refused("set_shape of 2^64", "[4294967296, 4294967296]", || tensor.set_shape(&[1 << 32, 1 << 32]));
@@ -30,14 +30,14 @@ fn tensors_and_shapes() {
     let one = ArrayD::<f32>::zeros(IxDyn(&[1, 1]));
     let wide = |shape: [usize; 2]| one.broadcast(IxDyn(&shape)).unwrap();
     t.refused("a view that is larger than any memory", "[1099511627776, 4]", || {
-        Tensor::from_array(&wide([HUGE, 4]))
+        Tensor::from_array(wide([HUGE, 4]))
     });
     t.refused("a data set of such a view", "[2, 1099511627776]", || {
         Dataset::classes(wide([2, HUGE]), &[0, 1])
     });
     t.refused("predictions for such a view", "[1099511627776, 3]", || {
         let model: Model = Model::new(Net::new().push(dense(3).relu()), &[4], 0)?;
-        model.predict(&wide([HUGE, 4]))
+        model.predict(wide([HUGE, 4]))
     });
     let inputs = ArrayD::<f32>::zeros(IxDyn(&[1; 8]));
     t.refused("a data set of 8 axes", "8 axes", || Dataset::classes(&inputs, &[0]));
@@ -57,12 +57,12 @@ fn passes() {
         forward(&Tensor::zeros(&[4, 8, 8, 1]).unwrap())
     });
     t.refused("forward of one map without a batch", "[8, 8, 3]", || forward(&Tensor::zeros(MAP).unwrap()));
-    t.refused("predict of no axes", "[]", || model.predict(&ArrayD::zeros(IxDyn(&[])).view()));
-    t.refused("predict of rows", "[4, 192]", || model.predict(&ArrayD::zeros(IxDyn(&[4, 192])).view()));
-    t.refused("predict of 9 axes", "[1, 1", || model.predict(&ArrayD::zeros(IxDyn(&[1; 9])).view()));
+    t.refused("predict of no axes", "[]", || model.predict(ArrayD::zeros(IxDyn(&[])).view()));
+    t.refused("predict of rows", "[4, 192]", || model.predict(ArrayD::zeros(IxDyn(&[4, 192])).view()));
+    t.refused("predict of 9 axes", "[1, 1", || model.predict(ArrayD::zeros(IxDyn(&[1; 9])).view()));
     t.refused("probabilities of maps", "[8, 8, 2]", || {
         let model: Model = Model::new(Net::new().push(conv2d(2, 1).relu()), MAP, 0)?;
-        model.predict_proba(&ArrayD::zeros(IxDyn(&[1, 8, 8, 3])).view())
+        model.predict_proba(ArrayD::zeros(IxDyn(&[1, 8, 8, 3])).view())
     });
     t.refused("forward that would take terabytes", "samples of", || {
         let net = Net::new().push(dense(1 << 22).relu()).push(dense(1).relu());

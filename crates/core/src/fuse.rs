@@ -159,7 +159,7 @@ mod tests {
         for batch in [1, 9] {
             let shape = Shape::of(input).batched(batch).unwrap();
             let x = ArrayD::from_shape_fn(&shape[..], |_| F::from_f64(rng.random_range(-1.0..1.0)));
-            let (expected, got) = (plain.predict(&x.view()).unwrap(), fused.predict(&x.view()).unwrap());
+            let (expected, got) = (plain.predict(x.view()).unwrap(), fused.predict(x.view()).unwrap());
             let largest = expected.iter().fold(0.0_f64, |most, v| most.max(v.as_f64().abs()));
             for (a, b) in expected.iter().zip(&got) {
                 assert!((a.as_f64() - b.as_f64()).abs() <= tolerance * largest, "{a} {b} of {largest}");
@@ -211,7 +211,7 @@ mod tests {
         }
         check::<f64>(net, &[9, 11, 3], 5, 1e-12);
         let model: FusedModel<f64> = model(net, &[9, 11, 3]).fuse();
-        assert!(model.predict(&ArrayD::zeros(vec![1, 9, 11, 2]).view()).is_err());
+        assert!(model.predict(ArrayD::zeros(vec![1, 9, 11, 2]).view()).is_err());
         assert!(model.operations().any(|operation| operation.path() == "batchnorm3"));
         assert!(!model.operations().any(|operation| operation.path() == "batchnorm4"));
     }

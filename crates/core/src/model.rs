@@ -202,7 +202,7 @@ impl<F: Scalar> Model<F> {
         let mut outputs = ArrayD::zeros(IxDyn(&shape));
         for from in (0..samples).step_by(PREDICTION_BATCH) {
             let rows = Slice::from(from..samples.min(from + PREDICTION_BATCH));
-            let batch = Tensor::from_array(&x.slice_axis(Axis(0), rows))?;
+            let batch = Tensor::from_array(x.slice_axis(Axis(0), rows))?;
             self.run(&batch, &mut trace, &Context::evaluate())?;
             outputs.slice_axis_mut(Axis(0), rows).assign(&trace.output().view());
         }

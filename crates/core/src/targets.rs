@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn what_is_no_probability_is_refused() {
         let check = |rows: Array2<f64>| {
-            Targets::Values(&Tensor::from_array(&rows.into_dyn()).unwrap()).check_classes(2, None)
+            Targets::Values(&Tensor::from_array(rows.into_dyn()).unwrap()).check_classes(2, None)
         };
         let message = |rows: Array2<f64>| check(rows).unwrap_err().to_string();
         assert_eq!(
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_class_that_there_is_not_is_none() {
         assert_eq!(Targets::<f32>::Classes(&[3]).class(1), None);
-        let rows = Tensor::from_array(&array![[0.1, 0.9], [f32::NAN, 1.0]].into_dyn()).unwrap();
+        let rows = Tensor::from_array(array![[0.1, 0.9], [f32::NAN, 1.0]].into_dyn()).unwrap();
         let rows = Targets::Values(&rows);
         assert_eq!([0, 1, 2].map(|sample| rows.class(sample)), [Some(1), None, None]);
     }

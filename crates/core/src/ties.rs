@@ -92,7 +92,7 @@ mod tests {
             let own = model.state().get(slot.name()).copied().unwrap_or(&shared);
             slot.data_mut().copy_from_slice(own.data());
         }
-        let x = Tensor::from_array(&array![[0.3, -0.8, 0.5], [1.2, 0.1, -0.4]].into_dyn().view()).unwrap();
+        let x = Tensor::from_array(array![[0.3, -0.8, 0.5], [1.2, 0.1, -0.4]].into_dyn().view()).unwrap();
         let gradient = |model: &Model<f64>| {
             let (mut trace, mut grads) = (Trace::new(Keep::ForBackward), model.grads());
             let ctx = Context::train(0, 0);

@@ -89,7 +89,7 @@ mod tests {
         let error = |pass| {
             let mut model: Model = Model::new(layer(Misspelt(pass)), &[2], 0)?;
             let x = Tensor::zeros(&[1, 2])?;
-            model.predict(&x.view())?;
+            model.predict(x.view())?;
             let (mut trace, mut grads, ctx) =
                 (Trace::new(Keep::ForBackward), model.grads(), Context::train(0, 0));
             model.forward(&x, &mut trace, &ctx)?;

@@ -209,7 +209,7 @@ mod tests {
                 );
             }
             assert!(all[0].starts_with("x of sample 1:"), "{}", all[0]);
-            assert!(activations(model, &x.view(), "conv1").is_err());
+            assert!(activations(model, x.view(), "conv1").is_err());
         }
     }
 
@@ -231,7 +231,7 @@ mod tests {
         }
         let mut model = model();
         assert!(
-            occlusion(&model, &x.slice(ndarray::s![..1, .., .., ..]).into_dyn(), 1, 2, 2, f32::NAN).is_err()
+            occlusion(&model, x.slice(ndarray::s![..1, .., .., ..]).into_dyn(), 1, 2, 2, f32::NAN).is_err()
         );
         assert!(Maximizer::new(1, 0.1).unwrap().noise(&model, f64::NAN, 1.0).is_err());
         assert!(Maximizer::new(1, 0.1).unwrap().noise(&model, 0.0, f64::INFINITY).is_err());

@@ -54,7 +54,7 @@ pub fn occlusion<F: Scalar>(
             for (mut picture, &left) in covered.axis_iter_mut(Axis(0)).zip(lefts) {
                 picture.slice_mut(s![top..top + patch, left..left + patch, ..]).fill(fill);
             }
-            let outputs = model.predict(&covered.view())?;
+            let outputs = model.predict(covered.view())?;
             for (i, &left) in lefts.iter().enumerate() {
                 let place = s![top..top + patch, left..left + patch];
                 let covered = logit(model, &outputs, i, class)?;

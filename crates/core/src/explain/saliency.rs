@@ -91,7 +91,7 @@ pub fn smooth_grad<F: Scalar>(
     for sample in 0..samples {
         let mut rng = stream(seed, Purpose::Noise, sample as u64, 0);
         let noisy = x.mapv(|value| value + F::from_f64(noise.sample(&mut rng)));
-        sum += &class_gradient(model, &noisy.view(), classes, ReluRule::Plain)?.mapv(Scalar::as_f64);
+        sum += &class_gradient(model, noisy.view(), classes, ReluRule::Plain)?.mapv(Scalar::as_f64);
     }
     let mean = found("mean gradient", sum.mapv(|sum| F::from_f64(sum / samples as f64)))?;
     Ok(largest_channel(&mean))

@@ -91,7 +91,7 @@ mod tests {
         let x = ndarray::Array::from_shape_fn((1, 7, 6, 2), |_| rng.random_range(-1.0..1.0));
         let state = model.state();
         let (w, b) = conv().to_dense(state["conv1.weight"], state["conv1.bias"], &[7, 6, 2]).unwrap();
-        let y = model.predict(&x.view().into_dyn()).unwrap();
+        let y = model.predict(x.view().into_dyn()).unwrap();
         let dense = x.into_shape_with_order((1, 84)).unwrap().dot(&w) + &b;
         assert!(y.iter().zip(&dense).all(|(a, b)| (a - b).abs() < 1e-12));
         let wrong = Tensor::zeros(&[3, 3, 2, 3]).unwrap();

@@ -166,9 +166,9 @@ mod tests {
         let net = Net::new().push(scale()).push(scale().undone());
         let model: Model<f64> = Model::new(net, &[2], 0).unwrap();
         let x = ndarray::array![[1001.0, 5.0], [999.5, -3.0]].into_dyn();
-        assert_eq!(model.predict(&x.view()).unwrap(), x);
+        assert_eq!(model.predict(x.view()).unwrap(), x);
         let first: Model<f64> = Model::new(scale(), &[2], 0).unwrap();
-        assert_eq!(first.predict(&x.view()).unwrap(), ndarray::array![[2.0, 2.0], [-1.0, 0.0]].into_dyn());
+        assert_eq!(first.predict(x.view()).unwrap(), ndarray::array![[2.0, 2.0], [-1.0, 0.0]].into_dyn());
         assert_eq!(model.paths(), ["standardize1", "unstandardize1"]);
     }
 
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn what_no_file_has_brought_is_not_finite() {
         let model: Model = Model::new(Standardize::unset(), &[2], 0).unwrap();
-        let y = model.predict(&ndarray::array![[1.0, 2.0]].into_dyn().view()).unwrap();
+        let y = model.predict(ndarray::array![[1.0, 2.0]].into_dyn().view()).unwrap();
         assert!(y.iter().all(|y| y.is_nan()));
     }
 }

@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     fn tensor<F: Scalar>(logits: Array2<F>) -> Tensor<F> {
-        Tensor::from_array(&logits.into_dyn()).unwrap()
+        Tensor::from_array(logits.into_dyn()).unwrap()
     }
 
     fn logits() -> Tensor<f64> {

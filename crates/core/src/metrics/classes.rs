@@ -121,7 +121,7 @@ mod tests {
 
     /// A metric of two batches: taken 0, 1, 1 for the classes 0, 1, 0; and 2, 0 for 2, 2. The fourth class is nowhere.
     fn figure(metric: &dyn Metric<f64>) -> f64 {
-        let tensor = |rows: ndarray::Array2<f64>| Tensor::from_array(&rows.into_dyn()).unwrap();
+        let tensor = |rows: ndarray::Array2<f64>| Tensor::from_array(rows.into_dyn()).unwrap();
         let first = tensor(array![[0.9, 0.1, 0.0, 0.0], [0.1, 0.8, 0.0, 0.1], [0.3, 0.4, 0.2, 0.1]]);
         let second = tensor(array![[0.0, 0.1, 0.8, 0.1], [0.5, 0.2, 0.1, 0.2]]);
         let mut sums = Vec::new();
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_row_with_nan_is_never_right() {
-        let y = Tensor::from_array(&array![[f64::NAN, 1.0]].into_dyn()).unwrap();
+        let y = Tensor::from_array(array![[f64::NAN, 1.0]].into_dyn()).unwrap();
         for metric in [&TopK::new(2).unwrap() as &dyn Metric<f64>, &BalancedAccuracy, &F1] {
             let mut sums = Vec::new();
             metric.add(&y, &Targets::Classes(&[1]), &mut sums);

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn correct_rows_are_counted() {
         let outputs =
-            Tensor::from_array(&array![[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [f64::NAN, f64::NAN]].into_dyn())
+            Tensor::from_array(array![[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [f64::NAN, f64::NAN]].into_dyn())
                 .unwrap();
         assert_eq!(count_correct(&outputs, &Targets::Classes(&[1, 0, 0, 0])).unwrap(), 2);
         assert_eq!(count_correct(&outputs, &Targets::Classes(&[1, 0, 0, 1])).unwrap(), 2);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn targets_that_do_not_fit_are_errors() {
-        let outputs = Tensor::from_array(&array![[0.1, 0.9], [0.8, 0.2]].into_dyn()).unwrap();
+        let outputs = Tensor::from_array(array![[0.1, 0.9], [0.8, 0.2]].into_dyn()).unwrap();
         for labels in [&[][..], &[0], &[0, 1, 1], &[0, 2], &[0, usize::MAX]] {
             assert!(count_correct(&outputs, &Targets::Classes(labels)).is_err(), "{labels:?}");
         }

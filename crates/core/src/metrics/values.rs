@@ -155,9 +155,9 @@ mod tests {
     #[test]
     fn figures_are_those_of_scikit_learn() {
         let y =
-            Tensor::from_array(&array![[2.5, 0.0], [0.0, 1.5], [2.0, -1.0], [8.0, 3.0]].into_dyn()).unwrap();
+            Tensor::from_array(array![[2.5, 0.0], [0.0, 1.5], [2.0, -1.0], [8.0, 3.0]].into_dyn()).unwrap();
         let t =
-            Tensor::from_array(&array![[3.0, 0.5], [-0.5, 1.0], [2.0, -1.0], [7.0, 3.0]].into_dyn()).unwrap();
+            Tensor::from_array(array![[3.0, 0.5], [-0.5, 1.0], [2.0, -1.0], [7.0, 3.0]].into_dyn()).unwrap();
         assert!((figure(&Mae, &y, &t) - 0.375).abs() < 1e-15);
         assert!((figure(&Rmse, &y, &t) - (2.0_f64 / 8.0).sqrt()).abs() < 1e-15);
         // r2_score(t, y): 0.94860... of the first column, 0.94117... of the second.
@@ -171,7 +171,7 @@ mod tests {
     fn figures_of_large_values_lose_no_digits() {
         let shifted = |by: f64| {
             let column = |v: [f64; 4]| {
-                Tensor::from_array(&array![[v[0]], [v[1]], [v[2]], [v[3]]].mapv(|v| v + by).into_dyn())
+                Tensor::from_array(array![[v[0]], [v[1]], [v[2]], [v[3]]].mapv(|v| v + by).into_dyn())
             };
             let (y, t) = (column([2.5, 0.0, 2.0, 8.0]).unwrap(), column([3.0, -0.5, 2.0, 7.0]).unwrap());
             figure(&R2, &y, &t)
@@ -181,9 +181,9 @@ mod tests {
 
     #[test]
     fn signs_are_compared_with_a_threshold() {
-        let y = Tensor::from_array(&array![[0.3, -2.0, 0.0, f64::NAN]].into_dyn()).unwrap();
-        let bits = Tensor::from_array(&array![[1.0, 1.0, 0.0, 0.0]].into_dyn()).unwrap();
-        let signs = Tensor::from_array(&array![[1.0, -1.0, 1.0, -1.0]].into_dyn()).unwrap();
+        let y = Tensor::from_array(array![[0.3, -2.0, 0.0, f64::NAN]].into_dyn()).unwrap();
+        let bits = Tensor::from_array(array![[1.0, 1.0, 0.0, 0.0]].into_dyn()).unwrap();
+        let signs = Tensor::from_array(array![[1.0, -1.0, 1.0, -1.0]].into_dyn()).unwrap();
         assert_eq!(figure(&SignAccuracy::around(0.5), &y, &bits), 0.5);
         assert_eq!(figure(&SignAccuracy::around(0.0), &y, &signs), 0.5);
     }

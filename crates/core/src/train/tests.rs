@@ -286,11 +286,11 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
             assert!(error.contains(&format!("got the softmax of {which}")), "{error}");
         }
         // Its probabilities are there all the same, and are not put through a second softmax.
-        let sums = model.predict(&x.view()).unwrap().into_dimensionality::<ndarray::Ix2>().unwrap();
+        let sums = model.predict(x.view()).unwrap().into_dimensionality::<ndarray::Ix2>().unwrap();
         if !which.starts_with("residual") {
             assert!(sums.rows().into_iter().all(|row| (row.sum() - 1.0).abs() < 1e-6), "{which}");
         }
-        let error = model.predict_proba(&x.view()).unwrap_err().to_string();
+        let error = model.predict_proba(x.view()).unwrap_err().to_string();
         assert!(error.contains("`predict` gives the probabilities") && error.contains(which), "{error}");
         assert!(state(&model) == before, "{which}");
     }
@@ -299,7 +299,7 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
     let maps: Model = Model::new(Net::new().push(conv).push(global_avg_pool()), &[4, 4, 1], 0).unwrap();
     let x = ArrayD::<f32>::zeros(vec![2, 4, 4, 1]);
     let data = Dataset::classes(&x, &[0, 1]).unwrap();
-    assert!(evaluate(&maps, &data).is_err() && maps.fuse().predict_proba(&x.view()).is_err());
+    assert!(evaluate(&maps, &data).is_err() && maps.fuse().predict_proba(x.view()).is_err());
     // One that is not the last is a layer like another.
     let hidden = Net::new().push(dense(4).activation(Activation::Softmax)).push(dense(2));
     let (x, labels) = rows(6);

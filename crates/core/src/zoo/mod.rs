@@ -44,6 +44,6 @@ mod tests {
     fn resnet18_takes_maps_of_any_size_and_predicts() {
         let model = model(resnet18(5), &[33, 40, 3]);
         let x = Tensor::<f32>::zeros(&[2, 33, 40, 3]).unwrap();
-        assert_eq!(model.predict(&x.view()).unwrap().shape(), [2, 5]);
+        assert_eq!(model.predict(x.view()).unwrap().shape(), [2, 5]);
     }
 }

@@ -15,8 +15,8 @@ pub fn resnet18(classes: usize) -> Net {
     for (stage, filters) in [64, 128, 256, 512].into_iter().enumerate() {
         let stride = if stage == 0 { 1 } else { 2 };
         net = net
-            .named(&format!("layer{}-1", stage + 1), block(filters, stride))
-            .named(&format!("layer{}-2", stage + 1), block(filters, 1));
+            .named(format!("layer{}-1", stage + 1), block(filters, stride))
+            .named(format!("layer{}-2", stage + 1), block(filters, 1));
     }
     net.named("average", global_avg_pool()).named("fc", dense(classes))
 }

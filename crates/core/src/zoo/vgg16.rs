@@ -18,10 +18,10 @@ pub fn vgg16_batch_norm_features() -> Net {
             let place = format!("{}-{i}", group + 1);
             let conv = conv2d(filters, 3).same().without_bias();
             net = net
-                .named(&format!("conv{place}"), conv.init(Init::HeNormal))
-                .named(&format!("bn{place}"), batch_norm().relu());
+                .named(format!("conv{place}"), conv.init(Init::HeNormal))
+                .named(format!("bn{place}"), batch_norm().relu());
         }
-        net = net.named(&format!("pool{}", group + 1), max_pool(2));
+        net = net.named(format!("pool{}", group + 1), max_pool(2));
     }
     net
 }
@@ -39,9 +39,9 @@ fn groups(count: usize) -> Net {
     for (group, (count, filters)) in GROUPS[..count].iter().copied().enumerate() {
         for i in 1..=count {
             let conv = conv2d(filters, 3).relu().same();
-            net = net.named(&format!("conv{}-{i}", group + 1), conv);
+            net = net.named(format!("conv{}-{i}", group + 1), conv);
         }
-        net = net.named(&format!("pool{}", group + 1), max_pool(2));
+        net = net.named(format!("pool{}", group + 1), max_pool(2));
     }
     net
 }

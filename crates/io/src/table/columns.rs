@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::encoding::{Encoding, Input, Kind, Learned, MOST_CATEGORIES, Target, number};
-use super::table::{Table, is_missing};
+use super::rows::{Table, is_missing};
 use crate::error::Error;
 use crate::kaggle::MOST_CLASSES;
 

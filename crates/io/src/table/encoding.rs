@@ -6,7 +6,7 @@ use backstitch_core::Dataset;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::table::{Table, is_missing};
+use super::rows::{Table, is_missing};
 use crate::error::Error;
 
 /// A column has at most this number of categories: each is a feature of every row.

@@ -28,11 +28,11 @@
 
 mod columns;
 mod encoding;
+mod rows;
 mod saved;
-mod table;
 #[cfg(test)]
 mod tests;
 
 pub use columns::{Columns, Fill};
 pub use encoding::{Encoding, MOST_CATEGORIES};
-pub use table::Table;
+pub use rows::Table;

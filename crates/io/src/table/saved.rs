@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::encoding::{Encoding, Input, Kind, Learned, MOST_CATEGORIES, Target};
-use super::table::is_missing;
+use super::rows::is_missing;
 use crate::atomic;
 use crate::error::Error;
 use crate::kaggle::MOST_CLASSES;

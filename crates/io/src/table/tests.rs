@@ -5,7 +5,7 @@ use std::fs;
 use ndarray::{Array2, array};
 use proptest::prelude::*;
 
-use super::table::is_missing;
+use super::rows::is_missing;
 use super::*;
 use crate::error::Error;
 
