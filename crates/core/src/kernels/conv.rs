@@ -5,15 +5,13 @@
 //! processing", 2006, section 3.1). The matrix of windows is never whole in memory: it is worked off some
 //! rows of output at a time, and read where it lies (see `im2col.rs`).
 
-use rayon::prelude::*;
-
 use crate::kernels::Accumulate;
 use crate::kernels::gemm::{self, Matrix, SPLIT_ABOVE};
 use crate::kernels::im2col::{self, col2im, im2col, with_strips};
 use crate::kernels::kernel::Kernel;
 use crate::kernels::long_sums::{LONG, in_blocks, long_edge};
 use crate::kernels::panels;
-use crate::kernels::parts::in_parts;
+use crate::kernels::parts::{in_parts, in_pieces};
 use crate::kernels::taps;
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
@@ -219,8 +217,7 @@ pub fn weight_gradient<F: Scalar>(
                 ready::<f64>(&[(Purpose::Sums, piece * filters)]);
             }
             let call = WeightGradient { x, windows, dz: dz_rows, how, at_a_time: rows };
-            let parts = gradient.par_chunks_mut(piece * filters).enumerate();
-            parts.for_each(|(i, part)| call.rows(i * piece, part));
+            in_pieces(gradient, piece * filters, &|i, part| call.rows(i * piece, part));
         }
     }
 }
@@ -329,8 +326,11 @@ fn turned(windows: &Windows, filters: usize) -> Option<Windows> {
 fn turn<F: Scalar>(kernel: &[F], windows: &Windows, filters: usize, turned: &mut [F]) {
     let channels = windows.channels;
     let tap = channels * filters;
-    let taps = turned.par_chunks_mut(tap).zip(kernel.par_chunks(tap).rev());
-    taps.for_each(|(to, from)| gemm::transpose(from, filters, Accumulate::Overwrite, to, channels));
+    let taps = kernel.len() / tap;
+    in_pieces(turned, tap, &|i, to| {
+        let from = &kernel[(taps - 1 - i) * tap..][..tap];
+        gemm::transpose(from, filters, Accumulate::Overwrite, to, channels);
+    });
 }
 
 #[cfg(test)]

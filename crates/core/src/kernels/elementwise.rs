@@ -6,8 +6,7 @@
 //! bits except where the hardware has no fused multiply-add and the library's is called instead,
 //! which is slower and equal.
 
-use rayon::prelude::*;
-
+use crate::kernels::parts::{in_halves, in_pieces};
 use crate::scalar::Scalar;
 
 /// Above this many numbers a loop is cut into halves for several threads. Halves of a weight are
@@ -16,37 +15,32 @@ const CHUNK: usize = 16 * 1024;
 
 /// `f(x)` over a slice.
 pub fn update<F: Scalar>(x: &mut [F], f: impl Fn(&mut F) + Sync) {
-    let body = |x: &mut [F]| {
+    in_pieces(x, CHUNK, &|_, x| {
         vectorised(
             #[inline(always)]
             || x.iter_mut().for_each(&f),
         );
-    };
-    if x.len() <= CHUNK { body(x) } else { x.par_chunks_mut(CHUNK).for_each(body) }
+    });
 }
 
 /// `f(x, y)` over two slices of one length, `x` to change.
 pub fn update_with<F: Scalar>(x: &mut [F], y: &[F], f: impl Fn(&mut F, F) + Sync + Copy) {
-    if x.len() > CHUNK {
-        let middle = x.len() / 2;
-        let ((x0, x1), (y0, y1)) = (x.split_at_mut(middle), y.split_at(middle));
-        rayon::join(|| update_with(x0, y0, f), || update_with(x1, y1, f));
-        return;
-    }
-    vectorised(
-        #[inline(always)]
-        || {
-            for (x, &y) in x.iter_mut().zip(y) {
-                f(x, y);
-            }
-        },
-    );
+    in_halves([x], y, CHUNK, &|[x], y| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (x, &y) in x.iter_mut().zip(y) {
+                    f(x, y);
+                }
+            },
+        );
+    });
 }
 
 /// `to = f(x, y)` over three slices of one length.
 pub fn combine<F: Scalar>(x: &[F], y: &[F], to: &mut [F], f: impl Fn(F, F) -> F + Sync + Copy) {
-    let chunks = to.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).zip(y.par_chunks(CHUNK));
-    chunks.for_each(|((to, x), y)| {
+    in_pieces(to, CHUNK, &|i, to| {
+        let (x, y) = (&x[i * CHUNK..], &y[i * CHUNK..]);
         vectorised(
             #[inline(always)]
             || {
@@ -66,8 +60,8 @@ pub fn add<F: Scalar>(x: &mut [F], y: &[F]) {
 /// `to = x + y`, then `finish` on rows of `width` numbers while they are in the cache.
 pub fn sum_and<F: Scalar>(x: &[F], y: &[F], to: &mut [F], width: usize, finish: impl Fn(&mut [F]) + Sync) {
     let piece = (CHUNK / width.max(1)).max(1) * width.max(1);
-    let pieces = to.par_chunks_mut(piece).zip(x.par_chunks(piece)).zip(y.par_chunks(piece));
-    pieces.for_each(|((to, x), y)| {
+    in_pieces(to, piece, &|i, to| {
+        let (x, y) = (&x[i * piece..], &y[i * piece..]);
         vectorised(
             #[inline(always)]
             || {
@@ -82,11 +76,7 @@ pub fn sum_and<F: Scalar>(x: &[F], y: &[F], to: &mut [F], width: usize, finish: 
 
 /// Copies, with several threads where it pays.
 pub fn copy<F: Scalar>(from: &[F], to: &mut [F]) {
-    if from.len() <= CHUNK {
-        to.copy_from_slice(from);
-    } else {
-        to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| to.copy_from_slice(from));
-    }
+    in_pieces(to, CHUNK, &|i, to| to.copy_from_slice(&from[i * CHUNK..][..to.len()]));
 }
 
 /// `f(x, y, z)` over three slices of one length, `x` and `y` to change.
@@ -96,21 +86,16 @@ pub fn update_two_with<F: Scalar>(
     z: &[F],
     f: impl Fn(&mut F, &mut F, F) + Sync + Copy,
 ) {
-    if x.len() > CHUNK {
-        let middle = x.len() / 2;
-        let ((x0, x1), (y0, y1)) = (x.split_at_mut(middle), y.split_at_mut(middle));
-        let (z0, z1) = z.split_at(middle);
-        rayon::join(|| update_two_with(x0, y0, z0, f), || update_two_with(x1, y1, z1, f));
-        return;
-    }
-    vectorised(
-        #[inline(always)]
-        || {
-            for ((x, y), &z) in x.iter_mut().zip(y).zip(z) {
-                f(x, y, z);
-            }
-        },
-    );
+    in_halves([x, y], z, CHUNK, &|[x, y], z| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for ((x, y), &z) in x.iter_mut().zip(y).zip(z) {
+                    f(x, y, z);
+                }
+            },
+        );
+    });
 }
 
 /// `f(x, y, z, w)` over four slices of one length, the first three to change.
@@ -121,27 +106,22 @@ pub fn update_three_with<F: Scalar>(
     w: &[F],
     f: impl Fn(&mut F, &mut F, &mut F, F) + Sync + Copy,
 ) {
-    if x.len() > CHUNK {
-        let middle = x.len() / 2;
-        let ((x0, x1), (y0, y1)) = (x.split_at_mut(middle), y.split_at_mut(middle));
-        let ((z0, z1), (w0, w1)) = (z.split_at_mut(middle), w.split_at(middle));
-        rayon::join(|| update_three_with(x0, y0, z0, w0, f), || update_three_with(x1, y1, z1, w1, f));
-        return;
-    }
-    vectorised(
-        #[inline(always)]
-        || {
-            for (((x, y), z), &w) in x.iter_mut().zip(y).zip(z).zip(w) {
-                f(x, y, z, w);
-            }
-        },
-    );
+    in_halves([x, y, z], w, CHUNK, &|[x, y, z], w| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (((x, y), z), &w) in x.iter_mut().zip(y).zip(z).zip(w) {
+                    f(x, y, z, w);
+                }
+            },
+        );
+    });
 }
 
 /// `row = f(row + bias)` for each row of `rows`, elementwise: the end of a dense layer.
 pub fn add_bias_and<F: Scalar>(rows: &mut [F], bias: &[F], f: impl Fn(F) -> F + Sync) {
     let width = bias.len();
-    let body = |rows: &mut [F]| {
+    in_pieces(rows, (CHUNK / width).max(1) * width, &|_, rows| {
         vectorised(
             #[inline(always)]
             || {
@@ -152,13 +132,7 @@ pub fn add_bias_and<F: Scalar>(rows: &mut [F], bias: &[F], f: impl Fn(F) -> F + 
                 }
             },
         );
-    };
-    if rows.len() <= CHUNK {
-        body(rows);
-    } else {
-        let rows_a_chunk = (CHUNK / width).max(1);
-        rows.par_chunks_mut(rows_a_chunk * width).for_each(body);
-    }
+    });
 }
 
 /// Numbers of a row that are added up before their sum becomes an `f64`.

@@ -197,7 +197,7 @@ fn in_pieces<F: Scalar>(
     columns: usize,
     pieces: usize,
     c: &mut [F],
-    multiply: &(impl Fn(Matrix<'_, F>, &mut [F]) + Sync),
+    multiply: &(dyn Fn(Matrix<'_, F>, &mut [F]) + Sync),
 ) {
     if pieces <= 1 || a.rows < 2 {
         return multiply(a, c);

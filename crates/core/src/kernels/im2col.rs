@@ -6,9 +6,8 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::kernels::gemm::{Tap, WindowRows};
+use crate::kernels::parts::in_pieces;
 use crate::kernels::tile::DEPTH;
 use crate::kernels::window::Windows;
 use crate::scalar::Scalar;
@@ -200,8 +199,9 @@ pub(super) fn im2col<F: Scalar>(strips: Strips<'_, F>, windows: &Windows, column
 pub(super) fn col2im<F: Scalar>(columns: &[F], windows: &Windows, dx: &mut [F]) {
     let Windows { kernel, channels, out_width, width, .. } = *windows;
     let window = windows.window();
-    let maps = dx.par_chunks_mut(windows.map()).zip(columns.par_chunks(windows.positions() * window));
-    maps.for_each(|(dx, columns)| {
+    let of_map = windows.positions() * window;
+    in_pieces(dx, windows.map(), &|map, dx| {
+        let columns = &columns[map * of_map..][..of_map];
         dx.fill(F::zero());
         for (position, row) in columns.chunks_exact(window).enumerate() {
             let (y, x) = (position / out_width, position % out_width);

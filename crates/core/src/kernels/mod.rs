@@ -20,7 +20,7 @@ pub(crate) mod norm;
 pub mod normalize;
 mod pack;
 mod panels;
-mod parts;
+pub(crate) mod parts;
 pub mod pool;
 mod sparse;
 mod stream;

@@ -3,9 +3,8 @@
 //! Sums over rows are taken over pieces whose size does not depend on the number of threads, and added in
 //! order.
 
-use rayon::prelude::*;
-
 use crate::kernels::elementwise::vectorised;
+use crate::kernels::parts::in_pieces;
 use crate::kernels::sums;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
@@ -31,9 +30,10 @@ pub fn mean_and_variance<F: Scalar>(x: &[F], mean: &mut [F], rest: &mut [F], var
     let mut scratch = Scratch::<f64>::take(Purpose::Sums);
     let partial = scratch.first(x.len().div_ceil(rows * width) * 2 * width);
     ready::<F>(&[(Purpose::Centres, width)]);
-    let pieces = partial.par_chunks_mut(2 * width).zip(x.par_chunks(rows * width));
-    pieces.for_each(|(partial, x)| {
+    in_pieces(partial, 2 * width, &|i, partial| {
         let (mean, squares) = partial.split_at_mut(width);
+        let x = &x[i * rows * width..];
+        let x = &x[..x.len().min(rows * width)];
         moments(x, mean, squares);
     });
     let total = (x.len() / width) as f64;
@@ -85,7 +85,8 @@ pub fn normalize<F: Scalar>(
 ) {
     let width = mean.len();
     let piece = rows_of_piece(width) * width;
-    y.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(y, x)| {
+    in_pieces(y, piece, &|i, y| {
+        let x = &x[i * piece..][..y.len()];
         vectorised(
             #[inline(always)]
             || {
@@ -126,8 +127,9 @@ pub fn gradient_sums<F: Scalar>(x: &[F], dy: &[F], [mean, rest, scale]: [&[F]; 3
     let piece = rows_of_piece(width) * width;
     let mut scratch = Scratch::<f64>::take(Purpose::Sums);
     let partial = scratch.first(x.len().div_ceil(piece) * 2 * width);
-    let pieces = partial.par_chunks_mut(2 * width).zip(x.par_chunks(piece)).zip(dy.par_chunks(piece));
-    pieces.for_each(|((partial, x), dy)| {
+    in_pieces(partial, 2 * width, &|i, partial| {
+        let (x, dy) = (&x[i * piece..], &dy[i * piece..]);
+        let (x, dy) = (&x[..x.len().min(piece)], &dy[..dy.len().min(piece)]);
         partial.fill(0.0);
         let (plain, weighted) = partial.split_at_mut(width);
         sums::add_products(x, dy, mean, plain, weighted);
@@ -149,8 +151,8 @@ pub fn gradient_sums<F: Scalar>(x: &[F], dy: &[F], [mean, rest, scale]: [&[F]; 3
 pub fn input_gradient<F: Scalar>(x: &[F], dy: &[F], [mean, factor, slope, offset]: [&[F]; 4], dx: &mut [F]) {
     let width = mean.len();
     let piece = rows_of_piece(width) * width;
-    let pieces = dx.par_chunks_mut(piece).zip(x.par_chunks(piece)).zip(dy.par_chunks(piece));
-    pieces.for_each(|((dx, x), dy)| {
+    in_pieces(dx, piece, &|i, dx| {
+        let (x, dy) = (&x[i * piece..][..dx.len()], &dy[i * piece..][..dx.len()]);
         vectorised(
             #[inline(always)]
             || {

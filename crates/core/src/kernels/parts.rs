@@ -1,15 +1,22 @@
-//! Work that is cut in parts of uneven length.
+//! Work that is cut in parts and shared out between threads.
+//!
+//! The work is a `dyn Fn`: so the compiler makes what belongs to threads once for a type of numbers, and not again for every kernel.
 
 use std::ops::Range;
+
+use rayon::prelude::*;
+
+/// Work on a range of parts, and the piece of the data that is theirs.
+type OnParts<'a, T> = &'a (dyn Fn(Range<usize>, &mut [T]) + Sync);
 
 /// Calls `work` for ranges of at most `at_a_time` of the parts, with the piece of `data` that is theirs: part i
 /// begins at `edge(i)`. Threads share the ranges; they are cut by their number alone, never by the threads.
 pub(super) fn in_parts<T: Send>(
     parts: Range<usize>,
     at_a_time: usize,
-    edge: &(impl Fn(usize) -> usize + Sync),
+    edge: &(dyn Fn(usize) -> usize + Sync),
     data: &mut [T],
-    work: &(impl Fn(Range<usize>, &mut [T]) + Sync),
+    work: OnParts<'_, T>,
 ) {
     if parts.len() <= at_a_time {
         return work(parts, data);
@@ -20,4 +27,38 @@ pub(super) fn in_parts<T: Send>(
         || in_parts(parts.start..middle, at_a_time, edge, before, work),
         || in_parts(middle..parts.end, at_a_time, edge, after, work),
     );
+}
+
+/// Cuts slices of one length into halves until they have at most `longest` numbers, and calls `work` for the pieces.
+pub(super) fn in_halves<T: Send + Sync, const M: usize>(
+    to: [&mut [T]; M],
+    from: &[T],
+    longest: usize,
+    work: &(dyn Fn([&mut [T]; M], &[T]) + Sync),
+) {
+    if from.len() <= longest {
+        return work(to, from);
+    }
+    let middle = from.len() / 2;
+    let mut after: [&mut [T]; M] = std::array::from_fn(|_| Default::default());
+    let mut i = 0;
+    let before = to.map(|slice| {
+        let (first, second) = slice.split_at_mut(middle);
+        after[i] = second;
+        i += 1;
+        first
+    });
+    let (first, second) = from.split_at(middle);
+    rayon::join(|| in_halves(before, first, longest, work), || in_halves(after, second, longest, work));
+}
+
+/// Calls `work` for pieces of `size` numbers, each with its number, counted from 0.
+pub(crate) fn in_pieces<T: Send>(data: &mut [T], size: usize, work: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    if data.len() <= size {
+        if !data.is_empty() {
+            work(0, data);
+        }
+        return;
+    }
+    data.par_chunks_mut(size).enumerate().for_each(|(i, piece)| work(i, piece));
 }

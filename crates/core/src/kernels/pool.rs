@@ -6,6 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::kernels::elementwise::vectorised;
+use crate::kernels::parts::in_pieces;
 use crate::kernels::window::Windows;
 use crate::scalar::Scalar;
 use crate::scratch::{Purpose, Scratch, ready};
@@ -142,8 +143,8 @@ fn in_f64<F: Scalar>(
 ) {
     let of_map = windows.positions() * windows.channels;
     ready::<f64>(&[(Purpose::Columns, of_map), (Purpose::Sums, windows.map())]);
-    let maps = dx.par_chunks_mut(windows.map()).zip(dy.par_chunks(of_map));
-    maps.enumerate().for_each(|(map, (dx, dy))| {
+    in_pieces(dx, windows.map(), &|map, dx| {
+        let dy = &dy[map * of_map..][..of_map];
         let (mut of_dy, mut of_dx) = (Scratch::take(Purpose::Columns), Scratch::take(Purpose::Sums));
         let (wide_dy, wide_dx) = (of_dy.first(of_map), of_dx.first(windows.map()));
         wide_dy.iter_mut().zip(dy).for_each(|(wide, dy)| *wide = dy.as_f64());
@@ -162,9 +163,9 @@ pub fn max_backward<F: Scalar>(dy: &[F], windows: &Windows, winners: &[u32], dx:
         });
     }
     let of_map = windows.positions() * windows.channels;
-    let maps = dx.par_chunks_mut(windows.map()).zip(dy.par_chunks(of_map)).zip(winners.par_chunks(of_map));
     let once = windows.cover_once();
-    maps.for_each(|((dx, dy), winners)| {
+    in_pieces(dx, windows.map(), &|map, dx| {
+        let (dy, winners) = (&dy[map * of_map..][..of_map], &winners[map * of_map..][..of_map]);
         if !once {
             dx.fill(F::zero());
         }
@@ -232,8 +233,8 @@ pub fn mean_forward<F: Scalar>(x: &[F], windows: &Windows, with_padding: bool, y
     if large {
         ready::<f64>(&[(Purpose::Sums, channels)]);
     }
-    let maps = y.par_chunks_mut(windows.positions() * channels).zip(x.par_chunks(windows.map()));
-    maps.for_each(|(y, map)| {
+    in_pieces(y, windows.positions() * channels, &|i, y| {
+        let map = &x[i * windows.map()..][..windows.map()];
         if large {
             let mut scratch = Scratch::take(Purpose::Sums);
             let sums = scratch.first(channels);
@@ -321,8 +322,9 @@ pub fn mean_backward<F: Scalar>(dy: &[F], windows: &Windows, with_padding: bool,
         return in_f64(dy, windows, dx, |_, dy, dx| mean_backward(dy, windows, with_padding, dx));
     }
     let channels = windows.channels;
-    let maps = dx.par_chunks_mut(windows.map()).zip(dy.par_chunks(windows.positions() * channels));
-    maps.for_each(|(dx, dy)| {
+    let of_map = windows.positions() * channels;
+    in_pieces(dx, windows.map(), &|map, dx| {
+        let dy = &dy[map * of_map..][..of_map];
         dx.fill(F::zero());
         vectorised(
             #[inline(always)]

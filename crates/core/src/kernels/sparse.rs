@@ -6,12 +6,12 @@
 //! the same sums, without the terms that are 0.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::kernels::Accumulate;
 use crate::kernels::conv::Way;
 use crate::kernels::gemm::transpose;
 use crate::kernels::im2col::{Strips, for_each_run, run_length};
+use crate::kernels::parts::in_pieces;
 use crate::kernels::tile::MOST_LANES;
 use crate::kernels::window::Windows;
 use crate::scalar::Scalar;
@@ -202,8 +202,9 @@ pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F
     let (inside, covered) = (windows.all_inside(), windows.covered());
     let (row, of_padded) = (covered.width * channels, covered.height * covered.width * channels);
     get_ready::<F>(windows);
-    let maps = dx.par_chunks_mut(windows.map()).zip(dz.par_chunks(windows.positions() * filters));
-    maps.for_each(|(dx, dz)| {
+    let of_map = windows.positions() * filters;
+    in_pieces(dx, windows.map(), &|map, dx| {
+        let dz = &dz[map * of_map..][..of_map];
         dx.fill(F::zero());
         if inside {
             return add_windows(dz, windows, width * channels, turned, dx);

@@ -4,13 +4,11 @@
 //! K\[t\]. Each such meeting is a product of matrices whose rows are the maps of a batch. Of the 36 pairs of a position and a tap that
 //! 3x3 windows have over a map of 2x2, 16 meet it; a matrix of windows would multiply the zeros of the others too.
 
-use rayon::prelude::*;
-
 use crate::kernels::Accumulate;
 use crate::kernels::gemm::{Matrix, transpose};
 use crate::kernels::kernel::Kernel;
 use crate::kernels::panels::{FILTERS, panel_edge, panels, side_by_side};
-use crate::kernels::parts::in_parts;
+use crate::kernels::parts::{in_parts, in_pieces};
 use crate::kernels::tile;
 use crate::kernels::window::{Pair, Windows};
 use crate::scalar::Scalar;
@@ -91,7 +89,7 @@ pub(super) fn forward<F: Scalar>(
         }
     });
     let sums = &*sums;
-    y.par_chunks_mut(positions * filters).enumerate().for_each(|(map, y)| {
+    in_pieces(y, positions * filters, &|map, y| {
         for (position, y) in y.chunks_exact_mut(filters).enumerate() {
             side_by_side(sums, positions * maps, position * maps + map, y);
         }

@@ -325,6 +325,18 @@ fn tile<S: Simd, F: Scalar, const R: usize, const V: usize>(
 /// known to the compiler, which is why they are copied out one by one and not handed back as they are.
 type Sums<V, const R: usize, const N: usize> = [[V; N]; R];
 
+/// The sums, one by one. (Plain loops: of `array::from_fn` the compiler makes four functions for every tile.)
+#[inline(always)]
+fn one_by_one<V: Copy, const R: usize, const N: usize>(sums: &Sums<V, R, N>) -> Sums<V, R, N> {
+    let mut copy = [[sums[0][0]; N]; R];
+    for r in 0..R {
+        for v in 0..N {
+            copy[r][v] = sums[r][v];
+        }
+    }
+    copy
+}
+
 /// The sums of a tile whose rows are contiguous in the left factor.
 #[inline(always)]
 fn sums_of_rows<S: Simd, F: Scalar, const R: usize, const V: usize>(
@@ -343,7 +355,7 @@ fn sums_of_rows<S: Simd, F: Scalar, const R: usize, const V: usize>(
     for k in 0..depth {
         step(simd, &mut sums, right, k, |r| rows[r][k]);
     }
-    std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
+    one_by_one(&sums)
 }
 
 /// The sums of a tile whose rows lie anywhere, in parts: they stay in registers from one part to the next.
@@ -364,7 +376,7 @@ fn sums_of_windows<S: Simd, F: Scalar, const R: usize, const V: usize>(
         }
         right.data = &right.data[(tap.run * right.stride).min(right.data.len())..];
     }
-    std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
+    one_by_one(&sums)
 }
 
 /// The sums of a tile whose columns are contiguous in the left factor.
@@ -381,7 +393,7 @@ fn sums_of_columns<S: Simd, F: Scalar, const R: usize, const V: usize>(
         let column = &data[k * stride..][..R];
         step(simd, &mut sums, right, k, |r| column[r]);
     }
-    std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
+    one_by_one(&sums)
 }
 
 /// The sums of a tile whose columns are windows: each row is one number of them.
@@ -400,7 +412,7 @@ fn sums_of_window_columns<S: Simd, F: Scalar, const R: usize, const V: usize>(
     for (k, &place) in windows.places.iter().enumerate() {
         step(simd, &mut sums, right, k, |r| rows[r][place]);
     }
-    std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
+    one_by_one(&sums)
 }
 
 /// One step along the inner dimension, `a(r)` being the left factor's number in row `r`.
@@ -413,8 +425,11 @@ fn step<S: Simd, F: Scalar, const R: usize, const V: usize>(
     a: impl Fn(usize) -> F,
 ) {
     let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
-    let b = F::vectors::<S>(&right.data[k * right.stride..][..V * lanes]);
-    let b: [F::Vector<S>; V] = std::array::from_fn(|v| b[v]);
+    let there = F::vectors::<S>(&right.data[k * right.stride..][..V * lanes]);
+    let mut b = [there[0]; V];
+    for v in 1..V {
+        b[v] = there[v];
+    }
     for r in 0..R {
         let a = F::splat(simd, a(r));
         for v in 0..V {

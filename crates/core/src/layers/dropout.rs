@@ -1,11 +1,11 @@
 //! Dropout.
 
 use rand::RngCore;
-use rayon::prelude::*;
 
 use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::kernels::elementwise::{combine, copy};
+use crate::kernels::parts::in_pieces;
 use crate::layer::{Backward, Context, Layer, Mode, Reads};
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
@@ -53,7 +53,7 @@ impl Dropout {
     fn draw<F: Scalar>(&self, mask: &mut [F], key: u64, ctx: &Context) {
         let threshold = (self.rate * 65536.0).round().min(65535.0) as u16;
         let kept = F::from_f64(65536.0 / (65536.0 - f64::from(threshold)));
-        mask.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| {
+        in_pieces(mask, CHUNK, &|i, chunk| {
             let mut rng = stream(ctx.seed, Purpose::Dropout, key, (ctx.step << 24) | i as u64);
             for part in chunk.chunks_mut(DRAWN) {
                 let mut bytes = [[0; 2]; DRAWN];

@@ -1,8 +1,7 @@
 //! Global average pooling.
 
-use rayon::prelude::*;
-
 use crate::error::ShapeError;
+use crate::kernels::parts::in_pieces;
 use crate::kernels::sums::means;
 use crate::layer::{Backward, Context, Layer, Reads};
 use crate::scalar::Scalar;
@@ -54,16 +53,16 @@ impl<F: Scalar> Layer<F> for GlobalAvgPool {
 
     fn forward(&self, _: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {
         let (map, channels) = sizes(x);
-        let maps = y.data_mut().par_chunks_mut(channels).zip(x.data().par_chunks(map));
-        maps.for_each(|(y, map)| means(map, y));
+        in_pieces(y.data_mut(), channels, &|i, y| means(&x.data()[i * map..][..map], y));
     }
 
     fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), _ctx: &Context) {
         let Some(dx) = pass.dx else { return };
         let (map, channels) = sizes(dx);
         let share = F::from_f64(channels as f64 / map as f64);
-        let maps = dx.data_mut().par_chunks_mut(map).zip(pass.dy.data().par_chunks(channels));
-        maps.for_each(|(dx, dy)| {
+        let dy = pass.dy.data();
+        in_pieces(dx.data_mut(), map, &|i, dx| {
+            let dy = &dy[i * channels..][..channels];
             for dx in dx.chunks_exact_mut(channels) {
                 dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = share * dy);
             }
