@@ -8,7 +8,7 @@
 //! use ndarray::array;
 //!
 //! // The exclusive or, which no single layer can learn.
-//! let data = Dataset::classes(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[0, 1, 1, 0])?;
+//! let data: Dataset = Dataset::classes(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[0, 1, 1, 0])?;
 //! let net = chain![dense(8).activation(Activation::Tanh), dense(2)];
 //! let mut model = Model::new(net, &[2], 1)?;
 //! let history = Trainer::new(Sgd::new(0.5)).epochs(300).batch_size(4).seed(1).fit(&mut model, &data)?;
@@ -89,7 +89,7 @@ pub mod prelude {
     pub use crate::mlp::{MlpClassifier, MlpParameters, MlpRegressor};
     pub use crate::optim::{Adagrad, Adam, Optimizer, OptimizerMemory, RmsProp, Schedule, Sgd};
     pub use crate::train::{
-        Callback, CallbackError, Epoch, Figures, Flow, History, Run, StepEnd, Trainer, evaluate,
+        Callback, CallbackError, Epoch, Figures, Flow, History, Run, StepEnd, Trainer, evaluate, evaluate_by,
     };
     pub use crate::{
         Activation, Backward, Context, Dataset, Declare, Error, Fan, FusedModel, Init, Keep, Layer, Mode,

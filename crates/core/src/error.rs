@@ -170,12 +170,7 @@ pub enum Error {
         known: String,
     },
     /// Saved values that do not fit a model: every difference at once, of which the message shows the first of each kind.
-    #[error(
-        "state does not fit the model: missing {}, unexpected {}, other shapes {}",
-        few(missing),
-        few(unexpected),
-        few(shapes)
-    )]
+    #[error("state does not fit the model: {}", differences(missing, unexpected, shapes))]
     State {
         /// Names that the model has and the state lacks.
         missing: Vec<String>,
@@ -183,6 +178,12 @@ pub enum Error {
         unexpected: Vec<String>,
         /// `name: expected [..], got [..]` where only the shape differs.
         shapes: Vec<String>,
+    },
+    /// Validation data that do not fit, or cannot be read.
+    #[error("validation data: {source}")]
+    Validation {
+        /// What is wrong with them.
+        source: Box<Error>,
     },
     /// A sample that could not be read.
     #[error("sample {sample}: {source}")]
@@ -254,6 +255,13 @@ pub(crate) fn few<T: std::fmt::Debug>(names: impl IntoIterator<Item = T>) -> Str
         shown.push(format!("and {more} more"));
     }
     format!("[{}]", shown.join(", "))
+}
+
+/// The lists of [`Error::State`] that are not empty.
+fn differences(missing: &[String], unexpected: &[String], shapes: &[String]) -> String {
+    let lists = [("missing", missing), ("unexpected", unexpected), ("other shapes", shapes)];
+    let lists = lists.iter().filter(|(_, list)| !list.is_empty());
+    lists.map(|(what, list)| format!("{what} {}", few(*list))).collect::<Vec<_>>().join(", ")
 }
 
 /// Looks a name up among those allowed.

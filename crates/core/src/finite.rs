@@ -90,7 +90,7 @@ pub(crate) fn check_outputs<F: Scalar>(model: &Model<F>, y: &[F], from: usize) -
     let width = shape.elements().max(1);
     let because = match wrong_in_model(model) {
         None => "while inputs and weights are finite".to_owned(),
-        Some((name, _, value)) => format!("for {name} holds {value}"),
+        Some((name, _, value)) => format!("because {name} holds {value}"),
     };
     Err(Error::NotFinite {
         what: format!("outputs for sample {}", from + at / width),

@@ -28,10 +28,18 @@ pub(crate) fn check_end<F: Scalar>(model: &Model<F>, applied: Option<Activation>
 /// The number of classes of a model whose outputs are logits, for `predict_proba`.
 pub(crate) fn classes_to_predict<F: Scalar>(model: &Model<F>) -> Result<usize, Error> {
     const INSTEAD: &str = "logits, of which `predict_proba` takes the softmax (where the model has one of its own, `predict` gives the probabilities)";
-    let [classes] = *model.output_shape() else {
-        return Err(Error::argument("model output", "[classes]", model.output_shape()));
-    };
+    let classes = classes(model)?;
     without(model, Activation::Softmax, || INSTEAD.to_owned()).map(|()| classes)
+}
+
+/// The number of classes of a model with an output a class.
+pub(crate) fn classes<F: Scalar>(model: &Model<F>) -> Result<usize, Error> {
+    const TWO: &str = "an output for each of two or more classes (of one output, the probability is the sigmoid: 1 / (1 + e^-y))";
+    match *model.output_shape() {
+        [1] => Err(Error::argument("model output", TWO, "[1]")),
+        [classes] => Ok(classes),
+        _ => Err(Error::argument("model output", "[classes]", model.output_shape())),
+    }
 }
 
 fn without<F: Scalar>(

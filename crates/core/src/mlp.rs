@@ -430,7 +430,7 @@ mod tests {
                 error.starts_with("outputs for sample 0: expected finite numbers, got NaN at ["),
                 "{error}"
             );
-            assert!(error.ends_with(", for dense1.bias holds NaN"), "{error}");
+            assert!(error.ends_with(", because dense1.bias holds NaN"), "{error}");
         }
     }
 

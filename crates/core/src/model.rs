@@ -10,6 +10,7 @@ use crate::arrays::IntoTensor;
 use crate::error::{Error, ShapeError, join_path};
 use crate::finite;
 use crate::kernels::elementwise::softmax_rows;
+use crate::largest::largest;
 use crate::layer::Context;
 use crate::logits;
 use crate::memory;
@@ -231,16 +232,46 @@ impl<F: Scalar> Model<F> {
     /// [`predict`](Self::predict).
     ///
     /// # Errors
-    /// If `x` is not a batch of this model's inputs, its outputs are not `[classes]` or already those of a softmax, or a probability
-    /// is NaN: the message says of which sample, and whether weights are the reason.
+    /// If `x` is not a batch of this model's inputs, its outputs are not `[classes]`, two or more, or already those of a softmax, or a
+    /// probability is NaN: the message says of which sample, and whether inputs or weights are the reason.
     pub fn predict_proba(&self, x: impl IntoTensor<F>) -> Result<Array2<F>, Error> {
-        let classes = logits::classes_to_predict(self)?;
-        let outputs = self.predict_view(&x.as_view())?;
+        let (classes, x) = (logits::classes_to_predict(self)?, x.as_view());
+        let outputs = self.predict_view(&x)?;
         let samples = outputs.shape()[0];
         let mut rows = outputs.into_raw_vec_and_offset().0;
         softmax_rows(&mut rows, classes);
-        finite::check_outputs(self, &rows, 0)?;
+        self.check_predicted(&x, &rows)?;
         Ok(Array2::from_shape_vec((samples, classes), rows).expect("as many as predicted"))
+    }
+
+    /// The likeliest class of each sample: of its outputs `[classes]`, the place of the largest.
+    ///
+    /// ```
+    /// use backstitch_core::{Model, layers::dense};
+    /// let model: Model = Model::new(dense(3), &[4], 0)?;
+    /// let classes: Vec<usize> = model.predict_classes(&ndarray::Array::ones((5, 4)))?;
+    /// assert_eq!(classes.len(), 5);
+    /// # Ok::<(), backstitch_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`predict_proba`](Self::predict_proba), but that the model may end in a softmax.
+    #[doc(alias = "argmax")]
+    pub fn predict_classes(&self, x: impl IntoTensor<F>) -> Result<Vec<usize>, Error> {
+        let (classes, x) = (logits::classes(self)?, x.as_view());
+        let rows = self.predict_view(&x)?.into_raw_vec_and_offset().0;
+        self.check_predicted(&x, &rows)?;
+        let class = |row: &[F]| largest(row.iter().copied()).expect("a row of at least two finite numbers");
+        Ok(rows.chunks_exact(classes).map(class).collect())
+    }
+
+    /// Checks what was predicted for these inputs: where it is not finite, the error says whether inputs or weights are the reason.
+    fn check_predicted(&self, x: &ArrayViewD<'_, F>, rows: &[F]) -> Result<(), Error> {
+        let Some(at) = finite::first_wrong(rows) else { return Ok(()) };
+        let sample = at / self.output_shape().elements().max(1);
+        let input = Tensor::from_array(x.index_axis(Axis(0), sample))?;
+        finite::check(|| format!("inputs of sample {sample}"), input.data(), &input.shape())?;
+        finite::check_outputs(self, rows, 0)
     }
 
     pub(crate) fn check_input(&self, shape: &[usize]) -> Result<(), Error> {
@@ -248,10 +279,12 @@ impl<F: Scalar> Model<F> {
             Some((_, sample)) if sample == &*self.input_shape() => Ok(()),
             _ => {
                 let sample: Vec<_> = self.input_shape().iter().map(ToString::to_string).collect();
+                let one =
+                    if *shape == *self.input_shape() { ", one sample without the first axis" } else { "" };
                 Err(Error::argument(
                     "input",
                     format!("[samples, {}]", sample.join(", ")),
-                    format!("{shape:?}"),
+                    format!("{shape:?}{one}"),
                 ))
             }
         }

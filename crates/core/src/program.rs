@@ -226,7 +226,7 @@ fn check_names(list: &[Child], path: &str) -> Result<(), ShapeError> {
     let mut taken = HashSet::new();
     for Child { name, .. } in list {
         if !is_name(name) || !taken.insert(name.as_str()) {
-            let expected = "a name of 1 to 100 letters without a dot that no other layer here has";
+            let expected = "a name of 1 to 100 characters, without a dot, that no other layer here has";
             let error = ShapeError::new("layer".to_owned(), expected, format!("{name:?}"));
             return Err(error.within(&join_path(path, name)));
         }

@@ -41,9 +41,12 @@ impl<'a, F: Scalar> Targets<'a, F> {
             Err(Error::argument("targets", format!("values of shape {output:?}, as the outputs"), got))
         };
         match self {
-            Self::Classes(_) => wrong("classes".to_owned()),
+            Self::Classes(_) => {
+                wrong("classes (Dataset::values takes values; CrossEntropy takes classes)".to_owned())
+            }
             Self::Values(values) => match values.shape().get(1..) {
                 Some(shape) if shape == output => Ok(values),
+                Some([]) if output == [1] => wrong("[] (make the values [n, 1])".to_owned()),
                 shape => wrong(format!("{:?}", shape.unwrap_or_default())),
             },
         }
@@ -90,6 +93,10 @@ impl<'a, F: Scalar> Targets<'a, F> {
                 let wrong = |&label: &usize| label >= classes && Some(label) != ignored;
                 match labels.iter().position(wrong) {
                     None => Ok(()),
+                    Some(_) if classes == 1 => {
+                        let expected = "an output for each class: dense(2), or more (or values 0 and 1 with BceWithLogits)";
+                        Err(Error::argument("model output", expected, "1 number"))
+                    }
                     Some(sample) => Err(Error::Label {
                         sample,
                         last_class: classes.saturating_sub(1),

@@ -124,7 +124,7 @@ impl Declare {
         let twice = self.specs.iter().any(|other| other.name == name);
         match Shape::new(shape) {
             Ok(_) if twice || !is_name(name) => {
-                let expected = "a name of 1 to 100 letters without a dot, declared once";
+                let expected = "a name of 1 to 100 characters, without a dot, that is declared once";
                 let error = ShapeError::new("parameter".to_owned(), expected, format!("{name:?}"));
                 self.refused.get_or_insert((name, error));
             }

@@ -4,7 +4,7 @@ use backstitch_core::gradcheck::{check_layer, check_net};
 use backstitch_core::layers::{
     activation, avg_pool, batch_norm, conv2d, dense, dropout, flatten, global_avg_pool, max_pool,
 };
-use backstitch_core::{Activation, AnyLayer, Context, Mode, Net, concat, residual};
+use backstitch_core::{Activation, AnyLayer, Context, Mode, Net, chain, concat, residual};
 
 fn holds(layer: impl AnyLayer + Clone, input: &[usize]) {
     for mode in [Mode::Train, Mode::Evaluate] {
@@ -48,5 +48,25 @@ fn nets_with_branches_keep_it_too() {
     for ctx in [Context::train(1, 2), Context::evaluate()] {
         let passed = check_net(net.clone(), &[4, 4, 2], 2, &ctx, 3).unwrap();
         assert!(passed.compared == passed.total && passed.total > 400, "{passed:?}");
+    }
+}
+
+/// Outputs around 100 are rounded a hundred times as much as outputs around 1, and so are differences of them.
+#[test]
+fn a_deep_net_with_large_outputs_is_not_called_wrong() {
+    let block = |filters, shortcut: Net| {
+        let conv = || conv2d(filters, 3).same();
+        chain![residual(chain![conv(), batch_norm().relu(), conv(), batch_norm()], shortcut).relu()]
+    };
+    let net = chain![
+        conv2d(4, 3).same().relu(),
+        block(4, chain![]),
+        block(8, chain![conv2d(8, 1)]),
+        flatten(),
+        dense(10)
+    ];
+    for seed in 0..6 {
+        let passed = check_net(net.clone(), &[4, 4, 1], 3, &Context::train(0, 0), seed);
+        passed.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
 }

@@ -27,7 +27,7 @@ pub use source::{Batch, Sample, Source, SourceError, TargetKind};
 pub use standardize::{standardize, unstandardize};
 pub use toys::{blobs, moons, spirals};
 
-/// Samples, all of a source or some of them. A clone and a part share the memory.
+/// Samples with their targets. Clones and parts share one memory.
 ///
 /// ```
 /// use backstitch_core::Dataset;
@@ -108,7 +108,7 @@ impl<F: Scalar> Dataset<F> {
         Self::in_memory(inputs, kind, Vec::new(), values)
     }
 
-    /// Inputs `[n, ..]` that are to come out again.
+    /// Inputs `[n, ..]` that are the targets too, for an autoencoder.
     ///
     /// # Errors
     /// If there are no samples, or an input is NaN or infinite.
@@ -129,7 +129,7 @@ impl<F: Scalar> Dataset<F> {
         Ok(Self { from: From::Memory(Arc::new(memory)), samples, weights: Arc::default() })
     }
 
-    /// Samples that are read when they are wanted.
+    /// Samples that are read when they are needed.
     ///
     /// # Errors
     /// If there are none.
@@ -146,7 +146,7 @@ impl<F: Scalar> Dataset<F> {
         self.samples.len()
     }
 
-    /// Whether there are no samples: never.
+    /// Whether there are no samples. A data set has at least one, so this is always false.
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
@@ -185,7 +185,7 @@ impl<F: Scalar> Dataset<F> {
         matches!(self.from, From::Source(_))
     }
 
-    /// Lets samples count as their weights say, in the loss of training and in that of evaluation.
+    /// Gives each sample a weight, in the training loss and in the evaluation loss.
     ///
     /// # Errors
     /// If there is not one weight a sample, or one is not above 0 and finite.
@@ -200,7 +200,7 @@ impl<F: Scalar> Dataset<F> {
         (!self.weights.is_empty()).then_some(&self.weights)
     }
 
-    /// Some of the samples, by their numbers here, in this order; a number may come several times.
+    /// Some of the samples, by their numbers, in this order. A number may come several times. Labels stay as they are.
     ///
     /// # Errors
     /// If there are none, or a number is too large.
@@ -229,7 +229,7 @@ impl<F: Scalar> Dataset<F> {
         self.part(&order)
     }
 
-    /// Dealt out at random in parts of these shares, which sum to 1; what rounding leaves goes to the first.
+    /// Splits the samples at random into parts of these shares, which sum to 1. What rounding leaves over goes to the first part.
     ///
     /// # Errors
     /// If the shares do not sum to 1, or a part would have no samples.
@@ -239,17 +239,17 @@ impl<F: Scalar> Dataset<F> {
         parts.try_into().map_err(|_| Error::argument("shares", format!("{N} parts"), "another number"))
     }
 
-    /// A share of each class to judge by, and the rest to train with: `[train, validation]`.
+    /// A share of each class for validation, and the rest for training: `[train, validation]`.
     ///
     /// # Errors
-    /// If samples have no class each, the share is not between 0 and 1, or there is but one sample of a class.
+    /// If samples have no class each, the share is not between 0 and 1, or a class has only one sample.
     pub fn stratified_split(&self, validation: f64, seed: u64) -> Result<[Self; 2], Error> {
         let fold = split::stratified(&self.known_labels()?, validation, seed)?;
         Ok([self.part(&fold.train), self.part(&fold.validation)])
     }
 
-    /// k pairs of samples to train with and to judge by, of which every sample is once among the latter. Classes are dealt evenly, where
-    /// samples have one each.
+    /// k pairs of training and validation samples. Every sample is in one validation set. Where samples have a class each, every
+    /// validation set has nearly the same share of each class.
     ///
     /// # Errors
     /// If there are less than 2 folds, or less samples of a class than folds.

@@ -227,7 +227,7 @@ mod tests {
             for (i, error) in all.iter().take(seeing).enumerate() {
                 assert!(error.contains("expected finite numbers, got "), "{name}, {i}: {error}");
             }
-            assert!(all[0].ends_with(&format!("for {name} holds {value}")), "{}", all[0]);
+            assert!(all[0].ends_with(&format!("because {name} holds {value}")), "{}", all[0]);
         }
         let mut model = model();
         assert!(

@@ -4,7 +4,7 @@ use rand::seq::index;
 
 use crate::error::Error;
 use crate::finite;
-use crate::gradcheck::differences::{Numeric, agree, judge};
+use crate::gradcheck::differences::{Numeric, judge};
 use crate::gradcheck::report::{Comparison, GradientError, Passed};
 use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
@@ -72,6 +72,7 @@ impl Gradient {
             analytic: self.by_hand.data()[position],
             numeric: numeric.value,
             sides: numeric.sides,
+            floor: numeric.floor,
         }
     }
 }
@@ -96,7 +97,7 @@ fn verdict(
     seed: u64,
 ) -> Result<Passed, GradientError> {
     let compared = comparisons.len();
-    let wrong = comparisons.iter().filter(|c| !agree(c.analytic, c.numeric)).count();
+    let wrong = comparisons.iter().filter(|c| !c.agrees()).count();
     let kinks = comparisons.iter().filter(|c| c.sides.is_some()).cloned().collect();
     let worst = comparisons.into_iter().max_by(|a, b| a.relative_error().total_cmp(&b.relative_error()));
     let Some(worst) = worst else {

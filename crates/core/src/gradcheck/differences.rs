@@ -21,36 +21,39 @@ pub(super) struct Numeric {
     pub(super) sides: Option<[f64; 2]>,
     /// Whether differences with two steps agree. Where they do not, the function is too steep to be judged here.
     pub(super) settled: bool,
+    /// [`Comparison::floor`](super::report::Comparison::floor).
+    pub(super) floor: f64,
 }
 
 /// The outputs of a function when its argument has moved by a distance along a line.
 pub(super) type Line<'a> = dyn FnMut(f64) -> Result<Vec<f64>, GradientError> + 'a;
 
-/// Whether two derivatives are the same.
-pub(super) fn agree(analytic: f64, numeric: f64) -> bool {
-    relative_error(analytic, numeric) < TOLERANCE
-}
-
 /// Compares the derivative by hand of Σ_k weight_k · output_k along a line with differences.
 pub(super) fn judge(by_hand: f64, weights: &[f64], line: &mut Line<'_>) -> Result<Numeric, GradientError> {
-    let first = central(STEP, weights, line)?;
-    if agree(by_hand, first) {
-        return Ok(Numeric { value: first, sides: None, settled: true });
+    let (first, size) = central(STEP, weights, line)?;
+    // Not less than for outputs around 1; and what is not finite is no scale.
+    let floor = FLOOR * if size.is_finite() { size.max(1.0) } else { 1.0 };
+    let agree = |numeric: f64| relative_error(by_hand, numeric, floor) < TOLERANCE;
+    if agree(first) {
+        return Ok(Numeric { value: first, sides: None, settled: true, floor });
     }
     // The fault may be that of the neglected term in h²: five points neglect h⁴. Those ten times as far apart also round less.
-    let wide = (4.0 * central(10.0 * STEP, weights, line)? - central(20.0 * STEP, weights, line)?) / 3.0;
-    let near = (4.0 * first - central(2.0 * STEP, weights, line)?) / 3.0;
-    if let Some(&value) = [wide, near].iter().find(|&&numeric| agree(by_hand, numeric)) {
-        return Ok(Numeric { value, sides: None, settled: true });
+    let mut at = |steps: f64| central(steps * STEP, weights, line).map(|(slope, _)| slope);
+    let wide = (4.0 * at(10.0)? - at(20.0)?) / 3.0;
+    let near = (4.0 * first - at(2.0)?) / 3.0;
+    if let Some(&value) = [wide, near].iter().find(|&&numeric| agree(numeric)) {
+        return Ok(Numeric { value, sides: None, settled: true, floor });
     }
-    at_a_kink(by_hand, near, weights, line)
+    Ok(Numeric { floor, ..at_a_kink(by_hand, near, weights, line)? })
 }
 
-/// Σ_k weight_k (output_k(h) - output_k(-h)) / 2h. Outputs that stay cancel exactly.
-fn central(h: f64, weights: &[f64], line: &mut Line<'_>) -> Result<f64, GradientError> {
+/// Σ_k weight_k (output_k(h) - output_k(-h)) / 2h, in which outputs that stay cancel exactly; and Σ_k |weight_k output_k|, which says how
+/// much rounding there is.
+fn central(h: f64, weights: &[f64], line: &mut Line<'_>) -> Result<(f64, f64), GradientError> {
     let (ahead, behind) = (line(h)?, line(-h)?);
     let moved = ahead.iter().zip(&behind).map(|(ahead, behind)| (ahead - behind) / (2.0 * h));
-    Ok(moved.zip(weights).map(|(moved, weight)| moved * weight).sum())
+    let slope = moved.zip(weights).map(|(moved, weight)| moved * weight).sum();
+    Ok((slope, ahead.iter().zip(weights).map(|(y, weight)| (y * weight).abs()).sum()))
 }
 
 /// The derivatives of one output to the left and to the right, by three points on each side, and what rounding may
@@ -127,10 +130,10 @@ fn at_a_kink(
         greatest += a.max(b);
     }
     if !(kinks || beside) || !(least.is_finite() && greatest.is_finite()) {
-        return Ok(Numeric { value: numeric, sides: None, settled });
+        return Ok(Numeric { value: numeric, sides: None, settled, floor: FLOOR });
     }
     let value = by_hand.clamp(least - rounding, greatest + rounding);
-    Ok(Numeric { value, sides: kinks.then_some([least, greatest]), settled })
+    Ok(Numeric { value, sides: kinks.then_some([least, greatest]), settled, floor: FLOOR })
 }
 
 #[cfg(test)]
@@ -139,7 +142,8 @@ mod tests {
 
     fn verdict(by_hand: f64, f: impl Fn(f64) -> f64) -> (bool, bool) {
         let numeric = judge(by_hand, &[1.0], &mut |t| Ok(vec![f(t)])).ok().unwrap();
-        (agree(by_hand, numeric.value), numeric.sides.is_some())
+        let error = relative_error(by_hand, numeric.value, numeric.floor);
+        (error < TOLERANCE, numeric.sides.is_some())
     }
 
     #[test]

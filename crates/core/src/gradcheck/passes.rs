@@ -22,7 +22,9 @@ pub(super) fn check_writing(
     what_is_read_is_declared(alone, x, dy, &how)?;
     let done = alone.pass(x, dy, None, &how)?;
     input_gradient_is_overwritten(alone, x, dy, &done, &how)?;
-    every_parameter_has_a_gradient(alone, &done)
+    every_parameter_has_a_gradient(alone, &done)?;
+    // Before derivatives are compared: overwritten within a batch, a gradient is wrong, and this says why.
+    gradients_are_added(alone, x, dy, &how)
 }
 
 /// What must hold where several passes follow each other, and where not all gradients are wanted.
@@ -34,7 +36,6 @@ pub(super) fn check_repeating(
 ) -> Result<(), GradientError> {
     let how = alone.how(ctx);
     let done = alone.pass(x, dy, None, &how)?;
-    gradients_are_added(alone, x, dy, &how)?;
     backward_is_linear(alone, x, dy, &done, &how)?;
     each_gradient_alone(alone, x, dy, &done, &how)?;
     frozen_parameters_have_none(alone, x, dy, &done, &how)?;

@@ -10,12 +10,12 @@ use crate::error::Error;
 pub const TOLERANCE: f64 = 1e-6;
 
 /// Derivatives smaller than this are compared as if they were this large: the difference quotient
-/// itself is only good to some 1e-11.
+/// itself is only good to some 1e-11, where outputs are around 1.
 pub(super) const FLOOR: f64 = 1e-4;
 
-/// |a - b| over the larger of the two (and of 1e-4).
-pub(super) fn relative_error(analytic: f64, numeric: f64) -> f64 {
-    let scale = analytic.abs().max(numeric.abs()).max(FLOOR);
+/// |a - b| over the largest of the two and of a floor.
+pub(super) fn relative_error(analytic: f64, numeric: f64, floor: f64) -> f64 {
+    let scale = analytic.abs().max(numeric.abs()).max(floor);
     let error = (analytic - numeric).abs() / scale;
     if error.is_nan() { f64::INFINITY } else { error }
 }
@@ -33,18 +33,26 @@ pub struct Comparison {
     pub numeric: f64,
     /// At a kink, the least and the greatest derivative that the two sides allow.
     pub sides: Option<[f64; 2]>,
+    /// Derivatives smaller than this are compared as if they were this large: 1e-4, and more where outputs are large, for those are
+    /// rounded, and the difference quotient is good to 1e-11 of them.
+    pub floor: f64,
 }
 
 impl Comparison {
-    /// |analytic - numeric| over the larger of the two (and of 1e-4).
+    /// |analytic - numeric| over the largest of the two and of [`floor`](Self::floor).
     pub fn relative_error(&self) -> f64 {
-        relative_error(self.analytic, self.numeric)
+        relative_error(self.analytic, self.numeric, self.floor)
+    }
+
+    /// Whether the two are the same.
+    pub(super) fn agrees(&self) -> bool {
+        self.relative_error() < TOLERANCE
     }
 }
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { of, index, analytic, numeric, sides } = self;
+        let Self { of, index, analytic, numeric, sides, .. } = self;
         let error = self.relative_error();
         f.write_str(of)?;
         if !index.is_empty() {

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::gradcheck::alone::Alone;
 use crate::gradcheck::compare::{Gradient, Subject, along};
-use crate::gradcheck::differences::{Numeric, agree, judge};
+use crate::gradcheck::differences::{Numeric, judge};
 use crate::gradcheck::point::Point;
 use crate::gradcheck::report::{Comparison, GradientError};
 use crate::layer::Context;
@@ -46,7 +46,7 @@ pub(super) fn check(
     for position in index::sample(&mut rng, length, length.min(NUMBERS)) {
         let by_hand = gradient.by_hand.data()[position];
         let numeric = along(&mut point, 0, position, by_hand, &weights)?;
-        seen.add(&numeric, gradient.comparison(position, &numeric));
+        seen.add(numeric.settled, gradient.comparison(position, &numeric));
     }
     let ones = vec![1.0; length];
     seen.along(&mut point, &gradient, &ones, &weights)?;
@@ -88,9 +88,9 @@ struct Seen {
 
 impl Seen {
     /// Where differences with two steps do not agree, they say nothing.
-    fn add(&mut self, numeric: &Numeric, comparison: Comparison) {
-        let agrees = agree(comparison.analytic, comparison.numeric);
-        if !agrees && !numeric.settled {
+    fn add(&mut self, settled: bool, comparison: Comparison) {
+        let agrees = comparison.agrees();
+        if !agrees && !settled {
             return;
         }
         self.compared += 1;
@@ -118,8 +118,10 @@ impl Seen {
         point.x = at;
         let numeric = numeric?;
         let of = format!("{} along a direction", gradient.of);
-        let (analytic, sides) = (by_hand, numeric.sides);
-        self.add(&numeric, Comparison { of, index: Vec::new(), analytic, numeric: numeric.value, sides });
+        let Numeric { value, sides, floor, .. } = numeric;
+        let comparison =
+            Comparison { of, index: Vec::new(), analytic: by_hand, numeric: value, sides, floor };
+        self.add(numeric.settled, comparison);
         Ok(())
     }
 

@@ -100,7 +100,7 @@ impl<F: Scalar> Layer<F> for Dense {
                 self.activation.check().map_err(|(expected, got)| error(expected, got))?;
                 Ok(Shape::from([self.units]))
             }
-            _ => Err(error("[features]", format!("{input:?}"))),
+            _ => Err(error("[features] (flatten() makes them of maps)", format!("{input:?}"))),
         }
     }
 
@@ -158,7 +158,10 @@ mod tests {
     fn an_input_that_is_no_row_of_features_is_refused() {
         let layer = dense(10).relu();
         let error = Layer::<f32>::output_shape(&layer, &[28, 28, 1]).unwrap_err().within("dense1");
-        assert_eq!(error.to_string(), "dense1 (Dense 10, relu): expected [features], got [28, 28, 1]");
+        assert_eq!(
+            error.to_string(),
+            "dense1 (Dense 10, relu): expected [features] (flatten() makes them of maps), got [28, 28, 1]"
+        );
         let none = dense(0).relu();
         assert_eq!(
             Layer::<f32>::output_shape(&none, &[4]).unwrap_err().within("head").to_string(),

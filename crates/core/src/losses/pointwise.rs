@@ -45,6 +45,18 @@ impl Pointwise {
     pub fn name(&self) -> &'static str {
         self.name
     }
+
+    /// Where the sign of an output is what counts, so is that of its target.
+    fn check_targets<F: Scalar>(&self, t: &Tensor<F>) -> Result<(), Error> {
+        let wrong = |t: &F| t.abs() != F::one();
+        match t.data().iter().position(wrong).filter(|_| self.shows == Shows::Signs) {
+            None => Ok(()),
+            Some(at) => {
+                let sample = at / (t.data().len() / t.batch().max(1)).max(1);
+                Err(Error::argument(format!("targets of sample {sample}"), "-1 or 1", t.data()[at]))
+            }
+        }
+    }
 }
 
 /// The mean squared error, (y - t)².
@@ -67,7 +79,7 @@ pub const HINGE: Pointwise = Pointwise {
 
 impl<F: Scalar> Loss<F> for Pointwise {
     fn check(&self, output: &[usize], targets: &Targets<'_, F>) -> Result<(), Error> {
-        targets.values_like(output).map(drop)
+        self.check_targets(targets.values_like(output)?)
     }
 
     fn loss(
@@ -76,6 +88,7 @@ impl<F: Scalar> Loss<F> for Pointwise {
         targets: &Targets<'_, F>,
         dy: Option<&mut Tensor<F>>,
     ) -> Result<Mean, Error> {
+        <Self as Loss<F>>::check(self, y.shape().get(1..).unwrap_or_default(), targets)?;
         over_numbers(y, targets, None, dy, |_, y, t| (self.f)(y, t))
     }
 
@@ -86,6 +99,7 @@ impl<F: Scalar> Loss<F> for Pointwise {
         weights: &[f64],
         dy: Option<&mut Tensor<F>>,
     ) -> Result<Mean, Error> {
+        <Self as Loss<F>>::check(self, y.shape().get(1..).unwrap_or_default(), targets)?;
         over_numbers(y, targets, Some(weights), dy, |_, y, t| (self.f)(y, t))
     }
 

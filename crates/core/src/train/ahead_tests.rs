@@ -66,7 +66,7 @@ fn judge() {
     let reads = Arc::new(AtomicUsize::new(0));
     let data = Dataset::of(Counted { len: 257, from: 256, reads: Arc::clone(&reads) }).unwrap();
     let model = Model::new(dense(2), &[1], 0).unwrap();
-    evaluate_by(&model, &data, Arc::new(Waiting { reads, least: 1 })).unwrap();
+    evaluate_by(&model, &data, Waiting { reads, least: 1 }).unwrap();
 }
 
 /// Trains on two batches of one sample, on the first not before the second is read.

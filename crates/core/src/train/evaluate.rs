@@ -20,24 +20,38 @@ use crate::train::ahead::while_reading;
 const EVALUATION_BATCH: usize = 256;
 
 /// The loss of a model as it is at evaluation, and the metrics of that loss: `loss` and `accuracy` where samples have classes, of which
-/// the loss is cross-entropy; `loss` and `r2` where they have values, of which it is the mean squared error.
+/// the loss is cross-entropy; `loss` and `r2` where they have values, of which it is the mean squared error. For a model that was trained
+/// by another loss there is [`evaluate_by`].
 ///
 /// # Errors
 /// If data and model do not fit, the model ends in an activation that the loss applies itself, or an output is not finite: the message says
 /// of which sample, and whether weights are the reason.
 pub fn evaluate<F: Scalar>(model: &Model<F>, data: &Dataset<F>) -> Result<Figures, Error> {
-    evaluate_by(model, data, usual(data.target_kind()))
+    judged(model, data, usual(data.target_kind()))
 }
 
 /// As [`evaluate`], by a loss and its metrics.
+///
+/// ```
+/// use backstitch_core::{Dataset, Model, layers::dense, losses::BceWithLogits, train::evaluate_by};
+/// use ndarray::array;
+/// let data: Dataset = Dataset::values(array![[0.0], [2.0]], array![[0.0], [1.0]])?;
+/// let model = Model::new(dense(1), &[1], 0)?;
+/// println!("{}", evaluate_by(&model, &data, BceWithLogits::new())?);
+/// # Ok::<(), backstitch_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`evaluate`].
 pub fn evaluate_by<F: Scalar>(
     model: &Model<F>,
     data: &Dataset<F>,
-    loss: Arc<dyn Loss<F>>,
+    loss: impl Loss<F>,
 ) -> Result<Figures, Error> {
+    judged(model, data, Arc::new(loss))
+}
+
+fn judged<F: Scalar>(model: &Model<F>, data: &Dataset<F>, loss: Arc<dyn Loss<F>>) -> Result<Figures, Error> {
     let metrics = loss.metrics();
     let judge = Judge { loss, metrics };
     judge.check(model, data)?;

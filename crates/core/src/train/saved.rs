@@ -36,15 +36,13 @@ impl<F: Scalar> Saved<F> {
             let saved = self.settings.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
             if saved != Some(value) {
                 let got = saved.unwrap_or("none");
-                return Err(Error::argument(format!("{name} of the run to go on with"), value, got));
+                return Err(Error::argument(format!("{name} of the saved run"), value, got));
             }
         }
         match self.settings.iter().find(|(name, _)| settings.iter().all(|(own, _)| own != name)) {
-            Some((name, value)) => Err(Error::argument(
-                "settings of the run to go on with",
-                "no others",
-                format!("{name} {value}"),
-            )),
+            Some((name, value)) => {
+                Err(Error::argument("settings of the saved run", "no others", format!("{name} {value}")))
+            }
             None => Ok(()),
         }
     }

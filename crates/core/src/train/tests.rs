@@ -136,7 +136,7 @@ fn a_model_of_nan_is_not_judged() {
         assert_eq!(
             error,
             format!(
-                "outputs for sample 0: expected finite numbers, got {wrong} at [1], for dense2.bias holds {wrong}"
+                "outputs for sample 0: expected finite numbers, got {wrong} at [1], because dense2.bias holds {wrong}"
             )
         );
         let data = Dataset::classes(&x, &labels).unwrap();

@@ -26,7 +26,7 @@ use crate::train::{History, Rules, Workspace};
 /// use backstitch_core::{Activation, Dataset, Model, Net, Trainer, layers::dense, optim::Sgd};
 /// use ndarray::array;
 /// // The exclusive or, which no single layer can learn.
-/// let data = Dataset::classes(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[0, 1, 1, 0])?;
+/// let data: Dataset = Dataset::classes(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[0, 1, 1, 0])?;
 /// let net = Net::new().push(dense(8).activation(Activation::Tanh)).push(dense(2));
 /// let mut model = Model::new(net, &[2], 1)?;
 /// let history = Trainer::new(Sgd::new(0.5)).epochs(300).batch_size(4).seed(1).fit(&mut model, &data)?;
@@ -130,7 +130,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         self
     }
 
-    /// Changes the optimizer's learning rate in the course of training.
+    /// Changes the learning rate during training.
     #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.plan.schedule = schedule;
@@ -192,14 +192,14 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         self
     }
 
-    /// Goes on from there, as if training had never stopped. Where there is nothing to go on from, training begins.
+    /// Goes on from a saved run, as if training had never stopped. Where there is none, training begins at the first epoch.
     #[must_use]
     pub fn resume(mut self, saved: impl Into<Option<Saved<F>>>) -> Self {
         self.resumed = saved.into();
         self
     }
 
-    /// Names something else that a run which goes on has to agree in.
+    /// Adds a setting of your own that a resumed run must agree in.
     #[must_use]
     pub fn setting(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.more.push((name.to_owned(), value.to_string()));
@@ -209,8 +209,8 @@ impl<'c, F: Scalar> Trainer<'c, F> {
     /// Everything up to the first epoch, for a loop of your own. Callbacks are called by [`fit`](Self::fit) alone.
     ///
     /// # Errors
-    /// If a setting cannot be, data and model do not fit, the model ends in an activation that the loss applies itself or holds what is not
-    /// finite, the batch is larger than the data, or the run to go on with has other settings.
+    /// If a setting is not allowed, data and model do not fit each other, the model ends in an activation that the loss applies itself or holds what is not
+    /// finite, the batch is larger than the data, or the saved run that is to go on has other settings.
     pub fn start<'a>(&self, model: &'a mut Model<F>, data: &'a Dataset<F>) -> Result<Run<'a, F>, Error> {
         let loss = self.loss.clone().unwrap_or_else(|| usual(data.target_kind()));
         let metrics = self.metrics.clone().unwrap_or_else(|| loss.metrics());
@@ -227,7 +227,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
             None => None,
             Some(data) => {
                 let judge = Judge { loss: judge, metrics: metrics.clone() };
-                judge.check(model, data)?;
+                judge.check(model, data).map_err(|source| Error::Validation { source: Box::new(source) })?;
                 Some((data.clone(), judge))
             }
         };
@@ -268,7 +268,8 @@ impl<'c, F: Scalar> Trainer<'c, F> {
     }
 
     /// Trains until all epochs are done, early stopping ends it, a callback says stop, or something is no longer finite: the loss of a
-    /// step, that of the validation samples, or, after an epoch, a parameter or statistic of the model.
+    /// step, that of the validation samples, or, after an epoch, a parameter or statistic of the model. It takes the trainer, whose
+    /// callbacks belong to one run: for several runs, make one each time.
     ///
     /// With early stopping the model has the weights of its best epoch at the end, also where training ends with an error.
     ///
@@ -307,7 +308,10 @@ impl<'c, F: Scalar> Trainer<'c, F> {
 
     /// Checks that there is a batch, and that each has enough samples for the model's layers.
     fn check_batches(&self, model: &Model<F>, samples: usize) -> Result<(), Error> {
-        let Plan { batch_size, drop_last, .. } = self.plan;
+        let Plan { epochs, batch_size, drop_last, .. } = self.plan;
+        if epochs == 0 {
+            return Err(Error::argument("epochs", "at least 1", epochs));
+        }
         if batch_size == 0 || batch_size > samples {
             let expected = format!("from 1 to {samples}, the number of samples");
             return Err(Error::argument("batch_size", expected, batch_size));
