@@ -173,7 +173,7 @@ impl MlpClassifier {
         self.fit_with(inputs, labels, |trainer| trainer)
     }
 
-    /// As [`fit`](Self::fit), with more settings: validation data, callbacks, a run to go on with.
+    /// As [`fit`](Self::fit), with more settings: validation data, callbacks, a saved run to go on from.
     ///
     /// # Errors
     /// See [`Trainer::fit`].
@@ -287,7 +287,7 @@ impl MlpRegressor {
         self.fit_with(inputs, values, |trainer| trainer)
     }
 
-    /// As [`fit`](Self::fit), with more settings: validation data, callbacks, a run to go on with.
+    /// As [`fit`](Self::fit), with more settings: validation data, callbacks, a saved run to go on from.
     ///
     /// # Errors
     /// See [`Trainer::fit`].
