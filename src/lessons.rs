@@ -10,6 +10,16 @@
 #![doc = include_str!("../examples/lessons/regression.rs")]
 //! ```
 //!
+//! # A table: a CSV file with categories and missing values
+//! ```no_run
+#![doc = include_str!("../examples/lessons/table.rs")]
+//! ```
+//!
+//! # Saved, loaded, and predicting probabilities
+//! ```no_run
+#![doc = include_str!("../examples/lessons/predict.rs")]
+//! ```
+//!
 //! # A layer of your own, proved
 //! ```no_run
 #![doc = include_str!("../examples/lessons/custom_layer.rs")]
@@ -69,6 +79,6 @@ mod tests {
             assert!(fs::read_to_string(&path).unwrap().lines().count() <= 60, "{name}: more than 60 lines");
             lessons += 1;
         }
-        assert!(lessons >= 10, "{lessons} lessons");
+        assert!(lessons >= 12, "{lessons} lessons");
     }
 }

@@ -25,8 +25,12 @@ const LOCK: &str = ".lock";
 /// `umask` lets; one that is replaced keeps its permissions. What earlier programs that were killed left unfinished in the folder is removed.
 ///
 /// # Errors
-/// If the folder cannot be written to, the disk is full, `content` fails, or there is something of that name that is no file.
-pub fn write(path: &Path, content: impl FnOnce(&mut dyn Sink) -> io::Result<()>) -> Result<(), Error> {
+/// If the folder does not exist or cannot be written to, the disk is full, `content` fails, or there is something of that name that is no file.
+pub fn write(
+    path: impl AsRef<Path>,
+    content: impl FnOnce(&mut dyn Sink) -> io::Result<()>,
+) -> Result<(), Error> {
+    let path = path.as_ref();
     let target = followed(path).map_err(Error::io(path, "follow the link"))?;
     let old = match fs::metadata(&target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -37,6 +41,9 @@ pub fn write(path: &Path, content: impl FnOnce(&mut dyn Sink) -> io::Result<()>)
         return Err(Error::content(path, "a file, or nothing", got));
     }
     let folder = folder_of(&target);
+    if !folder.exists() {
+        return Err(Error::NoFolder { path: path.to_owned(), folder: folder.to_owned() });
+    }
     remove_unfinished(folder);
     let mut file = unfinished(folder).map_err(Error::io(path, "create"))?;
     let mut buffered = BufWriter::new(file.as_file_mut());
@@ -117,7 +124,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If the folder cannot be made or written to, or has too little room.
-pub fn prepare_folder(folder: &Path, bytes: u64) -> Result<(), Error> {
+pub fn prepare_folder(folder: impl AsRef<Path>, bytes: u64) -> Result<(), Error> {
+    let folder = folder.as_ref();
     let target = followed(folder).map_err(Error::io(folder, "follow the link"))?;
     fs::create_dir_all(target).map_err(Error::io(folder, "create the folder"))?;
     let mut probe = tempfile::tempfile_in(folder).map_err(Error::io(folder, "write to the folder"))?;
@@ -153,7 +161,8 @@ impl FolderLock {
     ///
     /// # Errors
     /// If the folder is taken already, by this or another process; or cannot be written to, or lies where there are no locks.
-    pub fn take(folder: &Path) -> Result<Self, Error> {
+    pub fn take(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let folder = folder.as_ref();
         let path = folder.join(LOCK);
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = file.map_err(Error::io(&path, "create"))?;
@@ -264,7 +273,13 @@ mod tests {
             let error = write(Path::new("/dev/null"), |_| Ok(())).unwrap_err().to_string();
             assert!(error.ends_with("got a device or the like"), "{error}");
         }
-        assert!(write(&folder.path().join("no/such/folder"), |_| Ok(())).is_err());
+        let missing = folder.path().join("no/such");
+        let error = write(missing.join("file"), |_| Ok(())).unwrap_err().to_string();
+        let expected = format!(
+            "file: could not write: the folder {} does not exist, create it first",
+            missing.display()
+        );
+        assert!(error.ends_with(&expected), "{error}");
     }
 
     #[test]

@@ -20,10 +20,9 @@ use serde_json::Map;
 use crate::atomic;
 use crate::error::Error;
 use crate::floats::Floats;
-use crate::safetensors::file::{self, Entry, Header};
+use crate::safetensors::file::{self, CHECKPOINT, Entry, Header};
 use crate::safetensors::whole;
 
-const MAGIC: [u8; 12] = *b"backstitch\r\n";
 const VERSION: u32 = 4;
 /// Where the file of the best weights says of which epoch they are.
 const BEST_EPOCH: &str = "best_epoch";
@@ -100,13 +99,15 @@ struct OptimizerOutline {
 ///
 /// # Errors
 /// If a file cannot be written, or history and settings take more than 4 MiB.
-pub fn save<F: Scalar>(path: &Path, saved: &Saved<F>) -> Result<(), Error> {
+pub fn save<F: Scalar>(path: impl AsRef<Path>, saved: &Saved<F>) -> Result<(), Error> {
+    let path = path.as_ref();
     save_best(path, saved)?;
     save_outline(path, saved)
 }
 
 /// The file beside a checkpoint that has the best weights of a run.
-pub fn best_path(path: &Path) -> PathBuf {
+pub fn best_path(path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".best.safetensors");
     path.with_file_name(name)
@@ -130,7 +131,7 @@ fn save_outline<F: Scalar>(path: &Path, saved: &Saved<F>) -> Result<(), Error> {
     file::write(&mut payload, &Map::new(), &entries(saved)).map_err(Error::io(path, "write"))?;
     let payload = payload.into_inner();
     atomic::write(path, |to| {
-        to.write_all(&MAGIC)?;
+        to.write_all(CHECKPOINT)?;
         to.write_all(&VERSION.to_le_bytes())?;
         to.write_all(&payload)?;
         to.write_all(&crc32fast::hash(&payload).to_le_bytes())
@@ -167,7 +168,8 @@ fn entries<F: Scalar>(saved: &Saved<F>) -> Vec<Entry<'_>> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_if_there<F: Scalar>(path: &Path) -> Result<Option<Saved<F>>, Error> {
+pub fn load_if_there<F: Scalar>(path: impl AsRef<Path>) -> Result<Option<Saved<F>>, Error> {
+    let path = path.as_ref();
     if path.exists() { load(path).map(Some) } else { Ok(None) }
 }
 
@@ -176,9 +178,10 @@ pub fn load_if_there<F: Scalar>(path: &Path) -> Result<Option<Saved<F>>, Error> 
 /// # Errors
 /// If a file cannot be read, is no checkpoint, is one of another version or of a model with other numbers than `F`, is damaged, or the best
 /// weights are those of another epoch.
-pub fn load<F: Scalar>(path: &Path) -> Result<Saved<F>, Error> {
+pub fn load<F: Scalar>(path: impl AsRef<Path>) -> Result<Saved<F>, Error> {
+    let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
-    let Some(rest) = bytes.strip_prefix(&MAGIC) else {
+    let Some(rest) = bytes.strip_prefix(CHECKPOINT) else {
         return Err(Error::content(path, "a backstitch checkpoint", "another kind of file"));
     };
     let Some((version, rest)) = rest.split_first_chunk::<4>() else {
@@ -355,6 +358,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.checkpoint");
         save(&path, &run::<f64>(momentum())).unwrap();
+        let expected = "got a training checkpoint: checkpoint::load reads it";
+        let error = crate::safetensors::load(&path, &mut model::<f64>(1)).unwrap_err().to_string();
+        assert!(error.ends_with(expected), "{error}");
+        let error = crate::pytorch::load(&path, &mut model::<f64>(1), str::to_owned).unwrap_err().to_string();
+        assert!(error.ends_with(expected), "{error}");
         let error = load::<f32>(&path).unwrap_err().to_string();
         assert!(error.contains("expected batchnorm1.bias of F32, got F64"), "{error}");
         let mut bytes = fs::read(&path).unwrap();

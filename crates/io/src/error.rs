@@ -19,6 +19,14 @@ pub enum Error {
         /// What it said.
         source: std::io::Error,
     },
+    /// A folder that is to hold a new file, and does not exist.
+    #[error("{}: could not write: the folder {} does not exist, create it first", path.display(), folder.display())]
+    NoFolder {
+        /// Which file.
+        path: PathBuf,
+        /// Which folder.
+        folder: PathBuf,
+    },
     /// A file that is not what it should be.
     #[error("{}: expected {}, got {}", path.display(), Cut(expected, QUOTED), Cut(got, QUOTED))]
     Content {

@@ -11,7 +11,8 @@ use crate::error::Error;
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_csv(path: &Path, runs: &[(&str, &History)]) -> Result<(), Error> {
+pub fn write_csv(path: impl AsRef<Path>, runs: &[(&str, &History)]) -> Result<(), Error> {
+    let path = path.as_ref();
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in
         runs.iter().flat_map(|(_, history)| &history.epochs).flat_map(|epoch| epoch.figures.iter())

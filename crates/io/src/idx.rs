@@ -37,7 +37,8 @@ pub enum Idx {
 ///
 /// # Errors
 /// If the file cannot be read, is no IDX file, is cut or holds more than its header says, or its gzip cover is damaged.
-pub fn read(path: &Path) -> Result<Idx, Error> {
+pub fn read(path: impl AsRef<Path>) -> Result<Idx, Error> {
+    let path = path.as_ref();
     let file = File::open(path).map_err(Error::io(path, "open"))?;
     let reader = BufReader::with_capacity(256 * 1024, file);
     parse(input::gunzipped(reader).map_err(Error::io(path, "read"))?, path)
@@ -47,7 +48,8 @@ pub fn read(path: &Path) -> Result<Idx, Error> {
 ///
 /// # Errors
 /// As [`read`], and if the elements are not bytes.
-pub fn read_bytes(path: &Path) -> Result<ArrayD<u8>, Error> {
+pub fn read_bytes(path: impl AsRef<Path>) -> Result<ArrayD<u8>, Error> {
+    let path = path.as_ref();
     match read(path)? {
         Idx::U8(array) => Ok(array),
         other => Err(Error::content(
@@ -62,7 +64,8 @@ pub fn read_bytes(path: &Path) -> Result<ArrayD<u8>, Error> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn parse(mut reader: impl Read, path: &Path) -> Result<Idx, Error> {
+pub fn parse(mut reader: impl Read, path: impl AsRef<Path>) -> Result<Idx, Error> {
+    let path = path.as_ref();
     let cut = |what: &'static str| {
         move |error: io::Error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::content(path, what, "the end of the file"),

@@ -36,7 +36,8 @@ pub const MOST_CLASSES: usize = 1 << 16;
 /// # Errors
 /// If the file cannot be read, the column of labels is not there or there twice, there are no rows, or a row is too short or
 /// too long, or has a label that is no class below [`MOST_CLASSES`] or a feature that is no finite number: with its line.
-pub fn read(path: &Path, label_column: &str) -> Result<Labelled, Error> {
+pub fn read(path: impl AsRef<Path>, label_column: &str) -> Result<Labelled, Error> {
+    let path = path.as_ref();
     parse(File::open(path).map_err(Error::io(path, "open"))?, path, label_column)
 }
 
@@ -44,7 +45,8 @@ pub fn read(path: &Path, label_column: &str) -> Result<Labelled, Error> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn parse(bytes: impl Read, path: &Path, label_column: &str) -> Result<Labelled, Error> {
+pub fn parse(bytes: impl Read, path: impl AsRef<Path>, label_column: &str) -> Result<Labelled, Error> {
+    let path = path.as_ref();
     let mut lines = Lines::new(bytes, path)?;
     let Roles { label, features, .. } = lines.roles(label_column)?;
     let Some(label) = label else {
@@ -145,7 +147,8 @@ pub struct Pictures {
 ///
 /// # Errors
 /// As [`read`], but that there may be no labels; and if there are not 784 columns of pixels, or a pixel is not from 0 to 255: with its line.
-pub fn read_pictures(path: &Path) -> Result<Pictures, Error> {
+pub fn read_pictures(path: impl AsRef<Path>) -> Result<Pictures, Error> {
+    let path = path.as_ref();
     parse_pictures(File::open(path).map_err(Error::io(path, "open"))?, path)
 }
 
@@ -156,7 +159,8 @@ const PIXELS: usize = 28 * 28;
 ///
 /// # Errors
 /// As [`read_pictures`].
-pub fn parse_pictures(bytes: impl Read, path: &Path) -> Result<Pictures, Error> {
+pub fn parse_pictures(bytes: impl Read, path: impl AsRef<Path>) -> Result<Pictures, Error> {
+    let path = path.as_ref();
     let mut lines = Lines::new(bytes, path)?;
     let Roles { label, id, features: pixels } = lines.roles("label")?;
     if pixels.len() != PIXELS {
@@ -183,7 +187,12 @@ pub fn parse_pictures(bytes: impl Read, path: &Path) -> Result<Pictures, Error> 
 ///
 /// # Errors
 /// If there are not as many ids as classes, or the file cannot be written.
-pub fn write_submission(path: &Path, ids: Option<&[String]>, classes: &[usize]) -> Result<(), Error> {
+pub fn write_submission(
+    path: impl AsRef<Path>,
+    ids: Option<&[String]>,
+    classes: &[usize],
+) -> Result<(), Error> {
+    let path = path.as_ref();
     if let Some(ids) = ids.filter(|ids| ids.len() != classes.len()) {
         return Err(Error::content(path, format!("{} ids, one a class", classes.len()), ids.len()));
     }

@@ -21,7 +21,8 @@ use crate::numbers::Number;
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn save(path: &Path, model: &Model) -> Result<(), Error> {
+pub fn save(path: impl AsRef<Path>, model: &Model) -> Result<(), Error> {
+    let path = path.as_ref();
     atomic::write(path, |to| {
         let mut npz = Writer::new(to);
         model.state().into_iter().try_for_each(|(name, value)| npz.add(name, value.view()))?;
@@ -37,7 +38,8 @@ pub fn save(path: &Path, model: &Model) -> Result<(), Error> {
 /// # Errors
 /// If the file cannot be read, holds something else, or does not fit the model: with every name
 /// that is missing, unexpected or of another shape. The model is then as it was.
-pub fn load(path: &Path, model: &mut Model) -> Result<(), Error> {
+pub fn load(path: impl AsRef<Path>, model: &mut Model) -> Result<(), Error> {
+    let path = path.as_ref();
     let mut archive = Archive::open(path)?;
     let mut shapes = BTreeMap::new();
     for name in archive.names() {
@@ -85,7 +87,8 @@ impl Archive {
     ///
     /// # Errors
     /// If the file cannot be read, is no `.npz` file, has a name twice, or holds anything but arrays of floats and integers.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
         let file = File::open(path).map_err(Error::io(path, "open"))?;
         let npz = |got: &dyn ToString| Error::content(path, "an .npz file", got.to_string());
         // The archive begins where the file does. To look for it elsewhere is to guess.

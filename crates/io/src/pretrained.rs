@@ -47,11 +47,12 @@ pub fn into_cache(file: &Published, progress: &mut dyn FnMut(u64)) -> Result<Pat
 /// # Errors
 /// If the server cannot be reached, does not have the file, breaks off, or sends another content; or the folder cannot be written to.
 pub fn into(
-    folder: &Path,
+    folder: impl AsRef<Path>,
     base_url: &str,
     file: &Published,
     progress: &mut dyn FnMut(u64),
 ) -> Result<PathBuf, Error> {
+    let folder = folder.as_ref();
     fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
     let path = folder.join(file.name);
     if path.exists() {

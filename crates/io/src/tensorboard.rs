@@ -47,7 +47,8 @@ impl EventWriter {
     ///
     /// # Errors
     /// If the folder or the file cannot be written.
-    pub fn create(folder: &Path) -> Result<Self, Error> {
+    pub fn create(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let folder = folder.as_ref();
         fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
         let (path, file) = new_file(folder)?;
         let mut writer = Self { path, file: BufWriter::new(file) };

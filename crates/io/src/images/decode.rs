@@ -25,7 +25,8 @@ pub const MOST_PIXELS: usize = 1 << 26;
 /// # Errors
 /// If the file cannot be read, is neither PNG nor JPEG, is broken or breaks off, or is larger than [`LARGEST_SIDE`] or
 /// [`MOST_PIXELS`].
-pub fn read(path: &Path) -> Result<Array3<u8>, Error> {
+pub fn read(path: impl AsRef<Path>) -> Result<Array3<u8>, Error> {
+    let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io(path, "open"))?;
     Ok(coloured(decode_file(path, &bytes, false)?))
 }

@@ -80,10 +80,11 @@ pub struct Parts {
 /// no picture (see [`super::read`]), the first such file by name; with [`Options::skip_broken`] only if no picture of a class is left.
 /// With [`Channels::AsStored`](super::Channels::AsStored) if grey and coloured pictures are mixed.
 pub fn read_folder(
-    folder: &Path,
+    folder: impl AsRef<Path>,
     options: &Options,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Images, Error> {
+    let folder = folder.as_ref();
     read(Found::list(folder, options)?, progress)
 }
 
@@ -94,11 +95,12 @@ pub fn read_folder(
 /// As [`read_folder`] and [`split::stratified`]; if there is only one of the two folders, or `val` has a class that `train` lacks, or
 /// grey pictures and `train` coloured ones, with [`Channels::AsStored`](super::Channels::AsStored).
 pub fn read_parts(
-    folder: &Path,
+    folder: impl AsRef<Path>,
     options: &Options,
     (validation, seed): (f64, u64),
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Parts, Error> {
+    let folder = folder.as_ref();
     match ["train", "val"].map(|name| folder.join(name).is_dir()) {
         [true, true] => {
             let [train, validation] = Found::list_parts(folder, options)?;

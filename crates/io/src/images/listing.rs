@@ -88,7 +88,7 @@ impl Listing {
                 self.passed_over.push(file);
             } else if found.as_ref().is_some_and(Metadata::is_dir) {
                 // A link that leads round in a circle ends here too, as does a folder, which could hold its own parent.
-                return Err(Error::content(&file, "a picture", "a folder"));
+                return Err(Error::content(&file, "a picture", not_a_picture(folder)));
             } else if is_picture(&file) {
                 let stamp = found.as_ref().map(Stamp::of);
                 self.pictures.push(Listed { file, label, place: self.pictures.len(), stamp });
@@ -106,6 +106,17 @@ impl Listing {
         }
         self.classes.push(name.to_owned());
         Ok(())
+    }
+}
+
+/// What is wrong with a folder in the folder of a class, and what would help.
+fn not_a_picture(class: &Path) -> &'static str {
+    let named = |name: &str| class.file_name().is_some_and(|own| own == name);
+    let has = |name: &str| class.with_file_name(name).is_dir();
+    if (named("train") || named("val")) && has("train") && has("val") {
+        "a folder: open a folder that has train and val by ImageFolder::open_parts or images::read_parts"
+    } else {
+        "a folder: open the folder that holds the folders of the classes, and these hold pictures alone"
     }
 }
 

@@ -80,8 +80,8 @@ impl Options {
     /// are read; its name is made from all files' names, lengths and times of writing and these options, so that nothing is read to
     /// find it. Old files are not removed.
     #[must_use]
-    pub fn cache(mut self, folder: PathBuf) -> Self {
-        self.cache = Some(folder);
+    pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(folder.into());
         self
     }
 

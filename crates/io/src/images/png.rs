@@ -52,7 +52,8 @@ pub(super) fn decode(bytes: &[u8], with_exif: bool) -> Result<Stored, String> {
 ///
 /// # Errors
 /// If there are not one or three channels, a side is 0 or so large that [`super::read`] would refuse it, or the file cannot be written.
-pub fn write(path: &Path, pixels: ArrayView3<'_, u8>) -> Result<(), Error> {
+pub fn write(path: impl AsRef<Path>, pixels: ArrayView3<'_, u8>) -> Result<(), Error> {
+    let path = path.as_ref();
     let (height, width, channels) = pixels.dim();
     let colour = match channels {
         1 => ColorType::Grayscale,

@@ -143,7 +143,13 @@ fn what_is_no_folder_of_classes_is_refused() {
     fs::create_dir(root.path().join("a")).unwrap();
     assert!(failure(&root, &options()).ends_with("a: expected pictures of a class, got an empty folder"));
     let root = tree(&[("a/1.png", PICTURE), ("a/more/2.png", PICTURE)]);
-    assert!(failure(&root, &options()).ends_with("a/more: expected a picture, got a folder"));
+    assert!(failure(&root, &options()).ends_with(
+        "a/more: expected a picture, got a folder: open the folder that holds the folders of the classes, and these hold pictures alone"
+    ));
+    let root = tree(&[("train/a/1.png", PICTURE), ("val/a/1.png", PICTURE)]);
+    assert!(failure(&root, &options()).ends_with(
+        "train/a: expected a picture, got a folder: open a folder that has train and val by ImageFolder::open_parts or images::read_parts"
+    ));
     let error = read_folder(Path::new("no/such"), &options(), &|_, _| ()).unwrap_err().to_string();
     assert!(error.starts_with("no/such: could not open the folder"), "{error}");
     assert!(Options::new(0, 8).is_err() && Options::new(8, 1 << 20).is_err());
@@ -156,7 +162,7 @@ fn links_that_loop_and_names_that_are_no_text_are_errors() {
     use std::os::unix::fs::symlink;
     let root = tree(&[("a/1.png", PICTURE)]);
     symlink(root.path(), root.path().join("a/up")).unwrap();
-    assert!(failure(&root, &options()).ends_with("a/up: expected a picture, got a folder"));
+    assert!(failure(&root, &options()).contains("a/up: expected a picture, got a folder: "));
     fs::remove_file(root.path().join("a/up")).unwrap();
     symlink("round", root.path().join("a/round")).unwrap();
     assert!(failure(&root, &options()).contains("a/round: could not open"));

@@ -83,7 +83,7 @@ impl fmt::Display for Source {
         match self {
             Self::Files { name, folder } => write!(f, "{name} from {}", folder.display()),
             Self::Sample(reason) => {
-                write!(f, "GENERATED SAMPLE of drawn garments, not Fashion-MNIST ({reason})")
+                write!(f, "GENERATED SAMPLE of drawn garments, not Fashion-MNIST: {reason}")
             }
         }
     }
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(sample.test, again.test);
         assert_eq!(
             sample.source.to_string(),
-            "GENERATED SAMPLE of drawn garments, not Fashion-MNIST (no network)"
+            "GENERATED SAMPLE of drawn garments, not Fashion-MNIST: no network"
         );
         for class in 0..10 {
             assert_eq!(sample.train.labels.iter().filter(|&&label| label == class).count(), 600);

@@ -230,12 +230,18 @@ fn open_cached(
         _ if FILES.iter().all(|file| folder.join(file).exists()) => {
             return MnistImages::read(set.name, folder);
         }
-        Ok(()) => "no network is used (built without the feature `download`)".to_owned(),
-        Err(Error::Download { url, got, unreachable: true }) => format!("no network ({url}: {got})"),
+        Ok(()) => "no network is used (feature `download` is off)".to_owned(),
+        Err(Error::Download { url, got, unreachable: true }) => {
+            format!("the network does not answer ({url}: {got})")
+        }
         Err(error) => return Err(error),
     };
     match set.sample {
-        Some(sample) => Ok(sample(&why)),
+        Some(sample) => {
+            let any = FILES.iter().any(|file| folder.join(file).exists());
+            let cached = if any { "not all four files" } else { "no files" };
+            Ok(sample(&format!("{DATA_VARIABLE} names no folder, the cache has {cached}, and {why}")))
+        }
         None => {
             let Set { name, folder: inside, url, .. } = set;
             let expected = format!(
@@ -331,13 +337,26 @@ mod tests {
         for part in [
             "cache: expected MNIST: train- and t10k-images",
             "in mnist/ of the folder that BACKSTITCH_DATA names",
-            "not all of them, and no network",
+            "not all of them, and ",
         ] {
             assert!(error.contains(part), "{error}");
         }
         assert!(!error.contains("more letters"), "{error}");
         let drawn = open_cached(&nowhere(Some(generate_sample)), &cache, &mut |_| ()).unwrap();
-        assert!(matches!(&drawn.source, Source::Sample(why) if why.starts_with("no network")));
+        assert!(
+            matches!(&drawn.source, Source::Sample(why) if why.starts_with("BACKSTITCH_DATA names no folder, the cache has not all four files, and "))
+        );
+        let drawn =
+            open_cached(&nowhere(Some(generate_sample)), &folder.path().join("none"), &mut |_| ()).unwrap();
+        let source = drawn.source.to_string();
+        let why = "GENERATED SAMPLE of drawn garments, not Fashion-MNIST: BACKSTITCH_DATA names no folder, the cache has no files, and ";
+        let network = source.strip_prefix(why).unwrap_or_else(|| panic!("{source}"));
+        match cfg!(feature = "download") {
+            true => {
+                assert!(network.starts_with("the network does not answer (http://127.0.0.1:9"), "{source}")
+            }
+            false => assert_eq!(network, "no network is used (feature `download` is off)"),
+        }
         let data = drawn.into_datasets(FASHION_CLASSES).unwrap();
         assert!(data.to_string().starts_with("GENERATED SAMPLE of drawn garments"), "{data}");
         assert_eq!((data.train.len(), data.test.len()), (6_000, 1_000));

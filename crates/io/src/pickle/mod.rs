@@ -22,7 +22,8 @@ use crate::error::Error;
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write(path: &Path, arrays: &[ArrayD<f32>]) -> Result<(), Error> {
+pub fn write(path: impl AsRef<Path>, arrays: &[ArrayD<f32>]) -> Result<(), Error> {
+    let path = path.as_ref();
     atomic::write(path, |to| write::list(to, arrays))
 }
 
@@ -34,7 +35,8 @@ pub fn write(path: &Path, arrays: &[ArrayD<f32>]) -> Result<(), Error> {
 /// # Errors
 /// If the file cannot be read or is anything but such arrays, or another pickle is behind the first: with the offset of the first byte
 /// that does not belong.
-pub fn read(path: &Path) -> Result<Vec<ArrayD<f32>>, Error> {
+pub fn read(path: impl AsRef<Path>) -> Result<Vec<ArrayD<f32>>, Error> {
+    let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
     read::arrays(&bytes).map_err(|wrong| {
         Error::content(path, format!("{} at byte {}", wrong.expected, wrong.offset), wrong.got)
@@ -43,7 +45,8 @@ pub fn read(path: &Path) -> Result<Vec<ArrayD<f32>>, Error> {
 
 /// The two files of a model of dense layers, as the assignment names them:
 /// `50_relu_weights.pkl` and `50_relu_biases.pkl`.
-pub fn file_names(folder: &Path, epoch: usize, activation: &str) -> (PathBuf, PathBuf) {
+pub fn file_names(folder: impl AsRef<Path>, epoch: usize, activation: &str) -> (PathBuf, PathBuf) {
+    let folder = folder.as_ref();
     let file = |what| folder.join(format!("{epoch}_{activation}_{what}.pkl"));
     (file("weights"), file("biases"))
 }
@@ -52,7 +55,13 @@ pub fn file_names(folder: &Path, epoch: usize, activation: &str) -> (PathBuf, Pa
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn save_model(folder: &Path, epoch: usize, activation: &str, model: &Model) -> Result<(), Error> {
+pub fn save_model(
+    folder: impl AsRef<Path>,
+    epoch: usize,
+    activation: &str,
+    model: &Model,
+) -> Result<(), Error> {
+    let folder = folder.as_ref();
     let (weights_path, biases_path) = file_names(folder, epoch, activation);
     let (mut weights, mut biases) = (Vec::new(), Vec::new());
     for slot in model.slots() {
@@ -67,7 +76,13 @@ pub fn save_model(folder: &Path, epoch: usize, activation: &str, model: &Model) 
 ///
 /// # Errors
 /// If a file cannot be read, or holds other shapes than the model. The model is then as it was.
-pub fn load_model(folder: &Path, epoch: usize, activation: &str, model: &mut Model) -> Result<(), Error> {
+pub fn load_model(
+    folder: impl AsRef<Path>,
+    epoch: usize,
+    activation: &str,
+    model: &mut Model,
+) -> Result<(), Error> {
+    let folder = folder.as_ref();
     let (weights_path, biases_path) = file_names(folder, epoch, activation);
     let (weights, biases) = (read(&weights_path)?, read(&biases_path)?);
     check(&weights_path, &weights, false, model)?;

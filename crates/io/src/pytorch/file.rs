@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use super::archive;
 use crate::error::Error;
 use crate::floats::{Floats, KINDS};
-use crate::safetensors::file::{Header, begins_so};
+use crate::safetensors::file::{Header, begins_so, refuse_checkpoint};
 use crate::safetensors::{Origin, origin};
 
 /// Names, shapes and kinds of the tensors of a file, whose numbers are read one tensor at a time.
@@ -37,6 +37,7 @@ impl WeightsFile {
         let mut start = Vec::new();
         (&file).take(9).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
         file.rewind().map_err(Error::io(path, "read"))?;
+        refuse_checkpoint(path, &start, "weights of PyTorch")?;
         let tensors = if begins_so(&start) {
             let header = Header::read(path, &file, length)?;
             if origin(&header) == Origin::Ours {

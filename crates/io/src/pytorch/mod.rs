@@ -41,10 +41,11 @@ use orders::layouts;
 /// message shows which), if a layer's order of features is not known, as behind a layer of your own behind a flatten, or if a number is too
 /// large for the model's type. Nothing is changed then.
 pub fn load<F: Scalar>(
-    path: &Path,
+    path: impl AsRef<Path>,
     model: &mut Model<F>,
     name_in_file: impl Fn(&str) -> String,
 ) -> Result<(), Error> {
+    let path = path.as_ref();
     place(path, model, "*", &name_in_file, true).map(drop)
 }
 
@@ -54,11 +55,12 @@ pub fn load<F: Scalar>(
 /// # Errors
 /// As [`load`], but for names that only the file has; and if no name of the model matches.
 pub fn load_part<F: Scalar>(
-    path: &Path,
+    path: impl AsRef<Path>,
     model: &mut Model<F>,
     pattern: &str,
     name_in_file: impl Fn(&str) -> String,
 ) -> Result<Vec<String>, Error> {
+    let path = path.as_ref();
     place(path, model, pattern, &name_in_file, false)
 }
 
@@ -86,10 +88,11 @@ pub fn load_part<F: Scalar>(
 /// # Errors
 /// If the file cannot be written, two parameters would have one name, or a layer's order of features is not known.
 pub fn save<F: Scalar>(
-    path: &Path,
+    path: impl AsRef<Path>,
     model: &Model<F>,
     name_in_file: impl Fn(&str) -> String,
 ) -> Result<(), Error> {
+    let path = path.as_ref();
     let layouts = layouts(model);
     let mut known = BTreeSet::new();
     let mut entries = Vec::new();

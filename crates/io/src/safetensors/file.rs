@@ -14,6 +14,8 @@ use crate::floats::{Floats, KINDS};
 
 /// A header longer than this is refused: that of VGG16 has 3 kB.
 const LONGEST_HEADER: u64 = 16 << 20;
+/// What a training checkpoint begins with, which is often given where weights are expected. Here, since checkpoints use this file.
+pub(crate) const CHECKPOINT: &[u8] = b"backstitch\r\n";
 /// The header's entry that is no tensor.
 const TEXTS: &str = "__metadata__";
 
@@ -33,12 +35,21 @@ pub(crate) fn begins_so(start: &[u8]) -> bool {
     start.get(8) == Some(&b'{')
 }
 
+/// An error for a file that begins as a training checkpoint does. As a length its first 8 bytes would be larger than any file.
+pub(crate) fn refuse_checkpoint(path: &Path, start: &[u8], expected: &str) -> Result<(), Error> {
+    if !start.starts_with(&CHECKPOINT[..8]) {
+        return Ok(());
+    }
+    Err(Error::content(path, expected, "a training checkpoint: checkpoint::load reads it"))
+}
+
 impl Header {
     /// Reads the header of a file of this length, and checks that it describes the rest of it.
     pub(crate) fn read(path: &Path, mut from: impl Read, length: u64) -> Result<Self, Error> {
         let damaged = |got: String| Error::content(path, "a safetensors file", got);
         let mut bytes = [0; 8];
         from.read_exact(&mut bytes).map_err(|_| damaged(format!("{length} bytes")))?;
+        refuse_checkpoint(path, &bytes, "a safetensors file")?;
         let header = u64::from_le_bytes(bytes);
         if header > LONGEST_HEADER || header + 8 > length {
             return Err(damaged(format!("a header of {header} bytes in a file of {length}")));

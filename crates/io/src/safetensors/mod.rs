@@ -41,7 +41,8 @@ const OURS: [(&str, &str); 3] = [(FORMAT, "backstitch"), ("layout", "channels la
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn save<F: Scalar>(path: &Path, model: &Model<F>) -> Result<(), Error> {
+pub fn save<F: Scalar>(path: impl AsRef<Path>, model: &Model<F>) -> Result<(), Error> {
+    let path = path.as_ref();
     write(path, model, Map::new())
 }
 
@@ -49,7 +50,12 @@ pub fn save<F: Scalar>(path: &Path, model: &Model<F>) -> Result<(), Error> {
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn save_with_classes<F: Scalar>(path: &Path, model: &Model<F>, classes: &[String]) -> Result<(), Error> {
+pub fn save_with_classes<F: Scalar>(
+    path: impl AsRef<Path>,
+    model: &Model<F>,
+    classes: &[String],
+) -> Result<(), Error> {
+    let path = path.as_ref();
     let list =
         serde_json::to_string(classes).map_err(|error| Error::content(path, "names of classes", error))?;
     write(path, model, Map::from_iter([(CLASSES.to_owned(), list.into())]))
@@ -59,7 +65,8 @@ pub fn save_with_classes<F: Scalar>(path: &Path, model: &Model<F>, classes: &[St
 ///
 /// # Errors
 /// If the file cannot be read, is no safetensors file, or the names are no list of texts.
-pub fn classes(path: &Path) -> Result<Option<Vec<String>>, Error> {
+pub fn classes(path: impl AsRef<Path>) -> Result<Option<Vec<String>>, Error> {
+    let path = path.as_ref();
     let (_, header) = open(path)?;
     let Some(list) = header.texts.get(CLASSES) else { return Ok(None) };
     serde_json::from_str(list)
@@ -94,7 +101,8 @@ pub(crate) fn whole<F: Scalar>(name: impl Into<String>, tensor: &Tensor<F>) -> E
 /// # Errors
 /// If the file cannot be read, is no safetensors file, is one of PyTorch or holds other numbers, or if names or shapes differ from the
 /// model's: the message shows which.
-pub fn load<F: Scalar>(path: &Path, model: &mut Model<F>) -> Result<(), Error> {
+pub fn load<F: Scalar>(path: impl AsRef<Path>, model: &mut Model<F>) -> Result<(), Error> {
+    let path = path.as_ref();
     let (file, header) = open(path)?;
     let origin = refuse_pytorch(path, &header)?;
     let state = all(path, &file, &header)?;
@@ -110,7 +118,8 @@ pub fn load<F: Scalar>(path: &Path, model: &mut Model<F>) -> Result<(), Error> {
 ///
 /// # Errors
 /// If the file cannot be read, is no safetensors file, says that it is PyTorch's, or holds tensors of integers or of 8 bits.
-pub fn read<F: Scalar>(path: &Path) -> Result<BTreeMap<String, Tensor<F>>, Error> {
+pub fn read<F: Scalar>(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor<F>>, Error> {
+    let path = path.as_ref();
     let (file, header) = open(path)?;
     refuse_pytorch(path, &header)?;
     all(path, &file, &header)
