@@ -111,7 +111,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     }
     let best =
         all.iter().max_by(|a, b| a.validated().total_cmp(&b.validated())).ok_or("a network to train")?;
-    safetensors::save_with_classes(&run.out.join("weights.safetensors"), &best.model, &photographs.classes)?;
+    safetensors::save_with_classes(run.out.join("weights.safetensors"), &best.model, &photographs.classes)?;
     run.histories(&all)?;
     let mut report = run.report("LeNet5 on photographs of many classes");
     let bases = STEPS.map(|step| (step.name, step.base));

@@ -50,11 +50,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         all.push(watch.end(model, history)?);
     }
     let [lenet, resnet] = &all[..] else { return Err("two networks".into()) };
-    safetensors::save_with_classes(
-        &run.out.join("weights.safetensors"),
-        &resnet.model,
-        &photographs.classes,
-    )?;
+    safetensors::save_with_classes(run.out.join("weights.safetensors"), &resnet.model, &photographs.classes)?;
     run.histories(&all)?;
     let mut report = run.report("ResNet-18 and LeNet5 on photographs of many classes");
     let caption = "Both by the same recipe, ResNet-18 with ten times the weight decay";

@@ -52,7 +52,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         .fit(&mut model, train)?;
     let trained = [watch.end(model, history)?];
     let [vgg16] = &trained;
-    safetensors::save_with_classes(&run.out.join("vgg16.safetensors"), &vgg16.model, classes)?;
+    safetensors::save_with_classes(run.out.join("vgg16.safetensors"), &vgg16.model, classes)?;
     run.histories(&trained)?;
     let mut report = run.report("VGG16 on photographs of many classes");
     gains(&mut report, "Loss and accuracy after training", &trained, &[]);

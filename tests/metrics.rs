@@ -17,7 +17,7 @@ fn close(ours: Option<f64>, theirs: &Value) {
 #[test]
 fn every_metric_is_that_of_scikit_learn() {
     let folder = Path::new("fixtures/sklearn_metrics");
-    let mut npz = npz::Archive::open(&folder.join("predictions.npz")).unwrap();
+    let mut npz = npz::Archive::open(folder.join("predictions.npz")).unwrap();
     let labels: Vec<usize> = npz.read::<i64>("labels").unwrap().iter().map(|&label| label as usize).collect();
     let probabilities: Array2<f64> = npz.read("probabilities").unwrap().into_dimensionality::<Ix2>().unwrap();
     let expected: Value =

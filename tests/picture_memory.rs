@@ -91,7 +91,7 @@ fn a_folder_that_is_read_when_wanted_takes_the_memory_of_two_batches() {
     for (i, picture) in drawn.pixels.outer_iter().enumerate().take(200) {
         let class = root.path().join(&drawn.classes[drawn.labels[i]]);
         fs::create_dir_all(&class).unwrap();
-        images::write(&class.join(format!("{i}.png")), picture).unwrap();
+        images::write(class.join(format!("{i}.png")), picture).unwrap();
     }
     drop(drawn);
     for options in [options.clone(), options.cache(cache.path().to_owned())] {

@@ -60,14 +60,14 @@ fn pickles_that_numpy_made_are_read() {
         "tuple_protocol0",
     ];
     for name in names {
-        let arrays = pickle::read(&folder.join(format!("{name}.pkl"))).unwrap();
+        let arrays = pickle::read(folder.join(format!("{name}.pkl"))).unwrap();
         assert_eq!(arrays, expected, "{name}");
     }
     for protocol in [0, 2, 5] {
-        let single = pickle::read(&folder.join(format!("single_protocol{protocol}.pkl"))).unwrap();
+        let single = pickle::read(folder.join(format!("single_protocol{protocol}.pkl"))).unwrap();
         assert_eq!(single, expected[..1], "protocol {protocol}");
         // Every byte, and integers of 8 bytes; and an array without rows.
-        let bytes = pickle::read(&folder.join(format!("bytes_protocol{protocol}.pkl"))).unwrap();
+        let bytes = pickle::read(folder.join(format!("bytes_protocol{protocol}.pkl"))).unwrap();
         let every = Array1::range(0.0_f32, 256.0, 1.0);
         let expected =
             [Array2::zeros((0, 3)).into_dyn(), every.clone().into_dyn(), (every - 128.0).into_dyn()];
@@ -107,7 +107,7 @@ fn python_reads_them_with_nothing_but_numpy_and_writes_them_back() {
     let folder = tempfile::tempdir().unwrap();
     let (saved, mut doubled) = (model(1), model(2));
     pickle::save_model(folder.path(), 100, "tanh", &saved).unwrap();
-    npz::save(&folder.path().join("model.npz"), &saved).unwrap();
+    npz::save(folder.path().join("model.npz"), &saved).unwrap();
     // Warnings are errors: a deprecated way of making arrays would be noticed.
     let output =
         Command::new(&python).args(["-W", "error", "-c", SCRIPT]).arg(folder.path()).output().unwrap();

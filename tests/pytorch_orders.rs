@@ -149,7 +149,7 @@ fn compare(name: &str, model: &Model, x: &ArrayD<f32>, expected: &ArrayD<f32>) {
 fn behind_a_flatten_every_layer_gets_its_features_in_order() {
     for (name, net) in nets() {
         let mut model = build(name, net, 1);
-        pytorch::load_part(&fixture("orders.safetensors"), &mut model, "*", |own| format!("{name}.{own}"))
+        pytorch::load_part(fixture("orders.safetensors"), &mut model, "*", |own| format!("{name}.{own}"))
             .unwrap();
         compare(name, &model, &recorded(&format!("{name}/x")), &recorded(&format!("{name}/y")));
     }
@@ -225,12 +225,12 @@ fn every_form_of_weights_is_read() {
         ("bf16.pth", "bf16/y"),
     ] {
         let mut model = build("norm", norm(), 1);
-        pytorch::load(&form(file), &mut model, str::to_owned).unwrap();
+        pytorch::load(form(file), &mut model, str::to_owned).unwrap();
         compare(file, &model, &x, &recorded(expected));
     }
     for file in ["tied.pth", "tied.safetensors"] {
         let mut model: Model = Model::new(seq().push(linear(3)).push(linear(3)), &[3], 1).unwrap();
-        pytorch::load(&form(file), &mut model, str::to_owned).unwrap();
+        pytorch::load(form(file), &mut model, str::to_owned).unwrap();
         assert_eq!(model.state()["dense1.weight"], model.state()["dense2.weight"]);
         compare(file, &model, &recorded("tied/x"), &recorded("tied/y"));
     }
@@ -248,7 +248,7 @@ fn what_cannot_be_read_is_named_in_a_line_and_changes_nothing() {
         ("tied.pth", "state does not fit the model: missing [\"batchnorm1.bias\""),
     ] {
         let mut model = build("norm", norm(), 1);
-        let error = pytorch::load(&form(file), &mut model, str::to_owned).unwrap_err().to_string();
+        let error = pytorch::load(form(file), &mut model, str::to_owned).unwrap_err().to_string();
         assert!(error.contains(expected), "{file}: {error}");
         assert!(error.len() < 600, "{error}");
         assert!(same(&model, &build("norm", norm(), 1)), "{file}");
@@ -258,7 +258,7 @@ fn what_cannot_be_read_is_named_in_a_line_and_changes_nothing() {
 #[test]
 fn many_names_that_are_missing_make_a_short_message() {
     let mut model: Model = Model::new(backstitch::zoo::resnet18(10), &[32, 32, 3], 1).unwrap();
-    let error = pytorch::load(&fixture("weights.pth"), &mut model, str::to_owned).unwrap_err().to_string();
+    let error = pytorch::load(fixture("weights.pth"), &mut model, str::to_owned).unwrap_err().to_string();
     assert!(error.contains("and 94 more") && error.len() < 900, "{error}");
     let error = model.freeze("no.such").unwrap_err().to_string();
     assert!(error.contains("and 93 more") && error.len() < 400, "{error}");
@@ -310,9 +310,9 @@ fn whose_a_file_is_decides_who_reads_it() {
     refused(error, &other, "backstitch::pytorch::load reads it");
     let error = safetensors::read::<f32>(&path).map(drop);
     refused(error, &other, "backstitch::pytorch::load reads it");
-    let error = safetensors::load(&form("tied.pth"), &mut other);
+    let error = safetensors::load(form("tied.pth"), &mut other);
     refused(error, &other, "what torch.save wrote, with other axes: backstitch::pytorch::load reads it");
-    let error = safetensors::load(&form("legacy.pth"), &mut other);
+    let error = safetensors::load(form("legacy.pth"), &mut other);
     refused(error, &other, "what torch.save wrote");
     // Without a mark the shapes do not tell.
     write_unmarked(&path, &square(1), "");
@@ -336,7 +336,7 @@ fn an_older_file_is_read_where_its_shapes_are_ours() {
     safetensors::load(&path, &mut model).unwrap();
     assert!(same(&model, &build("norm", norm(), 1)));
     // And of PyTorch, with shapes of PyTorch, or its counters.
-    let error = safetensors::load(&fixture("weights.safetensors"), &mut model).unwrap_err().to_string();
+    let error = safetensors::load(fixture("weights.safetensors"), &mut model).unwrap_err().to_string();
     assert!(error.contains("one of PyTorch, with other axes: backstitch::pytorch::load reads it"), "{error}");
     let mut model: Model = Model::new(seq().push(linear(5)), &[4], 2).unwrap();
     let tensors: [(&str, &str, Vec<f32>); 2] =

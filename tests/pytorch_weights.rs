@@ -15,7 +15,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn numbers(name: &str) -> ArrayD<f32> {
-    npz::Archive::open(&fixture("weights.npz")).unwrap().read(name).unwrap()
+    npz::Archive::open(fixture("weights.npz")).unwrap().read(name).unwrap()
 }
 
 /// The network of fixtures/pytorch/weights.py.
@@ -44,7 +44,7 @@ fn there(name: &str) -> String {
 fn both_formats_give_the_outputs_of_pytorch() {
     for file in ["weights.pth", "weights.safetensors"] {
         let mut model = small(5);
-        pytorch::load(&fixture(file), &mut model, there).unwrap();
+        pytorch::load(fixture(file), &mut model, there).unwrap();
         let y = model.predict(numbers("x").view()).unwrap();
         let expected = numbers("y");
         assert!(y.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{file}: {y} {expected}");
@@ -57,9 +57,9 @@ fn what_does_not_fit_is_listed_and_nothing_is_changed() {
         let mut model = small(7);
         let before: BTreeMap<String, ArrayD<f32>> =
             model.state().into_iter().map(|(name, value)| (name.to_owned(), value.to_array())).collect();
-        let error = pytorch::load(&fixture(file), &mut model, there).unwrap_err().to_string();
+        let error = pytorch::load(fixture(file), &mut model, there).unwrap_err().to_string();
         assert!(error.contains("dense1.weight: expected [24, 7], got [24, 5]"), "{error}");
-        let error = pytorch::load(&fixture(file), &mut model, str::to_owned).unwrap_err().to_string();
+        let error = pytorch::load(fixture(file), &mut model, str::to_owned).unwrap_err().to_string();
         assert!(
             error.contains("missing [\"batchnorm1.bias\"") && error.contains("classifier.0.bias"),
             "{error}"
@@ -70,7 +70,7 @@ fn what_does_not_fit_is_listed_and_nothing_is_changed() {
             "dense2.bias" => "features.1.num_batches".to_owned() + "_tracked",
             _ => there(name),
         };
-        assert!(pytorch::load(&fixture(file), &mut small(5), counter).is_err());
+        assert!(pytorch::load(fixture(file), &mut small(5), counter).is_err());
     }
 }
 
@@ -171,7 +171,7 @@ fn compare(
     (mut model, side): (Model, usize),
     names: fn(&str) -> String,
 ) {
-    pytorch::load(&folder.join(file), &mut model, names).unwrap();
+    pytorch::load(folder.join(file), &mut model, names).unwrap();
     let x = Array4::from_shape_fn((1, side, side, 3), |(_, i, j, c)| {
         ((i * 7 + j * 3 + c * 50 + i * j / 40) % 256) as f32 / 255.0 - 0.5
     });

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
     // Read first: a mistake in it shall not be found after an hour.
-    let to_submit = options.submit.as_ref().map(|path| kaggle::read_pictures(path)).transpose()?;
+    let to_submit = options.submit.as_ref().map(kaggle::read_pictures).transpose()?;
     let mut run = Run::start("architecture_comparison", &options.flags, (8, 1), 16 << 20)?;
     let [train, validation, test] = fashion::published(&mut run, 0.1, 600)?;
     let mut entries = Vec::new();
@@ -98,7 +98,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     if let (Some(pictures), Some(best)) = (to_submit, best) {
         let x = pictures.rows.to_shape((pictures.rows.nrows(), 28, 28, 1))?;
         let classes = likeliest(best.trained.model.predict_proba(x.view().into_dyn())?.view())?;
-        kaggle::write_submission(&run.out.join("submission.csv"), pictures.ids.as_deref(), &classes)?;
+        kaggle::write_submission(run.out.join("submission.csv"), pictures.ids.as_deref(), &classes)?;
         println!("submission.csv: {} pictures by {}", classes.len(), best.trained.name);
     }
     let tables: Vec<_> = options.part.iter().map(|part| part.text()).collect();

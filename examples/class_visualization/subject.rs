@@ -103,7 +103,7 @@ impl Subject {
                 .callback(&mut watch)
                 .fit(&mut model, train)?;
             model = watch.end(model, history)?.model;
-            safetensors::save(&run.out.join("weights.safetensors"), &model)?;
+            safetensors::save(run.out.join("weights.safetensors"), &model)?;
             format!("trained for {} epochs on {} pictures", run.epochs, train.len())
         };
         // The first picture of each class.

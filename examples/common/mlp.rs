@@ -104,7 +104,7 @@ impl Callback<f32> for SaveWeights<'_> {
         let (epoch, name) = (run.history().epochs.len(), self.activation.name());
         if saved_after(run.epochs()).contains(&epoch) {
             pickle::save_model(self.folder, epoch, name, run.model())?;
-            npz::save(&self.folder.join(format!("{epoch}_{name}.npz")), run.model())?;
+            npz::save(self.folder.join(format!("{epoch}_{name}.npz")), run.model())?;
         }
         Ok(Flow::Continue)
     }

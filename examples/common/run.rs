@@ -243,13 +243,13 @@ impl Run {
 
     /// Saves a file in the output folder.
     pub fn save(&self, name: &str, bytes: &[u8]) -> Result<(), AnyError> {
-        Ok(atomic::write(&self.out.join(name), |to| to.write_all(bytes))?)
+        Ok(atomic::write(self.out.join(name), |to| to.write_all(bytes))?)
     }
 
     /// Writes history.csv: all epochs of all trainings, by name.
     pub fn histories<'a>(&self, all: impl IntoIterator<Item = &'a Trained>) -> Result<(), AnyError> {
         let all: Vec<_> = all.into_iter().map(|trained| (trained.name.as_str(), &trained.history)).collect();
-        Ok(history::write_csv(&self.out.join("history.csv"), &all)?)
+        Ok(history::write_csv(self.out.join("history.csv"), &all)?)
     }
 
     /// Writes report.html and summary.json, and says where.
@@ -261,7 +261,7 @@ impl Run {
         let (html, summary) = (report.html()?, serde_json::to_string_pretty(&summary)?);
         let report_path = self.out.join("report.html");
         atomic::write(&report_path, |to| to.write_all(html.as_bytes()))?;
-        atomic::write(&self.out.join("summary.json"), |to| to.write_all(summary.as_bytes()))?;
+        atomic::write(self.out.join("summary.json"), |to| to.write_all(summary.as_bytes()))?;
         let minutes = self.start.elapsed().as_secs_f64() / 60.0;
         let memory = peak_memory().map_or(String::new(), |mb| format!(", peak memory {mb} MB"));
         println!("report: {} ({minutes:.1} minutes{memory})", report_path.display());

@@ -70,7 +70,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
             .callback(&mut watch)
             .fit(&mut model, &train)?;
         model = watch.end(model, history)?.model;
-        safetensors::save(&run.out.join("weights.safetensors"), &model)?;
+        safetensors::save(run.out.join("weights.safetensors"), &model)?;
     }
     let score = Score::of(&model, &test)?;
     let mut report = run.report("Where a convolutional network looks");

@@ -13,7 +13,7 @@ fn draw(folder: &Path) -> Result<()> {
     for (i, picture) in drawn.pixels.outer_iter().enumerate() {
         let class = folder.join(&drawn.classes[drawn.labels[i]]);
         fs::create_dir_all(&class)?;
-        images::write(&class.join(format!("{i}.png")), picture)?;
+        images::write(class.join(format!("{i}.png")), picture)?;
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
             standardized_features(model, sets.each_ref(), base.preparation)?;
         let pictures: usize = sets.iter().map(Dataset::len).sum();
         println!("{name}: features of {pictures} pictures in {seconds:.1} s");
-        let mut events = EventWriter::create(&run.out.join("tensorboard").join(name.replace(", ", "_")))?;
+        let mut events = EventWriter::create(run.out.join("tensorboard").join(name.replace(", ", "_")))?;
         events.hyperparameters(&[
             ("backbone", Hyperparameter::Text(base.name.clone())),
             ("size", Hyperparameter::Number(base.preparation.size as f64)),

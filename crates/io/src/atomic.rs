@@ -119,7 +119,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder for results, and proves that it can hold so many bytes, before hours of work are
+/// Makes a folder for results, and proves that it can hold `bytes` bytes, before hours of work are
 /// spent on what could then not be saved.
 ///
 /// # Errors
@@ -249,7 +249,7 @@ mod tests {
             ("to nothing", "elsewhere/new"),
             ("to folder/new", "elsewhere/new"),
         ] {
-            write(&at(name), |to| to.write_all(name.as_bytes())).unwrap();
+            write(at(name), |to| to.write_all(name.as_bytes())).unwrap();
             assert_eq!(fs::read(at(target)).unwrap(), name.as_bytes(), "{name}");
         }
         for link in ["to file", "to link", "to nothing", "to folder"] {
@@ -257,10 +257,10 @@ mod tests {
         }
         assert_eq!(names(&at("elsewhere")), ["new", "old"]);
         symlink("round", at("round")).unwrap();
-        let error = write(&at("round"), |_| Ok(())).unwrap_err().to_string();
+        let error = write(at("round"), |_| Ok(())).unwrap_err().to_string();
         assert!(error.contains("round: could not follow the link"), "{error}");
         symlink("not there yet", at("results")).unwrap();
-        prepare_folder(&at("results"), 10).unwrap();
+        prepare_folder(at("results"), 10).unwrap();
         assert!(at("not there yet").is_dir());
     }
 
@@ -292,9 +292,9 @@ mod tests {
         fs::create_dir(at(".writing-folder")).unwrap();
         let living = File::create(at(".writing-living")).unwrap();
         living.lock().unwrap();
-        write(&at("file"), |to| {
+        write(at("file"), |to| {
             // This one's own file is not taken for left over by others that write meanwhile.
-            write(&at("other"), |to| to.write_all(b"2")).unwrap();
+            write(at("other"), |to| to.write_all(b"2")).unwrap();
             to.write_all(b"1")
         })
         .unwrap();
@@ -312,10 +312,10 @@ mod tests {
         let error = FolderLock::take(folder.path()).unwrap_err().to_string();
         let process = std::process::id();
         assert!(error.contains(&format!("got one that another process, {process}, writes to")), "{error}");
-        write(&folder.path().join("file"), |to| to.write_all(b"x")).unwrap();
+        write(folder.path().join("file"), |to| to.write_all(b"x")).unwrap();
         drop(first);
         FolderLock::take(folder.path()).unwrap();
-        let error = FolderLock::take(&folder.path().join("none")).unwrap_err().to_string();
+        let error = FolderLock::take(folder.path().join("none")).unwrap_err().to_string();
         assert!(error.contains("could not create"), "{error}");
     }
 
@@ -324,9 +324,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = prepare_folder(&file.join("runs"), 10).unwrap_err().to_string();
+        let error = prepare_folder(file.join("runs"), 10).unwrap_err().to_string();
         assert!(error.contains("runs: could not create the folder"), "{error}");
-        prepare_folder(&folder.path().join("a/b"), 200_000).unwrap();
+        prepare_folder(folder.path().join("a/b"), 200_000).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 0);
     }
 }

@@ -117,7 +117,7 @@ fn save_best<F: Scalar>(path: &Path, saved: &Saved<F>) -> Result<(), Error> {
     let Some((epoch, state)) = &saved.best else { return Ok(()) };
     let texts = Map::from_iter([(BEST_EPOCH.to_owned(), epoch.to_string().into())]);
     let entries: Vec<_> = state.iter().map(|(name, tensor)| whole(name.clone(), tensor)).collect();
-    atomic::write(&best_path(path), |to| file::write(to, &texts, &entries))
+    atomic::write(best_path(path), |to| file::write(to, &texts, &entries))
 }
 
 fn save_outline<F: Scalar>(path: &Path, saved: &Saved<F>) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! CSV files with a row of numbers a sample and a column of labels: the layout of Kaggle's Fashion-MNIST. For other tables see
 //! [`table`](crate::table).
 //!
-//! Names of columns are told apart without their case. A column `id` or `ImageId`, or without a name in front, as pandas writes its
+//! Upper and lower case in names of columns do not matter. A column `id` or `ImageId`, or without a name in front, as pandas writes its
 //! index, numbers the samples and is no feature.
 
 use std::fs::File;

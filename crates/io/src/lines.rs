@@ -26,7 +26,7 @@ impl<'a, R: Read> Lines<'a, R> {
         Ok(Self { reader, path, columns, record: csv::StringRecord::new() })
     }
 
-    /// Goes on to the next line, if there is one, which must have all columns. Lines of blanks are passed over.
+    /// Goes on to the next line, if there is one, which must have all columns. Blank lines are skipped.
     pub(crate) fn next(&mut self) -> Result<bool, Error> {
         loop {
             self.reader.get_mut().length = 0;

@@ -248,13 +248,13 @@ mod tests {
         let weight = Array1::range(-2.0, 4.0, 1.0).into_shape_with_order((3, 2)).unwrap().into_dyn();
         for name in ["plain", "compressed", "f2", "f8", "i4", "big_endian", "fortran"] {
             let mut model = one_layer();
-            load(&fixture(name), &mut model).unwrap_or_else(|error| panic!("{error}"));
+            load(fixture(name), &mut model).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(model.state()["dense1.weight"].view(), weight, "{name}");
             assert_eq!(model.state()["dense1.bias"].view(), array![0.5_f32, -8.0].into_dyn(), "{name}");
         }
         let refused = |name: &str| {
             let mut model = one_layer();
-            let error = load(&fixture(name), &mut model).unwrap_err().to_string();
+            let error = load(fixture(name), &mut model).unwrap_err().to_string();
             assert_eq!(model.state(), one_layer().state());
             error
         };
@@ -343,7 +343,7 @@ mod tests {
                 assert!(load(&path, &mut one_layer()).is_err(), "{name} cut at {end}");
             }
             let mut right = one_layer();
-            load(&fixture(name), &mut right).unwrap();
+            load(fixture(name), &mut right).unwrap();
             for at in 0..good.len() {
                 let mut bytes = good.clone();
                 bytes[at] ^= 0x40;

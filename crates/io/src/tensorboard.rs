@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn records_have_lengths_and_checksums() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = EventWriter::create(&folder.path().join("new")).unwrap();
+        let mut writer = EventWriter::create(folder.path().join("new")).unwrap();
         writer.scalar("loss/training", 3, 0.25).unwrap();
         let bytes = fs::read(writer.path()).unwrap();
         let (mut rest, mut events) = (&bytes[..], Vec::new());
@@ -321,7 +321,7 @@ mod tests {
         );
         // RFC 3720, section B.4: 32 bytes of zeros.
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
-        let error = EventWriter::create(&writer.path().join("below")).unwrap_err().to_string();
+        let error = EventWriter::create(writer.path().join("below")).unwrap_err().to_string();
         assert!(error.contains("could not create the folder"), "{error}");
     }
 }

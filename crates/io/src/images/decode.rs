@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn by_pillow(name: &str) -> Array3<u8> {
-        let mut npz = Archive::open(&fixture("expected.npz")).unwrap();
+        let mut npz = Archive::open(fixture("expected.npz")).unwrap();
         npz.read(name).unwrap().into_dimensionality::<Ix3>().unwrap()
     }
 
@@ -128,18 +128,18 @@ mod tests {
     fn pixels_are_those_of_pillow() {
         let exact = ["rgb.png", "grey.png", "grey16.png", "palette.png", "rgba.png", "animated.png"];
         for name in exact {
-            assert_eq!(read(&fixture(name)).unwrap(), by_pillow(name), "{name}");
+            assert_eq!(read(fixture(name)).unwrap(), by_pillow(name), "{name}");
         }
         // Decoders may round a cosine transform each in its own way.
         for (name, most) in [("rgb.jpg", 2), ("grey.jpg", 1), ("cmyk.jpg", 1), ("progressive.jpg", 2)] {
-            let difference = largest_difference(&read(&fixture(name)).unwrap(), &by_pillow(name));
+            let difference = largest_difference(&read(fixture(name)).unwrap(), &by_pillow(name));
             assert!(difference <= most, "{name}: {difference}");
         }
     }
 
     #[test]
     fn resized_pixels_are_those_of_pillow() {
-        let picture = read(&fixture("rgb.png")).unwrap();
+        let picture = read(fixture("rgb.png")).unwrap();
         for (height, width) in [(7, 9), (26, 40), (13, 5), (1, 1)] {
             let resized = resize(picture.view(), height, width).unwrap();
             assert_eq!(resized, by_pillow(&format!("{height}x{width}")), "{height}x{width}");
@@ -174,9 +174,9 @@ mod tests {
             let error = decode(bytes, false).unwrap_err();
             assert!(error.contains(what), "{error}");
         }
-        let error = read(&fixture("animated.gif")).unwrap_err().to_string();
+        let error = read(fixture("animated.gif")).unwrap_err().to_string();
         assert!(error.ends_with("animated.gif: expected a PNG or JPEG picture, got a GIF file"), "{error}");
-        assert!(read(&fixture("none.png")).unwrap_err().to_string().contains("could not open"));
+        assert!(read(fixture("none.png")).unwrap_err().to_string().contains("could not open"));
     }
 
     #[test]

@@ -35,9 +35,9 @@ pub struct ImageFolder(Arc<Found>);
 impl ImageFolder {
     /// Lists the pictures of a folder, in the order of their names, to be read in this size and in colour. None is decoded.
     ///
-    /// Files that have not the name of a picture are passed over ([`passed_over`](Self::passed_over)). The name of a picture ends in
-    /// `.png`, `.jpg`, `.jpeg` or the like, or has no such end; kinds of pictures that are not read, as `.gif`, are errors when they are
-    /// wanted.
+    /// Files whose names are not those of pictures are skipped ([`passed_over`](Self::passed_over)). The name of a picture ends in
+    /// `.png`, `.jpg`, `.jpeg` or the like, or has no ending. Kinds of pictures that cannot be read, such as `.gif`, are errors when
+    /// they are read.
     ///
     /// # Errors
     /// If a side is 0 or above [`LARGEST_SIDE`](super::LARGEST_SIDE), or there are no class folders, or one of them is empty, holds a

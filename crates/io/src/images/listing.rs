@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::error::Error;
 
-/// Names that end so are those of pictures: of kinds that are read, and of kinds that are not, which are errors and not passed over.
+/// The endings of pictures' names: of kinds that are read, and of kinds that are not. A file of the latter is an error, and is not skipped.
 const PICTURES: [&str; 19] = [
     "png", "apng", "jpg", "jpeg", "jpe", "jfif", "jif", "gif", "webp", "bmp", "dib", "tif", "tiff", "ppm",
     "pgm", "pbm", "heic", "avif", "jxl",
@@ -17,22 +17,22 @@ const PICTURES: [&str; 19] = [
 pub(super) struct Listing {
     pub classes: Vec<String>,
     pub pictures: Vec<Listed>,
-    /// What has not the name of a picture.
+    /// Files whose names are not those of pictures.
     pub passed_over: Vec<PathBuf>,
 }
 
-/// A file that is to be a picture.
+/// A file with the name of a picture.
 #[derive(Debug)]
 pub(super) struct Listed {
     pub file: PathBuf,
     pub label: usize,
     /// Its number in the listing, also when others have been left out.
     pub place: usize,
-    /// None of a file that could not be looked at: an error when it is read.
+    /// `None` if the file could not be examined: then reading it is an error.
     pub stamp: Option<Stamp>,
 }
 
-/// By what a file that was changed is known: its length, and when it was written, where the file system says so.
+/// How a changed file is recognized: by its length, and by the time it was written, if the file system records it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub length: u64,
@@ -100,7 +100,7 @@ impl Listing {
             let others = self.passed_over.len() - before.1;
             let got = match others {
                 0 => "an empty folder".to_owned(),
-                _ => format!("a folder of {others} files that have not the name of a picture"),
+                _ => format!("a folder of {others} files whose names are not those of pictures"),
             };
             return Err(Error::content(folder, "pictures of a class", got));
         }

@@ -90,7 +90,7 @@ fn what_is_no_picture_by_name_is_passed_over_and_what_is_damaged_is_not() {
     }
     let root = tree(&[("a/notes.txt", b""), ("b/1.png", PICTURE)]);
     let error = failure(&root, &options());
-    assert!(error.ends_with("a folder of 1 files that have not the name of a picture"), "{error}");
+    assert!(error.ends_with("a folder of 1 files whose names are not those of pictures"), "{error}");
     let parts = tree(&[("a/1.png", PICTURE), ("a/2.png", PICTURE), ("a/notes.txt", b"")]);
     let parts = read_parts(parts.path(), &options(), (0.5, 0), &|_, _| ()).unwrap();
     assert_eq!((parts.train.passed_over.len(), parts.validation.passed_over.len()), (1, 0));
@@ -130,7 +130,7 @@ fn pictures_that_have_the_size_already_are_read_too() {
     for channels in [Channels::Colour, Channels::Grey] {
         let options = Options::new(13, 20).unwrap().channels(channels).upright();
         let found = read_folder(root.path(), &options, &|_, _| ()).unwrap();
-        let picture = read(&root.path().join("a/2.png")).unwrap();
+        let picture = read(root.path().join("a/2.png")).unwrap();
         let picture = if channels == Channels::Grey { grey(picture) } else { picture };
         assert_eq!(found.pixels.index_axis(Axis(0), 1), picture);
     }

@@ -353,7 +353,7 @@ mod tests {
         let network = source.strip_prefix(why).unwrap_or_else(|| panic!("{source}"));
         match cfg!(feature = "download") {
             true => {
-                assert!(network.starts_with("the network does not answer (http://127.0.0.1:9"), "{source}")
+                assert!(network.starts_with("the network does not answer (http://127.0.0.1:9"), "{source}");
             }
             false => assert_eq!(network, "no network is used (feature `download` is off)"),
         }

@@ -112,7 +112,7 @@ impl<'a> Machine<'a> {
         Ok(u64::from_le_bytes(number))
     }
 
-    /// Bytes behind a length of so many bytes.
+    /// Bytes after their length, a number of this many bytes.
     fn counted(&mut self, length_bytes: usize) -> Result<&'a [u8], Wrong> {
         let length = self.number(length_bytes)?;
         self.take(usize::try_from(length).unwrap_or(usize::MAX))

@@ -27,11 +27,11 @@ use orders::layouts;
 /// Kernels `[filters, channels, height, width]` become `[height, width, channels, filters]`, dense weights `[outputs, inputs]` become `[inputs,
 /// outputs]`, and everything behind a flatten is put in the order of channels last, through the whole network: dense layers, batch
 /// normalizations, blocks and branches. (The output of a network that ends in a flatten keeps our order.) Counters of batches
-/// (`num_batches_tracked`) are passed over. `f16`, `bf16`, `f32` and `f64` are converted; NaN and infinite numbers are taken as they are.
+/// (`num_batches_tracked`) are skipped. `f16`, `bf16`, `f32` and `f64` are converted; NaN and infinite numbers are taken as they are.
 ///
 /// Where the file has none of the names, but has them all behind a common beginning of `state_dict`, `model_state_dict`, `model`, `module`
 /// (`DataParallel`) and `_orig_mod` (`torch.compile`), that is taken off. Of a file that holds a dictionary under one of the first three, the
-/// other tensors, such as an optimizer's, are passed over.
+/// other tensors, such as an optimizer's, are skipped.
 ///
 /// Names, shapes, kinds and all numbers are checked before anything is changed; then one tensor after the other is read again into its place, so that a
 /// file of 528 MB takes little more memory than the model and its largest tensor.

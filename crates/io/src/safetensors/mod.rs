@@ -276,7 +276,7 @@ mod tests {
             let message = load(&path, &mut model::<f32>(3, 1)).unwrap_err().to_string();
             assert!(message.contains("m.safetensors: expected a safetensors file"), "{message}");
         }
-        let message = load(&folder.path().join("none"), &mut model::<f32>(3, 1)).unwrap_err().to_string();
+        let message = load(folder.path().join("none"), &mut model::<f32>(3, 1)).unwrap_err().to_string();
         assert!(message.contains("none: could not open"), "{message}");
     }
 }

@@ -50,12 +50,12 @@ enum Role {
 }
 
 impl Columns {
-    /// Numbers, all of them, until told otherwise.
+    /// All columns are numbers, until another method says otherwise.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A column of categories: a feature for each, 1 where the row has it and 0 elsewhere. Categories are told apart by their text: `7` and
+    /// A column of categories: a feature for each, 1 where the row has it and 0 elsewhere. Categories are compared as text: `7` and
     /// `7.0` are two.
     #[must_use]
     pub fn one_hot(self, column: &str) -> Self {
@@ -98,7 +98,7 @@ impl Columns {
     /// # Errors
     /// If a column is not there, or named for two things; if there is no target or label, or both, or no input; if a fill does not
     /// suit its column, or has nothing to be computed from; if there are more than [`MOST_CATEGORIES`] categories or 65,536
-    /// classes; or, with line and column, if a value is missing that is not filled, or a number is none.
+    /// classes; or, with line and column, if a value is missing that is not filled, or a field of numbers is not a number.
     pub fn fit(&self, table: &Table) -> Result<Encoding, Error> {
         self.check(table)?;
         let mut learned = Learned { inputs: vec![], ignored: vec![], target: self.target_of(table)? };
@@ -233,7 +233,7 @@ impl Columns {
     }
 }
 
-/// How often each text stands in a column. Missing values are passed over, or refused: what was expected, and what would help.
+/// How often each text stands in a column. Missing values are skipped, or refused: what was expected, and what would help.
 fn counts(table: &Table, at: usize, refused: Option<[&str; 2]>) -> Result<BTreeMap<String, usize>, Error> {
     let mut counts = BTreeMap::new();
     for row in 0..table.len() {

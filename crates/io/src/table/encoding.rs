@@ -133,7 +133,7 @@ impl Encoding {
     ///
     /// # Errors
     /// If a column of training is not there, or there is one that training did not have; if a value is missing that is not filled, a
-    /// number is none, or a category was not there in training (with line and column); or if there is no memory for the numbers.
+    /// field of numbers is not a number, or a category was not there in training (with line and column); or if there is no memory for the numbers.
     pub fn inputs(&self, table: &Table) -> Result<Array2<f32>, Error> {
         let Learned { inputs, ignored, target } = &self.learned;
         let used = |name: &String| inputs.iter().any(|input| input.name == *name);
