@@ -29,12 +29,15 @@ pub(super) fn in_parts<T: Send>(
     );
 }
 
+/// Work on pieces of slices of one length: several to change, and one to read.
+type OnPieces<'a, T, const M: usize> = &'a (dyn Fn([&mut [T]; M], &[T]) + Sync);
+
 /// Cuts slices of one length into halves until they have at most `longest` numbers, and calls `work` for the pieces.
 pub(super) fn in_halves<T: Send + Sync, const M: usize>(
     to: [&mut [T]; M],
     from: &[T],
     longest: usize,
-    work: &(dyn Fn([&mut [T]; M], &[T]) + Sync),
+    work: OnPieces<'_, T, M>,
 ) {
     if from.len() <= longest {
         return work(to, from);

@@ -427,9 +427,7 @@ fn step<S: Simd, F: Scalar, const R: usize, const V: usize>(
     let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
     let there = F::vectors::<S>(&right.data[k * right.stride..][..V * lanes]);
     let mut b = [there[0]; V];
-    for v in 1..V {
-        b[v] = there[v];
-    }
+    b.copy_from_slice(there);
     for r in 0..R {
         let a = F::splat(simd, a(r));
         for v in 0..V {

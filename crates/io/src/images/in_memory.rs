@@ -72,7 +72,7 @@ pub struct Parts {
 /// [`ImageFolder`](super::ImageFolder) reads them when they are wanted. `progress` is told how many files of how many are decoded, from
 /// several threads.
 ///
-/// Files that have not the name of a picture are passed over and listed in [`Images::passed_over`]. The name of a picture ends in
+/// Files whose names are not those of pictures are passed over and listed in [`Images::passed_over`]. The name of a picture ends in
 /// `.png`, `.jpg`, `.jpeg` or the like, or has no such end; kinds of pictures that are not read, as `.gif`, are errors.
 ///
 /// # Errors
