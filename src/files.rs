@@ -60,7 +60,7 @@ fn ending(path: &Path) -> &str {
     path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
 
-fn wrong_ending(path: &Path, expected: &'static str) -> Error {
+fn wrong_ending(path: &Path, expected: &str) -> Error {
     let got = match ending(path) {
         "" => "none".to_owned(),
         ending => format!(".{ending}"),
@@ -74,49 +74,65 @@ mod drawn {
     use super::{Path, Result, Save, ending, wrong_ending};
     use crate::{ConfusionChart, LineChart, PictureGrid, Report, atomic};
 
-    fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-        Ok(atomic::write(path, |to| to.write_all(bytes))?)
+    /// The ending of a format, and what makes the bytes of it.
+    type Format<'a> = (&'static str, &'a dyn Fn() -> Result<Vec<u8>>);
+
+    /// Writes the format that the name's ending says.
+    fn write(path: &Path, formats: &[Format<'_>]) -> Result<()> {
+        let Some((_, bytes)) = formats.iter().find(|(name, _)| *name == ending(path)) else {
+            let names: Vec<String> = formats.iter().map(|(name, _)| format!(".{name}")).collect();
+            return Err(wrong_ending(path, &names.join(" or ")));
+        };
+        let bytes = bytes()?;
+        Ok(atomic::write(path, |to| to.write_all(&bytes))?)
     }
 
     impl Save for LineChart {
         fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-            let path = path.as_ref();
-            match ending(path) {
-                "svg" => write(path, self.svg()?.as_bytes()),
-                "png" => write(path, &self.png()?),
-                _ => Err(wrong_ending(path, ".svg or .png")),
-            }
+            let (svg, png) = (|| Ok(self.svg()?.into_bytes()), || Ok(self.png()?));
+            write(path.as_ref(), &[("svg", &svg), ("png", &png)])
         }
     }
 
     impl Save for ConfusionChart {
         fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-            let path = path.as_ref();
-            match ending(path) {
-                "svg" => write(path, self.svg()?.as_bytes()),
-                "png" => write(path, &self.png()?),
-                _ => Err(wrong_ending(path, ".svg or .png")),
-            }
+            let (svg, png) = (|| Ok(self.svg()?.into_bytes()), || Ok(self.png()?));
+            write(path.as_ref(), &[("svg", &svg), ("png", &png)])
         }
     }
 
     impl Save for PictureGrid {
         fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-            let path = path.as_ref();
-            match ending(path) {
-                "png" => write(path, &self.png()?),
-                _ => Err(wrong_ending(path, ".png")),
-            }
+            write(path.as_ref(), &[("png", &|| Ok(self.png()?))])
         }
     }
 
     impl Save for Report {
         fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-            let path = path.as_ref();
-            match ending(path) {
-                "html" => write(path, self.html()?.as_bytes()),
-                _ => Err(wrong_ending(path, ".html")),
+            write(path.as_ref(), &[("html", &|| Ok(self.html()?.into_bytes()))])
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use crate::Series;
+
+        #[test]
+        fn a_chart_is_written_in_the_format_of_its_name() {
+            let folder = tempfile::tempdir().unwrap();
+            let points = vec![(1.0, 0.5), (2.0, 0.25)];
+            let line = Series { label: "loss".into(), points, dashed: false, colour: 0 };
+            let chart = LineChart { title: "t".into(), x: "x".into(), y: "y".into(), series: vec![line] };
+            for (name, begins) in [("a.svg", &b"<svg"[..]), ("a.png", b"\x89PNG")] {
+                chart.save(folder.path().join(name)).unwrap();
+                assert!(std::fs::read(folder.path().join(name)).unwrap().starts_with(begins), "{name}");
             }
+            for (name, got) in [("a.jpg", ".jpg"), ("a", "none"), ("svg", "none")] {
+                let error = chart.save(name).unwrap_err().to_string();
+                assert_eq!(error, format!("{name}: expected a name that ends in .svg or .png, got {got}"));
+            }
+            assert!(Report::new("t").save("a.png").unwrap_err().to_string().contains(".html"));
         }
     }
 }

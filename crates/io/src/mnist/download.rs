@@ -7,15 +7,12 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use md5::{Digest, Md5};
 
-use super::sets::{FILES, Progress, Set};
+use super::progress::Progress;
 use crate::error::Error;
 use crate::{atomic, download};
 
 /// No file of the set is larger than this, compressed.
 const LARGEST: u64 = 64 * 1024 * 1024;
-
-/// Bytes of each file, uncompressed: the sets have the same shapes.
-const SIZES: [u64; 4] = [47_040_016, 60_008, 7_840_016, 10_008];
 
 /// A gzipped file and what must be in it.
 #[derive(Debug, Clone, Copy)]
@@ -26,11 +23,6 @@ pub struct Remote {
     pub size: u64,
     /// MD5 of the gzipped file: to notice damage, not malice.
     pub md5: &'static str,
-}
-
-/// The four files of a set.
-pub(super) fn files(set: &Set) -> [Remote; 4] {
-    std::array::from_fn(|i| Remote { name: FILES[i], size: SIZES[i], md5: set.md5[i] })
 }
 
 /// Fetches whichever of the files the folder does not have. Each is compared with its size and

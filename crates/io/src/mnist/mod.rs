@@ -15,9 +15,11 @@
 #[cfg(feature = "download")]
 pub mod download;
 mod images;
+mod progress;
 mod sample;
 mod sets;
 
 pub use images::{Images, MnistData, MnistImages, Source};
+pub use progress::Progress;
 pub use sample::generate_sample;
-pub use sets::{DATA_VARIABLE, FASHION_CLASSES, FashionMnist, Kmnist, Mnist, Progress};
+pub use sets::{DATA_VARIABLE, FASHION_CLASSES, FashionMnist, Kmnist, Mnist};

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::images::{MnistData, MnistImages};
+use super::progress::Progress;
 use super::sample::generate_sample;
 use crate::cache;
 use crate::error::Error;
@@ -31,6 +32,10 @@ pub(super) const FILES: [&str; 4] = [
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 ];
+
+/// Bytes of each file, uncompressed: the sets have the same shapes.
+#[cfg(feature = "download")]
+const SIZES: [u64; 4] = [47_040_016, 60_008, 7_840_016, 10_008];
 
 /// What tells one set from another.
 #[derive(Debug)]
@@ -195,17 +200,6 @@ fn load_from(set: &Set, folder: &Path) -> Result<MnistData, Error> {
     MnistImages::read(set.name, folder)?.into_datasets(set.classes)
 }
 
-/// How far a download is.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress<'a> {
-    /// The file being fetched.
-    pub file: &'a str,
-    /// Bytes so far.
-    pub received: u64,
-    /// Bytes in all, where the server says.
-    pub total: Option<u64>,
-}
-
 /// A set from its folder in `folder`, else in that which `BACKSTITCH_DATA` names, else from the cache, else over the network, else its drawn
 /// sample, where it has one.
 fn open(
@@ -256,7 +250,8 @@ fn open_cached(
 #[cfg(feature = "download")]
 fn fetch(set: &Set, folder: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
     let url = std::env::var(set.url_variable).unwrap_or_else(|_| set.url.to_owned());
-    super::download::into(folder, &url, &super::download::files(set), progress)
+    let remote = |i| super::download::Remote { name: FILES[i], size: SIZES[i], md5: set.md5[i] };
+    super::download::into(folder, &url, &[0, 1, 2, 3].map(remote), progress)
 }
 
 #[cfg(not(feature = "download"))]
