@@ -40,7 +40,7 @@ impl Source<f32> for Counted {
     }
 }
 
-/// A loss that does not go on until so many samples were read.
+/// A loss that waits until n samples were read.
 #[derive(Debug)]
 struct Waiting {
     reads: Arc<AtomicUsize>,
