@@ -7,11 +7,13 @@
 use std::hint::black_box;
 
 use backstitch::Accumulate;
-use backstitch::kernels::conv;
-use backstitch::kernels::gemm::{Matrix, multiply};
-use backstitch::kernels::kernel::{Kept, Kernel};
-use backstitch::kernels::window::{Layout, Windows};
-use backstitch::kernels::{self, elementwise, normalize, pool};
+use backstitch::kernels::conv::kernel::{ConvKernel, PreparedKernel};
+use backstitch::kernels::conv::plan::{ConvPlan, can_use_winograd};
+use backstitch::kernels::gemm::matrix::Matrix;
+use backstitch::kernels::gemm::multiply::multiply;
+use backstitch::kernels::pool::max;
+use backstitch::kernels::windows::{WindowLayout, Windows};
+use backstitch::kernels::{self, elementwise, normalize};
 use backstitch::optim::OptimizerMemory;
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
@@ -65,7 +67,7 @@ const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 15] = [
 ];
 
 fn windows(size: usize, channels: usize, kernel: usize) -> Windows {
-    let layout = Layout { padding: Padding::Same, ..Layout::new(kernel) };
+    let layout = WindowLayout { padding: Padding::Same, ..WindowLayout::new(kernel) };
     layout.over(&[size, size, channels]).expect("a kernel that fits")
 }
 
@@ -80,24 +82,26 @@ fn convolutions(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements((2 * dz.len() * windows.window()) as u64));
         for algorithm in [Algorithm::Im2col, Algorithm::Winograd, Algorithm::Fastest] {
-            if algorithm == Algorithm::Winograd && !conv::can_use_winograd(&windows) {
+            if algorithm == Algorithm::Winograd && !can_use_winograd(&windows) {
                 continue;
             }
+            let plan = ConvPlan::new(windows, maps, filters, algorithm);
             group.bench_function(format!("forward, {algorithm:?}"), |bencher| {
-                let kernel = Kernel::new(&weights);
-                bencher.iter(|| conv::forward(&x, &windows, algorithm, kernel, &mut y, |_| {}));
+                bencher.iter(|| plan.forward(&x, ConvKernel::new(&weights), &mut y, |_| {}));
             });
-            let kept = Kept::new(&windows, algorithm, &weights);
+            let prepared = PreparedKernel::new(windows, algorithm, &weights);
             group.bench_function(format!("forward, {algorithm:?}, kernel kept"), |bencher| {
-                let kernel = Kernel { weights: &weights, kept: Some(&kept) };
-                bencher.iter(|| conv::forward(&x, &windows, algorithm, kernel, &mut y, |_| {}));
+                let kept = ConvPlan::with_kept_tiles(windows, maps, filters, algorithm);
+                let plan = if prepared.has_tiles() { &kept } else { &plan };
+                let kernel = ConvKernel { weights: &weights, prepared: Some(&prepared) };
+                bencher.iter(|| plan.forward(&x, kernel, &mut y, |_| {}));
             });
             group.bench_function(format!("weight gradient, {algorithm:?}"), |bencher| {
                 let how = Accumulate::Overwrite;
-                bencher.iter(|| conv::weight_gradient(&x, &windows, algorithm, &dz, how, &mut gradient));
+                bencher.iter(|| plan.weight_gradient(&x, &dz, how, &mut gradient));
             });
             group.bench_function(format!("input gradient, {algorithm:?}"), |bencher| {
-                bencher.iter(|| conv::input_gradient(&dz, &windows, algorithm, &weights, &mut dx));
+                bencher.iter(|| plan.input_gradient(&dz, &weights, &mut dx));
             });
         }
     }
@@ -163,7 +167,7 @@ fn memory(criterion: &mut Criterion) {
 
 /// Max pooling by 2, forward and backward: the map and its gradient are a quarter of the others.
 fn pooling(criterion: &mut Criterion) {
-    let layout = Layout { stride: 2.into(), ..Layout::new(2) };
+    let layout = WindowLayout { stride: 2.into(), ..WindowLayout::new(2) };
     for channels in [16, 64] {
         let windows = layout.over(&[28, 28, channels]).expect("a window that fits");
         let (maps, count) = (64, 64 * windows.positions() * channels);
@@ -174,10 +178,10 @@ fn pooling(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("64 x 28x28x{channels}, max pooling by 2"));
         group.throughput(Throughput::Bytes(4 * (x.len() + 2 * count) as u64));
         group.bench_function("forward", |bencher| {
-            bencher.iter(|| pool::max_forward(&x, &windows, &mut y, &mut winners));
+            bencher.iter(|| max::forward(&x, &windows, &mut y, &mut winners));
         });
         group.bench_function("backward", |bencher| {
-            bencher.iter(|| pool::max_backward(&y, &windows, &winners, &mut x));
+            bencher.iter(|| max::backward(&y, &windows, &winners, &mut x));
         });
     }
 }

@@ -5,9 +5,10 @@ use rayon::prelude::*;
 
 use crate::bilinear::{between, blend};
 use crate::error::Error;
+use crate::kernels::buffers::Buffer;
+use crate::kernels::scratch::{self, Scratch};
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
-use crate::scratch::{self, Scratch};
 use crate::tensor::Tensor;
 
 /// A transform of maps `[n, height, width, channels]`: a random part enlarged to the map's size, a random crop of the map with something
@@ -131,13 +132,13 @@ impl Augment {
         if self.flip || self.crop > 0 || self.least.is_some() {
             let [_, height, width, channels] = *maps.shape() else { unreachable!("checked above") };
             let (shape, size) = ([height, width, channels], height * width * channels);
-            scratch::ready::<F>(&[(scratch::Purpose::Columns, size)]);
+            scratch::ready::<F>(&[(Buffer::Columns, size)]);
             maps.data_mut().par_chunks_mut(size).zip(samples).for_each(|(map, &sample)| {
                 let mut rng = stream(seed, Purpose::Augment, epoch as u64, sample as u64);
                 let flip = self.flip && rng.random();
                 let mut shift = || rng.random_range(0..=2 * self.crop) as isize - self.crop as isize;
                 let (down, right) = (shift(), shift());
-                let mut scratch = Scratch::take(scratch::Purpose::Columns);
+                let mut scratch = Scratch::take(Buffer::Columns);
                 let from = scratch.first(size);
                 if let Some(least) = self.least {
                     let [share, top, left] = [0; 3].map(|_| rng.random_range(0.0..=1.0));

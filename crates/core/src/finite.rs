@@ -1,7 +1,7 @@
 //! Looking for numbers that are NaN or infinite, in passes that cost no more than reading.
 
 use crate::error::Error;
-use crate::kernels::elementwise::vectorised;
+use crate::kernels::simd::vectorised;
 use crate::model::Model;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;

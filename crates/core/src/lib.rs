@@ -41,7 +41,6 @@ mod plan;
 mod program;
 pub mod rng;
 mod scalar;
-mod scratch;
 mod shape;
 pub mod split;
 mod summary;

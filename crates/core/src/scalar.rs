@@ -6,9 +6,9 @@ use std::thread::LocalKey;
 use ndarray::NdFloat;
 use rand::distr::uniform::SampleUniform;
 
-use crate::kernels::elementwise::{exp_f32, tanh_f32};
-use crate::kernels::lanes::Lanes;
-use crate::scratch::{Buffers, PURPOSES};
+use crate::kernels::buffers::{BUFFERS, Buffers};
+use crate::kernels::pool::lanes::MaxLanes;
+use crate::kernels::simd::{Lanes, exp_f32, tanh_f32};
 
 mod sealed {
     pub trait Sealed {}
@@ -19,7 +19,7 @@ mod sealed {
 /// `f32`, in which networks are trained, or `f64`, in which their gradients are checked.
 ///
 /// The trait is sealed: the matrix products underneath know these two types and no others.
-pub trait Scalar: Lanes + NdFloat + Default + SampleUniform + sealed::Sealed {
+pub trait Scalar: Lanes + MaxLanes + NdFloat + Default + SampleUniform + sealed::Sealed {
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
 
@@ -56,7 +56,7 @@ impl Scalar for f32 {
         tanh_f32(self)
     }
     fn scratch() -> &'static LocalKey<Buffers<Self>> {
-        thread_local!(static SCRATCH: Buffers<f32> = const { [const { Cell::new(Vec::new()) }; PURPOSES] });
+        thread_local!(static SCRATCH: Buffers<f32> = const { [const { Cell::new(Vec::new()) }; BUFFERS] });
         &SCRATCH
     }
 }
@@ -79,7 +79,7 @@ impl Scalar for f64 {
         self.tanh()
     }
     fn scratch() -> &'static LocalKey<Buffers<Self>> {
-        thread_local!(static SCRATCH: Buffers<f64> = const { [const { Cell::new(Vec::new()) }; PURPOSES] });
+        thread_local!(static SCRATCH: Buffers<f64> = const { [const { Cell::new(Vec::new()) }; BUFFERS] });
         &SCRATCH
     }
 }

@@ -3,16 +3,17 @@
 use std::ops::Range;
 
 use crate::kernels::Accumulate;
+use crate::kernels::buffers::Buffer;
+use crate::kernels::scratch::Scratch;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch};
 
 /// Sums over more than twice this many terms are made in blocks of this many, which are added in `f64`: the blocks' own sums are made of
 /// shorter ones in turn, those of a tile or of some rows of output.
-pub(super) const LONG: usize = 4096;
+pub(crate) const LONG: usize = 4096;
 
 /// Calls `add` for all parts in order, from one edge to the next, with whether sums are to be overwritten or added to; where there is
 /// more than one range, each overwrites, and their sums are added in `f64`.
-pub(super) fn in_blocks<F: Scalar>(
+pub(crate) fn in_blocks<F: Scalar>(
     parts: usize,
     next_edge: impl Fn(usize) -> usize,
     how: Accumulate,
@@ -23,7 +24,7 @@ pub(super) fn in_blocks<F: Scalar>(
     if first >= parts {
         return add(0..parts, how, sums);
     }
-    let mut scratch = Scratch::<f64>::take(Purpose::Sums);
+    let mut scratch = Scratch::<f64>::take(Buffer::Sums);
     let totals = scratch.first(sums.len());
     let old = |sum: &F| if how == Accumulate::Add { sum.as_f64() } else { 0.0 };
     totals.iter_mut().zip(&*sums).for_each(|(total, sum)| *total = old(sum));
@@ -38,7 +39,7 @@ pub(super) fn in_blocks<F: Scalar>(
 }
 
 /// Where blocks of long sums end, over n lines of windows or tiles that are worked off some lines at a time.
-pub(super) fn long_edge(lines: usize, width: usize, at_a_time: usize) -> impl Fn(usize) -> usize {
+pub(crate) fn long_edge(lines: usize, width: usize, at_a_time: usize) -> impl Fn(usize) -> usize {
     let block = LONG.div_ceil(width).next_multiple_of(at_a_time);
     move |from| if lines * width <= 2 * LONG { lines } else { from + block }
 }

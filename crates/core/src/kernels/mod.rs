@@ -1,35 +1,38 @@
-//! The inner loops, each in its fast form; tests hold it against the plain one in `naive`. Nothing here looks at what it is given: layers do, and
-//! so the module is private (but for `benches/kernels.rs`, with the feature `bench-internals`).
+//! The inner loops, each in its fast form. Tests compare them with the plain loops in `naive.rs`. Nothing here checks its arguments: layers do, so the
+//! module is private (`benches/kernels.rs` sees it through the feature `bench-internals`).
 //!
-//! What layers call is `#[inline(never)]`: the compiler makes such a generic function once for a number type, in the first crate
-//! that uses it, where it makes others again in every program. That is most of the time a build takes.
+//! | room | what |
+//! |---|---|
+//! | `simd/` | vectors of the processor's width; e^x and tanh x |
+//! | `gemm/` | matrix products |
+//! | `conv/` | convolutions: a plan, and a file for each algorithm |
+//! | `pool/` | max and average pooling |
+//! | `windows.rs` | where the windows of convolutions and poolings lie |
+//! | `normalize.rs`, `norm.rs`, `sums.rs`, `long_sums.rs` | batch normalization; the norm of a gradient; sums that keep their digits |
+//! | `elementwise.rs` | loops over arrays side by side |
+//! | `parts.rs`, `awake.rs` | work for several threads |
+//! | `buffers.rs`, `scratch.rs` | memory for intermediate results |
+//!
+//! Functions that layers call are `#[inline(never)]`. The compiler then makes such a generic function once for a number type, in the first crate
+//! that uses it, and not again in every program. That is most of the time a build takes.
 
 mod accumulate;
 mod awake;
+pub(crate) mod buffers;
 pub mod conv;
-pub mod conv_backward;
 pub mod elementwise;
 pub mod gemm;
-mod im2col;
-pub mod kernel;
-pub mod lanes;
 mod long_sums;
 #[cfg(test)]
 mod naive;
 pub(crate) mod norm;
 pub mod normalize;
-mod pack;
-mod panels;
 pub(crate) mod parts;
 pub mod pool;
-mod sparse;
-mod stream;
+pub(crate) mod scratch;
+pub mod simd;
 pub mod sums;
-mod taps;
-mod tile;
-pub mod window;
-mod winograd;
-mod winograd_transform;
+pub mod windows;
 
 pub use accumulate::Accumulate;
 pub use awake::keep_awake;

@@ -1,8 +1,7 @@
-//! The plain loops: what the fast kernels compute, in the fewest lines. Tests hold the fast ones
-//! against these; read these first.
+//! The plain loops: what the fast kernels compute, in the fewest lines. Read these first. Tests compare the fast kernels with them.
 
-use crate::kernels::gemm::Matrix;
-use crate::kernels::window::Windows;
+use crate::kernels::gemm::matrix::Matrix;
+use crate::kernels::windows::Windows;
 use crate::scalar::Scalar;
 
 /// `c[i, j] = sum over k of a[i, k] b[k, j]`, for a row-major `c` of `a.rows` times `b.columns`.
@@ -18,31 +17,65 @@ pub fn matmul<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, c: &mut [F]) {
     }
 }
 
-/// `y[n, y, x, f] = sum over u, v, c of x[n, i, j, c] kernel[u, v, c, f]`, with (i, j) where tap (u, v) of
-/// window (y, x) falls. Returns y and the number of multiplications, those with zeros of the padding left
-/// out.
+/// `y[n, y, x, f] = sum over u, v, c of x[n, i, j, c] K[u, v, c, f]`, where (i, j) is the place that tap (u, v) of window (y, x) falls on. Returns y
+/// and the number of multiplications: taps in the padding have none.
 pub fn convolve<F: Scalar>(x: &[F], windows: &Windows, kernel: &[F], filters: usize) -> (Vec<F>, u64) {
-    let w = windows;
-    let maps = x.len() / w.map();
-    let mut out = Vec::new();
+    let maps = x.len() / windows.map();
+    let mut y = vec![F::zero(); maps * windows.positions() * filters];
     let mut multiplications = 0;
-    for n in 0..maps {
-        for (row, column) in
-            (0..w.out_height).flat_map(|row| (0..w.out_width).map(move |column| (row, column)))
-        {
+    for_each_meeting(windows, maps, |x_at, position, tap| {
+        for c in 0..windows.channels {
             for f in 0..filters {
-                let mut sum = F::zero();
-                for (u, v) in (0..w.kernel.height).flat_map(|u| (0..w.kernel.width).map(move |v| (u, v))) {
-                    let (Some(i), Some(j)) = (w.row(row, u), w.column(column, v)) else { continue };
-                    for c in 0..w.channels {
-                        let number = x[((n * w.height + i) * w.width + j) * w.channels + c];
-                        sum += number * kernel[((u * w.kernel.width + v) * w.channels + c) * filters + f];
-                        multiplications += 1;
-                    }
+                y[position * filters + f] += x[x_at + c] * kernel[(tap * windows.channels + c) * filters + f];
+                multiplications += 1;
+            }
+        }
+    });
+    (y, multiplications)
+}
+
+/// `dK[u, v, c, f] = sum over n, y, x of x[n, i, j, c] dz[n, y, x, f]`.
+pub fn weight_gradient<F: Scalar>(x: &[F], windows: &Windows, dz: &[F], filters: usize) -> Vec<F> {
+    let mut gradient = vec![F::zero(); windows.window() * filters];
+    for_each_meeting(windows, x.len() / windows.map(), |x_at, position, tap| {
+        for c in 0..windows.channels {
+            for f in 0..filters {
+                gradient[(tap * windows.channels + c) * filters + f] +=
+                    x[x_at + c] * dz[position * filters + f];
+            }
+        }
+    });
+    gradient
+}
+
+/// `dx[n, i, j, c] = sum over f, and over all y, x, u, v where tap (u, v) of window (y, x) falls on (i, j), of K[u, v, c, f] dz[n, y, x, f]`.
+pub fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], filters: usize) -> Vec<F> {
+    let maps = dz.len() / (windows.positions() * filters);
+    let mut dx = vec![F::zero(); maps * windows.map()];
+    for_each_meeting(windows, maps, |x_at, position, tap| {
+        for c in 0..windows.channels {
+            for f in 0..filters {
+                dx[x_at + c] +=
+                    kernel[(tap * windows.channels + c) * filters + f] * dz[position * filters + f];
+            }
+        }
+    });
+    dx
+}
+
+/// Calls `f` wherever a tap of a window falls on the map: with the first channel's place in x, the window's number in the batch, and the tap's in
+/// the kernel.
+fn for_each_meeting(windows: &Windows, maps: usize, mut f: impl FnMut(usize, usize, usize)) {
+    let w = windows;
+    for n in 0..maps {
+        for position in 0..w.positions() {
+            for tap in 0..w.kernel.height * w.kernel.width {
+                let row = w.row(position / w.out_width, tap / w.kernel.width);
+                let column = w.column(position % w.out_width, tap % w.kernel.width);
+                if let (Some(i), Some(j)) = (row, column) {
+                    f(((n * w.height + i) * w.width + j) * w.channels, n * w.positions() + position, tap);
                 }
-                out.push(sum);
             }
         }
     }
-    (out, multiplications)
 }

@@ -1,6 +1,6 @@
 //! The norm of many numbers, of which none is too small or too large to count.
 
-use crate::kernels::elementwise::vectorised;
+use crate::kernels::simd::vectorised;
 use crate::scalar::Scalar;
 
 /// Sums of squares that are made side by side.

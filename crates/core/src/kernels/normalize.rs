@@ -3,11 +3,12 @@
 //! Sums over rows are taken over pieces whose size does not depend on the number of threads, and added in
 //! order.
 
-use crate::kernels::elementwise::vectorised;
+use crate::kernels::buffers::Buffer;
 use crate::kernels::parts::in_pieces;
+use crate::kernels::scratch::{Scratch, ready};
+use crate::kernels::simd::vectorised;
 use crate::kernels::sums;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch, ready};
 
 /// Numbers in a piece: it stays in the second-level cache while it is read twice.
 const PIECE: usize = 32 * 1024;
@@ -27,9 +28,9 @@ fn rows_of_piece(width: usize) -> usize {
 pub fn mean_and_variance<F: Scalar>(x: &[F], mean: &mut [F], rest: &mut [F], variance: &mut [F]) {
     let width = mean.len();
     let rows = rows_of_piece(width);
-    let mut scratch = Scratch::<f64>::take(Purpose::Sums);
+    let mut scratch = Scratch::<f64>::take(Buffer::Sums);
     let partial = scratch.first(x.len().div_ceil(rows * width) * 2 * width);
-    ready::<F>(&[(Purpose::Centres, width)]);
+    ready::<F>(&[(Buffer::Centres, width)]);
     in_pieces(partial, 2 * width, &|i, partial| {
         let (mean, squares) = partial.split_at_mut(width);
         let x = &x[i * rows * width..];
@@ -58,7 +59,7 @@ fn moments<F: Scalar>(x: &[F], mean: &mut [f64], squares: &mut [f64]) {
     let (first, count) = (rows.div_ceil(4), rows as f64);
     mean.fill(0.0);
     sums::add_columns(&x[..first * mean.len()], mean);
-    let mut scratch = Scratch::take(Purpose::Centres);
+    let mut scratch = Scratch::take(Buffer::Centres);
     let centres = scratch.first(mean.len());
     let share = 1.0 / first as f64;
     centres.iter_mut().zip(&*mean).for_each(|(centre, sum)| *centre = F::from_f64(sum * share));
@@ -125,7 +126,7 @@ pub fn gradient_sums<F: Scalar>(x: &[F], dy: &[F], [mean, rest, scale]: [&[F]; 3
     }
     let width = mean.len();
     let piece = rows_of_piece(width) * width;
-    let mut scratch = Scratch::<f64>::take(Purpose::Sums);
+    let mut scratch = Scratch::<f64>::take(Buffer::Sums);
     let partial = scratch.first(x.len().div_ceil(piece) * 2 * width);
     in_pieces(partial, 2 * width, &|i, partial| {
         let (x, dy) = (&x[i * piece..], &dy[i * piece..]);

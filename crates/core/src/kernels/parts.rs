@@ -11,7 +11,7 @@ type OnParts<'a, T> = &'a (dyn Fn(Range<usize>, &mut [T]) + Sync);
 
 /// Calls `work` for ranges of at most `at_a_time` of the parts, with the piece of `data` that is theirs: part i
 /// begins at `edge(i)`. Threads share the ranges; they are cut by their number alone, never by the threads.
-pub(super) fn in_parts<T: Send>(
+pub(crate) fn in_parts<T: Send>(
     parts: Range<usize>,
     at_a_time: usize,
     edge: &(dyn Fn(usize) -> usize + Sync),
@@ -33,7 +33,7 @@ pub(super) fn in_parts<T: Send>(
 type OnPieces<'a, T, const M: usize> = &'a (dyn Fn([&mut [T]; M], &[T]) + Sync);
 
 /// Cuts slices of one length into halves until they have at most `longest` numbers, and calls `work` for the pieces.
-pub(super) fn in_halves<T: Send + Sync, const M: usize>(
+pub(crate) fn in_halves<T: Send + Sync, const M: usize>(
     to: [&mut [T]; M],
     from: &[T],
     longest: usize,

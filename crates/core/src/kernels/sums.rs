@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::kernels::elementwise::vectorised;
+use crate::kernels::simd::vectorised;
 use crate::scalar::Scalar;
 
 /// Rows that are added before their sum becomes an `f64`.
@@ -155,14 +155,14 @@ fn mean_of_few<F: Scalar>(rows: &[F], share: F, means: &mut [F]) {
 
 /// `distances[c] += Σ (x[·, c] - centre[c])`, and `squares[c]` the sum of their squares.
 #[inline(never)]
-pub(super) fn add_distances<F: Scalar>(x: &[F], centre: &[F], distances: &mut [f64], squares: &mut [f64]) {
+pub(crate) fn add_distances<F: Scalar>(x: &[F], centre: &[F], distances: &mut [f64], squares: &mut [f64]) {
     let part = Part { stride: centre.len(), from: 0, width: centre.len() };
     add::<F, Distances, 2>(x, x, centre, part, [distances, squares]);
 }
 
 /// `plain[c] += Σ dy[·, c]` and `weighted[c] += Σ dy[·, c] (x[·, c] - centre[c])`.
 #[inline(never)]
-pub(super) fn add_products<F: Scalar>(
+pub(crate) fn add_products<F: Scalar>(
     x: &[F],
     dy: &[F],
     centre: &[F],
@@ -389,7 +389,7 @@ fn in_f64<F: Scalar, T: Terms<N>, const N: usize>(
 
 /// Whether none is NaN or infinite, of any amount of numbers.
 #[inline(never)]
-pub(super) fn all_finite<F: Scalar>(numbers: &[F]) -> bool {
+pub(crate) fn all_finite<F: Scalar>(numbers: &[F]) -> bool {
     Arch::new().dispatch(Finite { numbers })
 }
 

@@ -4,9 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, ShapeError, by_name};
-use crate::kernels::elementwise::{
-    AT_A_TIME, add_bias_and, copy, softmax_rows, update, update_with, vectorised,
-};
+use crate::kernels::elementwise::{TERMS_AT_A_TIME, add_bias_and, copy, softmax_rows, update, update_with};
+use crate::kernels::simd::vectorised;
 use crate::layer::{Backward, Context, Layer, Reads, ReluRule};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -143,7 +142,7 @@ impl Activation {
                 #[inline(always)]
                 || {
                     for (d, y) in dy.chunks_exact_mut(width).zip(y.chunks_exact(width)) {
-                        let parts = d.chunks(AT_A_TIME).zip(y.chunks(AT_A_TIME));
+                        let parts = d.chunks(TERMS_AT_A_TIME).zip(y.chunks(TERMS_AT_A_TIME));
                         let dot = |(d, y): (&[F], &[F])| {
                             d.iter().zip(y).fold(F::zero(), |sum, (&d, &y)| sum + d * y).as_f64()
                         };

@@ -1,8 +1,8 @@
 //! Average pooling.
 
 use crate::error::ShapeError;
-use crate::kernels::pool::{mean_backward, mean_forward};
-use crate::kernels::window::{Padding, Pair, Rounding};
+use crate::kernels::pool::mean;
+use crate::kernels::windows::{Padding, Pair, Rounding};
 use crate::layer::{Backward, Context, Layer, Reads};
 use crate::layers::pooling::PoolWindows;
 use crate::scalar::Scalar;
@@ -79,13 +79,13 @@ impl<F: Scalar> Layer<F> for AvgPool {
     }
 
     fn forward(&self, _: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {
-        mean_forward(x.data(), &self.windows.over_batch(&x.shape()), self.padding_counts(), y.data_mut());
+        mean::forward(x.data(), &self.windows.over_batch(&x.shape()), self.padding_counts(), y.data_mut());
     }
 
     fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), _ctx: &Context) {
         if let Some(dx) = pass.dx {
             let windows = self.windows.over_batch(&dx.shape());
-            mean_backward(pass.dy.data(), &windows, self.padding_counts(), dx.data_mut());
+            mean::backward(pass.dy.data(), &windows, self.padding_counts(), dx.data_mut());
         }
     }
 

@@ -7,11 +7,11 @@ use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::init::Init;
 use crate::kernels::Accumulate;
-use crate::kernels::conv::{self, Algorithm};
-use crate::kernels::conv_backward::{ParameterGradients, input_gradient, parameter_gradients};
-use crate::kernels::kernel::{Kept, Kernel};
-use crate::kernels::window::{Layout, Padding, Pair, Windows};
-use crate::layer::{Backward, Context, Fan, Layer, Reads};
+use crate::kernels::conv::kernel::{ConvKernel, PreparedKernel};
+use crate::kernels::conv::plan::{self, Algorithm, ConvPlan};
+use crate::kernels::conv::walk::ParameterGradients;
+use crate::kernels::windows::{Padding, Pair, WindowLayout, Windows};
+use crate::layer::{Backward, Cache, Context, Fan, Layer, Reads};
 use crate::layers::Activation;
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -54,7 +54,7 @@ use crate::weights::{Declare, Weights};
 #[derive(Debug, Clone)]
 pub struct Conv2d {
     filters: usize,
-    layout: Layout,
+    layout: WindowLayout,
     algorithm: Algorithm,
     activation: Activation,
     init: Init,
@@ -66,7 +66,7 @@ pub struct Conv2d {
 pub fn conv2d(filters: usize, kernel: impl Into<Pair>) -> Conv2d {
     Conv2d {
         filters,
-        layout: Layout::new(kernel),
+        layout: WindowLayout::new(kernel),
         algorithm: Algorithm::Fastest,
         activation: Activation::Linear,
         init: Init::default(),
@@ -142,7 +142,7 @@ impl Conv2d {
     }
 
     fn name(&self) -> String {
-        let Layout { kernel, stride, dilation, padding, .. } = self.layout;
+        let WindowLayout { kernel, stride, dilation, padding, .. } = self.layout;
         let mut name = format!("Conv2d {kernel}, {} filters", self.filters);
         if stride != 1.into() {
             let _ = write!(name, ", stride {stride}");
@@ -168,7 +168,7 @@ impl Conv2d {
         }
         self.activation.check().map_err(|(expected, got)| misfit(expected, got))?;
         let windows = self.layout.over(input).map_err(|error| misfit(&error.expected, error.got))?;
-        if self.algorithm == Algorithm::Winograd && !conv::can_use_winograd(&windows) {
+        if self.algorithm == Algorithm::Winograd && !plan::can_use_winograd(&windows) {
             let expected = "a kernel of 3x3 or 5x5, stride 1, no dilation for Winograd's algorithm";
             return Err(misfit(
                 expected,
@@ -178,13 +178,13 @@ impl Conv2d {
         Ok(windows)
     }
 
-    /// Forward, with the kernel's form in tiles where that was kept; `then` is applied to rows of y while they are in the cache.
+    /// Forward by a plan; `then` is applied to rows of y while they are in the cache.
     pub(super) fn convolve<F: Scalar>(
         &self,
-        [weight, bias]: [&[F]; 2],
+        plan: &ConvPlan,
+        (kernel, bias): (ConvKernel<'_, F>, &[F]),
         x: &Tensor<F>,
         y: &mut Tensor<F>,
-        kept: Option<&Kept<F>>,
         then: impl Fn(&mut [F]) + Sync,
     ) {
         let finish = |rows: &mut [F]| {
@@ -194,15 +194,13 @@ impl Conv2d {
             }
             then(rows);
         };
-        let kernel = Kernel { weights: weight, kept };
-        let windows = self.windows_of(&x.shape());
-        conv::forward(x.data(), &windows, self.algorithm, kernel, y.data_mut(), finish);
+        plan.forward(x.data(), kernel, y.data_mut(), finish);
     }
 
     /// The forms of the kernel that are worth keeping.
-    pub(super) fn kept_kernel<F: Scalar>(&self, input: &[usize], weight: &[F]) -> Kept<F> {
+    pub(super) fn prepared_kernel<F: Scalar>(&self, input: &[usize], weight: &[F]) -> PreparedKernel<F> {
         let windows = self.layout.over(input).expect("checked when the model was built");
-        Kept::new(&windows, self.algorithm, weight)
+        PreparedKernel::new(windows, self.algorithm, weight)
     }
 
     /// Kernel and bias; no numbers for one that it goes without.
@@ -210,14 +208,37 @@ impl Conv2d {
         [w["weight"].data(), if self.with_bias { w["bias"].data() } else { &[] }]
     }
 
-    /// The windows over the maps of a batch, which were checked when the model was built.
-    fn windows_of(&self, batch: &[usize]) -> Windows {
-        self.layout.over(&batch[1..]).expect("checked when the model was built")
+    /// A plan for a batch.
+    fn plan(&self, batch: &[usize], tiles_are_kept: bool) -> ConvPlan {
+        let windows = self.layout.over(&batch[1..]).expect("checked when the model was built");
+        let plan = if tiles_are_kept { ConvPlan::with_kept_tiles } else { ConvPlan::new };
+        plan(windows, batch[0], self.filters, self.algorithm)
+    }
+}
+
+/// The plan for batches of one size. A pass of another size makes another.
+#[derive(Debug, Default)]
+pub struct PlanCache(Option<ConvPlan>);
+
+impl PlanCache {
+    /// The plan of a layer for this batch.
+    pub(super) fn plan(&mut self, layer: &Conv2d, batch: &[usize], tiles_are_kept: bool) -> &ConvPlan {
+        match &mut self.0 {
+            Some(plan) if plan.is_for(batch) => {}
+            other => *other = Some(layer.plan(batch, tiles_are_kept)),
+        }
+        self.0.as_ref().expect("made above")
+    }
+}
+
+impl Cache for PlanCache {
+    fn bytes(&self) -> usize {
+        0
     }
 }
 
 impl<F: Scalar> Layer<F> for Conv2d {
-    type Cache = ();
+    type Cache = PlanCache;
 
     fn describe(&self) -> String {
         self.name()
@@ -238,11 +259,20 @@ impl<F: Scalar> Layer<F> for Conv2d {
         }
     }
 
-    fn forward(&self, w: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {
-        self.convolve(self.weights(w), x, y, None, |_| {});
+    fn forward(
+        &self,
+        w: &Weights<'_, F>,
+        x: &Tensor<F>,
+        y: &mut Tensor<F>,
+        plan: &mut PlanCache,
+        _ctx: &Context,
+    ) {
+        let [weight, bias] = self.weights(w);
+        let plan = plan.plan(self, &x.shape(), false);
+        self.convolve(plan, (ConvKernel::new(weight), bias), x, y, |_| {});
     }
 
-    fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), ctx: &Context) {
+    fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, plan: &mut PlanCache, ctx: &Context) {
         let Backward { x, y, dy: dz, dx, mut grads } = pass;
         if x.batch() == 0 {
             // Sums over no samples. The kernels below take at least one.
@@ -252,7 +282,7 @@ impl<F: Scalar> Layer<F> for Conv2d {
             }
             return;
         }
-        let windows = self.windows_of(&x.shape());
+        let plan = plan.plan(self, &x.shape(), false);
         let (y, activation, filters) = (y.data(), self.activation, self.filters);
         let differentiate = |at: Range<usize>, dy: &mut [F]| {
             if activation.reads_output() {
@@ -270,11 +300,10 @@ impl<F: Scalar> Layer<F> for Conv2d {
             bias: bias.map(|(gradient, _)| gradient),
             kernel: kernel.map(|(gradient, how)| (how, gradient)),
         };
-        let (algorithm, dz) = (self.algorithm, dz.data_mut());
-        let nonzeros =
-            parameter_gradients(x.data(), &windows, algorithm, filters, dz, differentiate, gradients);
+        let dz = dz.data_mut();
+        let nonzeros = plan.parameter_gradients(x.data(), dz, differentiate, gradients);
         if let Some(dx) = dx {
-            input_gradient((dz, nonzeros), &windows, algorithm, w["weight"].data(), dx.data_mut());
+            plan.input_gradient_of((dz, nonzeros), w["weight"].data(), dx.data_mut());
         }
     }
 

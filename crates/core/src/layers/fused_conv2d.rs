@@ -2,9 +2,10 @@
 
 use crate::cost::Cost;
 use crate::error::ShapeError;
-use crate::kernels::kernel::Kept;
+use crate::kernels::conv::kernel::{ConvKernel, PreparedKernel};
 use crate::kernels::normalize::normalize_in_place;
 use crate::layer::{Backward, Context, Layer};
+use crate::layers::conv2d::PlanCache;
 use crate::layers::{Activation, BatchNorm, Conv2d};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -19,7 +20,7 @@ pub(crate) struct FusedConv2d<F: Scalar> {
     conv: Conv2d,
     weight: Vec<F>,
     bias: Vec<F>,
-    kept: Kept<F>,
+    prepared: PreparedKernel<F>,
     norm: Option<Norm<F>>,
 }
 
@@ -37,9 +38,9 @@ impl<F: Scalar> FusedConv2d<F> {
         input: &[usize],
     ) -> Self {
         let [weight, bias] = conv.weights(w).map(<[F]>::to_vec);
-        let kept = conv.kept_kernel(input, &weight);
+        let prepared = conv.prepared_kernel(input, &weight);
         let norm = norm.map(|(layer, w)| Norm { columns: layer.columns(w), layer: layer.clone() });
-        Self { conv: conv.clone(), weight, bias, kept, norm }
+        Self { conv: conv.clone(), weight, bias, prepared, norm }
     }
 
     /// The activation that comes last.
@@ -49,7 +50,7 @@ impl<F: Scalar> FusedConv2d<F> {
 }
 
 impl<F: Scalar> Layer<F> for FusedConv2d<F> {
-    type Cache = ();
+    type Cache = PlanCache;
 
     fn describe(&self) -> String {
         let norm = self.norm.as_ref().map(|norm| format!(", {}", Layer::<F>::describe(&norm.layer)));
@@ -60,8 +61,17 @@ impl<F: Scalar> Layer<F> for FusedConv2d<F> {
         Layer::<F>::output_shape(&self.conv, input)
     }
 
-    fn forward(&self, _: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {
-        self.conv.convolve([&self.weight, &self.bias], x, y, Some(&self.kept), |rows| {
+    fn forward(
+        &self,
+        _: &Weights<'_, F>,
+        x: &Tensor<F>,
+        y: &mut Tensor<F>,
+        plan: &mut PlanCache,
+        _ctx: &Context,
+    ) {
+        let plan = plan.plan(&self.conv, &x.shape(), self.prepared.has_tiles());
+        let kernel = ConvKernel { weights: &self.weight, prepared: Some(&self.prepared) };
+        self.conv.convolve(plan, (kernel, &self.bias), x, y, |rows| {
             if let Some(Norm { layer, columns }) = &self.norm {
                 let [mean, factor, shift] = columns;
                 normalize_in_place(rows, [mean, factor, shift]);
@@ -70,7 +80,7 @@ impl<F: Scalar> Layer<F> for FusedConv2d<F> {
         });
     }
 
-    fn backward(&self, _: &Weights<'_, F>, _: Backward<'_, F>, (): &mut (), _ctx: &Context) {
+    fn backward(&self, _: &Weights<'_, F>, _: Backward<'_, F>, _: &mut PlanCache, _ctx: &Context) {
         unreachable!("the type of a fused model has no backward pass")
     }
 

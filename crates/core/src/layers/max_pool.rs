@@ -2,8 +2,8 @@
 
 use crate::cost::Cost;
 use crate::error::ShapeError;
-use crate::kernels::pool::{max_backward, max_forward};
-use crate::kernels::window::{Padding, Pair, Rounding};
+use crate::kernels::pool::max;
+use crate::kernels::windows::{Padding, Pair, Rounding};
 use crate::layer::{Backward, Context, Layer, Reads};
 use crate::layers::pooling::PoolWindows;
 use crate::scalar::Scalar;
@@ -104,12 +104,12 @@ impl<F: Scalar> Layer<F> for MaxPool {
     ) {
         winners.reserve_exact(y.data().len().saturating_sub(winners.len()));
         winners.resize(y.data().len(), 0);
-        max_forward(x.data(), &self.windows.over_batch(&x.shape()), y.data_mut(), winners);
+        max::forward(x.data(), &self.windows.over_batch(&x.shape()), y.data_mut(), winners);
     }
 
     fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, winners: &mut Vec<u32>, _ctx: &Context) {
         if let Some(dx) = pass.dx {
-            max_backward(pass.dy.data(), &self.windows.over_batch(&dx.shape()), winners, dx.data_mut());
+            max::backward(pass.dy.data(), &self.windows.over_batch(&dx.shape()), winners, dx.data_mut());
         }
     }
 

@@ -4,7 +4,7 @@
 mod activation;
 mod avg_pool;
 mod batch_norm;
-mod conv2d;
+pub(crate) mod conv2d;
 mod conv2d_to_dense;
 mod dense;
 mod dropout;
@@ -27,5 +27,5 @@ pub use global_avg_pool::{GlobalAvgPool, global_avg_pool};
 pub use max_pool::{MaxPool, max_pool};
 pub use standardize::Standardize;
 
-pub use crate::kernels::conv::Algorithm;
-pub use crate::kernels::window::{Padding, Pair};
+pub use crate::kernels::conv::plan::Algorithm;
+pub use crate::kernels::windows::{Padding, Pair};

@@ -3,18 +3,18 @@
 use std::fmt;
 
 use crate::error::ShapeError;
-use crate::kernels::window::{Layout, Padding, Pair, Rounding, Windows};
+use crate::kernels::windows::{Padding, Pair, Rounding, WindowLayout, Windows};
 
 /// The windows of a pooling, side by side until told otherwise.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PoolWindows {
     kind: &'static str,
-    pub(super) layout: Layout,
+    pub(super) layout: WindowLayout,
 }
 
 impl PoolWindows {
     pub(super) fn new(kind: &'static str, window: Pair) -> Self {
-        let layout = Layout { stride: window, ..Layout::new(window) };
+        let layout = WindowLayout { stride: window, ..WindowLayout::new(window) };
         Self { kind, layout }
     }
 
@@ -42,7 +42,7 @@ impl PoolWindows {
 
 impl fmt::Display for PoolWindows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Layout { kernel, stride, dilation, padding, rounding } = self.layout;
+        let WindowLayout { kernel, stride, dilation, padding, rounding } = self.layout;
         write!(f, "{} {kernel}", self.kind)?;
         if stride != kernel {
             write!(f, ", stride {stride}")?;
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn windows_that_do_not_fit_are_refused_with_the_layer_named() {
-        let message = |change: fn(&mut Layout), input: &[usize]| {
+        let message = |change: fn(&mut WindowLayout), input: &[usize]| {
             let mut windows = PoolWindows::new("MaxPool", 4.into());
             change(&mut windows.layout);
             windows.over(input).unwrap_err().within("pool2").to_string()
@@ -83,7 +83,7 @@ mod tests {
             message(|layout| layout.stride = 0.into(), &[9, 9, 8]),
             "pool2 (MaxPool 4x4, stride 0x0): expected a stride of at least 1x1, got 0x0"
         );
-        let spread = |layout: &mut Layout| {
+        let spread = |layout: &mut WindowLayout| {
             (layout.dilation, layout.padding) = (4.into(), 2.into());
             layout.kernel = 5.into();
             layout.stride = 1.into();
@@ -93,7 +93,7 @@ mod tests {
             "pool2 (MaxPool 5x5, stride 1x1, dilation 4x4, padding 2x2): expected a padded map of at least 17x17, got [14, 1, 8] with a \
              padding of 2x2"
         );
-        let steps_over = |layout: &mut Layout| {
+        let steps_over = |layout: &mut WindowLayout| {
             layout.dilation = 2.into();
             layout.padding = 1.into();
             layout.kernel = 2.into();

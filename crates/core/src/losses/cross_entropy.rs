@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::{Error, below_one};
-use crate::kernels::elementwise::{exponentials, vectorised};
+use crate::kernels::elementwise::exponentials;
+use crate::kernels::simd::vectorised;
 use crate::layers::Activation;
 use crate::losses::{Loss, Mean, RowWeights, Targets, impossible};
 use crate::metrics::{Accuracy, Metric};

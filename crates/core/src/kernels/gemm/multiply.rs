@@ -1,145 +1,21 @@
-//! Matrix products: how they are cut for threads. The inner loops are in `tile.rs` beside this file.
+//! Matrix products: how they are cut for threads. The inner loops are in `tile.rs`.
 //!
 //! A large product is cut by its shape alone, never by the number of threads, and each element is
 //! summed in the same order wherever it falls: so the result has the same bits on any number of
 //! threads.
 
-use rayon::prelude::*;
-
 use crate::kernels::Accumulate;
+use crate::kernels::buffers::Buffer;
 use crate::kernels::elementwise::update_with;
-use crate::kernels::pack::worth_copying;
-use crate::kernels::tile;
+use crate::kernels::gemm::matrix::Matrix;
+use crate::kernels::gemm::pack::worth_copying;
+use crate::kernels::gemm::tile;
+use crate::kernels::gemm::transpose::transpose;
+use crate::kernels::scratch::Scratch;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch};
-
-/// A matrix to read, row-major or the transpose of a row-major one.
-#[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a, F> {
-    pub(super) data: &'a [F],
-    /// Number of rows.
-    pub rows: usize,
-    /// Number of columns.
-    pub columns: usize,
-    /// Distance between neighbours in a column (row-major), or in a row (transposed).
-    pub(super) stride: usize,
-    pub(super) transposed: bool,
-    /// Where its rows are (columns, where transposed), if they are not evenly spaced.
-    windows: Option<WindowRows<'a>>,
-}
-
-/// The rows of a matrix that lie anywhere, and in parts.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct WindowRows<'a> {
-    /// Where each row begins.
-    pub(super) places: &'a [usize],
-    /// The parts of every row.
-    pub(super) taps: &'a [Tap],
-    /// The first column, where a transposed matrix was cut.
-    pub(super) first: usize,
-}
-
-/// Rows that begin so many numbers apart fall into so few sets of the first-level cache that they push each other out.
-const FAR_APART: usize = 64;
-
-impl WindowRows<'_> {
-    /// Whether reading across the rows, one number of each, is slow.
-    pub(super) fn are_far_apart(&self) -> bool {
-        matches!(self.places, [first, second, ..] if second - first >= FAR_APART)
-    }
-
-    /// How far after a row's beginning its column `i` lies.
-    pub(super) fn shift(&self, i: usize) -> usize {
-        let column = self.first + i;
-        let tap = self.taps[self.taps.partition_point(|tap| tap.from <= column) - 1];
-        tap.shift + column - tap.from
-    }
-}
-
-/// A part of every row that lies side by side: `run` numbers, `shift` after the row's beginning, which are those
-/// from `from` on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tap {
-    pub(super) shift: usize,
-    pub(super) from: usize,
-    pub(super) run: usize,
-}
-
-impl<'a, F: Scalar> Matrix<'a, F> {
-    /// The row-major matrix in `data`.
-    ///
-    /// # Panics
-    /// If `data` does not hold exactly `rows * columns` numbers: a mistake in a layer, never in a
-    /// caller's input.
-    pub fn new(data: &'a [F], rows: usize, columns: usize) -> Self {
-        assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix over other data");
-        Self { data, rows, columns, stride: columns, transposed: false, windows: None }
-    }
-
-    /// The matrix whose rows begin at these places of `data`, lie there in parts, and may overlap.
-    pub(super) fn of_windows(data: &'a [F], windows: WindowRows<'a>) -> Self {
-        let columns = windows.taps.iter().map(|tap| tap.run).sum();
-        let rows = windows.places.len();
-        Self { data, rows, columns, stride: 0, transposed: false, windows: Some(windows) }
-    }
-
-    /// Where its rows are (columns, where transposed), if they are not evenly spaced.
-    pub(super) fn windows(&self) -> Option<WindowRows<'a>> {
-        self.windows
-    }
-
-    /// The last column of a block of at most `depth` columns from `from` on: windows are not cut within a part.
-    pub(super) fn block_end(&self, from: usize, depth: usize) -> usize {
-        let end = (from + depth).min(self.columns);
-        match self.windows {
-            Some(WindowRows { taps, .. }) if !self.transposed => {
-                let first = taps[0].from;
-                let ends = taps.iter().map(|tap| tap.from + tap.run - first);
-                ends.take_while(|&tap_end| tap_end <= end).last().unwrap_or(end)
-            }
-            _ => end,
-        }
-    }
-
-    /// The transpose, without moving anything.
-    #[must_use]
-    pub fn t(self) -> Self {
-        Self { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
-    }
-
-    /// The rows from `from` up to `to`.
-    pub(crate) fn rows(self, from: usize, to: usize) -> Self {
-        let rows = to - from;
-        match self.windows {
-            Some(windows) if !self.transposed => Self {
-                windows: Some(WindowRows { places: &windows.places[from..to], ..windows }),
-                rows,
-                ..self
-            },
-            Some(windows) => {
-                Self { windows: Some(WindowRows { first: windows.first + from, ..windows }), rows, ..self }
-            }
-            _ => {
-                let start = if self.transposed { from } else { from * self.stride };
-                Self { data: &self.data[start.min(self.data.len())..], rows, ..self }
-            }
-        }
-    }
-
-    /// The columns from `from` up to `to`.
-    pub(super) fn columns(self, from: usize, to: usize) -> Self {
-        self.t().rows(from, to).t()
-    }
-
-    /// One element.
-    pub fn at(&self, row: usize, column: usize) -> F {
-        let (outer, inner) = if self.transposed { (column, row) } else { (row, column) };
-        self.data[outer * self.stride + inner]
-    }
-}
 
 /// Below this many multiply-adds one thread is faster than two.
-pub(super) const SPLIT_ABOVE: usize = 512 * 1024;
+pub(crate) const SPLIT_ABOVE: usize = 512 * 1024;
 /// Multiply-adds in a piece, where there are enough for more than two.
 const PIECE: usize = 32 * 1024 * 1024;
 /// More pieces than any machine this is meant for has cores.
@@ -163,7 +39,7 @@ pub fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, 
     assert_eq!(c.len(), a.rows * b.columns, "result of {} x {}", a.rows, b.columns);
     let work = a.rows * a.columns * b.columns;
     if b.transposed && a.rows < b.rows.min(b.columns) {
-        multiply_turned(a, b, how, c);
+        multiply_transposed(a, b, how, c);
     } else if work > SPLIT_ABOVE && a.rows < FEW_ROWS && !a.transposed {
         multiply_halves(a, b, how, c);
     } else {
@@ -182,7 +58,7 @@ fn pieces(work: usize, rows: usize) -> usize {
 fn multiply_rows<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F], pieces: usize) {
     let columns = b.columns;
     if pieces > 2 && worth_copying(b, a.rows) {
-        let mut scratch = Scratch::take(Purpose::Whole);
+        let mut scratch = Scratch::take(Buffer::Whole);
         let b = tile::copied(b, &mut scratch);
         in_pieces(a, columns, pieces, c, &|a, c| tile::multiply_copied(a, b, how, c));
     } else {
@@ -213,7 +89,7 @@ fn in_pieces<F: Scalar>(
 /// The product as the sum of two: the first half of the inner dimension, and the second.
 fn multiply_halves<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     let middle = a.columns / 2;
-    let mut scratch = Scratch::take(Purpose::Half);
+    let mut scratch = Scratch::take(Buffer::Half);
     let second = scratch.first(c.len());
     rayon::join(
         || tile::multiply(a.columns(0, middle), b.rows(0, middle), how, c),
@@ -227,32 +103,12 @@ fn multiply_halves<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulat
 
 /// The product as the transpose of `bᵀ aᵀ`: where `b` is transposed and large, turning the small
 /// `a` and the result round is less work than turning `b`.
-fn multiply_turned<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
+fn multiply_transposed<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     let (rows, columns) = (a.rows, b.columns);
-    let mut scratch = Scratch::take(Purpose::Turned);
-    let turned = scratch.first(c.len());
-    multiply_rows(b.t(), a.t(), Accumulate::Overwrite, turned, pieces(rows * a.columns * columns, columns));
-    transpose(turned, rows, how, c, columns);
-}
-
-/// Rows and columns that are moved at a time: so many of both stay in the first-level cache.
-const BLOCK: usize = 16;
-
-/// The transpose: `to[i, j] = from[j, i]` or `to[i, j] += from[j, i]`, where rows of `from` have `stride` numbers
-/// and rows of `to` have `columns`.
-pub(super) fn transpose<F: Scalar>(from: &[F], stride: usize, how: Accumulate, to: &mut [F], columns: usize) {
-    let blocks = to.par_chunks_mut(BLOCK * columns.max(1)).enumerate();
-    blocks.with_min_len(4).for_each(|(block, to)| {
-        for left in (0..columns).step_by(BLOCK) {
-            for (i, row) in to.chunks_exact_mut(columns).enumerate() {
-                let right = (left + BLOCK).min(columns);
-                for (j, to) in (left..right).zip(&mut row[left..right]) {
-                    let from = from[j * stride + block * BLOCK + i];
-                    *to = if how == Accumulate::Add { *to + from } else { from };
-                }
-            }
-        }
-    });
+    let mut scratch = Scratch::take(Buffer::Transposed);
+    let result = scratch.first(c.len());
+    multiply_rows(b.t(), a.t(), Accumulate::Overwrite, result, pieces(rows * a.columns * columns, columns));
+    transpose(result, rows, how, c, columns);
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! The factors of a matrix product, copied into the order in which its tiles read them.
 
-use crate::kernels::gemm::{Matrix, WindowRows};
+use crate::kernels::gemm::matrix::{Matrix, WindowRows};
 use crate::kernels::parts::in_parts;
+use crate::kernels::scratch::Scratch;
 use crate::scalar::Scalar;
-use crate::scratch::Scratch;
 
 /// Numbers in a vector, and vectors side by side in a tile.
 #[derive(Clone, Copy)]
-pub(super) struct PanelSize {
-    pub(super) lanes: usize,
-    pub(super) vectors: usize,
+pub(crate) struct PanelSize {
+    pub(crate) lanes: usize,
+    pub(crate) vectors: usize,
 }
 
 /// A transposed left factor longer than this is copied.
@@ -22,10 +22,10 @@ const ROWS_IN_CACHE: usize = 32;
 const NUMBERS_AT_A_TIME: usize = 32 * 1024;
 
 /// Columns of the right factor, a few vectors of them.
-pub(super) struct Panel {
-    pub(super) from: usize,
-    pub(super) width: usize,
-    pub(super) vectors: usize,
+pub(crate) struct Panel {
+    pub(crate) from: usize,
+    pub(crate) width: usize,
+    pub(crate) vectors: usize,
     lanes: usize,
 }
 
@@ -50,7 +50,7 @@ fn panel_count(columns: usize, size: PanelSize) -> usize {
 
 /// Cuts so many columns into panels.
 #[inline(always)]
-pub(super) fn panels(columns: usize, size: PanelSize) -> impl Iterator<Item = Panel> {
+pub(crate) fn panels(columns: usize, size: PanelSize) -> impl Iterator<Item = Panel> {
     let lanes = size.lanes;
     (0..panel_count(columns, size)).map(move |i| {
         let (from, to) = (panel_edge(columns, size, i), panel_edge(columns, size, i + 1));
@@ -60,7 +60,7 @@ pub(super) fn panels(columns: usize, size: PanelSize) -> impl Iterator<Item = Pa
 
 /// A right factor, or a block of one: where it is, and the panels that were copied.
 #[derive(Clone, Copy)]
-pub(super) struct RightBlock<'a, F> {
+pub(crate) struct RightBlock<'a, F> {
     matrix: Matrix<'a, F>,
     copied: &'a [F],
     /// Columns from here on were copied.
@@ -72,18 +72,18 @@ pub(super) struct RightBlock<'a, F> {
 
 /// A panel of the right factor: rows of vectors, this far apart.
 #[derive(Clone, Copy)]
-pub(super) struct Right<'a, F> {
-    pub(super) data: &'a [F],
-    pub(super) stride: usize,
+pub(crate) struct Right<'a, F> {
+    pub(crate) data: &'a [F],
+    pub(crate) stride: usize,
 }
 
 /// Whether a right factor is read faster when it was copied.
-pub(super) fn worth_copying<F: Scalar>(b: Matrix<'_, F>, readers: usize) -> bool {
+pub(crate) fn worth_copying<F: Scalar>(b: Matrix<'_, F>, readers: usize) -> bool {
     b.transposed || readers >= COPY_RIGHT_FROM
 }
 
 /// Copies the panels that are transposed, not whole, or read often enough to pay for it.
-pub(super) fn copy_right<'a, F: Scalar>(
+pub(crate) fn copy_right<'a, F: Scalar>(
     b: Matrix<'a, F>,
     readers: usize,
     size: PanelSize,
@@ -109,7 +109,7 @@ pub(super) fn copy_right<'a, F: Scalar>(
 }
 
 /// Copies all panels, shared out among threads.
-pub(super) fn copy_whole<'a, F: Scalar>(
+pub(crate) fn copy_whole<'a, F: Scalar>(
     b: Matrix<'a, F>,
     size: PanelSize,
     scratch: &'a mut Scratch<F>,
@@ -149,16 +149,16 @@ fn copy_panel<F: Scalar>(panel: Matrix<'_, F>, to: &mut [F], padded: usize) {
 
 impl<'a, F: Scalar> RightBlock<'a, F> {
     /// The number of columns.
-    pub(super) fn columns(&self) -> usize {
+    pub(crate) fn columns(&self) -> usize {
         self.matrix.columns
     }
 
     /// Without the first rows, where all columns were copied.
-    pub(super) fn below(self, rows: usize) -> Self {
+    pub(crate) fn below(self, rows: usize) -> Self {
         Self { first: self.first + rows, ..self }
     }
 
-    pub(super) fn panel(&self, panel: &Panel) -> Right<'a, F> {
+    pub(crate) fn panel(&self, panel: &Panel) -> Right<'a, F> {
         if panel.from >= self.copied_from {
             let begin = (panel.from - self.copied_from) * self.rows + self.first * panel.padded();
             Right { data: &self.copied[begin..], stride: panel.padded() }
@@ -170,7 +170,7 @@ impl<'a, F: Scalar> RightBlock<'a, F> {
 
 /// Rows of the left factor, and how far apart they or their columns are.
 #[derive(Clone, Copy)]
-pub(super) enum Left<'a, F> {
+pub(crate) enum Left<'a, F> {
     /// Each row is contiguous.
     Rows(&'a [F], usize),
     /// Rows lie anywhere, in parts that are contiguous.
@@ -184,7 +184,7 @@ pub(super) enum Left<'a, F> {
 impl<F> Left<'_, F> {
     /// Without the first rows.
     #[inline(always)]
-    pub(super) fn below(self, rows: usize) -> Self {
+    pub(crate) fn below(self, rows: usize) -> Self {
         match self {
             Self::Rows(data, stride) => Self::Rows(&data[rows * stride..], stride),
             Self::Windows(data, windows) => {
@@ -200,7 +200,7 @@ impl<F> Left<'_, F> {
 
 /// A block of rows of the left factor.
 #[derive(Clone, Copy)]
-pub(super) enum LeftBlock<'a, F> {
+pub(crate) enum LeftBlock<'a, F> {
     /// In one piece, where it is or copied.
     Whole(Left<'a, F>),
     /// The columns of every tile's rows, one after the other: so many steps of so many rows.
@@ -210,7 +210,7 @@ pub(super) enum LeftBlock<'a, F> {
 impl<'a, F> LeftBlock<'a, F> {
     /// From a tile's first row on.
     #[inline(always)]
-    pub(super) fn below(self, row: usize) -> Left<'a, F> {
+    pub(crate) fn below(self, row: usize) -> Left<'a, F> {
         match self {
             Self::Whole(left) => left.below(row),
             Self::Tiles(data, depth, rows) => Left::Columns(&data[row * depth..], rows),
@@ -220,7 +220,7 @@ impl<'a, F> LeftBlock<'a, F> {
 
 /// Copies the columns of a long transposed left factor tile by tile, `ROWS` numbers each. Rows are read
 /// as fast where they are.
-pub(super) fn copy_left<'a, F: Scalar, const ROWS: usize>(
+pub(crate) fn copy_left<'a, F: Scalar, const ROWS: usize>(
     a: Matrix<'a, F>,
     scratch: &'a mut Scratch<F>,
 ) -> LeftBlock<'a, F> {
@@ -238,9 +238,9 @@ pub(super) fn copy_left<'a, F: Scalar, const ROWS: usize>(
         (true, Some(windows), _) => LeftBlock::Whole(Left::WindowColumns(a.data, windows)),
         (true, None, false) => LeftBlock::Whole(Left::Columns(a.data, a.stride)),
         (false, Some(windows), _) => {
-            let tap_at = |column| windows.taps.partition_point(|tap| tap.from < column);
-            let taps = &windows.taps[tap_at(windows.first)..tap_at(windows.first + a.columns)];
-            LeftBlock::Whole(Left::Windows(a.data, WindowRows { taps, ..windows }))
+            let run_at = |column| windows.runs.partition_point(|run| run.from < column);
+            let runs = &windows.runs[run_at(windows.first)..run_at(windows.first + a.columns)];
+            LeftBlock::Whole(Left::Windows(a.data, WindowRows { runs, ..windows }))
         }
         (false, None, _) => LeftBlock::Whole(Left::Rows(a.data, a.stride)),
     }

@@ -1,7 +1,7 @@
 //! The kernel of a convolution, and what is kept of it for inference.
 
 use crate::kernels::conv::{Algorithm, MANY_MAPS, Way, choose};
-use crate::kernels::window::Windows;
+use crate::kernels::windows::Windows;
 use crate::kernels::{panels, stream, winograd};
 use crate::scalar::Scalar;
 
@@ -20,11 +20,11 @@ impl<'a, F> Kernel<'a, F> {
         Self { weights, kept: None }
     }
 
-    pub(super) fn tiles(&self) -> Option<&'a [F]> {
+    pub(crate) fn tiles(&self) -> Option<&'a [F]> {
         self.kept?.tiles.as_deref()
     }
 
-    pub(super) fn panels(&self) -> Option<&'a [F]> {
+    pub(crate) fn panels(&self) -> Option<&'a [F]> {
         self.kept?.panels.as_deref()
     }
 }
@@ -54,7 +54,7 @@ impl<F: Scalar> Kept<F> {
 
     /// In panels, wherever that may be of use.
     #[cfg(test)]
-    pub(super) fn with_panels(weights: &[F], filters: usize) -> Self {
+    pub(crate) fn with_panels(weights: &[F], filters: usize) -> Self {
         Self { tiles: None, panels: Some(panels::lay_out(weights, filters)) }
     }
 }

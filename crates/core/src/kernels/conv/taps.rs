@@ -5,14 +5,16 @@
 //! 3x3 windows have over a map of 2x2, 16 meet it; a matrix of windows would multiply the zeros of the others too.
 
 use crate::kernels::Accumulate;
-use crate::kernels::gemm::{Matrix, transpose};
-use crate::kernels::kernel::Kernel;
-use crate::kernels::panels::{FILTERS, panel_edge, panels, side_by_side};
+use crate::kernels::buffers::Buffer;
+use crate::kernels::conv::kernel::ConvKernel;
+use crate::kernels::gemm::filter_panels::{self, PANEL_FILTERS, first_filter, side_by_side};
+use crate::kernels::gemm::matrix::Matrix;
+use crate::kernels::gemm::tile;
+use crate::kernels::gemm::transpose::transpose;
 use crate::kernels::parts::{in_parts, in_pieces};
-use crate::kernels::tile;
-use crate::kernels::window::{Pair, Windows};
+use crate::kernels::scratch::{Scratch, ready};
+use crate::kernels::windows::{Pair, Windows};
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch, ready};
 
 /// The position of the map that a tap of the window at a position falls on; none in the padding.
 fn meet(windows: &Windows, position: usize, tap: usize) -> Option<usize> {
@@ -27,7 +29,7 @@ fn meet(windows: &Windows, position: usize, tap: usize) -> Option<usize> {
 }
 
 /// Multiply-adds for each map, channel and filter: how many pairs of a position and a tap meet the map.
-pub(super) fn meetings(windows: &Windows) -> usize {
+pub(crate) fn meetings(windows: &Windows) -> usize {
     let Windows { height, width, out_height, out_width, kernel, stride, dilation, before, .. } = *windows;
     let along = |count: usize, length: usize, of: fn(Pair) -> usize| -> usize {
         let inside = |window: usize, tap: usize| {
@@ -42,29 +44,29 @@ fn taps(windows: &Windows) -> usize {
     windows.kernel.height * windows.kernel.width
 }
 
-/// As `conv::forward`. Panels of filters are worked off one after the other: so each tap's part of the kernel is copied once, for all positions.
+/// y = X K. Panels of filters are computed one after the other, so each tap's part of the kernel is copied once for all positions.
 #[inline(never)]
-pub(super) fn forward<F: Scalar>(
+pub(crate) fn forward<F: Scalar>(
     x: &[F],
     windows: &Windows,
-    kernel: Kernel<'_, F>,
+    kernel: ConvKernel<'_, F>,
     y: &mut [F],
     finish: &(impl Fn(&mut [F]) + Sync),
 ) {
     let (maps, filters) = (x.len() / windows.map(), kernel.weights.len() / windows.window());
     let (channels, positions) = (windows.channels, windows.positions());
     if kernel.panels().is_none() {
-        ready::<F>(&[(Purpose::Kernel, channels * FILTERS)]);
+        ready::<F>(&[(Buffer::Kernel, channels * PANEL_FILTERS)]);
     }
     tile::get_ready::<F>();
     let x = Matrix::new(x, maps, windows.map());
-    let mut scratch = Scratch::take(Purpose::Shared);
+    let mut scratch = Scratch::take(Buffer::Shared);
     // By panels of filters, in each by positions, in each by maps.
     let sums = scratch.first(y.len());
-    let edge = |panel: usize| panel_edge(filters, panel) * positions * maps;
-    in_parts(0..panels(filters), 1, &edge, sums, &|panel, sums: &mut [F]| {
-        let (first, width) = (panel_edge(filters, panel.start), sums.len() / (positions * maps));
-        let mut scratch = Scratch::take(Purpose::Kernel);
+    let edge = |panel: usize| first_filter(filters, panel) * positions * maps;
+    in_parts(0..filter_panels::count(filters), 1, &edge, sums, &|panel, sums: &mut [F]| {
+        let (first, width) = (first_filter(filters, panel.start), sums.len() / (positions * maps));
+        let mut scratch = Scratch::take(Buffer::Kernel);
         sums.fill(F::zero());
         for (tap, weights) in kernel.weights.chunks_exact(channels * filters).enumerate() {
             let of_tap = match kernel.panels() {
@@ -100,17 +102,18 @@ pub(super) fn forward<F: Scalar>(
 /// Rows of a factor or a gradient in a part of the work.
 const BLOCK: usize = 128;
 
-/// As `conv::input_gradient`. Turned round, with the maps of the batch in columns: so the kernel is read where it is.
+/// The input gradient, transposed, with the maps of the batch in columns: so the kernel is read where it is.
 #[inline(never)]
-pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], dx: &mut [F]) {
+pub(crate) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], dx: &mut [F]) {
     let (maps, filters) = (dx.len() / windows.map(), kernel.len() / windows.window());
     let channels = windows.channels;
     tile::get_ready::<F>();
-    let (mut turned_scratch, mut scratch) = (Scratch::take(Purpose::Turned), Scratch::take(Purpose::Shared));
+    let (mut transposed_scratch, mut scratch) =
+        (Scratch::take(Buffer::Transposed), Scratch::take(Buffer::Shared));
     // By positions, in each by filters, in each by maps.
-    let turned = turned_scratch.first(dz.len());
-    transpose(dz, windows.positions() * filters, Accumulate::Overwrite, turned, maps);
-    let turned = &*turned;
+    let transposed = transposed_scratch.first(dz.len());
+    transpose(dz, windows.positions() * filters, Accumulate::Overwrite, transposed, maps);
+    let transposed = &*transposed;
     let sums = scratch.first(dx.len());
     let blocks = channels.div_ceil(BLOCK);
     let parts = 0..windows.height * windows.width * blocks;
@@ -120,7 +123,7 @@ pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F
         sums.fill(F::zero());
         for (tap, kernel) in kernel.chunks_exact(channels * filters).enumerate() {
             let kernel = Matrix::new(kernel, channels, filters).rows(first, first + sums.len() / maps);
-            for (position, dz) in turned.chunks_exact(filters * maps).enumerate() {
+            for (position, dz) in transposed.chunks_exact(filters * maps).enumerate() {
                 if meet(windows, position, tap) == Some(here) {
                     tile::multiply(kernel, Matrix::new(dz, filters, maps), Accumulate::Add, sums);
                 }
@@ -130,9 +133,9 @@ pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F
     transpose(sums, maps, Accumulate::Overwrite, dx, windows.map());
 }
 
-/// As `conv::weight_gradient`: of each tap, the positions that meet it side by side.
+/// dK = Xᵀ dz. For each tap, the positions that meet it are copied side by side.
 #[inline(never)]
-pub(super) fn weight_gradient<F: Scalar>(
+pub(crate) fn weight_gradient<F: Scalar>(
     x: &[F],
     windows: &Windows,
     dz: &[F],
@@ -142,14 +145,14 @@ pub(super) fn weight_gradient<F: Scalar>(
     let (maps, filters) = (x.len() / windows.map(), gradient.len() / windows.window());
     let (channels, positions) = (windows.channels, windows.positions());
     let most = positions * maps;
-    ready::<F>(&[(Purpose::Columns, most * BLOCK), (Purpose::Products, most * filters)]);
+    ready::<F>(&[(Buffer::Columns, most * BLOCK), (Buffer::Products, most * filters)]);
     tile::get_ready::<F>();
     let blocks = channels.div_ceil(BLOCK);
     let edge = |part: usize| (part / blocks * channels + part % blocks * BLOCK) * filters;
     in_parts(0..taps(windows) * blocks, 1, &edge, gradient, &|part, gradient: &mut [F]| {
         let (tap, first) = (part.start / blocks, part.start % blocks * BLOCK);
         let width = gradient.len() / filters;
-        let (mut of_x, mut of_dz) = (Scratch::take(Purpose::Columns), Scratch::take(Purpose::Products));
+        let (mut of_x, mut of_dz) = (Scratch::take(Buffer::Columns), Scratch::take(Buffer::Products));
         let (chosen_x, chosen_dz) = (of_x.first(most * width), of_dz.first(most * filters));
         let mut rows = 0;
         for position in 0..positions {
@@ -172,9 +175,9 @@ mod tests {
     use rand::Rng;
 
     use super::*;
-    use crate::kernels::conv::{self, Algorithm};
-    use crate::kernels::kernel::Kept;
-    use crate::kernels::window::{Layout, Padding};
+    use crate::kernels::conv::kernel::PreparedKernel;
+    use crate::kernels::naive;
+    use crate::kernels::windows::{Padding, WindowLayout};
     use crate::rng;
 
     fn random(count: usize, seed: u64) -> Vec<f64> {
@@ -182,35 +185,38 @@ mod tests {
         (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
     }
 
-    /// All three products against those of windows and kernel.
-    fn check(layout: Layout, maps: usize, input: [usize; 3], filters: usize, seed: u64) {
+    /// All three products against the plain loops.
+    fn check(layout: WindowLayout, maps: usize, input: [usize; 3], filters: usize, seed: u64) {
         let Ok(windows) = layout.over(&input) else { return };
         let (x, kernel) = (random(maps * windows.map(), seed), random(windows.window() * filters, seed + 1));
         let dz = random(maps * windows.positions() * filters, seed + 2);
-        let [mut y, mut y2] = [vec![f64::NAN; dz.len()], vec![f64::NAN; dz.len()]];
-        forward(&x, &windows, Kernel::new(&kernel), &mut y, &|y| y.iter_mut().for_each(|y| *y += 1.0));
-        conv::forward(&x, &windows, Algorithm::Im2col, Kernel::new(&kernel), &mut y2, |y| {
-            y.iter_mut().for_each(|y| *y += 1.0);
-        });
+        let add_one = |y: &mut [f64]| y.iter_mut().for_each(|y| *y += 1.0);
+        let mut y = vec![f64::NAN; dz.len()];
+        forward(&x, &windows, ConvKernel::new(&kernel), &mut y, &add_one);
         // A kernel that is kept in panels gives the same bits.
-        let (kept, mut by_panels) = (Kept::with_panels(&kernel, filters), vec![f64::NAN; dz.len()]);
-        let with_kept = Kernel { weights: &kernel, kept: Some(&kept) };
-        forward(&x, &windows, with_kept, &mut by_panels, &|y| y.iter_mut().for_each(|y| *y += 1.0));
+        let panels = Some(filter_panels::lay_out(&kernel, filters));
+        let (prepared, mut by_panels) = (PreparedKernel { tiles: None, panels }, vec![f64::NAN; dz.len()]);
+        let with_panels = ConvKernel { weights: &kernel, prepared: Some(&prepared) };
+        forward(&x, &windows, with_panels, &mut by_panels, &add_one);
         assert!(by_panels == y);
-        let [mut dx, mut dx2] = [vec![f64::NAN; x.len()], vec![f64::NAN; x.len()]];
+        let [mut dx, mut dk] = [vec![f64::NAN; x.len()], vec![f64::NAN; kernel.len()]];
         input_gradient(&dz, &windows, &kernel, &mut dx);
-        conv::input_gradient(&dz, &windows, Algorithm::Im2col, &kernel, &mut dx2);
-        let [mut dk, mut dk2] = [vec![f64::NAN; kernel.len()], vec![f64::NAN; kernel.len()]];
         weight_gradient(&x, &windows, &dz, Accumulate::Overwrite, &mut dk);
-        conv::weight_gradient(&x, &windows, Algorithm::Im2col, &dz, Accumulate::Overwrite, &mut dk2);
         let mut twice = dk.clone();
         weight_gradient(&x, &windows, &dz, Accumulate::Add, &mut twice);
-        let dk_twice: Vec<f64> = dk2.iter().map(|v| 2.0 * v).collect();
-        for (got, expected) in [(y, y2), (dx, dx2), (dk, dk2), (twice, dk_twice)] {
+        let (mut expected_y, meeting) = naive::convolve(&x, &windows, &kernel, filters);
+        add_one(&mut expected_y);
+        let expected_dk = naive::weight_gradient(&x, &windows, &dz, filters);
+        let expected_twice = expected_dk.iter().map(|v| 2.0 * v).collect();
+        let expected_dx = naive::input_gradient(&dz, &windows, &kernel, filters);
+        for (got, expected) in
+            [(y, expected_y), (dx, expected_dx), (dk, expected_dk), (twice, expected_twice)]
+        {
             let close =
                 got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-10 * (1.0 + dz.len() as f64));
             assert!(close, "{layout:?} over {maps} of {input:?}, {filters} filters, seed {seed}");
         }
+        assert_eq!(meetings(&windows) * maps * windows.channels * filters, meeting as usize);
         let all = 0..windows.positions();
         let met =
             all.flat_map(|position| (0..taps(&windows)).filter_map(move |tap| meet(&windows, position, tap)));
@@ -228,8 +234,8 @@ mod tests {
             seed in 0_u64..1000,
         ) {
             let pair = |(height, width)| Pair { height, width };
-            let layout = Layout {
-                stride: pair(stride), dilation: pair(dilation), padding, ..Layout::new(pair(kernel))
+            let layout = WindowLayout {
+                stride: pair(stride), dilation: pair(dilation), padding, ..WindowLayout::new(pair(kernel))
             };
             check(layout, maps, [height, width, channels], filters, seed);
         }
@@ -237,8 +243,11 @@ mod tests {
 
     #[test]
     fn the_same_where_channels_and_filters_are_many() {
-        let layout =
-            |stride: usize| Layout { stride: stride.into(), padding: Padding::from(1), ..Layout::new(3) };
+        let layout = |stride: usize| WindowLayout {
+            stride: stride.into(),
+            padding: Padding::from(1),
+            ..WindowLayout::new(3)
+        };
         check(layout(1), 33, [2, 2, 140], 100, 1);
         check(layout(2), 16, [4, 4, 130], 49, 2);
     }

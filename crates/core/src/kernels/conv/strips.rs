@@ -1,41 +1,46 @@
-//! Windows as the rows of a matrix: where each lies in memory, and copies of them side by side.
+//! Windows as the rows of a matrix, where they lie in the maps.
 //!
-//! The row of a window is, for each row of the kernel, one run of numbers that lie side by side in the
-//! map: so for wide maps of many channels nothing need be copied but the padding.
+//! A window has one run of neighbouring numbers for each row of the kernel. So a product can read the windows in the maps, and
+//! only maps with padding are copied: in strips, which are some rows of a map with the padding around them.
 
 use std::cell::Cell;
 use std::ops::Range;
 
-use crate::kernels::gemm::{Tap, WindowRows};
-use crate::kernels::parts::in_pieces;
-use crate::kernels::tile::DEPTH;
-use crate::kernels::window::Windows;
+use crate::kernels::buffers::Buffer;
+use crate::kernels::gemm::matrix::{Matrix, Run, WindowRows};
+use crate::kernels::gemm::tile::DEPTH;
+use crate::kernels::scratch::{Scratch, on_every_thread, ready};
+use crate::kernels::windows::Windows;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch, on_every_thread, ready};
 
 thread_local! {
     static PLACES: Cell<Vec<usize>> = const { Cell::new(Vec::new()) };
-    static TAPS: Cell<Vec<Tap>> = const { Cell::new(Vec::new()) };
+    static RUNS: Cell<Vec<Run>> = const { Cell::new(Vec::new()) };
 }
 
 /// The windows of some rows of output, in maps that have their padding around them.
 #[derive(Clone, Copy)]
-pub(super) struct Strips<'a, F> {
+pub(crate) struct Strips<'a, F> {
     /// The maps.
-    pub(super) data: &'a [F],
+    pub(crate) data: &'a [F],
     /// Numbers in a row of them.
-    pub(super) row: usize,
+    pub(crate) row: usize,
     /// Where each window lies: its parts in the order of the kernel's weights.
-    pub(super) rows: WindowRows<'a>,
+    pub(crate) rows: WindowRows<'a>,
 }
 
-impl<'a, F> Strips<'a, F> {
+impl<'a, F: Scalar> Strips<'a, F> {
+    /// The matrix whose rows are the windows.
+    pub(crate) fn matrix(&self) -> Matrix<'a, F> {
+        Matrix::of_windows(self.data, self.rows)
+    }
+
     /// From the first number of the windows to the last.
-    pub(super) fn covered(&self) -> &'a [F] {
-        match (self.rows.places, self.rows.taps) {
-            (&[first, ..], &[.., tap]) => {
+    pub(crate) fn covered(&self) -> &'a [F] {
+        match (self.rows.places, self.rows.runs) {
+            (&[first, ..], &[.., run]) => {
                 let last = self.rows.places.last().copied().unwrap_or(first);
-                &self.data[first..last + tap.shift + tap.run]
+                &self.data[first..last + run.shift + run.length]
             }
             _ => &[],
         }
@@ -43,13 +48,13 @@ impl<'a, F> Strips<'a, F> {
 }
 
 /// Numbers of a window that lie side by side.
-pub(super) fn run_length(windows: &Windows) -> usize {
+pub(crate) fn run_length(windows: &Windows) -> usize {
     if windows.dilation.width == 1 { windows.kernel.width * windows.channels } else { windows.channels }
 }
 
 /// Calls `f` with each run of a window, and where it lies after the window's beginning, in maps with rows of `row` numbers.
 #[inline(always)]
-pub(super) fn for_each_run(windows: &Windows, row: usize, mut f: impl FnMut(usize, usize)) {
+pub(crate) fn for_each_run(windows: &Windows, row: usize, mut f: impl FnMut(usize, usize)) {
     let across = windows.kernel.width * windows.channels / run_length(windows);
     for u in 0..windows.kernel.height {
         for v in 0..across {
@@ -61,20 +66,20 @@ pub(super) fn for_each_run(windows: &Windows, row: usize, mut f: impl FnMut(usiz
     }
 }
 
-/// Lists the parts of a window, in maps with rows of `row` numbers; none longer than a product takes at a time.
-fn list_taps(windows: &Windows, row: usize, taps: &mut Vec<Tap>) {
-    let run = run_length(windows);
-    taps.clear();
+/// Lists the runs of a window, in maps with rows of `row` numbers; none longer than a product takes at a time.
+fn list_runs(windows: &Windows, row: usize, runs: &mut Vec<Run>) {
+    let length = run_length(windows);
+    runs.clear();
     for_each_run(windows, row, |i, shift| {
-        for begin in (0..run).step_by(DEPTH) {
-            let part = (run - begin).min(DEPTH);
-            taps.push(Tap { shift: shift + begin, from: i * run + begin, run: part });
+        for begin in (0..length).step_by(DEPTH) {
+            let part = (length - begin).min(DEPTH);
+            runs.push(Run { shift: shift + begin, from: i * length + begin, length: part });
         }
     });
 }
 
 /// Most numbers that the strips for so many rows of output can have.
-pub(super) fn strip_length(windows: &Windows, rows: usize) -> usize {
+pub(crate) fn strip_length(windows: &Windows, rows: usize) -> usize {
     if windows.all_inside() {
         return 0;
     }
@@ -86,39 +91,39 @@ pub(super) fn strip_length(windows: &Windows, rows: usize) -> usize {
 }
 
 /// Lets every thread take what [`with_strips`] needs for so many rows of output.
-pub(super) fn get_ready<F: Scalar>(windows: &Windows, rows: usize) {
-    ready::<F>(&[(Purpose::Strips, strip_length(windows, rows))]);
+pub(crate) fn get_ready<F: Scalar>(windows: &Windows, rows: usize) {
+    ready::<F>(&[(Buffer::Strips, strip_length(windows, rows))]);
     let run = run_length(windows);
-    let (places, taps) = (rows * windows.out_width, windows.window() / run * run.div_ceil(DEPTH));
+    let (places, runs) = (rows * windows.out_width, windows.window() / run * run.div_ceil(DEPTH));
     // Makes room in this thread's lists, and tells whether there was not enough.
-    let reserved = |places: usize, taps: usize| {
-        let (mut all_places, mut all_taps) = (PLACES.take(), TAPS.take());
+    let reserved = |places: usize, runs: usize| {
+        let (mut all_places, mut all_runs) = (PLACES.take(), RUNS.take());
         all_places.clear();
-        all_taps.clear();
-        let missing = all_places.capacity() < places || all_taps.capacity() < taps;
+        all_runs.clear();
+        let missing = all_places.capacity() < places || all_runs.capacity() < runs;
         all_places.reserve(places);
-        all_taps.reserve(taps);
+        all_runs.reserve(runs);
         PLACES.set(all_places);
-        TAPS.set(all_taps);
+        RUNS.set(all_runs);
         missing
     };
-    if reserved(places, taps) {
+    if reserved(places, runs) {
         on_every_thread(|| {
-            reserved(places, taps);
+            reserved(places, runs);
         });
     }
 }
 
 /// Lays out the windows of the rows of output `rows`, counted through all maps of `x`.
-pub(super) fn with_strips<F: Scalar, R>(
+pub(crate) fn with_strips<F: Scalar, R>(
     x: &[F],
     windows: &Windows,
     rows: Range<usize>,
     work: impl FnOnce(Strips<'_, F>) -> R,
 ) -> R {
-    let (mut places, mut taps) = (PLACES.take(), TAPS.take());
+    let (mut places, mut runs) = (PLACES.take(), RUNS.take());
     places.clear();
-    let mut scratch = Scratch::take(Purpose::Strips);
+    let mut scratch = Scratch::take(Buffer::Strips);
     let (data, row) = if windows.all_inside() {
         let row = windows.width * windows.channels;
         for at in rows {
@@ -133,10 +138,10 @@ pub(super) fn with_strips<F: Scalar, R>(
         copy_strips(x, windows, rows, buffer, &mut places);
         (&*buffer, row)
     };
-    list_taps(windows, row, &mut taps);
-    let result = work(Strips { data, row, rows: WindowRows { places: &places, taps: &taps, first: 0 } });
+    list_runs(windows, row, &mut runs);
+    let result = work(Strips { data, row, rows: WindowRows { places: &places, runs: &runs, first: 0 } });
     PLACES.set(places);
-    TAPS.set(taps);
+    RUNS.set(runs);
     result
 }
 
@@ -182,36 +187,4 @@ fn copy_strips<F: Scalar>(
         }
         at += last - first;
     }
-}
-
-/// Copies every window into a row of `columns`.
-pub(super) fn im2col<F: Scalar>(strips: Strips<'_, F>, windows: &Windows, columns: &mut [F]) {
-    for (row, &place) in columns.chunks_exact_mut(windows.window()).zip(strips.rows.places) {
-        for tap in strips.rows.taps {
-            let from = &strips.data[place + tap.shift..][..tap.run];
-            row[tap.from..tap.from + tap.run].copy_from_slice(from);
-        }
-    }
-}
-
-/// The opposite of im2col: adds every row of `columns`, a window each, to the numbers of the maps `dx`
-/// it was taken from. Numbers that lie in several windows get the sum over all of them.
-pub(super) fn col2im<F: Scalar>(columns: &[F], windows: &Windows, dx: &mut [F]) {
-    let Windows { kernel, channels, out_width, width, .. } = *windows;
-    let window = windows.window();
-    let of_map = windows.positions() * window;
-    in_pieces(dx, windows.map(), &|map, dx| {
-        let columns = &columns[map * of_map..][..of_map];
-        dx.fill(F::zero());
-        for (position, row) in columns.chunks_exact(window).enumerate() {
-            let (y, x) = (position / out_width, position % out_width);
-            for (tap, from) in row.chunks_exact(channels).enumerate() {
-                let (tap_y, tap_x) = (tap / kernel.width, tap % kernel.width);
-                if let (Some(line), Some(column)) = (windows.row(y, tap_y), windows.column(x, tap_x)) {
-                    let to = &mut dx[(line * width + column) * channels..][..channels];
-                    to.iter_mut().zip(from).for_each(|(to, &from)| *to += from);
-                }
-            }
-        }
-    });
 }

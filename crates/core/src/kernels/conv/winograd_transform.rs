@@ -6,16 +6,16 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use crate::kernels::Accumulate;
-use crate::kernels::tile;
+use crate::kernels::gemm::tile;
 use crate::scalar::Scalar;
 
 /// Numbers along a side of an input tile, and points at which polynomials are evaluated.
-pub(super) const SIDE: usize = 6;
+pub(crate) const SIDE: usize = 6;
 const POINTS: [f64; SIDE - 1] = [0.0, 1.0, -1.0, 2.0, -2.0];
 /// One over the product of a point's differences to the others.
 const SCALES: [f64; SIDE - 1] = [1.0 / 4.0, -1.0 / 6.0, -1.0 / 6.0, 1.0 / 24.0, 1.0 / 24.0];
 /// B'.
-pub(super) const INPUT: [[f64; SIDE]; SIDE] = [
+pub(crate) const INPUT: [[f64; SIDE]; SIDE] = [
     [4.0, 0.0, -5.0, 0.0, 1.0, 0.0],
     [0.0, -4.0, -4.0, 1.0, 1.0, 0.0],
     [0.0, 4.0, -4.0, -1.0, 1.0, 0.0],
@@ -42,39 +42,39 @@ const fn powers<const N: usize>(scales: [f64; SIDE - 1]) -> [[f64; N]; SIDE] {
 }
 
 /// The matrices for M outputs along a side, or for a kernel of M numbers.
-pub(super) struct Powers<const M: usize>;
+pub(crate) struct Powers<const M: usize>;
 
 impl<const M: usize> Powers<M> {
-    pub(super) const A: [[f64; M]; SIDE] = powers([1.0; SIDE - 1]);
-    pub(super) const G: [[f64; M]; SIDE] = powers(SCALES);
+    pub(crate) const A: [[f64; M]; SIDE] = powers([1.0; SIDE - 1]);
+    pub(crate) const G: [[f64; M]; SIDE] = powers(SCALES);
 }
 
 /// An N by K matrix, times a vector each number of which is one of many channels.
 ///
 /// Points come in pairs p and -p, whose powers differ in the sign of the odd ones: sums over the even and over the odd
 /// numbers give both.
-pub(super) trait Times<const N: usize, const K: usize>: Copy {
+pub(crate) trait Times<const N: usize, const K: usize>: Copy {
     fn times<S: Simd, F: Scalar>(self, simd: S, v: impl Fn(usize) -> F::Vector<S>) -> [F::Vector<S>; N];
 }
 
 /// B'.
 #[derive(Clone, Copy)]
-pub(super) struct Input;
+pub(crate) struct Input;
 /// A'.
 #[derive(Clone, Copy)]
-pub(super) struct Output;
+pub(crate) struct Output;
 /// A.
 #[derive(Clone, Copy)]
-pub(super) struct OutputAdjoint;
+pub(crate) struct OutputAdjoint;
 /// G.
 #[derive(Clone, Copy)]
-pub(super) struct Kernel;
+pub(crate) struct KernelTransform;
 /// G'.
 #[derive(Clone, Copy)]
-pub(super) struct KernelAdjoint;
+pub(crate) struct KernelAdjoint;
 /// A single row of one of these.
 #[derive(Clone, Copy)]
-pub(super) struct Row<const K: usize>(pub(super) [f64; K]);
+pub(crate) struct Row<const K: usize>(pub(crate) [f64; K]);
 
 impl Times<SIDE, SIDE> for Input {
     #[inline(always)]
@@ -118,7 +118,7 @@ impl<const M: usize> Times<SIDE, M> for OutputAdjoint {
     }
 }
 
-impl<const R: usize> Times<SIDE, R> for Kernel {
+impl<const R: usize> Times<SIDE, R> for KernelTransform {
     #[inline(always)]
     fn times<S: Simd, F: Scalar>(self, simd: S, v: impl Fn(usize) -> F::Vector<S>) -> [F::Vector<S>; SIDE] {
         let [v0, v1, v2, v3, v4, v5] = at_points::<S, F, R>(simd, v);
@@ -201,21 +201,21 @@ fn sums_of_powers<S: Simd, F: Scalar, const N: usize>(
 
 /// Where the channels at the places of a tile are in a slice: evenly spaced, in those of its rows and columns that there are.
 #[derive(Clone)]
-pub(super) struct Places {
+pub(crate) struct TilePlaces {
     /// Of row 0 and column 0, though they may be none; below 0, it wraps.
-    pub(super) first: usize,
+    pub(crate) first: usize,
     /// From a row to the next.
-    pub(super) down: usize,
+    pub(crate) down: usize,
     /// From a column to the next.
-    pub(super) across: usize,
-    pub(super) rows: Range<usize>,
-    pub(super) columns: Range<usize>,
+    pub(crate) across: usize,
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
 }
 
-impl Places {
+impl TilePlaces {
     /// All rows and columns.
     #[inline(always)]
-    pub(super) fn all(first: usize, down: usize, across: usize) -> Self {
+    pub(crate) fn all(first: usize, down: usize, across: usize) -> Self {
         Self { first, down, across, rows: 0..SIDE, columns: 0..SIDE }
     }
 
@@ -226,18 +226,18 @@ impl Places {
 }
 
 /// Left · tile · Right' for many tiles K by K, each of `length` channels side by side.
-pub(super) struct Transform<'a, F, Left, Right, From, To, const L: usize, const R: usize, const K: usize> {
-    pub(super) left: Left,
-    pub(super) right: Right,
-    pub(super) tiles: usize,
-    pub(super) length: usize,
-    pub(super) data: &'a [F],
+pub(crate) struct Transform<'a, F, Left, Right, From, To, const L: usize, const R: usize, const K: usize> {
+    pub(crate) left: Left,
+    pub(crate) right: Right,
+    pub(crate) tiles: usize,
+    pub(crate) length: usize,
+    pub(crate) data: &'a [F],
     /// Where in `data` a tile is; zeros are in the rows and columns that there are not.
-    pub(super) from: From,
+    pub(crate) from: From,
     /// Where the result of a tile goes; the rows and columns that there are not are not wanted.
-    pub(super) to: To,
-    pub(super) how: Accumulate,
-    pub(super) out: &'a mut [F],
+    pub(crate) to: To,
+    pub(crate) how: Accumulate,
+    pub(crate) out: &'a mut [F],
 }
 
 impl<F, Left, Right, From, To, const L: usize, const R: usize, const K: usize> WithSimd
@@ -246,8 +246,8 @@ where
     F: Scalar,
     Left: Times<L, K>,
     Right: Times<R, K>,
-    From: Fn(usize) -> Places,
-    To: Fn(usize) -> Places,
+    From: Fn(usize) -> TilePlaces,
+    To: Fn(usize) -> TilePlaces,
 {
     type Output = ();
 
@@ -307,7 +307,7 @@ fn transform<
 >(
     simd: S,
     (left, right): (Left, Right),
-    (from, to): (&Places, &Places),
+    (from, to): (&TilePlaces, &TilePlaces),
     half: &mut [[F::Vector<S>; L]; K],
     load: impl Fn(usize) -> F::Vector<S>,
     mut store: impl FnMut(usize, F::Vector<S>),
@@ -375,7 +375,7 @@ mod tests {
         for i in 0..M {
             let adjoint = column::<_, SIDE, M>(OutputAdjoint, i);
             assert!((0..SIDE).all(|row| adjoint[row] == Powers::<M>::A[row][i]), "{adjoint:?}");
-            let kernel = column::<_, SIDE, M>(Kernel, i);
+            let kernel = column::<_, SIDE, M>(KernelTransform, i);
             let close = |row: usize| (kernel[row] - Powers::<M>::G[row][i]).abs() < 1e-15;
             assert!((0..SIDE).all(close), "{kernel:?}");
         }

@@ -15,7 +15,7 @@
 //! The sum over channels moves inside: for each of the 36 places in a tile, the products of all tiles, channels and filters
 //! are one matrix product, M = V U with V = B' d B and U = G g G'. The adjoint of those three steps is the derivative: with
 //! Z = A dy A', the kernel's gradient is G' \[sum over tiles of V' Z\] G. The input's gradient, for stride 1, is the
-//! convolution of dy with the turned kernel (`conv.rs`), by the same steps.
+//! convolution of dy with the rotated kernel (`rotated.rs`), by the same steps.
 //!
 //! The price is precision: with points up to 2, sums are some ten times less exact than those of the plain form,
 //! 1e-5 of the largest output in `f32`.
@@ -25,31 +25,32 @@ use std::ops::Range;
 use pulp::Arch;
 
 use crate::kernels::Accumulate;
-use crate::kernels::gemm::Matrix;
-use crate::kernels::kernel::Kernel;
-use crate::kernels::long_sums::{LONG, in_blocks, long_edge};
-use crate::kernels::panels::{FILTERS, panel_edge, panels};
-use crate::kernels::parts::in_parts;
-use crate::kernels::tile;
-use crate::kernels::window::{Pair, Windows};
-use crate::kernels::winograd_transform::{
-    INPUT, Input, Kernel as KernelTransform, KernelAdjoint, Output, OutputAdjoint, Places, Powers, Row, SIDE,
+use crate::kernels::buffers::Buffer;
+use crate::kernels::conv::kernel::ConvKernel;
+use crate::kernels::conv::winograd_transform::{
+    INPUT, Input, KernelAdjoint, KernelTransform, Output, OutputAdjoint, Powers, Row, SIDE, TilePlaces,
     Transform,
 };
+use crate::kernels::gemm::filter_panels::{self, PANEL_FILTERS, first_filter};
+use crate::kernels::gemm::matrix::Matrix;
+use crate::kernels::gemm::tile;
+use crate::kernels::long_sums::{LONG, in_blocks, long_edge};
+use crate::kernels::parts::in_parts;
+use crate::kernels::scratch::{Scratch, ready};
+use crate::kernels::windows::{Pair, Windows};
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch, ready};
 
-/// Places in an input tile.
-pub(super) const PLACES: usize = SIDE * SIDE;
+/// TilePlaces in an input tile.
+pub(crate) const PLACES: usize = SIDE * SIDE;
 
-/// Whether a convolution can be done so.
-pub(super) fn fits(windows: &Windows) -> bool {
+/// Whether a convolution can be computed so: 3x3 or 5x5, stride 1, no dilation.
+pub(crate) fn fits(windows: &Windows) -> bool {
     let square = [3, 5].map(Pair::from).contains(&windows.kernel);
     square && windows.stride == Pair::from(1) && windows.dilation == Pair::from(1)
 }
 
 /// Outputs along a side of a tile.
-pub(super) fn outputs(windows: &Windows) -> usize {
+pub(crate) fn outputs(windows: &Windows) -> usize {
     SIDE + 1 - windows.kernel.height
 }
 
@@ -64,7 +65,7 @@ struct Tiles<'a, const M: usize> {
 }
 
 /// Tiles that are worked off at a time.
-const AT_A_TIME: usize = 48;
+const TILES_AT_A_TIME: usize = 48;
 /// The distance from one place's numbers to the next one's, a few more than there are: an odd number of cache lines, for
 /// a tile is written to all places at once, and at a power of two all of them would fall into one set of the first-level cache.
 fn apart(numbers: usize) -> usize {
@@ -81,7 +82,7 @@ impl<'a, const M: usize> Tiles<'a, M> {
 
     /// Rows of tiles in a piece, by shape alone.
     fn rows_at_a_time(&self) -> usize {
-        AT_A_TIME.div_ceil(self.across).min(self.rows.div_ceil(2))
+        TILES_AT_A_TIME.div_ceil(self.across).min(self.rows.div_ceil(2))
     }
 
     /// Map, and first row and column of output, of tile `tile`, counted from the first of tile row `row`.
@@ -93,12 +94,12 @@ impl<'a, const M: usize> Tiles<'a, M> {
 
     /// Where an input tile is.
     #[inline(always)]
-    fn input(&self, row: usize, tile: usize) -> Places {
+    fn input(&self, row: usize, tile: usize) -> TilePlaces {
         let Windows { height, width, channels, before, .. } = *self.windows;
         let (map, row, column) = self.corner(row, tile);
         let (down, across) = (width * channels, channels);
         let first = map * height * down + row * down + column * across;
-        Places {
+        TilePlaces {
             first: first.wrapping_sub(before.height * down + before.width * across),
             down,
             across,
@@ -107,14 +108,14 @@ impl<'a, const M: usize> Tiles<'a, M> {
         }
     }
 
-    /// Where the outputs of a tile are, of so many filters each.
+    /// Where the outputs of a tile are, each with this number of filters.
     #[inline(always)]
-    fn output(&self, row: usize, tile: usize, filters: usize) -> Places {
+    fn output(&self, row: usize, tile: usize, filters: usize) -> TilePlaces {
         let Windows { out_height, out_width, .. } = *self.windows;
         let (map, row, column) = self.corner(row, tile);
         let first = ((map * out_height + row) * out_width + column) * filters;
         let (rows, columns) = (0..out_height - row, 0..out_width - column);
-        Places { first, down: out_width * filters, across: filters, rows, columns }
+        TilePlaces { first, down: out_width * filters, across: filters, rows, columns }
     }
 
     /// The number of outputs before tile row `row`.
@@ -124,12 +125,12 @@ impl<'a, const M: usize> Tiles<'a, M> {
     }
 }
 
-/// As `conv::forward`.
+/// y = X K.
 #[inline(never)]
-pub(super) fn forward<F: Scalar>(
+pub(crate) fn forward<F: Scalar>(
     x: &[F],
     windows: &Windows,
-    kernel: Kernel<'_, F>,
+    kernel: ConvKernel<'_, F>,
     y: &mut [F],
     finish: &(impl Fn(&mut [F]) + Sync),
 ) {
@@ -142,7 +143,7 @@ pub(super) fn forward<F: Scalar>(
 fn forward_with<F: Scalar, const M: usize, const R: usize>(
     x: &[F],
     windows: &Windows,
-    kernel: Kernel<'_, F>,
+    kernel: ConvKernel<'_, F>,
     y: &mut [F],
     finish: &(impl Fn(&mut [F]) + Sync),
 ) {
@@ -151,9 +152,9 @@ fn forward_with<F: Scalar, const M: usize, const R: usize>(
     let piece = tiles.rows_at_a_time();
     let most = piece * tiles.across;
     let room = |length: usize| PLACES * apart(most * length);
-    ready::<F>(&[(Purpose::Tiles, room(windows.channels)), (Purpose::Products, room(FILTERS))]);
+    ready::<F>(&[(Buffer::Tiles, room(windows.channels)), (Buffer::Products, room(PANEL_FILTERS))]);
     tile::get_ready::<F>();
-    let mut scratch = Scratch::take(Purpose::Kernel);
+    let mut scratch = Scratch::take(Buffer::Kernel);
     let transformed = kernel.tiles().unwrap_or_else(|| {
         let transformed = scratch.first(PLACES * windows.channels * filters);
         transform_kernel::<F, R>(kernel.weights, windows.channels, filters, transformed);
@@ -167,7 +168,7 @@ fn forward_with<F: Scalar, const M: usize, const R: usize>(
 
 /// U of a kernel, to keep.
 #[inline(never)]
-pub(super) fn kernel_in_tiles<F: Scalar>(windows: &Windows, weights: &[F]) -> Vec<F> {
+pub(crate) fn kernel_in_tiles<F: Scalar>(windows: &Windows, weights: &[F]) -> Vec<F> {
     let filters = weights.len() / windows.window();
     let mut u = vec![F::zero(); PLACES * windows.channels * filters];
     match windows.kernel.height {
@@ -179,17 +180,17 @@ pub(super) fn kernel_in_tiles<F: Scalar>(windows: &Windows, weights: &[F]) -> Ve
 
 /// U, by panels of filters: in each, for each place of a tile, channels by filters.
 fn transform_kernel<F: Scalar, const R: usize>(kernel: &[F], channels: usize, filters: usize, u: &mut [F]) {
-    let edge = |panel: usize| panel_edge(filters, panel) * PLACES * channels;
-    in_parts(0..panels(filters), 1, &edge, u, &|panel, u: &mut [F]| {
-        let (first, length) = (panel_edge(filters, panel.start), u.len() / (PLACES * channels));
+    let edge = |panel: usize| first_filter(filters, panel) * PLACES * channels;
+    in_parts(0..filter_panels::count(filters), 1, &edge, u, &|panel, u: &mut [F]| {
+        let (first, length) = (first_filter(filters, panel.start), u.len() / (PLACES * channels));
         Arch::new().dispatch(Transform::<_, _, _, _, _, SIDE, SIDE, R> {
             left: KernelTransform,
             right: KernelTransform,
             tiles: channels,
             length,
             data: kernel,
-            from: |c| Places::all(c * filters + first, R * channels * filters, channels * filters),
-            to: |c| Places::all(c * length, SIDE * channels * length, channels * length),
+            from: |c| TilePlaces::all(c * filters + first, R * channels * filters, channels * filters),
+            to: |c| TilePlaces::all(c * length, SIDE * channels * length, channels * length),
             how: Accumulate::Overwrite,
             out: u,
         });
@@ -207,7 +208,7 @@ fn forward_rows<F: Scalar, const M: usize>(
     let channels = tiles.windows.channels;
     let filters = u.len() / (PLACES * channels);
     let count = rows.len() * tiles.across;
-    let mut scratch = Scratch::take(Purpose::Tiles);
+    let mut scratch = Scratch::take(Buffer::Tiles);
     let v_apart = apart(count * channels);
     let v = scratch.first(PLACES * v_apart);
     Arch::new().dispatch(Transform::<_, _, _, _, _, SIDE, SIDE, SIDE> {
@@ -217,14 +218,14 @@ fn forward_rows<F: Scalar, const M: usize>(
         length: channels,
         data: x,
         from: |tile| tiles.input(rows.start, tile),
-        to: |tile| Places::all(tile * channels, SIDE * v_apart, v_apart),
+        to: |tile| TilePlaces::all(tile * channels, SIDE * v_apart, v_apart),
         how: Accumulate::Overwrite,
         out: v,
     });
     let before = tiles.outputs_before(rows.start);
-    let mut scratch = Scratch::take(Purpose::Products);
-    for panel in 0..panels(filters) {
-        let (first, last) = (panel_edge(filters, panel), panel_edge(filters, panel + 1));
+    let mut scratch = Scratch::take(Buffer::Products);
+    for panel in 0..filter_panels::count(filters) {
+        let (first, last) = (first_filter(filters, panel), first_filter(filters, panel + 1));
         let width = last - first;
         let products_apart = apart(count * width);
         let products = scratch.first(PLACES * products_apart);
@@ -242,10 +243,10 @@ fn forward_rows<F: Scalar, const M: usize>(
             tiles: count,
             length: width,
             data: products,
-            from: |tile| Places::all(tile * width, SIDE * products_apart, products_apart),
+            from: |tile| TilePlaces::all(tile * width, SIDE * products_apart, products_apart),
             to: |tile| {
                 let to = tiles.output(rows.start, tile, filters);
-                Places { first: to.first - before * filters + first, ..to }
+                TilePlaces { first: to.first - before * filters + first, ..to }
             },
             how: Accumulate::Overwrite,
             out: y,
@@ -253,9 +254,9 @@ fn forward_rows<F: Scalar, const M: usize>(
     }
 }
 
-/// As `conv::weight_gradient`.
+/// dK = Xᵀ dz.
 #[inline(never)]
-pub(super) fn weight_gradient<F: Scalar>(
+pub(crate) fn weight_gradient<F: Scalar>(
     x: &[F],
     windows: &Windows,
     dz: &[F],
@@ -279,15 +280,15 @@ fn weight_gradient_with<F: Scalar, const M: usize, const R: usize>(
     let channels = windows.channels;
     let filters = gradient.len() / windows.window();
     let tiles = Tiles::<M>::new(windows, x.len() / windows.map());
-    let at_a_time = ACROSS_AT_A_TIME.div_ceil(tiles.across).min(tiles.rows);
+    let at_a_time = TILES_ACROSS.div_ceil(tiles.across).min(tiles.rows);
     let most = SIDE * at_a_time * tiles.across;
-    ready::<F>(&[(Purpose::Tiles, most * channels), (Purpose::Products, most * filters)]);
+    ready::<F>(&[(Buffer::Tiles, most * channels), (Buffer::Products, most * filters)]);
     tile::get_ready::<F>();
-    let mut scratch = Scratch::take(Purpose::Kernel);
+    let mut scratch = Scratch::take(Buffer::Kernel);
     let sums = scratch.first(PLACES * channels * filters);
     let row_of_places = SIDE * channels * filters;
     if tiles.rows * tiles.across > 2 * LONG {
-        ready::<f64>(&[(Purpose::Sums, row_of_places)]);
+        ready::<f64>(&[(Buffer::Sums, row_of_places)]);
     }
     in_parts(0..SIDE, 1, &|i| i * row_of_places, sums, &|i, sums: &mut [F]| {
         let next_edge = long_edge(tiles.rows, tiles.across, at_a_time);
@@ -308,8 +309,8 @@ fn weight_gradient_with<F: Scalar, const M: usize, const R: usize>(
             tiles: channels,
             length: filters,
             data: sums,
-            from: |c| Places::all(c * filters, row_of_places, channels * filters),
-            to: |c| Places::all(c * filters, 0, channels * filters),
+            from: |c| TilePlaces::all(c * filters, row_of_places, channels * filters),
+            to: |c| TilePlaces::all(c * filters, 0, channels * filters),
             how,
             out: gradient,
         });
@@ -317,7 +318,7 @@ fn weight_gradient_with<F: Scalar, const M: usize, const R: usize>(
 }
 
 /// Tiles whose products are summed at a time.
-const ACROSS_AT_A_TIME: usize = 96;
+const TILES_ACROSS: usize = 96;
 
 /// V' Z of some rows of tiles, for row `i` of the places in a tile.
 fn add_products<F: Scalar, const M: usize>(
@@ -332,7 +333,7 @@ fn add_products<F: Scalar, const M: usize>(
     let channels = tiles.windows.channels;
     let filters = sums.len() / (SIDE * channels);
     let count = rows.len() * tiles.across;
-    let (mut v_scratch, mut z_scratch) = (Scratch::take(Purpose::Tiles), Scratch::take(Purpose::Products));
+    let (mut v_scratch, mut z_scratch) = (Scratch::take(Buffer::Tiles), Scratch::take(Buffer::Products));
     let v = v_scratch.first(SIDE * count * channels);
     Arch::new().dispatch(Transform::<_, _, _, _, _, 1, SIDE, SIDE> {
         left: Row(INPUT[i]),
@@ -341,7 +342,7 @@ fn add_products<F: Scalar, const M: usize>(
         length: channels,
         data: x,
         from: |tile| tiles.input(rows.start, tile),
-        to: |tile| Places::all(tile * channels, 0, count * channels),
+        to: |tile| TilePlaces::all(tile * channels, 0, count * channels),
         how: Accumulate::Overwrite,
         out: v,
     });
@@ -353,7 +354,7 @@ fn add_products<F: Scalar, const M: usize>(
         length: filters,
         data: dz,
         from: |tile| tiles.output(rows.start, tile, filters),
-        to: |tile| Places::all(tile * filters, 0, count * filters),
+        to: |tile| TilePlaces::all(tile * filters, 0, count * filters),
         how: Accumulate::Overwrite,
         out: z,
     });

@@ -80,7 +80,7 @@ pub enum Rounding {
 
 /// How windows are laid over a map, whatever its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub struct WindowLayout {
     /// Size of the window.
     pub kernel: Pair,
     /// Distance between neighbouring windows.
@@ -132,7 +132,7 @@ pub struct Windows {
     pub after: Pair,
 }
 
-impl Layout {
+impl WindowLayout {
     /// Windows of a size, next to each other by one, whole, with nothing around the map.
     pub fn new(kernel: impl Into<Pair>) -> Self {
         Self {
@@ -295,7 +295,7 @@ impl Windows {
     }
 
     /// Height and width of what the windows cover, from the first number to the last.
-    pub(super) fn covered(&self) -> Pair {
+    pub(crate) fn covered(&self) -> Pair {
         let axis =
             |count: usize, kernel, stride, dilation| (count - 1) * stride + (kernel - 1) * dilation + 1;
         Pair {
@@ -305,20 +305,20 @@ impl Windows {
     }
 
     /// Whether every number of every window is one of the map.
-    pub(super) fn all_inside(&self) -> bool {
+    pub(crate) fn all_inside(&self) -> bool {
         let covered = self.covered();
         self.before == Pair::from(0) && covered.height <= self.height && covered.width <= self.width
     }
 
     /// Whether every number of the map lies in exactly one window.
-    pub(super) fn cover_once(&self) -> bool {
+    pub(crate) fn cover_once(&self) -> bool {
         let all = Pair { height: self.height, width: self.width };
         let side_by_side = self.stride == self.kernel && self.dilation == Pair::from(1);
         side_by_side && self.all_inside() && self.covered() == all
     }
 
     /// No number of the map lies in more windows than this.
-    pub(super) fn most_over_a_number(&self) -> usize {
+    pub(crate) fn most_over_a_number(&self) -> usize {
         let along = |kernel: usize, stride: usize, count: usize| kernel.div_ceil(stride).min(count);
         along(self.kernel.height, self.stride.height, self.out_height)
             * along(self.kernel.width, self.stride.width, self.out_width)
@@ -326,14 +326,14 @@ impl Windows {
 
     /// The taps of a window in row `position` of output that lie in rows of the map, a range without gaps.
     #[inline(always)]
-    pub(super) fn taps_down(&self, position: usize) -> Range<usize> {
+    pub(crate) fn taps_down(&self, position: usize) -> Range<usize> {
         let begin = position * self.stride.height;
         taps_inside(begin, self.before.height, self.height, self.kernel.height, self.dilation.height)
     }
 
     /// As [`taps_down`](Self::taps_down), for columns.
     #[inline(always)]
-    pub(super) fn taps_across(&self, position: usize) -> Range<usize> {
+    pub(crate) fn taps_across(&self, position: usize) -> Range<usize> {
         let begin = position * self.stride.width;
         taps_inside(begin, self.before.width, self.width, self.kernel.width, self.dilation.width)
     }
@@ -366,8 +366,8 @@ impl Windows {
 mod tests {
     use super::*;
 
-    fn layout(kernel: usize, stride: usize, padding: impl Into<Padding>) -> Layout {
-        Layout { stride: stride.into(), padding: padding.into(), ..Layout::new(kernel) }
+    fn layout(kernel: usize, stride: usize, padding: impl Into<Padding>) -> WindowLayout {
+        WindowLayout { stride: stride.into(), padding: padding.into(), ..WindowLayout::new(kernel) }
     }
 
     #[test]
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn rounding_up_never_begins_a_window_beyond_the_map() {
-        let ceil = |kernel, stride, padding: usize| Layout {
+        let ceil = |kernel, stride, padding: usize| WindowLayout {
             rounding: Rounding::Ceil,
             ..layout(kernel, stride, padding)
         };
@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn a_dilated_window_may_step_over_a_small_map() {
         let spread = |size: usize, dilation: usize| {
-            let layout = Layout { dilation: dilation.into(), ..layout(2, 1, 1) };
+            let layout = WindowLayout { dilation: dilation.into(), ..layout(2, 1, 1) };
             layout.over(&[size, 9, 1]).unwrap()
         };
         assert!(!spread(1, 2).all_meet_the_map());
@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_said() {
-        let message = |layout: Layout, input: &[usize]| {
+        let message = |layout: WindowLayout, input: &[usize]| {
             let Misfit { expected, got } = layout.over(input).unwrap_err();
             format!("expected {expected}, got {got}")
         };
@@ -422,7 +422,7 @@ mod tests {
             "expected a padded map of at least 7x7, got [4, 9, 3] with a padding of 1x1"
         );
         assert_eq!(message(layout(3, 0, 1), &[4, 9, 3]), "expected a stride of at least 1x1, got 0x0");
-        let ceil = Layout { rounding: Rounding::Ceil, ..layout(7, 3, 1) };
+        let ceil = WindowLayout { rounding: Rounding::Ceil, ..layout(7, 3, 1) };
         assert_eq!(
             message(ceil, &[2, 9, 3]),
             "expected a padded map of at least 5x5, got [2, 9, 3] with a padding of 1x1"

@@ -8,14 +8,14 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::kernels::Accumulate;
-use crate::kernels::conv::Way;
-use crate::kernels::gemm::transpose;
-use crate::kernels::im2col::{Strips, for_each_run, run_length};
+use crate::kernels::buffers::Buffer;
+use crate::kernels::conv::strips::{Strips, for_each_run, run_length};
+use crate::kernels::gemm::tile::MOST_LANES;
+use crate::kernels::gemm::transpose::transpose;
 use crate::kernels::parts::in_pieces;
-use crate::kernels::tile::MOST_LANES;
-use crate::kernels::window::Windows;
+use crate::kernels::scratch::{Scratch, ready};
+use crate::kernels::windows::Windows;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch, ready};
 
 /// Numbers that are worked off together: what a run of a window is filled up to in the sums.
 const LANES: usize = 8;
@@ -24,14 +24,8 @@ const LANES: usize = 8;
 const A_RUN: usize = 75;
 const LANES_OF_A_RUN: usize = 18;
 
-/// Whether so few of `all` numbers of dz are not 0 that this is faster than the products of `way`.
-pub(super) fn is_faster(windows: &Windows, way: Way, nonzeros: usize, all: usize) -> bool {
-    // In Winograd's tiles a product has 36 multiplications where the plain one has 144 and 100.
-    let product = match way {
-        Way::Tiles if windows.kernel.height == 3 => windows.window() / 4,
-        Way::Tiles => windows.window() / 3,
-        _ => windows.window(),
-    };
+/// Whether so few of `all` numbers of dz are not 0 that this is faster than products that take `product` multiply-adds for a number of dz.
+pub(crate) fn is_faster(windows: &Windows, product: usize, nonzeros: usize, all: usize) -> bool {
     let run = run_length(windows);
     let one_by_one = windows.window() / run * (A_RUN + run.div_ceil(LANES) * LANES_OF_A_RUN);
     nonzeros * one_by_one < all * product
@@ -39,7 +33,7 @@ pub(super) fn is_faster(windows: &Windows, way: Way, nonzeros: usize, all: usize
 
 /// How many numbers are not 0.
 #[inline(never)]
-pub(super) fn count<F: Scalar>(numbers: &[F]) -> usize {
+pub(crate) fn count<F: Scalar>(numbers: &[F]) -> usize {
     Arch::new().dispatch(Count { numbers })
 }
 
@@ -47,7 +41,7 @@ struct Count<'a, F> {
     numbers: &'a [F],
 }
 
-/// Numbers that are counted before their count is added to the whole: so many an `f32` counts exactly.
+/// Numbers that are counted before their count is added to the whole. An `f32` counts up to 2^24 exactly.
 const COUNTED_AT_ONCE: usize = 4096;
 
 impl<F: Scalar> WithSimd for Count<'_, F> {
@@ -100,24 +94,24 @@ fn for_each_nonzero<S: Simd, F: Scalar>(simd: S, row: &[F], mut f: impl FnMut(us
 }
 
 /// Numbers in the sums of one filter: its weights, each run of them filled up.
-pub(super) fn padded_window(windows: &Windows) -> usize {
+pub(crate) fn padded_window(windows: &Windows) -> usize {
     let run = run_length(windows);
     windows.window() / run * run.next_multiple_of(LANES)
 }
 
 /// Adds the gradient of the kernel that these windows and their rows of dz give to `sums`, filter by filter.
 #[inline(never)]
-pub(super) fn add_weight_gradient<F: Scalar>(
+pub(crate) fn add_weight_gradient<F: Scalar>(
     strips: Strips<'_, F>,
     windows: &Windows,
     dz: &[F],
     filters: usize,
     sums: &mut [F],
 ) {
-    Arch::new().dispatch(WeightGradient { strips, windows, dz, filters, sums });
+    Arch::new().dispatch(SparseWeightGradient { strips, windows, dz, filters, sums });
 }
 
-struct WeightGradient<'a, F> {
+struct SparseWeightGradient<'a, F> {
     strips: Strips<'a, F>,
     windows: &'a Windows,
     dz: &'a [F],
@@ -125,7 +119,7 @@ struct WeightGradient<'a, F> {
     sums: &'a mut [F],
 }
 
-impl<F: Scalar> WithSimd for WeightGradient<'_, F> {
+impl<F: Scalar> WithSimd for SparseWeightGradient<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -172,7 +166,7 @@ fn add<S: Simd, F: Scalar>(simd: S, v: F, x: &[F], sums: &mut [F]) {
 }
 
 /// Adds sums by filter to a kernel's gradient `[kernel height, kernel width, channels, filters]`.
-pub(super) fn add_sums<F: Scalar>(windows: &Windows, sums: &[F], filters: usize, gradient: &mut [F]) {
+pub(crate) fn add_sums<F: Scalar>(windows: &Windows, sums: &[F], filters: usize, gradient: &mut [F]) {
     let (run, width) = (run_length(windows), padded_window(windows));
     let padded = run.next_multiple_of(LANES);
     for (f, sums) in sums.chunks_exact(width).enumerate() {
@@ -184,20 +178,20 @@ pub(super) fn add_sums<F: Scalar>(windows: &Windows, sums: &[F], filters: usize,
 }
 
 /// Lets every thread take its buffers now.
-pub(super) fn get_ready<F: Scalar>(windows: &Windows) {
+pub(crate) fn get_ready<F: Scalar>(windows: &Windows) {
     let covered = windows.covered();
     let padded = if windows.all_inside() { 0 } else { covered.height * covered.width * windows.channels };
-    ready::<F>(&[(Purpose::Strips, padded)]);
+    ready::<F>(&[(Buffer::Strips, padded)]);
 }
 
-/// As `conv::input_gradient`.
+/// Overwrites `dx` with the gradient with respect to the input.
 #[inline(never)]
-pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], dx: &mut [F]) {
+pub(crate) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], dx: &mut [F]) {
     let filters = kernel.len() / windows.window();
-    let mut scratch = Scratch::take(Purpose::Shared);
-    let turned = scratch.first(kernel.len());
-    transpose(kernel, filters, Accumulate::Overwrite, turned, windows.window());
-    let turned = &*turned;
+    let mut scratch = Scratch::take(Buffer::Shared);
+    let transposed = scratch.first(kernel.len());
+    transpose(kernel, filters, Accumulate::Overwrite, transposed, windows.window());
+    let transposed = &*transposed;
     let Windows { width, channels, before, .. } = *windows;
     let (inside, covered) = (windows.all_inside(), windows.covered());
     let (row, of_padded) = (covered.width * channels, covered.height * covered.width * channels);
@@ -207,12 +201,12 @@ pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F
         let dz = &dz[map * of_map..][..of_map];
         dx.fill(F::zero());
         if inside {
-            return add_windows(dz, windows, width * channels, turned, dx);
+            return add_windows(dz, windows, width * channels, transposed, dx);
         }
-        let mut scratch = Scratch::take(Purpose::Strips);
+        let mut scratch = Scratch::take(Buffer::Strips);
         let padded = scratch.first(of_padded);
         padded.fill(F::zero());
-        add_windows(dz, windows, row, turned, padded);
+        add_windows(dz, windows, row, transposed, padded);
         let left = before.width.min(covered.width);
         let inside = width.min(covered.width - left) * channels;
         let lines = padded.chunks_exact(row).skip(before.height).zip(dx.chunks_exact_mut(width * channels));
@@ -221,26 +215,26 @@ pub(super) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F
 }
 
 /// Adds to the numbers of a map under each window what dz and the filters, `[filters, window]`, give them.
-fn add_windows<F: Scalar>(dz: &[F], windows: &Windows, row: usize, turned: &[F], to: &mut [F]) {
-    Arch::new().dispatch(InputGradient { dz, windows, row, turned, to });
+fn add_windows<F: Scalar>(dz: &[F], windows: &Windows, row: usize, transposed: &[F], to: &mut [F]) {
+    Arch::new().dispatch(SparseInputGradient { dz, windows, row, transposed, to });
 }
 
-struct InputGradient<'a, F> {
+struct SparseInputGradient<'a, F> {
     dz: &'a [F],
     windows: &'a Windows,
     row: usize,
-    turned: &'a [F],
+    transposed: &'a [F],
     to: &'a mut [F],
 }
 
-impl<F: Scalar> WithSimd for InputGradient<'_, F> {
+impl<F: Scalar> WithSimd for SparseInputGradient<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { dz, windows, row, turned, to } = self;
+        let Self { dz, windows, row, transposed, to } = self;
         let (run, window) = (run_length(windows), windows.window());
-        for (position, dz) in dz.chunks_exact(turned.len() / window).enumerate() {
+        for (position, dz) in dz.chunks_exact(transposed.len() / window).enumerate() {
             let (y, x) = (position / windows.out_width, position % windows.out_width);
             let place = y * windows.stride.height * row + x * windows.stride.width * windows.channels;
             for_each_nonzero(
@@ -248,7 +242,7 @@ impl<F: Scalar> WithSimd for InputGradient<'_, F> {
                 dz,
                 #[inline(always)]
                 |f, v| {
-                    let filter = &turned[f * window..][..window];
+                    let filter = &transposed[f * window..][..window];
                     for_each_run(
                         windows,
                         row,

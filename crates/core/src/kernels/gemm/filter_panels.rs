@@ -1,47 +1,48 @@
-//! The filters of a kernel in panels: some side by side, whose products with a piece of work stay in the cache.
+//! The filters of a kernel in panels: a few filters side by side, whose products with a piece of the left factor stay in the cache.
 
 use rayon::prelude::*;
 
 use crate::kernels::Accumulate;
-use crate::kernels::gemm::Matrix;
+use crate::kernels::buffers::Buffer;
+use crate::kernels::gemm::matrix::Matrix;
+use crate::kernels::gemm::tile;
 use crate::kernels::parts::in_parts;
-use crate::kernels::tile;
+use crate::kernels::scratch::Scratch;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch};
 
 /// Filters in a panel: a whole number of tiles of a matrix product.
-pub(super) const FILTERS: usize = 48;
+pub(crate) const PANEL_FILTERS: usize = 48;
 /// The same number of filters in every processor's vectors.
 const GRAIN: usize = 16;
 
 /// The number of panels.
-pub(super) fn panels(filters: usize) -> usize {
-    filters.div_ceil(FILTERS)
+pub(crate) fn count(filters: usize) -> usize {
+    filters.div_ceil(PANEL_FILTERS)
 }
 
 /// The first filter of panel `i`; they are as even as can be.
-pub(super) fn panel_edge(filters: usize, i: usize) -> usize {
-    ((filters.div_ceil(GRAIN) * i).div_ceil(panels(filters)) * GRAIN).min(filters)
+pub(crate) fn first_filter(filters: usize, i: usize) -> usize {
+    ((filters.div_ceil(GRAIN) * i).div_ceil(count(filters)) * GRAIN).min(filters)
 }
 
 /// A kernel, one filter a column, panel by panel: each can be read from its beginning to its end.
-pub(super) fn lay_out<F: Scalar>(weights: &[F], filters: usize) -> Vec<F> {
+pub(crate) fn lay_out<F: Scalar>(weights: &[F], filters: usize) -> Vec<F> {
     let of_panel = |panel| {
-        let columns = panel_edge(filters, panel)..panel_edge(filters, panel + 1);
+        let columns = first_filter(filters, panel)..first_filter(filters, panel + 1);
         weights.chunks_exact(filters).flat_map(move |row| row[columns.clone()].iter().copied())
     };
-    (0..panels(filters)).flat_map(of_panel).collect()
+    (0..count(filters)).flat_map(of_panel).collect()
 }
 
 /// `c = a b`, where `b` is what [`lay_out`] made of a kernel.
-pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: &[F], filters: usize, c: &mut [F]) {
+pub(crate) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: &[F], filters: usize, c: &mut [F]) {
     tile::get_ready::<F>();
-    let mut scratch = Scratch::take(Purpose::Shared);
+    let mut scratch = Scratch::take(Buffer::Shared);
     let products = scratch.first(c.len());
-    let edge = |panel: usize| panel_edge(filters, panel) * a.rows;
-    in_parts(0..panels(filters), 1, &edge, products, &|panel, products: &mut [F]| {
+    let edge = |panel: usize| first_filter(filters, panel) * a.rows;
+    in_parts(0..count(filters), 1, &edge, products, &|panel, products: &mut [F]| {
         let width = products.len() / a.rows;
-        let b = &b[panel_edge(filters, panel.start) * a.columns..][..width * a.columns];
+        let b = &b[first_filter(filters, panel.start) * a.columns..][..width * a.columns];
         tile::multiply(a, Matrix::new(b, a.columns, width), Accumulate::Overwrite, products);
     });
     let products = &*products;
@@ -50,11 +51,11 @@ pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: &[F], filters: usize, c: 
     });
 }
 
-/// Row `row` of a matrix of so many rows whose columns are in panels.
-pub(super) fn side_by_side<F: Scalar>(panels_of_rows: &[F], rows: usize, row: usize, to: &mut [F]) {
+/// Row `row` of a matrix with this number of rows, whose columns are in panels.
+pub(crate) fn side_by_side<F: Scalar>(panels_of_rows: &[F], rows: usize, row: usize, to: &mut [F]) {
     let filters = to.len();
-    for panel in 0..panels(filters) {
-        let (first, last) = (panel_edge(filters, panel), panel_edge(filters, panel + 1));
+    for panel in 0..count(filters) {
+        let (first, last) = (first_filter(filters, panel), first_filter(filters, panel + 1));
         let from = first * rows + row * (last - first);
         to[first..last].copy_from_slice(&panels_of_rows[from..][..last - first]);
     }

@@ -1,4 +1,5 @@
-//! What the backward pass of a convolution does with the gradient of its output, in as few walks through memory as can be.
+//! The part of a convolution's backward pass that reads the gradient of its output: the activation's derivative, the bias gradient and, where the
+//! kernel is small, the kernel's gradient, in one walk through memory.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,24 +7,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use crate::kernels::Accumulate;
-use crate::kernels::conv::{self, ACROSS_AT_A_TIME, Algorithm, Way, choose, get_ready, weight_gradient};
+use crate::kernels::buffers::Buffer;
+use crate::kernels::conv::in_place::{get_ready, rows_across};
+use crate::kernels::conv::plan::{ConvPlan, Method};
+use crate::kernels::conv::sparse;
+use crate::kernels::conv::strips::with_strips;
 use crate::kernels::elementwise::update_with;
-use crate::kernels::gemm::Matrix;
-use crate::kernels::im2col::with_strips;
+use crate::kernels::gemm::matrix::Matrix;
+use crate::kernels::gemm::tile;
 use crate::kernels::long_sums::{in_blocks, long_edge};
-use crate::kernels::sparse;
+use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::sums::{add_columns, all_finite};
-use crate::kernels::tile;
-use crate::kernels::window::Windows;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch, ready};
 
 /// Pieces of a sum over all outputs, whatever the number of threads.
 const PARTS: usize = 8;
 /// With fewer numbers than this there is one piece.
 const CUT_ABOVE: usize = 64 * 1024;
 /// Numbers that stay in the cache from one loop over them to the next.
-const AT_A_TIME: usize = 8 * 1024;
+const NUMBERS_AT_A_TIME: usize = 8 * 1024;
 /// A kernel with no more weights than this stays in the cache whole.
 const SMALL_KERNEL: usize = 16 * 1024;
 /// A kernel with more weights than this is not summed up in parts.
@@ -37,83 +39,73 @@ pub struct ParameterGradients<'a, F> {
     pub kernel: Option<(Accumulate, &'a mut [F])>,
 }
 
-/// What is differentiated, and over which windows.
+/// What is walked over.
 #[derive(Clone, Copy)]
 struct Walk<'a, F> {
     x: &'a [F],
-    windows: &'a Windows,
-    filters: usize,
-    /// How the products of these windows are computed.
-    way: Way,
-    /// Whether products with few numbers in dz may be computed one by one.
-    may_be_sparse: bool,
+    plan: &'a ConvPlan,
 }
 
-/// Makes dz of the gradient with respect to the activated output, by `differentiate`, which gets ranges of
-/// outputs and what is there; and computes the gradients of the parameters. Returns how many numbers of dz are not 0.
-///
-/// Where the kernel is small, its gradient is computed while dz is in the cache: for the first layers of a network, whose maps are large
-/// and whose kernels are not, that is most of what is read.
-#[inline(never)]
-pub fn parameter_gradients<F: Scalar>(
-    x: &[F],
-    windows: &Windows,
-    algorithm: Algorithm,
-    filters: usize,
-    dz: &mut [F],
-    differentiate: impl Fn(Range<usize>, &mut [F]) + Sync,
-    gradients: ParameterGradients<'_, F>,
-) -> usize {
-    let ParameterGradients { bias, kernel } = gradients;
-    let weights = windows.window() * filters;
-    let way = choose(windows, x.len() / windows.map(), filters, algorithm, false);
-    let walk = Walk { x, windows, filters, way, may_be_sparse: algorithm == Algorithm::Fastest };
-    let at_once = way == Way::InPlace && weights <= SMALL_KERNEL && dz.len() >= CUT_ABOVE;
-    let (now, later) = if at_once { (kernel, None) } else { (None, kernel) };
-    let in_parts = walk.may_be_sparse && weights <= KERNEL_OF_PARTS;
-    if later.is_some() && in_parts {
-        // How many numbers are 0 differs from step to step; what memory there is shall not.
-        let plan = Plan::new(&walk, dz.len(), true, true);
-        Scratch::<F>::take(Purpose::Shared).first(plan.parts * plan.each());
-        plan.get_ready();
+impl ConvPlan {
+    /// Makes dz of the gradient with respect to the activated output, by `differentiate`, which gets a range of
+    /// outputs and the gradients that are there; and computes the gradients of the parameters. Returns how many numbers of dz are not 0.
+    ///
+    /// Where the kernel is small, its gradient is computed while dz is in the cache. In the first layers of a network, whose maps are large
+    /// and whose kernels are small, reading dz takes most of the time.
+    #[inline(never)]
+    pub fn parameter_gradients<F: Scalar>(
+        &self,
+        x: &[F],
+        dz: &mut [F],
+        differentiate: impl Fn(Range<usize>, &mut [F]) + Sync,
+        gradients: ParameterGradients<'_, F>,
+    ) -> usize {
+        let ParameterGradients { bias, kernel } = gradients;
+        let weights = self.windows.window() * self.filters;
+        let walk = Walk { x, plan: self };
+        let at_once =
+            self.weight_gradient == Method::InPlace && weights <= SMALL_KERNEL && dz.len() >= CUT_ABOVE;
+        let (now, later) = if at_once { (kernel, None) } else { (None, kernel) };
+        let in_parts = self.may_be_sparse && weights <= KERNEL_OF_PARTS;
+        if later.is_some() && in_parts {
+            // The number of zeros differs from step to step. Memory is taken in the first step, for the most that any can need.
+            let cut = Cut::new(&walk, dz.len(), true, true);
+            Scratch::<F>::take(Buffer::Shared).first(cut.parts * cut.each());
+            cut.get_ready();
+        }
+        let nonzeros = walk.along(dz, differentiate, bias, now);
+        if let Some((how, kernel)) = later {
+            if in_parts && self.is_sparse(nonzeros, dz.len()) {
+                walk.along(dz, |_, _| {}, None, Some((how, kernel)));
+            } else {
+                self.weight_gradient(x, dz, how, kernel);
+            }
+        }
+        nonzeros
     }
-    let nonzeros = walk.along(dz, differentiate, bias, now);
-    if let Some((how, kernel)) = later {
-        if in_parts && walk.is_sparse(nonzeros, dz.len()) {
-            walk.along(dz, |_, _| {}, None, Some((how, kernel)));
+
+    /// As [`input_gradient`](Self::input_gradient), where `nonzeros` numbers of dz are not 0: the others are left out where that is faster.
+    #[inline(never)]
+    pub fn input_gradient_of<F: Scalar>(&self, (dz, nonzeros): (&[F], usize), kernel: &[F], dx: &mut [F]) {
+        if self.may_be_sparse {
+            sparse::get_ready::<F>(&self.windows);
+        }
+        // A weight that is NaN or infinite meets numbers that are 0, too.
+        if self.is_sparse(nonzeros, dz.len()) && all_finite(kernel) {
+            sparse::input_gradient(dz, &self.windows, kernel, dx);
         } else {
-            weight_gradient(x, windows, algorithm, dz, how, kernel);
+            self.input_gradient(dz, kernel, dx);
         }
     }
-    nonzeros
-}
 
-/// Overwrites `dx` with the gradient with respect to the input. Of dz so many numbers are not 0.
-#[inline(never)]
-pub fn input_gradient<F: Scalar>(
-    (dz, nonzeros): (&[F], usize),
-    windows: &Windows,
-    algorithm: Algorithm,
-    kernel: &[F],
-    dx: &mut [F],
-) {
-    let filters = kernel.len() / windows.window();
-    let way = choose(windows, dx.len() / windows.map(), filters, algorithm, false);
-    if algorithm == Algorithm::Fastest {
-        sparse::get_ready::<F>(windows);
-    }
-    let few = algorithm == Algorithm::Fastest && sparse::is_faster(windows, way, nonzeros, dz.len());
-    // A weight that is NaN or infinite meets numbers that are 0, too.
-    if few && all_finite(kernel) {
-        sparse::input_gradient(dz, windows, kernel, dx);
-    } else {
-        conv::input_gradient(dz, windows, algorithm, kernel, dx);
+    fn is_sparse(&self, nonzeros: usize, all: usize) -> bool {
+        self.may_be_sparse && sparse::is_faster(&self.windows, self.work_for_a_number(), nonzeros, all)
     }
 }
 
 /// How dz is cut, in rows of output, and the length of what is summed up in each part.
 #[derive(Clone, Copy)]
-struct Plan {
+struct Cut {
     line: usize,
     windows_of_line: usize,
     parts: usize,
@@ -126,17 +118,14 @@ struct Plan {
     of_bias: usize,
 }
 
-impl Plan {
+impl Cut {
     fn new<F>(walk: &Walk<'_, F>, numbers: usize, with_kernel: bool, with_bias: bool) -> Self {
-        let Walk { windows, filters, .. } = *walk;
+        let ConvPlan { windows, filters, .. } = walk.plan;
+        let filters = *filters;
         let line = windows.out_width * filters;
         let lines = (numbers / line).max(1);
         let lines_of_part = if numbers < CUT_ABOVE { lines } else { lines.div_ceil(PARTS) };
-        let at_a_time = if with_kernel {
-            ACROSS_AT_A_TIME.div_ceil(windows.out_width)
-        } else {
-            (AT_A_TIME / line).max(1)
-        };
+        let at_a_time = if with_kernel { rows_across(windows) } else { (NUMBERS_AT_A_TIME / line).max(1) };
         let of = |wanted: bool, count: usize| if wanted { count } else { 0 };
         Self {
             line,
@@ -165,16 +154,12 @@ impl Plan {
     /// Lets every thread take the buffer for long sums.
     fn get_ready(&self) {
         if self.next_edge(self.lines_of_part)(0) < self.lines_of_part {
-            ready::<f64>(&[(Purpose::Sums, self.of_kernel)]);
+            ready::<f64>(&[(Buffer::Sums, self.of_kernel)]);
         }
     }
 }
 
 impl<F: Scalar> Walk<'_, F> {
-    fn is_sparse(&self, nonzeros: usize, all: usize) -> bool {
-        self.may_be_sparse && sparse::is_faster(self.windows, self.way, nonzeros, all)
-    }
-
     /// From one end of dz to the other, in parts whose sums are added in order. Returns how many numbers are not 0.
     fn along(
         &self,
@@ -183,24 +168,24 @@ impl<F: Scalar> Walk<'_, F> {
         bias: Option<&mut [F]>,
         kernel: Option<(Accumulate, &mut [F])>,
     ) -> usize {
-        let plan = Plan::new(self, dz.len(), kernel.is_some(), bias.is_some());
-        let Plan { line, lines_of_part, at_a_time, of_kernel, .. } = plan;
+        let cut = Cut::new(self, dz.len(), kernel.is_some(), bias.is_some());
+        let Cut { line, lines_of_part, at_a_time, of_kernel, .. } = cut;
         if kernel.is_some() {
-            get_ready::<F>(self.windows, at_a_time);
+            get_ready::<F>(&self.plan.windows, at_a_time);
         }
-        plan.get_ready();
-        let mut scratch = Scratch::take(Purpose::Shared);
-        let sums = scratch.first(plan.parts * plan.each());
-        let mut bias_scratch = Scratch::<f64>::take(Purpose::BiasSums);
-        let of_bias = plan.of_bias.max(1);
-        let bias_sums = bias_scratch.first(plan.parts * of_bias);
-        let parts = dz.par_chunks_mut(lines_of_part * line).zip(sums.par_chunks_mut(plan.each()));
+        cut.get_ready();
+        let mut scratch = Scratch::take(Buffer::Shared);
+        let sums = scratch.first(cut.parts * cut.each());
+        let mut bias_scratch = Scratch::<f64>::take(Buffer::BiasSums);
+        let of_bias = cut.of_bias.max(1);
+        let bias_sums = bias_scratch.first(cut.parts * of_bias);
+        let parts = dz.par_chunks_mut(lines_of_part * line).zip(sums.par_chunks_mut(cut.each()));
         let nonzeros = AtomicUsize::new(0);
         parts.zip(bias_sums.par_chunks_mut(of_bias)).enumerate().for_each(|(i, ((dz, sums), bias_sums))| {
             bias_sums.fill(0.0);
             let (dense, few) = sums.split_at_mut(of_kernel);
             let lines = dz.len() / line;
-            in_blocks(lines, plan.next_edge(lines), Accumulate::Overwrite, dense, |block, _, dense| {
+            in_blocks(lines, cut.next_edge(lines), Accumulate::Overwrite, dense, |block, _, dense| {
                 dense.fill(F::zero());
                 few.fill(F::zero());
                 let mut any_few = false;
@@ -211,7 +196,7 @@ impl<F: Scalar> Walk<'_, F> {
                     differentiate(lines.start * line..lines.end * line, dz);
                     let found = sparse::count(dz);
                     nonzeros.fetch_add(found, Ordering::Relaxed);
-                    if plan.of_bias > 0 {
+                    if cut.of_bias > 0 {
                         add_columns(dz, bias_sums);
                     }
                     if of_kernel > 0 {
@@ -219,11 +204,11 @@ impl<F: Scalar> Walk<'_, F> {
                     }
                 }
                 if any_few {
-                    sparse::add_sums(self.windows, &few[..plan.of_sparse], self.filters, dense);
+                    sparse::add_sums(&self.plan.windows, &few[..cut.of_sparse], self.plan.filters, dense);
                 }
             });
         });
-        add_up(plan, (sums, bias_sums), bias, kernel);
+        add_up(cut, (sums, bias_sums), bias, kernel);
         nonzeros.into_inner()
     }
 
@@ -236,15 +221,16 @@ impl<F: Scalar> Walk<'_, F> {
         nonzeros: usize,
         sums: (&mut [F], &mut [F]),
     ) -> bool {
-        let Self { x, windows, filters, .. } = *self;
-        let few = self.is_sparse(nonzeros, dz.len());
+        let Self { x, plan } = *self;
+        let (windows, filters) = (&plan.windows, plan.filters);
+        let few = plan.is_sparse(nonzeros, dz.len());
         with_strips(x, windows, lines, |strips| {
             // The terms that are left out are 0 only where they are 0 times a finite number.
             if few && all_finite(strips.covered()) {
                 sparse::add_weight_gradient(strips, windows, dz, filters, sums.1);
                 return true;
             }
-            let windows = Matrix::of_windows(strips.data, strips.rows);
+            let windows = strips.matrix();
             let dz = Matrix::new(dz, windows.rows, filters);
             tile::multiply(windows.t(), dz, Accumulate::Add, sums.0);
             false
@@ -254,14 +240,14 @@ impl<F: Scalar> Walk<'_, F> {
 
 /// Adds the sums of all parts to the gradients.
 fn add_up<F: Scalar>(
-    plan: Plan,
+    cut: Cut,
     (sums, bias_sums): (&[F], &[f64]),
     bias: Option<&mut [F]>,
     kernel: Option<(Accumulate, &mut [F])>,
 ) {
     if let Some(bias) = bias {
         for (f, bias) in bias.iter_mut().enumerate() {
-            let parts = bias_sums.iter().skip(f).step_by(plan.of_bias);
+            let parts = bias_sums.iter().skip(f).step_by(cut.of_bias);
             *bias = F::from_f64(bias.as_f64() + parts.sum::<f64>());
         }
     }
@@ -269,8 +255,8 @@ fn add_up<F: Scalar>(
     if how == Accumulate::Overwrite {
         kernel.fill(F::zero());
     }
-    for sums in sums.chunks_exact(plan.each()) {
-        update_with(kernel, &sums[..plan.of_kernel], |total, part| *total += part);
+    for sums in sums.chunks_exact(cut.each()) {
+        update_with(kernel, &sums[..cut.of_kernel], |total, part| *total += part);
     }
 }
 
@@ -280,11 +266,12 @@ mod tests {
     use rand::Rng;
 
     use super::*;
-    use crate::kernels::window::{Layout, Padding, Pair};
+    use crate::kernels::conv::plan::Algorithm;
+    use crate::kernels::windows::{Padding, Pair, WindowLayout};
     use crate::rng::{Purpose, stream};
 
     /// Both gradients where few numbers of dz are not 0, against the products with all of them.
-    fn check(layout: Layout, maps: usize, input: [usize; 3], filters: usize, share: f64, seed: u64) {
+    fn check(layout: WindowLayout, maps: usize, input: [usize; 3], filters: usize, share: f64, seed: u64) {
         let Ok(windows) = layout.over(&input) else { return };
         let mut rng = stream(seed, Purpose::GradientCheck, 0, 0);
         let mut random =
@@ -298,9 +285,9 @@ mod tests {
             let (mut db, mut dz) = (vec![0.0; filters], dz.clone());
             let gradients =
                 ParameterGradients { bias: Some(&mut db), kernel: Some((Accumulate::Overwrite, &mut dk)) };
-            let nonzeros =
-                parameter_gradients(&x, &windows, algorithm, filters, &mut dz, |_, _| {}, gradients);
-            input_gradient((&dz, nonzeros), &windows, algorithm, &kernel, &mut dx);
+            let plan = ConvPlan::new(windows, maps, filters, algorithm);
+            let nonzeros = plan.parameter_gradients(&x, &mut dz, |_, _| {}, gradients);
+            plan.input_gradient_of((&dz, nonzeros), &kernel, &mut dx);
             assert_eq!(nonzeros, dz.iter().filter(|v| **v != 0.0).count());
             [dx, dk, db]
         };
@@ -321,8 +308,8 @@ mod tests {
             (share, seed) in (0.0_f64..0.3, 0_u64..1000),
         ) {
             let pair = |(height, width)| Pair { height, width };
-            let layout = Layout {
-                stride: pair(stride), dilation: pair(dilation), padding, ..Layout::new(pair(kernel))
+            let layout = WindowLayout {
+                stride: pair(stride), dilation: pair(dilation), padding, ..WindowLayout::new(pair(kernel))
             };
             check(layout, maps, [height, width, channels], filters, share, seed);
         }
@@ -331,7 +318,7 @@ mod tests {
     /// 0 times NaN or infinity is NaN: terms of zeros are left out only where all other factors are finite.
     #[test]
     fn nothing_that_is_not_finite_is_lost_where_most_numbers_are_0() {
-        let layout = Layout { padding: Padding::Same, ..Layout::new(5) };
+        let layout = WindowLayout { padding: Padding::Same, ..WindowLayout::new(5) };
         let windows = layout.over(&[16, 16, 8]).unwrap();
         let (filters, maps) = (32, 16);
         let count = maps * windows.positions() * filters;
@@ -354,10 +341,10 @@ mod tests {
                         bias: Some(&mut db),
                         kernel: Some((Accumulate::Overwrite, &mut dk)),
                     };
-                    let nonzeros =
-                        parameter_gradients(&x, &windows, algorithm, filters, &mut dz, |_, _| {}, gradients);
-                    assert!(sparse::is_faster(&windows, Way::InPlace, nonzeros, count));
-                    input_gradient((&dz, nonzeros), &windows, algorithm, &kernel, &mut dx);
+                    let plan = ConvPlan::new(windows, maps, filters, algorithm);
+                    let nonzeros = plan.parameter_gradients(&x, &mut dz, |_, _| {}, gradients);
+                    assert!(sparse::is_faster(&windows, windows.window(), nonzeros, count));
+                    plan.input_gradient_of((&dz, nonzeros), &kernel, &mut dx);
                     [dx, dk, db].map(|all| all.iter().map(|v: &f32| v.is_finite()).collect::<Vec<_>>())
                 });
                 for (which, (few, all)) in both[0].iter().zip(&both[1]).enumerate() {
@@ -375,9 +362,9 @@ mod tests {
         for (kernel, channels, size, filters) in
             [(5, 3, 40, 32), (7, 1, 28, 64), (5, 32, 11, 64), (3, 16, 30, 24)]
         {
-            let layout = Layout { padding: Padding::Same, ..Layout::new(kernel) };
+            let layout = WindowLayout { padding: Padding::Same, ..WindowLayout::new(kernel) };
             check(layout, 5, [size, size, channels], filters, 0.05, 7);
-            check(Layout::new(kernel), 5, [size, size, channels], filters, 0.05, 8);
+            check(WindowLayout::new(kernel), 5, [size, size, channels], filters, 0.05, 8);
         }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Both factors are worked through in blocks that stay in the second-level cache. They are read where
 //! they are if that is fast, and otherwise copied into the order in which they are read
-//! ([`pack`](super::pack)). Each element is the sum over the inner dimension in its order, one fused
+//! (`pack.rs`). Each element is the sum over the inner dimension in its order, one fused
 //! multiply-add after the other, with the sum written and read again after every [`DEPTH`] steps,
 //! whatever tile it falls in. (K. Goto and R. van de Geijn, "Anatomy of high-performance matrix
 //! multiplication", 2008.)
@@ -18,29 +18,30 @@ use std::marker::PhantomData;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::kernels::Accumulate;
-use crate::kernels::gemm::{Matrix, WindowRows};
-use crate::kernels::long_sums::{LONG, in_blocks};
-use crate::kernels::pack::{
+use crate::kernels::buffers::Buffer;
+use crate::kernels::gemm::matrix::{Matrix, WindowRows};
+use crate::kernels::gemm::pack::{
     Left, LeftBlock, PanelSize, Right, RightBlock, copy_left, copy_right, copy_whole, panels,
 };
-use crate::kernels::stream;
+use crate::kernels::gemm::stream;
+use crate::kernels::long_sums::{LONG, in_blocks};
+use crate::kernels::scratch::{Scratch, ready};
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch, ready};
 
 /// Most lanes of a vector: 64 bytes of `f32`.
-pub(super) const MOST_LANES: usize = 16;
+pub(crate) const MOST_LANES: usize = 16;
 /// Most vectors side by side in a tile.
 const MOST_VECTORS: usize = 3;
 /// Columns of the right factor, steps along the inner dimension, and rows of the left factor that are
 /// worked through at a time.
 const MOST_ROWS: usize = 8;
 const COLUMNS: usize = 24 * MOST_LANES;
-pub(super) const DEPTH: usize = 512;
+pub(crate) const DEPTH: usize = 512;
 const ROWS_AT_A_TIME: usize = 128;
 
 /// `c = a b` or `c += a b`, with `c` row-major.
 #[inline(never)]
-pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
+pub(crate) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     match (c.is_empty(), a.columns, how) {
         (true, ..) | (_, 0, Accumulate::Add) => {}
         (_, 0, Accumulate::Overwrite) => c.fill(F::zero()),
@@ -72,7 +73,7 @@ fn long_product<F: Scalar>(a: Matrix<'_, F>, b: Factor<'_, F>, how: Accumulate, 
 
 /// As [`multiply`], with a right factor that [`copied`] made.
 #[inline(never)]
-pub(super) fn multiply_copied<F: Scalar>(
+pub(crate) fn multiply_copied<F: Scalar>(
     a: Matrix<'_, F>,
     b: RightBlock<'_, F>,
     how: Accumulate,
@@ -82,15 +83,15 @@ pub(super) fn multiply_copied<F: Scalar>(
 }
 
 /// A right factor, copied once for all parts of a product.
-pub(super) fn copied<'a, F: Scalar>(b: Matrix<'a, F>, scratch: &'a mut Scratch<F>) -> RightBlock<'a, F> {
+pub(crate) fn copied<'a, F: Scalar>(b: Matrix<'a, F>, scratch: &'a mut Scratch<F>) -> RightBlock<'a, F> {
     copy_whole(b, Arch::new().dispatch(SizeOf(PhantomData::<F>)), scratch)
 }
 
 /// Lets every thread take its buffers now.
-pub(super) fn get_ready<F: Scalar>() {
+pub(crate) fn get_ready<F: Scalar>() {
     let right = DEPTH * (COLUMNS + MOST_VECTORS * MOST_LANES);
     let left = DEPTH * (ROWS_AT_A_TIME + MOST_ROWS);
-    ready::<F>(&[(Purpose::Right, right), (Purpose::Left, left)]);
+    ready::<F>(&[(Buffer::Right, right), (Buffer::Left, left)]);
 }
 
 /// Vectors side by side in a tile. Sums, vectors of b and one number of a must fit in the registers, with one to spare: the
@@ -159,13 +160,13 @@ impl<F: Scalar> Product<'_, F> {
         };
         for left_edge in (0..all).step_by(width) {
             let columns = left_edge..(left_edge + width).min(all);
-            let part = Part { from: left_edge, width: columns.len(), stride: all, how };
+            let part = Place { from: left_edge, width: columns.len(), stride: all, how };
             let mut next = 0;
             while next < a.columns {
                 let from = next;
                 let to = a.block_end(from, DEPTH);
                 next = to;
-                let mut scratch = Scratch::take(Purpose::Right);
+                let mut scratch = Scratch::take(Buffer::Right);
                 let right = match b {
                     Factor::Plain(b) => {
                         let b = b.columns(columns.start, columns.end).rows(from, to);
@@ -173,7 +174,7 @@ impl<F: Scalar> Product<'_, F> {
                     }
                     Factor::Copied(b) => b.below(from),
                 };
-                let part = Part { how: if from == 0 { how } else { Accumulate::Add }, ..part };
+                let part = Place { how: if from == 0 { how } else { Accumulate::Add }, ..part };
                 block::<S, F, ROWS, V>(simd, a.columns(from, to), right, part, size, c);
             }
         }
@@ -182,7 +183,7 @@ impl<F: Scalar> Product<'_, F> {
 
 /// Where a product goes: so many columns from `from` on, in rows this far apart.
 #[derive(Clone, Copy)]
-struct Part {
+struct Place {
     from: usize,
     width: usize,
     stride: usize,
@@ -195,18 +196,18 @@ fn block<S: Simd, F: Scalar, const ROWS: usize, const V: usize>(
     simd: S,
     a: Matrix<'_, F>,
     right: RightBlock<'_, F>,
-    part: Part,
+    part: Place,
     size: PanelSize,
     c: &mut [F],
 ) {
     for (i, c) in c.chunks_mut(ROWS_AT_A_TIME * part.stride).enumerate() {
         let from = i * ROWS_AT_A_TIME;
-        let mut left_scratch = Scratch::take(Purpose::Left);
+        let mut left_scratch = Scratch::take(Buffer::Left);
         let a = a.rows(from, from + c.len() / part.stride);
         let left = copy_left::<F, ROWS>(a, &mut left_scratch);
         for panel in panels(part.width, size) {
             let right = right.panel(&panel);
-            let part = Part { from: part.from + panel.from, width: panel.width, ..part };
+            let part = Place { from: part.from + panel.from, width: panel.width, ..part };
             match panel.vectors {
                 1 => rows::<S, F, ROWS, 1>(simd, left, a.columns, right, part, c),
                 2 if V > 2 => rows::<S, F, ROWS, 2>(simd, left, a.columns, right, part, c),
@@ -226,7 +227,7 @@ fn rows<S: Simd, F: Scalar, const ROWS: usize, const V: usize>(
     left: LeftBlock<'_, F>,
     depth: usize,
     right: Right<'_, F>,
-    part: Part,
+    part: Place,
     c: &mut [F],
 ) {
     simd.vectorize(Rows::<F, ROWS, V> { left, depth, right, part, c });
@@ -236,7 +237,7 @@ struct Rows<'a, F, const ROWS: usize, const V: usize> {
     left: LeftBlock<'a, F>,
     depth: usize,
     right: Right<'a, F>,
-    part: Part,
+    part: Place,
     c: &'a mut [F],
 }
 
@@ -264,7 +265,7 @@ fn remaining<S: Simd, F: Scalar, const V: usize>(
     left: Left<'_, F>,
     depth: usize,
     right: Right<'_, F>,
-    part: Part,
+    part: Place,
     c: &mut [F],
 ) {
     let mut done = 0;
@@ -296,7 +297,7 @@ fn tile<S: Simd, F: Scalar, const R: usize, const V: usize>(
     left: Left<'_, F>,
     depth: usize,
     right: Right<'_, F>,
-    part: Part,
+    part: Place,
     c: &mut [F],
 ) {
     let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
@@ -369,12 +370,12 @@ fn sums_of_windows<S: Simd, F: Scalar, const R: usize, const V: usize>(
     let mut sums = [[F::splat(simd, F::zero()); V]; R];
     let places: [usize; R] = std::array::from_fn(|r| windows.places[r]);
     let mut right = right;
-    for tap in windows.taps {
-        let rows: [&[F]; R] = std::array::from_fn(|r| &data[places[r] + tap.shift..][..tap.run]);
-        for k in 0..tap.run {
+    for run in windows.runs {
+        let rows: [&[F]; R] = std::array::from_fn(|r| &data[places[r] + run.shift..][..run.length]);
+        for k in 0..run.length {
             step(simd, &mut sums, right, k, |r| rows[r][k]);
         }
-        right.data = &right.data[(tap.run * right.stride).min(right.data.len())..];
+        right.data = &right.data[(run.length * right.stride).min(right.data.len())..];
     }
     one_by_one(&sums)
 }

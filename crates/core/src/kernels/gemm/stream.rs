@@ -7,17 +7,18 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::kernels::Accumulate;
-use crate::kernels::elementwise::vectorised;
-use crate::kernels::gemm::Matrix;
+use crate::kernels::buffers::Buffer;
+use crate::kernels::gemm::matrix::Matrix;
+use crate::kernels::scratch::Scratch;
+use crate::kernels::simd::vectorised;
 use crate::scalar::Scalar;
-use crate::scratch::{Purpose, Scratch};
 
 /// Rows of the right factor that are read side by side.
 const AT_ONCE: usize = 4;
 /// With more rows than this in the left factor tiles are faster.
-pub(super) const MOST_ROWS: usize = 16;
+pub(crate) const MOST_LEFT_ROWS: usize = 16;
 /// A smaller right factor is in the cache anyway.
-pub(super) const LARGE: usize = 64 * 1024;
+pub(crate) const LARGE: usize = 64 * 1024;
 
 /// Rows of the right factor whose products are added up before they are added to the result.
 const ROWS_OF_A_BLOCK: usize = 256;
@@ -26,21 +27,21 @@ const ROWS_OF_A_BLOCK: usize = 256;
 const NARROW: usize = 64;
 
 /// Whether a product is one of these.
-pub(super) fn fits<F: Scalar>(a: &Matrix<'_, F>, b: &Matrix<'_, F>) -> bool {
+pub(crate) fn fits<F: Scalar>(a: &Matrix<'_, F>, b: &Matrix<'_, F>) -> bool {
     let plain = !a.transposed && !b.transposed && a.windows().is_none();
-    plain && a.rows <= MOST_ROWS && b.columns >= NARROW && b.rows * b.columns >= LARGE
+    plain && a.rows <= MOST_LEFT_ROWS && b.columns >= NARROW && b.rows * b.columns >= LARGE
 }
 
 /// `c = a b` or `c += a b`, with `c` row-major.
 #[inline(never)]
-pub(super) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
+pub(crate) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     if how == Accumulate::Overwrite {
         c.fill(F::zero());
     }
     if b.rows <= ROWS_OF_A_BLOCK {
         return Arch::new().dispatch(Stream { a, b, c });
     }
-    let mut scratch = Scratch::take(Purpose::Left);
+    let mut scratch = Scratch::take(Buffer::Left);
     let block = scratch.first(c.len());
     for from in (0..b.rows).step_by(ROWS_OF_A_BLOCK) {
         let to = (from + ROWS_OF_A_BLOCK).min(b.rows);

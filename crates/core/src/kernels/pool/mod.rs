@@ -1,0 +1,7 @@
+//! Pooling: the largest number or the mean of every window, channel by channel.
+
+pub(crate) mod lanes;
+pub mod max;
+pub mod mean;
+mod taps;
+mod wide;

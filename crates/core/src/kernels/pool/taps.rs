@@ -1,0 +1,64 @@
+//! Which numbers of a map a pooling window covers.
+
+use std::ops::Range;
+
+use crate::kernels::windows::Windows;
+
+/// The taps of a window that lie in the map: a rectangle of the window.
+pub struct WindowTaps {
+    /// The number of the first one.
+    pub(crate) first: u32,
+    /// Where its channels begin in the map.
+    place: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// How many taps the one below is further on: the width of the window.
+    taps_down: usize,
+    /// How far below its channels begin.
+    down: usize,
+    /// How far to the right those of the next tap do.
+    right: usize,
+}
+
+impl WindowTaps {
+    /// Of the window at a row and a column of output, with the taps that lie in rows of the map.
+    #[inline(always)]
+    pub(crate) fn of(windows: &Windows, (row, down): (usize, &Range<usize>), column: usize) -> Self {
+        let Windows { width, channels, kernel, stride, dilation, before, .. } = *windows;
+        let right = windows.taps_across(column);
+        let top = row * stride.height + down.start * dilation.height - before.height;
+        let left = column * stride.width + right.start * dilation.width - before.width;
+        Self {
+            first: (down.start * kernel.width + right.start) as u32,
+            place: (top * width + left) * channels,
+            rows: down.len(),
+            columns: right.len(),
+            taps_down: kernel.width,
+            down: dilation.height * width * channels,
+            right: dilation.width * channels,
+        }
+    }
+
+    /// Calls `f(tap, place)` for each: which tap, and where in the map its channels begin.
+    #[inline(always)]
+    pub(crate) fn for_each(&self, mut f: impl FnMut(u32, usize)) {
+        for row in 0..self.rows {
+            for column in 0..self.columns {
+                f(
+                    self.first + (row * self.taps_down + column) as u32,
+                    self.place + row * self.down + column * self.right,
+                );
+            }
+        }
+    }
+
+    /// Where the numbers of each row of taps lie in the map, where windows are not spread: side by side.
+    #[inline(always)]
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let (place, down, length) = (self.place, self.down, self.columns * self.right);
+        (0..self.rows).map(
+            #[inline(always)]
+            move |row| place + row * down..place + row * down + length,
+        )
+    }
+}
