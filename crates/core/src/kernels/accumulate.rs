@@ -1,4 +1,4 @@
-//! What becomes of a result's old content.
+//! Whether a result replaces the old content of a buffer.
 
 /// Whether a result replaces what is in the buffer or is added to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

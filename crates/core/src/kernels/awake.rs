@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::Yield;
 
-/// Looks for work in vain after which a helper gives up, some milliseconds' worth: between two pieces of work of a
-/// small network it looks a few hundred times.
+/// A helper ends after it has looked for work this many times and found none, which takes some milliseconds. Between two pieces of work of
+/// a small network it looks a few hundred times.
 const PATIENCE: u32 = 100_000;
 
 thread_local! {
@@ -21,8 +21,8 @@ thread_local! {
 /// do in between falls asleep, and waking it takes longer than the piece of work it is woken for.
 /// (Measured with benches/training.rs: without this, mlp_b32 gains nothing from a second thread.)
 ///
-/// A thread that waits for a part of the work may be handed a helper's job meanwhile, and must not wait in it for
-/// the work to be done: so a thread that works never helps, and a helper that finds nothing to do for long ends.
+/// While a thread waits for a part of its work, rayon may give it a helper's job. In that job it must not wait for the same work to end. So
+/// a thread that works never helps, and a helper that finds nothing to do for some milliseconds ends.
 pub fn keep_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let done = AtomicBool::new(false);
     let helpers = rayon::current_num_threads() - 1;
@@ -30,13 +30,13 @@ pub fn keep_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         for _ in 0..helpers {
             scope.spawn(|_| help_until(&done));
         }
-        // Also where `work` panics, or the scope would wait for its helpers for long.
+        // Also where `work` panics. Else the scope would wait for its helpers.
         let _raise = RaiseOnDrop { done: &done, before: WORKING.replace(true) };
         work()
     })
 }
 
-/// Does whatever work there is in the pool until the flag goes up.
+/// Does the work that is in the pool, until the flag is set.
 fn help_until(done: &AtomicBool) {
     let mut in_vain = 0;
     while !WORKING.get() && !done.load(Ordering::Acquire) && in_vain < PATIENCE {

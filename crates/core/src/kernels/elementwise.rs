@@ -4,8 +4,8 @@ use crate::kernels::parts::{in_halves, in_pieces};
 use crate::kernels::simd::vectorised;
 use crate::scalar::Scalar;
 
-/// Above this many numbers a loop is cut into halves for several threads. Halves of a weight are
-/// what products are cut into, too: a thread finds in its cache what it has just written.
+/// With more numbers than this a loop is cut into halves for several threads. Matrix products cut weights into halves too. So a thread
+/// finds in its cache what it has just written.
 const CHUNK: usize = 16 * 1024;
 
 /// `f(x)` over a slice.
@@ -69,7 +69,7 @@ pub fn sum_and<F: Scalar>(x: &[F], y: &[F], to: &mut [F], width: usize, finish: 
     });
 }
 
-/// Copies, with several threads where it pays.
+/// Copies, with several threads where that is faster.
 pub fn copy<F: Scalar>(from: &[F], to: &mut [F]) {
     in_pieces(to, CHUNK, &|i, to| to.copy_from_slice(&from[i * CHUNK..][..to.len()]));
 }
@@ -133,8 +133,7 @@ pub fn add_bias_and<F: Scalar>(rows: &mut [F], bias: &[F], f: impl Fn(F) -> F + 
 /// Numbers of a row that are added up before their sum becomes an `f64`.
 pub(crate) const TERMS_AT_A_TIME: usize = 64;
 
-/// Each row becomes its softmax: `exp(x - max) / sum(exp(x - max))`, which no large value
-/// overflows. Returns nothing; a row with a NaN becomes NaN.
+/// Each row becomes its softmax: `exp(x - max) / sum(exp(x - max))`, which no large value overflows. A row with a NaN becomes NaN.
 #[inline(never)]
 pub fn softmax_rows<F: Scalar>(rows: &mut [F], width: usize) {
     vectorised(
@@ -158,8 +157,8 @@ fn softmax<F: Scalar>(row: &mut [F]) {
     }
 }
 
-/// Makes `e^(x - m)` of a row, m the largest number of it. Returns where that is (the first of equals) and the sum of all others;
-/// in its own place stays 0, for a 1 would hide what is small beside it. The sum is NaN where the row holds NaN or m is infinite.
+/// Replaces each number x of a row by `e^(x - m)`, where m is the largest. Returns the place of m (the first of equals) and the sum of all
+/// others. The place of m gets 0: a 1 in the sum would hide small numbers. The sum is NaN where the row holds a NaN or m is infinite.
 #[inline(always)]
 pub(crate) fn exponentials<F: Scalar>(row: &mut [F]) -> (usize, f64) {
     let largest = row.iter().fold(F::neg_infinity(), |a, &b| if b > a { b } else { a });

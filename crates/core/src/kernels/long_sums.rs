@@ -1,4 +1,4 @@
-//! Sums of more terms than one accumulator can add without losing digits: made in blocks, which are added in `f64`.
+//! Sums of more terms than one accumulator can add without losing digits. They are computed in blocks, whose sums are added in `f64`.
 
 use std::ops::Range;
 
@@ -7,12 +7,12 @@ use crate::kernels::buffers::Buffer;
 use crate::kernels::scratch::Scratch;
 use crate::scalar::Scalar;
 
-/// Sums over more than twice this many terms are made in blocks of this many, which are added in `f64`: the blocks' own sums are made of
-/// shorter ones in turn, those of a tile or of some rows of output.
+/// Terms in a block. A sum of more than two blocks' terms is computed in blocks. The sum of a block consists of shorter ones: those of a
+/// tile, or of some rows of output.
 pub(crate) const LONG: usize = 4096;
 
-/// Calls `add` for all parts in order, from one edge to the next, with whether sums are to be overwritten or added to; where there is
-/// more than one range, each overwrites, and their sums are added in `f64`.
+/// Calls `add` for all parts in order, one range from edge to edge at a time, and tells it whether to overwrite the sums or to add to them.
+/// Where there is more than one range, each overwrites, and their sums are added in `f64`.
 pub(crate) fn in_blocks<F: Scalar>(
     parts: usize,
     next_edge: impl Fn(usize) -> usize,
@@ -38,7 +38,7 @@ pub(crate) fn in_blocks<F: Scalar>(
     sums.iter_mut().zip(&*totals).for_each(|(sum, &total)| *sum = F::from_f64(total));
 }
 
-/// Where blocks of long sums end, over n lines of windows or tiles that are worked off some lines at a time.
+/// Where blocks of long sums end. A line is a row of windows or tiles, `width` of them; `at_a_time` lines are computed together.
 pub(crate) fn long_edge(lines: usize, width: usize, at_a_time: usize) -> impl Fn(usize) -> usize {
     let block = LONG.div_ceil(width).next_multiple_of(at_a_time);
     move |from| if lines * width <= 2 * LONG { lines } else { from + block }

@@ -1,12 +1,12 @@
-//! The norm of many numbers, of which none is too small or too large to count.
+//! The norm of an array. No number is too small or too large for it.
 
 use crate::kernels::simd::vectorised;
 use crate::scalar::Scalar;
 
-/// Sums of squares that are made side by side.
+/// Sums of squares that are computed side by side.
 const SQUARES: usize = 32;
 
-/// The root of the sum of the squares of all numbers, made in `f64`. Not finite where one of them is not.
+/// The square root of the sum of all squares, computed in `f64`. It is not finite where a number is not.
 #[inline(never)]
 pub(crate) fn norm<F: Scalar>(x: &[F]) -> f64 {
     let squares = sum_of_squares(x, |v| v);
@@ -21,7 +21,7 @@ pub(crate) fn norm<F: Scalar>(x: &[F]) -> f64 {
     largest * sum_of_squares(x, |v| v / largest).sqrt()
 }
 
-/// Of what `f` makes of all numbers.
+/// The sum of f(x) over all numbers x.
 fn sum_of_squares<F: Scalar>(x: &[F], f: impl Fn(f64) -> f64) -> f64 {
     let mut sums = [0.0; SQUARES];
     vectorised(

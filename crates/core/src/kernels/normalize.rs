@@ -1,7 +1,6 @@
 //! Means, variances and normalization of the columns of a matrix: the loops of batch normalization.
 //!
-//! Sums over rows are taken over pieces whose size does not depend on the number of threads, and added in
-//! order.
+//! Sums over rows are computed in pieces, whose size does not depend on the number of threads, and added in order.
 
 use crate::kernels::buffers::Buffer;
 use crate::kernels::parts::in_pieces;
@@ -20,10 +19,10 @@ fn rows_of_piece(width: usize) -> usize {
     (PIECE / width).max(FEWEST_ROWS)
 }
 
-/// Mean and variance (over n, not n - 1) of every column. What rounding cuts off the mean goes to `rest`.
+/// Mean and variance (over n, not n - 1) of every column. `rest` gets what rounding removed from the mean.
 ///
-/// Each piece's are taken from distances to a number that is near its mean, so that no digits are lost where the mean is
-/// large; those of the pieces are combined (T. Chan, G. Golub and R. LeVeque 1983, equation 2.1).
+/// In each piece they are computed from distances to a number near the mean, so that a large mean costs no digits. Then the pieces are
+/// combined (T. Chan, G. Golub and R. LeVeque 1983, equation 2.1).
 #[inline(never)]
 pub fn mean_and_variance<F: Scalar>(x: &[F], mean: &mut [F], rest: &mut [F], variance: &mut [F]) {
     let width = mean.len();
@@ -52,8 +51,8 @@ pub fn mean_and_variance<F: Scalar>(x: &[F], mean: &mut [F], rest: &mut [F], var
 
 /// Mean, and sum of the squared distances from it, of every column.
 ///
-/// Distances are taken from the mean of the first quarter of the rows, c: with m the mean and s the deviation of all rows, |c - m| is at most
-/// s √3, whatever the numbers are, for else they would deviate more. So Σ (x - c)² - n (m - c)² loses no more than two binary digits.
+/// Distances are taken from c, the mean of the first quarter of the rows. With m the mean and s the standard deviation of all rows, |c - m|
+/// is at most s √3 for any numbers: a larger distance would make s larger. So Σ (x - c)² - n (m - c)² loses at most two binary digits.
 fn moments<F: Scalar>(x: &[F], mean: &mut [f64], squares: &mut [f64]) {
     let rows = x.len() / mean.len();
     let (first, count) = (rows.div_ceil(4), rows as f64);
@@ -70,7 +69,7 @@ fn moments<F: Scalar>(x: &[F], mean: &mut [f64], squares: &mut [f64]) {
     for ((mean, squares), centre) in mean.iter_mut().zip(squares).zip(&*centres) {
         let rest = *mean * share;
         let sum = *squares - count * rest * rest;
-        // Below 0 by rounding; a NaN stays one.
+        // Rounding can make it negative. A NaN stays a NaN.
         *squares = if sum < 0.0 { 0.0 } else { sum };
         *mean = centre.as_f64() + rest;
     }

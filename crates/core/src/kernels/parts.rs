@@ -1,16 +1,16 @@
-//! Work that is cut in parts and shared out between threads.
+//! Work that is cut into parts for several threads.
 //!
-//! The work is a `dyn Fn`: so the compiler makes what belongs to threads once for a type of numbers, and not again for every kernel.
+//! The work is a `dyn Fn`. So the compiler makes the code for threads once for a type of numbers, and not once for every kernel.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-/// Work on a range of parts, and the piece of the data that is theirs.
+/// Work on a range of parts, with the piece of the data that belongs to them.
 type OnParts<'a, T> = &'a (dyn Fn(Range<usize>, &mut [T]) + Sync);
 
-/// Calls `work` for ranges of at most `at_a_time` of the parts, with the piece of `data` that is theirs: part i
-/// begins at `edge(i)`. Threads share the ranges; they are cut by their number alone, never by the threads.
+/// Calls `work` for ranges of at most `at_a_time` parts, each with the piece of `data` that belongs to it. Part i begins at `edge(i)`. The
+/// number of parts decides how they are cut, never the number of threads.
 pub(crate) fn in_parts<T: Send>(
     parts: Range<usize>,
     at_a_time: usize,
@@ -29,10 +29,10 @@ pub(crate) fn in_parts<T: Send>(
     );
 }
 
-/// Work on pieces of slices of one length: several to change, and one to read.
+/// Work on pieces of slices of equal length: several to change, and one to read.
 type OnPieces<'a, T, const M: usize> = &'a (dyn Fn([&mut [T]; M], &[T]) + Sync);
 
-/// Cuts slices of one length into halves until they have at most `longest` numbers, and calls `work` for the pieces.
+/// Cuts slices of equal length into halves until they have at most `longest` numbers, and calls `work` for the pieces.
 pub(crate) fn in_halves<T: Send + Sync, const M: usize>(
     to: [&mut [T]; M],
     from: &[T],

@@ -1,11 +1,11 @@
-//! Sums over the rows of a matrix, column by column, in which no number is lost beside a large sum.
+//! Sums over the rows of a matrix, column by column. No number is lost beside a large sum.
 //!
-//! A single accumulator in `f32` stops growing at 2^24 times what is added to it, and before that every addition rounds the
-//! same way where the numbers are alike. Here 16 rows are added in the type of the numbers, two at a time, and only then to a sum in `f64`: so
-//! the error does not grow with the number of rows. (PyTorch adds in pairs of pairs where it sums, and in one `f32` in the gradients of a
-//! convolution.)
+//! A single accumulator in `f32` stops growing when it is 2^24 times as large as the numbers that are added. Before that, every addition of
+//! similar numbers is rounded in the same direction. Here 16 rows are added in the type of the numbers, two at a time, and their sum is
+//! added to a sum in `f64`. So the error does not grow with the number of rows. (PyTorch uses pairwise sums, and a single `f32` in the
+//! gradients of a convolution.)
 //!
-//! Rows of a narrow matrix are joined: 32 rows of 3 columns are one of 96, whose sums are added at the end. So vectors are full.
+//! Rows of a narrow matrix are joined, so that vectors are full: 32 rows of 3 columns become one of 96, whose sums are added at the end.
 
 use std::marker::PhantomData;
 
@@ -16,18 +16,18 @@ use crate::scalar::Scalar;
 
 /// Rows that are added before their sum becomes an `f64`.
 const ROWS: usize = 16;
-/// Columns that are worked off at a time.
+/// Columns that are summed at a time.
 const STRIP: usize = 512;
 /// Rows are joined to at most this many numbers.
 const WIDE: usize = 128;
 /// What joined rows are a multiple of: a vector of `f32`.
 const LANES: usize = 16;
-/// A mean of so few rows loses nothing that it could keep.
+/// The mean of at most this many rows loses no digit in the type of the numbers.
 const FEW: usize = 8;
 
-/// What is added up, of a number, another at the same place (a gradient), and a number of the column (its centre).
+/// The terms of a sum: what is computed from a number x, a gradient dy at the same place, and the centre of the column.
 trait Terms<const N: usize> {
-    /// Whether the centre matters.
+    /// Whether the terms depend on the centre.
     const HAS_CENTRE: bool;
 
     fn of<T: Scalar>(x: T, dy: T, centre: T) -> [T; N];
@@ -173,7 +173,7 @@ pub(crate) fn add_products<F: Scalar>(
     add::<F, Products, 2>(x, dy, centre, part, [plain, weighted]);
 }
 
-/// How many rows are joined: as many as make a row of at most [`WIDE`] numbers, in whole vectors where that is possible.
+/// How many rows are joined into a row of at most [`WIDE`] numbers: where possible, a number that fills whole vectors.
 fn joined(width: usize) -> usize {
     let most = (WIDE / width).max(1);
     let whole = LANES >> width.trailing_zeros().min(LANES.ilog2());
@@ -188,7 +188,7 @@ struct Part {
     width: usize,
 }
 
-/// Adds the sums of a part's columns to what is there.
+/// Adds the sums of the columns of a part to `sums`.
 #[inline(always)]
 fn add<F: Scalar, T: Terms<N>, const N: usize>(
     x: &[F],
@@ -202,7 +202,7 @@ fn add<F: Scalar, T: Terms<N>, const N: usize>(
     if joined == 1 || x.len() < 2 * stride {
         return Arch::new().dispatch(Rows::<F, T, N> { x, dy, centre, part, sums, terms: PhantomData });
     }
-    // A narrow matrix is never cut in parts.
+    // A narrow matrix is never cut into parts.
     let wide = joined * width;
     let part = Part { stride: wide, from: 0, width: wide };
     let (mut centres, mut totals) = ([F::zero(); WIDE], [Aligned([0.0; WIDE]); N]);
@@ -224,7 +224,7 @@ fn add<F: Scalar, T: Terms<N>, const N: usize>(
 #[repr(align(64))]
 struct Aligned<T>(T);
 
-/// Rows that are still to be added.
+/// Rows that have not been added yet.
 struct Rows<'a, F, T, const N: usize> {
     x: &'a [F],
     dy: &'a [F],
@@ -250,9 +250,9 @@ impl<F: Scalar, T: Terms<N>, const N: usize> WithSimd for Rows<'_, F, T, N> {
 }
 
 impl<F: Scalar, T: Terms<N>, const N: usize> Rows<'_, F, T, N> {
-    /// Adds some rows' numbers in the columns from `first` on, two rows at a time, and what comes of it to the sums.
+    /// Adds the numbers of some rows in the columns from `first` on, two rows at a time, and then their sum to the sums.
     ///
-    /// Row by row, for that is the order of memory: with more rows side by side the processor does not know what to fetch next.
+    /// It reads row by row, in the order of memory. With more rows side by side the processor cannot predict what to fetch next.
     #[inline(always)]
     fn block<S: Simd>(
         &mut self,
@@ -271,7 +271,7 @@ impl<F: Scalar, T: Terms<N>, const N: usize> Rows<'_, F, T, N> {
         for sums in &mut of_block {
             sums.fill(F::zero());
         }
-        // Joined rows may end with a part of one.
+        // The last joined row may be incomplete.
         let of_row = |row: &[F]| from + first..row.len().min(from + first + count);
         for (x, dy) in x.chunks(2 * stride).zip(dy.chunks(2 * stride)) {
             if x.len() == 2 * stride {
@@ -310,7 +310,7 @@ impl<F: Scalar, T: Terms<N>, const N: usize> Rows<'_, F, T, N> {
     }
 }
 
-/// Adds the terms of `R` rows, 1 or 2, to the sums of a block: first to each other.
+/// Adds the terms of `R` rows (1 or 2) to each other, and then to the sums of a block.
 #[inline(always)]
 fn add_rows_to<S: Simd, F: Scalar, T: Terms<N>, const N: usize, const R: usize>(
     simd: S,
@@ -355,7 +355,7 @@ fn add_rows_to<S: Simd, F: Scalar, T: Terms<N>, const N: usize, const R: usize>(
     }
 }
 
-/// Whether none is NaN or infinite: 0 times a number is 0, or else NaN.
+/// Whether no number is NaN or infinite: 0 times a finite number is 0, 0 times another is NaN.
 #[inline(always)]
 fn is_finite<S: Simd, F: Scalar>(simd: S, numbers: &[F]) -> bool {
     let zero = F::splat(simd, F::zero());
@@ -387,7 +387,7 @@ fn in_f64<F: Scalar, T: Terms<N>, const N: usize>(
     }
 }
 
-/// Whether none is NaN or infinite, of any amount of numbers.
+/// Whether no number is NaN or infinite, for slices of any length.
 #[inline(never)]
 pub(crate) fn all_finite<F: Scalar>(numbers: &[F]) -> bool {
     Arch::new().dispatch(Finite { numbers })

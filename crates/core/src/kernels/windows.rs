@@ -1,4 +1,4 @@
-//! Where the windows of convolutions and poolings fall.
+//! Where the windows of convolutions and poolings lie.
 
 use std::fmt;
 use std::ops::Range;
@@ -38,10 +38,10 @@ pub enum Padding {
     /// None: every window lies inside the map.
     #[default]
     Valid,
-    /// As many as make the output ceil(input / stride) long. Where their number is odd, the last one is
-    /// below or to the right: as in Keras for any stride, and as in PyTorch for stride 1.
+    /// The number that makes the output ceil(input / stride) long. Where it is odd, the last zero is below or to the right, as in Keras for
+    /// any stride and as in PyTorch for stride 1.
     Same,
-    /// So many above and below, and so many left and right.
+    /// This many above and below (`height`), and left and right (`width`).
     Explicit(Pair),
 }
 
@@ -67,14 +67,14 @@ impl fmt::Display for Padding {
     }
 }
 
-/// What becomes of a last window that does not fit.
+/// Whether there is a last window that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rounding {
-    /// There is none.
+    /// There is none: the output length is rounded down.
     #[default]
     Floor,
-    /// It is there where less than a stride of it is missing, also where it is the only one, and what lies outside of the map does not
-    /// count; but every window begins inside the map or its padding above and left, as in PyTorch.
+    /// The output length is rounded up. A last window is added where less than a stride of it lies outside; numbers outside of the map do
+    /// not count. As in PyTorch, every window begins inside the map or its padding above and left.
     Ceil,
 }
 
@@ -93,17 +93,17 @@ pub struct WindowLayout {
     pub rounding: Rounding,
 }
 
-/// The most that a kernel, a stride, a dilation or a padding can be along one axis: with these no sum or product of two overflows.
+/// The largest kernel, stride, dilation or padding along one axis. With these no sum or product of two overflows.
 const MOST_ALONG: usize = 1 << 24;
-/// The most numbers in a padded map, in a window and in what all windows of one place hold.
+/// The most numbers in a padded map, in a window and in an output of as many channels.
 const MOST_NUMBERS: usize = 1 << 40;
 
 /// Why windows cannot be laid over a map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
-    /// What would do.
+    /// What is expected.
     pub expected: String,
-    /// What came.
+    /// What was given.
     pub got: String,
 }
 
@@ -133,7 +133,7 @@ pub struct Windows {
 }
 
 impl WindowLayout {
-    /// Windows of a size, next to each other by one, whole, with nothing around the map.
+    /// Windows of this size with stride 1, dilation 1 and no padding.
     pub fn new(kernel: impl Into<Pair>) -> Self {
         Self {
             kernel: kernel.into(),
@@ -196,7 +196,7 @@ impl WindowLayout {
         Ok(windows)
     }
 
-    /// Whether every setting is small enough to compute with.
+    /// Checks that no setting is larger than the limit.
     fn check_lengths(&self) -> Result<(), Misfit> {
         let Self { kernel, stride, dilation, padding, .. } = *self;
         let padding = if let Padding::Explicit(pair) = padding { pair } else { Pair::from(0) };
@@ -230,7 +230,7 @@ impl WindowLayout {
         let padded = length + before + after;
         let mut count = match self.rounding {
             Rounding::Floor => padded.checked_sub(span)? / stride + 1,
-            // A window that reaches beyond the map by less than the stride is there, also where it is the only one.
+            // A window that reaches beyond the map by less than the stride counts, also where it is the only one.
             Rounding::Ceil => (padded + stride).checked_sub(span).filter(|&room| room > 0)?.div_ceil(stride),
         };
         if self.rounding == Rounding::Ceil && (count - 1) * stride >= length + before {
@@ -240,17 +240,17 @@ impl WindowLayout {
     }
 }
 
-/// The taps that lie in a map of a length, of a window that begins there in the padded one.
+/// The taps of a window that lie in the map. The window begins at `begin` in the padded map.
 #[inline(always)]
 fn taps_inside(begin: usize, before: usize, length: usize, kernel: usize, dilation: usize) -> Range<usize> {
-    // Most windows are not spread, and a division for each of them would take longer than its numbers.
+    // Most windows have no dilation. A division for each would take longer than the work on its numbers.
     let taps = |numbers: usize| if dilation == 1 { numbers } else { numbers.div_ceil(dilation) };
     let end = taps((length + before).saturating_sub(begin)).min(kernel);
     taps(before.saturating_sub(begin)).min(end)..end
 }
 
 impl Windows {
-    /// Whether the numbers in everything that is made of the windows can be counted.
+    /// Checks that the sizes of the padded map, the window and the output are within the limit.
     fn check_numbers(&self) -> Result<(), Misfit> {
         let Self { height, width, channels, kernel, before, after, .. } = *self;
         let covered = self.covered();
@@ -268,8 +268,8 @@ impl Windows {
         Ok(())
     }
 
-    /// The most numbers that kernels hold beside maps and weights, for these windows and this number of filters: a padded map, windows of a whole map
-    /// where they are copied, and the weights turned round, or in the form of tiles, which only small kernels have.
+    /// The most numbers in the scratch memory of a convolution with this number of filters: a padded map, copied windows, and the weights
+    /// rotated or, for small kernels, in the form of Winograd's tiles.
     pub(crate) fn scratch(&self, filters: usize) -> usize {
         let (covered, weights) = (self.covered(), self.window().saturating_mul(filters));
         let padded = product(&[2, covered.height, covered.width, self.channels]);
@@ -317,7 +317,7 @@ impl Windows {
         side_by_side && self.all_inside() && self.covered() == all
     }
 
-    /// No number of the map lies in more windows than this.
+    /// The most windows that a number of the map lies in.
     pub(crate) fn most_over_a_number(&self) -> usize {
         let along = |kernel: usize, stride: usize, count: usize| kernel.div_ceil(stride).min(count);
         along(self.kernel.height, self.stride.height, self.out_height)
@@ -338,9 +338,9 @@ impl Windows {
         taps_inside(begin, self.before.width, self.width, self.kernel.width, self.dilation.width)
     }
 
-    /// Whether every window has a tap in the map. (One that is spread may step over all of a small map.)
+    /// Whether every window has a tap in the map. (A window with dilation can step over a small map.)
     pub(crate) fn all_meet_the_map(&self) -> bool {
-        // No step between two taps is wider than a map of at least its length.
+        // A map that is at least as long as the dilation cannot be stepped over.
         (self.height >= self.dilation.height
             || (0..self.out_height).all(|row| !self.taps_down(row).is_empty()))
             && (self.width >= self.dilation.width

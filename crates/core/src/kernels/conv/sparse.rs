@@ -1,9 +1,9 @@
 //! The gradients of a convolution where most of dz is 0.
 //!
-//! Max pooling hands a gradient to one place of each window, and ReLU to none where the output was 0: behind a pooling by 4, dz
-//! has less than one number in sixteen that is not 0. Products would multiply by all the others. Here each number v = dz\[position, f\] that is
-//! not 0 adds v times the window at the position to the gradient of filter f, and v times filter f to the gradient of the window:
-//! the same sums, without the terms that are 0.
+//! Max pooling gives a gradient to one place of each window, and ReLU gives none where its output was 0. Before a pooling by 4 fewer than
+//! one number of dz in 16 is not 0, and products would multiply all the zeros. Here each number v = dz\[position, f\] that is not 0 adds v
+//! times the window at the position to the gradient of filter f, and v times filter f to the gradient of the window. Those are the same
+//! sums, without the terms that are 0.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -17,10 +17,10 @@ use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::windows::Windows;
 use crate::scalar::Scalar;
 
-/// Numbers that are worked off together: what a run of a window is filled up to in the sums.
+/// Numbers that are added together. In the sums, a run of a window is filled up to a multiple of this.
 const LANES: usize = 8;
-/// What each run of a window takes for a number that is not 0, and each [`LANES`] numbers of it, in multiply-adds of a product: every sum is
-/// read and written.
+/// The time for a number that is not 0, in multiply-adds of a product: for each run of a window, and for each [`LANES`] numbers of it.
+/// Every sum is read and written.
 const A_RUN: usize = 75;
 const LANES_OF_A_RUN: usize = 18;
 
@@ -31,7 +31,7 @@ pub(crate) fn is_faster(windows: &Windows, product: usize, nonzeros: usize, all:
     nonzeros * one_by_one < all * product
 }
 
-/// How many numbers are not 0.
+/// The number of numbers that are not 0.
 #[inline(never)]
 pub(crate) fn count<F: Scalar>(numbers: &[F]) -> usize {
     Arch::new().dispatch(Count { numbers })
@@ -75,7 +75,7 @@ fn for_each_nonzero<S: Simd, F: Scalar>(simd: S, row: &[F], mut f: impl FnMut(us
         if !F::any_nonzero(simd, numbers) {
             continue;
         }
-        // A bit for each lane: lanes asked one by one cost a wrongly guessed branch each.
+        // A bit for each lane. A branch for each lane would often be predicted wrongly.
         let mut left = 0_u32;
         for (lane, &v) in row[i * lanes..][..lanes].iter().enumerate() {
             left |= u32::from(v != F::zero()) << lane;
@@ -93,13 +93,13 @@ fn for_each_nonzero<S: Simd, F: Scalar>(simd: S, row: &[F], mut f: impl FnMut(us
     }
 }
 
-/// Numbers in the sums of one filter: its weights, each run of them filled up.
+/// Numbers in the sums of one filter: its weights, with each run filled up.
 pub(crate) fn padded_window(windows: &Windows) -> usize {
     let run = run_length(windows);
     windows.window() / run * run.next_multiple_of(LANES)
 }
 
-/// Adds the gradient of the kernel that these windows and their rows of dz give to `sums`, filter by filter.
+/// Adds the kernel's gradient from these windows and their rows of dz to `sums`, filter by filter.
 #[inline(never)]
 pub(crate) fn add_weight_gradient<F: Scalar>(
     strips: Strips<'_, F>,
@@ -140,7 +140,7 @@ impl<F: Scalar> WithSimd for SparseWeightGradient<'_, F> {
                         #[inline(always)]
                         |i, shift| {
                             let (sums, from) = (&mut sums[i * padded..][..padded], place + shift);
-                            // What is read beyond the run goes to sums that nobody reads.
+                            // Numbers beyond the run are added to sums that are never read.
                             let x = data.get(from..from + padded).unwrap_or(&data[from..from + run]);
                             add::<S, F>(simd, v, x, sums);
                         },
@@ -177,7 +177,7 @@ pub(crate) fn add_sums<F: Scalar>(windows: &Windows, sums: &[F], filters: usize,
     }
 }
 
-/// Lets every thread take its buffers now.
+/// Makes room in the buffers of every thread.
 pub(crate) fn get_ready<F: Scalar>(windows: &Windows) {
     let covered = windows.covered();
     let padded = if windows.all_inside() { 0 } else { covered.height * covered.width * windows.channels };
@@ -214,7 +214,7 @@ pub(crate) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F
     });
 }
 
-/// Adds to the numbers of a map under each window what dz and the filters, `[filters, window]`, give them.
+/// Adds dz times the filters `[filters, window]` to the numbers of a map under each window.
 fn add_windows<F: Scalar>(dz: &[F], windows: &Windows, row: usize, transposed: &[F], to: &mut [F]) {
     Arch::new().dispatch(SparseInputGradient { dz, windows, row, transposed, to });
 }

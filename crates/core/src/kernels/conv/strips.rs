@@ -25,7 +25,7 @@ pub(crate) struct Strips<'a, F> {
     pub(crate) data: &'a [F],
     /// Numbers in a row of them.
     pub(crate) row: usize,
-    /// Where each window lies: its parts in the order of the kernel's weights.
+    /// Where each window lies; its runs are in the order of the kernel's weights.
     pub(crate) rows: WindowRows<'a>,
 }
 
@@ -78,24 +78,24 @@ fn list_runs(windows: &Windows, row: usize, runs: &mut Vec<Run>) {
     });
 }
 
-/// Most numbers that the strips for so many rows of output can have.
+/// The most numbers that the strips for this number of rows of output can have.
 pub(crate) fn strip_length(windows: &Windows, rows: usize) -> usize {
     if windows.all_inside() {
         return 0;
     }
     let covered = windows.covered();
-    // Whole maps, and at each end a part of one.
+    // Whole maps, and a part of a map at each end.
     let maps = rows.div_ceil(windows.out_height) + 1;
     let lines = (rows * windows.stride.height + maps * covered.height).min(maps * covered.height);
     lines * covered.width * windows.channels
 }
 
-/// Lets every thread take what [`with_strips`] needs for so many rows of output.
+/// Makes room in the buffers of every thread for [`with_strips`] with this number of rows of output.
 pub(crate) fn get_ready<F: Scalar>(windows: &Windows, rows: usize) {
     ready::<F>(&[(Buffer::Strips, strip_length(windows, rows))]);
     let run = run_length(windows);
     let (places, runs) = (rows * windows.out_width, windows.window() / run * run.div_ceil(DEPTH));
-    // Makes room in this thread's lists, and tells whether there was not enough.
+    // Makes room in this thread's lists. Returns whether there was too little.
     let reserved = |places: usize, runs: usize| {
         let (mut all_places, mut all_runs) = (PLACES.take(), RUNS.take());
         all_places.clear();
@@ -114,7 +114,7 @@ pub(crate) fn get_ready<F: Scalar>(windows: &Windows, rows: usize) {
     }
 }
 
-/// Lays out the windows of the rows of output `rows`, counted through all maps of `x`.
+/// Calls `work` with the windows of some rows of output, which are numbered through all maps of `x`.
 pub(crate) fn with_strips<F: Scalar, R>(
     x: &[F],
     windows: &Windows,
@@ -150,7 +150,7 @@ fn push_row(places: &mut Vec<usize>, begin: usize, windows: &Windows) {
     places.extend((0..windows.out_width).map(|position| begin + position * step));
 }
 
-/// Copies what the windows cover, zeros around it.
+/// Copies the part of the maps that the windows cover, with zeros around it.
 fn copy_strips<F: Scalar>(
     x: &[F],
     windows: &Windows,

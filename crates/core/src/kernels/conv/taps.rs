@@ -1,8 +1,8 @@
 //! Convolutions over maps so small that many taps of their windows lie in the padding.
 //!
-//! Where tap t of the window at position p falls on position i of the map, y\[p\] has the term x\[i\] K\[t\], with channels by filters in
-//! K\[t\]. Each such meeting is a product of matrices whose rows are the maps of a batch. Of the 36 pairs of a position and a tap that
-//! 3x3 windows have over a map of 2x2, 16 meet it; a matrix of windows would multiply the zeros of the others too.
+//! Where tap t of the window at position p falls on position i of the map, y\[p\] has the term x\[i\] K\[t\]; K\[t\] is a matrix, channels
+//! by filters. Each such pair (p, t) is a matrix product, whose rows are the maps of a batch. 3x3 windows over a map of 2x2 have 36 pairs
+//! of a position and a tap, and 16 of them fall on the map. A matrix of windows would multiply the zeros of the other 20 too.
 
 use crate::kernels::Accumulate;
 use crate::kernels::buffers::Buffer;
@@ -28,7 +28,7 @@ fn meet(windows: &Windows, position: usize, tap: usize) -> Option<usize> {
     (row < height && column < width).then(|| row * width + column)
 }
 
-/// Multiply-adds for each map, channel and filter: how many pairs of a position and a tap meet the map.
+/// Multiply-adds for each map, channel and filter: the number of pairs of a position and a tap that fall on the map.
 pub(crate) fn meetings(windows: &Windows) -> usize {
     let Windows { height, width, out_height, out_width, kernel, stride, dilation, before, .. } = *windows;
     let along = |count: usize, length: usize, of: fn(Pair) -> usize| -> usize {
@@ -61,7 +61,7 @@ pub(crate) fn forward<F: Scalar>(
     tile::get_ready::<F>();
     let x = Matrix::new(x, maps, windows.map());
     let mut scratch = Scratch::take(Buffer::Shared);
-    // By panels of filters, in each by positions, in each by maps.
+    // [panel of filters, position, map, filter]
     let sums = scratch.first(y.len());
     let edge = |panel: usize| first_filter(filters, panel) * positions * maps;
     in_parts(0..filter_panels::count(filters), 1, &edge, sums, &|panel, sums: &mut [F]| {
@@ -99,10 +99,10 @@ pub(crate) fn forward<F: Scalar>(
     });
 }
 
-/// Rows of a factor or a gradient in a part of the work.
+/// Channels in a part of the work.
 const BLOCK: usize = 128;
 
-/// The input gradient, transposed, with the maps of the batch in columns: so the kernel is read where it is.
+/// The input gradient, transposed, with the maps of the batch as columns. So the kernel is read where it is.
 #[inline(never)]
 pub(crate) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], dx: &mut [F]) {
     let (maps, filters) = (dx.len() / windows.map(), kernel.len() / windows.window());
@@ -110,7 +110,7 @@ pub(crate) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F
     tile::get_ready::<F>();
     let (mut transposed_scratch, mut scratch) =
         (Scratch::take(Buffer::Transposed), Scratch::take(Buffer::Shared));
-    // By positions, in each by filters, in each by maps.
+    // [position, filter, map]
     let transposed = transposed_scratch.first(dz.len());
     transpose(dz, windows.positions() * filters, Accumulate::Overwrite, transposed, maps);
     let transposed = &*transposed;
@@ -133,7 +133,7 @@ pub(crate) fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F
     transpose(sums, maps, Accumulate::Overwrite, dx, windows.map());
 }
 
-/// dK = Xᵀ dz. For each tap, the positions that meet it are copied side by side.
+/// dK = Xᵀ dz. For each tap, the positions where it falls on the map are copied side by side.
 #[inline(never)]
 pub(crate) fn weight_gradient<F: Scalar>(
     x: &[F],

@@ -20,18 +20,18 @@ use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::sums::{add_columns, all_finite};
 use crate::scalar::Scalar;
 
-/// Pieces of a sum over all outputs, whatever the number of threads.
+/// Parts of a sum over all outputs, for any number of threads.
 const PARTS: usize = 8;
-/// With fewer numbers than this there is one piece.
+/// With fewer numbers than this there is one part.
 const CUT_ABOVE: usize = 64 * 1024;
-/// Numbers that stay in the cache from one loop over them to the next.
+/// Numbers that stay in the cache between two loops over them.
 const NUMBERS_AT_A_TIME: usize = 8 * 1024;
 /// A kernel with no more weights than this stays in the cache whole.
 const SMALL_KERNEL: usize = 16 * 1024;
-/// A kernel with more weights than this is not summed up in parts.
+/// The gradient of a kernel with more weights than this is not computed in parts.
 const KERNEL_OF_PARTS: usize = 256 * 1024;
 
-/// The gradients of a convolution's parameters, to add to or to overwrite; none where they are not wanted.
+/// The gradients of a convolution's parameters, to write or to add to; none where they are not wanted.
 pub struct ParameterGradients<'a, F> {
     /// `[filters]`, added to.
     pub bias: Option<&'a mut [F]>,
@@ -39,7 +39,7 @@ pub struct ParameterGradients<'a, F> {
     pub kernel: Option<(Accumulate, &'a mut [F])>,
 }
 
-/// What is walked over.
+/// The input and the plan of a walk over dz.
 #[derive(Clone, Copy)]
 struct Walk<'a, F> {
     x: &'a [F],
@@ -103,7 +103,7 @@ impl ConvPlan {
     }
 }
 
-/// How dz is cut, in rows of output, and the length of what is summed up in each part.
+/// How dz is cut, in rows of output, and the lengths of the sums of each part.
 #[derive(Clone, Copy)]
 struct Cut {
     line: usize,
@@ -112,7 +112,7 @@ struct Cut {
     lines_of_part: usize,
     at_a_time: usize,
     of_kernel: usize,
-    /// Sums by filter, of the numbers that are not 0.
+    /// Numbers in the sums by filter (`sparse.rs`).
     of_sparse: usize,
     /// In `f64`.
     of_bias: usize,
@@ -139,19 +139,19 @@ impl Cut {
         }
     }
 
-    /// Numbers in the kernel's sums of a part: one more than none, so that there is a piece of them for each.
+    /// Numbers in the kernel's sums of a part: at least one, so that every part has a piece.
     fn each(&self) -> usize {
         (self.of_kernel + self.of_sparse).max(1)
     }
 
-    /// Where blocks of long sums end, in lines of a part with n.
+    /// Where blocks of long sums end, in a part of `lines` lines.
     fn next_edge(&self, lines: usize) -> impl Fn(usize) -> usize {
         let with_kernel = self.of_kernel > 0;
         let edge = long_edge(lines, self.windows_of_line, self.at_a_time);
         move |from| if with_kernel { edge(from) } else { lines }
     }
 
-    /// Lets every thread take the buffer for long sums.
+    /// Makes room for long sums in the buffers of every thread.
     fn get_ready(&self) {
         if self.next_edge(self.lines_of_part)(0) < self.lines_of_part {
             ready::<f64>(&[(Buffer::Sums, self.of_kernel)]);
@@ -160,7 +160,7 @@ impl Cut {
 }
 
 impl<F: Scalar> Walk<'_, F> {
-    /// From one end of dz to the other, in parts whose sums are added in order. Returns how many numbers are not 0.
+    /// Walks over dz in parts, whose sums are added in order. Returns how many numbers are not 0.
     fn along(
         &self,
         dz: &mut [F],
@@ -212,8 +212,8 @@ impl<F: Scalar> Walk<'_, F> {
         nonzeros.into_inner()
     }
 
-    /// Adds the kernel's gradient from some rows of output, `nonzeros` of whose gradients are not 0, to sums as they are in the kernel, or
-    /// to those by filter. Returns whether it was the latter.
+    /// Adds the kernel's gradient from some rows of output, where `nonzeros` numbers of dz are not 0: either to the dense sums, in the
+    /// order of the kernel, or to the sums by filter. Returns whether it was the latter.
     fn add_products(
         &self,
         lines: Range<usize>,
@@ -225,7 +225,7 @@ impl<F: Scalar> Walk<'_, F> {
         let (windows, filters) = (&plan.windows, plan.filters);
         let few = plan.is_sparse(nonzeros, dz.len());
         with_strips(x, windows, lines, |strips| {
-            // The terms that are left out are 0 only where they are 0 times a finite number.
+            // The terms that are left out are 0 only if they are 0 times a finite number.
             if few && all_finite(strips.covered()) {
                 sparse::add_weight_gradient(strips, windows, dz, filters, sums.1);
                 return true;
@@ -270,7 +270,7 @@ mod tests {
     use crate::kernels::windows::{Padding, Pair, WindowLayout};
     use crate::rng::{Purpose, stream};
 
-    /// Both gradients where few numbers of dz are not 0, against the products with all of them.
+    /// Both gradients where few numbers of dz are not 0, compared with the products over all numbers.
     fn check(layout: WindowLayout, maps: usize, input: [usize; 3], filters: usize, share: f64, seed: u64) {
         let Ok(windows) = layout.over(&input) else { return };
         let mut rng = stream(seed, Purpose::GradientCheck, 0, 0);
@@ -315,7 +315,7 @@ mod tests {
         }
     }
 
-    /// 0 times NaN or infinity is NaN: terms of zeros are left out only where all other factors are finite.
+    /// 0 times NaN or infinity is NaN: terms with a 0 are left out only where all other factors are finite.
     #[test]
     fn nothing_that_is_not_finite_is_lost_where_most_numbers_are_0() {
         let layout = WindowLayout { padding: Padding::Same, ..WindowLayout::new(5) };
@@ -348,7 +348,7 @@ mod tests {
                     [dx, dk, db].map(|all| all.iter().map(|v: &f32| v.is_finite()).collect::<Vec<_>>())
                 });
                 for (which, (few, all)) in both[0].iter().zip(&both[1]).enumerate() {
-                    // In a product that is not finite more may be NaN than the plain loops make so, never less.
+                    // A product that is not finite may have more NaN than the plain loops, never fewer.
                     let kept = few.iter().zip(all).all(|(few, all)| *all || !few);
                     assert!(kept, "{bad} in {where_bad}, gradient {which}");
                 }

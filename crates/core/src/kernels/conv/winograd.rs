@@ -1,24 +1,23 @@
 //! Convolutions of 3x3 and 5x5 with fewer multiplications than they have multiply-adds (S. Winograd, "Arithmetic
 //! complexity of computations", 1980; A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", 2016).
 //!
-//! Along one axis, m outputs of a kernel of r numbers take m r multiplications in plain form, but they are the middle
-//! of a product of polynomials, which m + r - 1 of its values determine. With the values at 0, 1, -1, 2, -2 and at
-//! infinity, m + r - 1 = 6: a tile of 6x6 inputs gives 4x4 outputs of a 3x3 kernel or 2x2 of a 5x5 one, with 36
-//! multiplications for 144 and for 100. With d a tile of the input and g a kernel, both of one channel,
+//! Along one axis, m outputs of a kernel of r numbers take m r multiplications in plain form. But they are the middle coefficients of a
+//! product of polynomials, which is determined by m + r - 1 of its values. Here the values are those at 0, 1, -1, 2, -2 and at infinity, so
+//! m + r - 1 = 6. A tile of 6x6 inputs gives 4x4 outputs of a 3x3 kernel, or 2x2 of a 5x5 kernel, with 36 multiplications instead of 144 or
+//! 100. With d a tile of the input and g a kernel, both of one channel,
 //!
 //! y = A' \[(G g G') · (B' d B)\] A,
 //!
-//! · being the product number by number. The j-th of the first five rows of A is (1, p, p², ...) at the point p = p_j, as
-//! many as there are outputs; that of G is the same, as many as the kernel has, divided by the product of p - q over the other
-//! points q; the last row of each, for infinity, is (0, ..., 0, 1). B' is in `winograd_transform.rs`, with the transforms.
+//! where · is the elementwise product. Row j of A, for the first five rows, is (1, p, p², ...) at the point p = p_j, with m columns. Row j
+//! of G is the same with r columns, divided by the product of p - q over the other points q. The last row of both, for infinity, is (0,
+//! ..., 0, 1). B' is in `winograd_transform.rs`, with the transforms.
 //!
-//! The sum over channels moves inside: for each of the 36 places in a tile, the products of all tiles, channels and filters
-//! are one matrix product, M = V U with V = B' d B and U = G g G'. The adjoint of those three steps is the derivative: with
-//! Z = A dy A', the kernel's gradient is G' \[sum over tiles of V' Z\] G. The input's gradient, for stride 1, is the
-//! convolution of dy with the rotated kernel (`rotated.rs`), by the same steps.
+//! The sum over channels moves inside: for each of the 36 places in a tile there is one matrix product over all tiles, channels and
+//! filters, M = V U with V = B' d B and U = G g G'. The derivative is the adjoint of these three steps: with Z = A dy A', the kernel's
+//! gradient is G' \[sum over tiles of V' Z\] G. The input gradient, for stride 1, is the convolution of dy with the rotated kernel
+//! (`rotated.rs`), by the same steps.
 //!
-//! The price is precision: with points up to 2, sums are some ten times less exact than those of the plain form,
-//! 1e-5 of the largest output in `f32`.
+//! The price is precision: with points up to 2, errors are about ten times those of the plain form, 1e-5 of the largest output in `f32`.
 
 use std::ops::Range;
 
@@ -40,7 +39,7 @@ use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::windows::{Pair, Windows};
 use crate::scalar::Scalar;
 
-/// TilePlaces in an input tile.
+/// Places in an input tile.
 pub(crate) const PLACES: usize = SIDE * SIDE;
 
 /// Whether a convolution can be computed so: 3x3 or 5x5, stride 1, no dilation.
@@ -64,10 +63,10 @@ struct Tiles<'a, const M: usize> {
     rows: usize,
 }
 
-/// Tiles that are worked off at a time.
+/// Tiles that are computed at a time.
 const TILES_AT_A_TIME: usize = 48;
-/// The distance from one place's numbers to the next one's, a few more than there are: an odd number of cache lines, for
-/// a tile is written to all places at once, and at a power of two all of them would fall into one set of the first-level cache.
+/// The distance from the numbers of one place to those of the next: an odd number of cache lines. A tile is written to all places at once;
+/// at distances of a power of two they would all fall into one set of the first-level cache.
 fn apart(numbers: usize) -> usize {
     (numbers.div_ceil(LINE) | 1) * LINE
 }
@@ -85,7 +84,7 @@ impl<'a, const M: usize> Tiles<'a, M> {
         TILES_AT_A_TIME.div_ceil(self.across).min(self.rows.div_ceil(2))
     }
 
-    /// Map, and first row and column of output, of tile `tile`, counted from the first of tile row `row`.
+    /// The map and the first row and column of output of tile `tile`, counted from the beginning of tile row `row`.
     #[inline(always)]
     fn corner(&self, row: usize, tile: usize) -> (usize, usize, usize) {
         let row = row + tile / self.across;
@@ -178,7 +177,7 @@ pub(crate) fn kernel_in_tiles<F: Scalar>(windows: &Windows, weights: &[F]) -> Ve
     u
 }
 
-/// U, by panels of filters: in each, for each place of a tile, channels by filters.
+/// U, as [panel of filters, place in a tile, channel, filter].
 fn transform_kernel<F: Scalar, const R: usize>(kernel: &[F], channels: usize, filters: usize, u: &mut [F]) {
     let edge = |panel: usize| first_filter(filters, panel) * PLACES * channels;
     in_parts(0..filter_panels::count(filters), 1, &edge, u, &|panel, u: &mut [F]| {
@@ -269,7 +268,7 @@ pub(crate) fn weight_gradient<F: Scalar>(
     }
 }
 
-/// The places of a tile are shared out by rows of them: a row of V or Z takes no other row.
+/// Each thread takes rows of places: a row of V or Z needs no other row.
 fn weight_gradient_with<F: Scalar, const M: usize, const R: usize>(
     x: &[F],
     windows: &Windows,

@@ -1,5 +1,5 @@
-//! The transforms of Winograd's algorithm: its matrices, and tiles of many channels between two of them. What they are for stands in
-//! `winograd.rs`.
+//! The transforms of Winograd's algorithm: its matrices, and the products of tiles with them, for many channels. `winograd.rs` explains
+//! them.
 
 use std::ops::Range;
 
@@ -51,8 +51,8 @@ impl<const M: usize> Powers<M> {
 
 /// An N by K matrix, times a vector each number of which is one of many channels.
 ///
-/// Points come in pairs p and -p, whose powers differ in the sign of the odd ones: sums over the even and over the odd
-/// numbers give both.
+/// Points come in pairs p and -p, whose odd powers differ in sign. So one sum over the even powers and one over the odd powers give the
+/// values at both.
 pub(crate) trait Times<const N: usize, const K: usize>: Copy {
     fn times<S: Simd, F: Scalar>(self, simd: S, v: impl Fn(usize) -> F::Vector<S>) -> [F::Vector<S>; N];
 }
@@ -141,19 +141,19 @@ impl<const K: usize> Times<1, K> for Row<K> {
     }
 }
 
-/// a + by b.
+/// a + by · b.
 #[inline(always)]
 fn plus<S: Simd, F: Scalar>(simd: S, a: F::Vector<S>, by: f64, b: F::Vector<S>) -> F::Vector<S> {
     F::fused(simd, F::splat(simd, F::from_f64(by)), b, a)
 }
 
-/// by a.
+/// by · a.
 #[inline(always)]
 fn times<S: Simd, F: Scalar>(simd: S, by: f64, a: F::Vector<S>) -> F::Vector<S> {
     plus::<S, F>(simd, F::splat(simd, F::zero()), by, a)
 }
 
-/// The values at the points of the polynomial with these N coefficients, and the last of them.
+/// The values of the polynomial with these N coefficients at the points, and its last coefficient.
 #[inline(always)]
 fn at_points<S: Simd, F: Scalar, const N: usize>(
     simd: S,
@@ -182,7 +182,7 @@ fn at_points<S: Simd, F: Scalar, const N: usize>(
     ]
 }
 
-/// For i from 0 to N - 1, the sum of the numbers times the i-th powers of their points; the number at infinity joins the last.
+/// For i from 0 to N - 1, the sum of the numbers times the i-th powers of their points. The number at infinity is added to the last sum.
 #[inline(always)]
 fn sums_of_powers<S: Simd, F: Scalar, const N: usize>(
     simd: S,
@@ -199,10 +199,10 @@ fn sums_of_powers<S: Simd, F: Scalar, const N: usize>(
     sums
 }
 
-/// Where the channels at the places of a tile are in a slice: evenly spaced, in those of its rows and columns that there are.
+/// Where the places of a tile lie in a slice. A tile at the edge of a map has some rows and columns only.
 #[derive(Clone)]
 pub(crate) struct TilePlaces {
-    /// Of row 0 and column 0, though they may be none; below 0, it wraps.
+    /// The place of row 0 and column 0, which may lie outside; below 0 it wraps.
     pub(crate) first: usize,
     /// From a row to the next.
     pub(crate) down: usize,
@@ -232,9 +232,9 @@ pub(crate) struct Transform<'a, F, Left, Right, From, To, const L: usize, const 
     pub(crate) tiles: usize,
     pub(crate) length: usize,
     pub(crate) data: &'a [F],
-    /// Where in `data` a tile is; zeros are in the rows and columns that there are not.
+    /// Where a tile lies in `data`. Missing rows and columns are zeros.
     pub(crate) from: From,
-    /// Where the result of a tile goes; the rows and columns that there are not are not wanted.
+    /// Where the result of a tile goes. Missing rows and columns are not written.
     pub(crate) to: To,
     pub(crate) how: Accumulate,
     pub(crate) out: &'a mut [F],
@@ -256,7 +256,7 @@ where
         let Self { left, right, tiles, length, data, from, to, how, out } = self;
         let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
         let whole = length - length % lanes;
-        // Here and not for every tile, for the compiler would fill it with zeros each time.
+        // Made once: for every tile the compiler would fill it with zeros again.
         let half = &mut [[F::splat(simd, F::zero()); L]; K];
         for tile in 0..tiles {
             let (from, to) = (from(tile), to(tile));
@@ -293,8 +293,8 @@ where
     }
 }
 
-/// A vector's worth of channels of one tile: its columns first, then its rows. Plain loops: what a closure of the
-/// standard library wraps may be compiled without the vectors.
+/// As many channels of one tile as a vector holds: first the columns, then the rows. These are plain loops, because the compiler may not
+/// use vectors inside closures of the standard library.
 #[inline(always)]
 fn transform<
     S: Simd,
@@ -338,7 +338,7 @@ fn transform<
     }
 }
 
-/// Fewer numbers than fill a vector, with room for one.
+/// Fewer numbers than a vector holds, with room for a whole vector.
 #[inline(always)]
 fn padded<F: Scalar>(numbers: &[F]) -> [F; tile::MOST_LANES] {
     let mut padded = [F::zero(); tile::MOST_LANES];
@@ -346,7 +346,7 @@ fn padded<F: Scalar>(numbers: &[F]) -> [F; tile::MOST_LANES] {
     padded
 }
 
-/// Puts a vector where a slice begins.
+/// Writes a vector to the beginning of a slice.
 #[inline(always)]
 fn put<S: Simd, F: Scalar>(simd: S, to: &mut [F], value: F::Vector<S>, how: Accumulate) {
     let to = &mut F::vectors_mut::<S>(to)[0];
@@ -357,7 +357,7 @@ fn put<S: Simd, F: Scalar>(simd: S, to: &mut [F], value: F::Vector<S>, how: Accu
 mod tests {
     use super::*;
 
-    /// Column `k` of a matrix: what it makes of the k-th unit vector.
+    /// Column `k` of a matrix: its product with the k-th unit vector.
     fn column<T: Times<N, K>, const N: usize, const K: usize>(matrix: T, k: usize) -> [f64; N] {
         matrix.times::<_, f64>(pulp::Scalar::new(), |i| f64::from(u8::from(i == k)))
     }

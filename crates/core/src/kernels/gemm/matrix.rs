@@ -17,18 +17,18 @@ pub struct Matrix<'a, F> {
     windows: Option<WindowRows<'a>>,
 }
 
-/// The rows of a matrix that lie anywhere, and in parts.
+/// Rows of a matrix that may begin anywhere, each in several runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WindowRows<'a> {
     /// Where each row begins.
     pub(crate) places: &'a [usize],
-    /// The parts of every row.
+    /// The runs of every row.
     pub(crate) runs: &'a [Run],
     /// The first column, where a transposed matrix was cut.
     pub(crate) first: usize,
 }
 
-/// Rows that begin so many numbers apart fall into so few sets of the first-level cache that they push each other out.
+/// Rows that begin at least this far apart fall into few sets of the first-level cache, and push each other out.
 const FAR_APART: usize = 64;
 
 impl WindowRows<'_> {
@@ -64,7 +64,7 @@ impl<'a, F: Scalar> Matrix<'a, F> {
         Self { data, rows, columns, stride: columns, transposed: false, windows: None }
     }
 
-    /// The matrix whose rows begin at these places of `data`, lie there in parts, and may overlap.
+    /// The matrix whose rows begin at these places of `data`, in runs. Rows may overlap.
     pub(crate) fn of_windows(data: &'a [F], windows: WindowRows<'a>) -> Self {
         let columns = windows.runs.iter().map(|run| run.length).sum();
         let rows = windows.places.len();
@@ -76,7 +76,7 @@ impl<'a, F: Scalar> Matrix<'a, F> {
         self.windows
     }
 
-    /// The last column of a block of at most `depth` columns from `from` on: windows are not cut within a part.
+    /// The end of a block of at most `depth` columns from `from` on. Windows are not cut within a run.
     pub(crate) fn block_end(&self, from: usize, depth: usize) -> usize {
         let end = (from + depth).min(self.columns);
         match self.windows {

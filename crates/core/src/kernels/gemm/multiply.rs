@@ -1,8 +1,7 @@
 //! Matrix products: how they are cut for threads. The inner loops are in `tile.rs`.
 //!
-//! A large product is cut by its shape alone, never by the number of threads, and each element is
-//! summed in the same order wherever it falls: so the result has the same bits on any number of
-//! threads.
+//! The shape alone decides how a large product is cut, never the number of threads, and each element is summed in the same order in every
+//! piece. So the result has the same bits on any number of threads.
 
 use crate::kernels::Accumulate;
 use crate::kernels::buffers::Buffer;
@@ -18,7 +17,7 @@ use crate::scalar::Scalar;
 pub(crate) const SPLIT_ABOVE: usize = 512 * 1024;
 /// Multiply-adds in a piece, where there are enough for more than two.
 const PIECE: usize = 32 * 1024 * 1024;
-/// More pieces than any machine this is meant for has cores.
+/// More pieces than the machines for this library have cores.
 const MOST_PIECES: usize = 32;
 /// Rows of a piece, where there are enough for more than two.
 const ROWS_A_PIECE: usize = 128;
@@ -27,9 +26,8 @@ const FEW_ROWS: usize = 96;
 
 /// `c = a b` or `c += a b`, with `c` row-major, `a.rows` times `b.columns`.
 ///
-/// In a dense layer with few samples the weights are what moves through the caches. There every
-/// product is cut along the rows of the weights, wherever those are: so a thread that takes the
-/// first half each time finds its half of the weights and of their gradient in its own cache.
+/// In a dense layer with few samples most of what moves through the caches is weights. There all three products are cut along the rows of
+/// the weights. A thread that takes the first half each time finds its half of the weights and of their gradient in its own cache.
 ///
 /// # Panics
 /// If the shapes do not agree: a mistake in a layer, never in a caller's input.
@@ -47,14 +45,13 @@ pub fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, 
     }
 }
 
-/// Pieces of a product with so many rows: each copies the right factor for itself, and must have enough rows to
-/// be worth it.
+/// The number of pieces of a product with this number of rows. Each piece copies the right factor, so it must have enough rows.
 fn pieces(work: usize, rows: usize) -> usize {
     let most = (rows / ROWS_A_PIECE).next_power_of_two().min(MOST_PIECES);
     if work > SPLIT_ABOVE { (work / PIECE).next_power_of_two().min(most).max(2) } else { 1 }
 }
 
-/// The product in pieces of its rows. Where more than two would copy the right factor, it is copied once for all of them.
+/// The product in pieces of its rows. Where more than two pieces would copy the right factor, it is copied once for all.
 fn multiply_rows<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F], pieces: usize) {
     let columns = b.columns;
     if pieces > 2 && worth_copying(b, a.rows) {
@@ -66,8 +63,7 @@ fn multiply_rows<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate,
     }
 }
 
-/// Rows of `a` with those of the result, every piece split in two halves of which rayon may take the second to
-/// another thread.
+/// Cuts the rows of `a` and of the result into halves, again and again. Another thread may take the second half.
 fn in_pieces<F: Scalar>(
     a: Matrix<'_, F>,
     columns: usize,
@@ -101,8 +97,8 @@ fn multiply_halves<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulat
     update_with(c, second, |c, second| *c += second);
 }
 
-/// The product as the transpose of `bᵀ aᵀ`: where `b` is transposed and large, turning the small
-/// `a` and the result round is less work than turning `b`.
+/// The product as the transpose of `bᵀ aᵀ`. Where `b` is transposed and large, it is less work to transpose the small `a` and the result
+/// than `b`.
 fn multiply_transposed<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate, c: &mut [F]) {
     let (rows, columns) = (a.rows, b.columns);
     let mut scratch = Scratch::take(Buffer::Transposed);

@@ -14,11 +14,11 @@ pub(crate) struct PanelSize {
 
 /// A transposed left factor longer than this is copied.
 const COPY_LEFT_ABOVE: usize = 64;
-/// A right factor that so many rows of the left one meet is copied.
+/// A right factor is copied if the left factor has at least this many rows.
 const COPY_RIGHT_FROM: usize = 48;
 /// Rows of a panel that stay in the first-level cache while it is filled by columns.
 const ROWS_IN_CACHE: usize = 32;
-/// Numbers that are not worth another thread's time to copy.
+/// Fewer numbers than this are copied by one thread.
 const NUMBERS_AT_A_TIME: usize = 32 * 1024;
 
 /// Columns of the right factor, a few vectors of them.
@@ -30,14 +30,13 @@ pub(crate) struct Panel {
 }
 
 impl Panel {
-    /// Columns with those that fill up the last vector.
+    /// The number of columns, filled up to whole vectors.
     fn padded(&self) -> usize {
         self.vectors * self.lanes
     }
 }
 
-/// The first column of panel `i` of so many: they are as even as can be, for a panel of a single vector has too few sums to keep the
-/// processor busy.
+/// The first column of panel `i`. Panels are as even as possible: a panel of a single vector has too few sums to keep the processor busy.
 #[inline(always)]
 fn panel_edge(columns: usize, size: PanelSize, i: usize) -> usize {
     let vectors = columns.div_ceil(size.lanes);
@@ -48,7 +47,7 @@ fn panel_count(columns: usize, size: PanelSize) -> usize {
     columns.div_ceil(size.lanes).div_ceil(size.vectors)
 }
 
-/// Cuts so many columns into panels.
+/// Cuts columns into panels.
 #[inline(always)]
 pub(crate) fn panels(columns: usize, size: PanelSize) -> impl Iterator<Item = Panel> {
     let lanes = size.lanes;
@@ -108,7 +107,7 @@ pub(crate) fn copy_right<'a, F: Scalar>(
     RightBlock { matrix: b, copied: buffer, copied_from, rows: b.rows, first: 0 }
 }
 
-/// Copies all panels, shared out among threads.
+/// Copies all panels, by several threads.
 pub(crate) fn copy_whole<'a, F: Scalar>(
     b: Matrix<'a, F>,
     size: PanelSize,
@@ -173,7 +172,7 @@ impl<'a, F: Scalar> RightBlock<'a, F> {
 pub(crate) enum Left<'a, F> {
     /// Each row is contiguous.
     Rows(&'a [F], usize),
-    /// Rows lie anywhere, in parts that are contiguous.
+    /// Rows begin anywhere and consist of contiguous runs.
     Windows(&'a [F], WindowRows<'a>),
     /// Columns are windows, which begin anywhere: a row is one number of each.
     WindowColumns(&'a [F], WindowRows<'a>),
@@ -203,7 +202,7 @@ impl<F> Left<'_, F> {
 pub(crate) enum LeftBlock<'a, F> {
     /// In one piece, where it is or copied.
     Whole(Left<'a, F>),
-    /// The columns of every tile's rows, one after the other: so many steps of so many rows.
+    /// Copied tile by tile, in each tile column by column: the number of columns, and the number of rows of a tile.
     Tiles(&'a [F], usize, usize),
 }
 
@@ -246,7 +245,7 @@ pub(crate) fn copy_left<'a, F: Scalar, const ROWS: usize>(
     }
 }
 
-/// Columns that are copied together, to every tile: so many rows of them stay in the first-level cache.
+/// Columns that are copied together to every tile, so that they stay in the first-level cache.
 const COLUMNS_IN_CACHE: usize = 16;
 
 fn copy_columns<F: Scalar, const ROWS: usize>(a: Matrix<'_, F>, buffer: &mut [F]) {

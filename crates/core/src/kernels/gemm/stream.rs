@@ -1,7 +1,7 @@
 //! Products with few rows in the left factor, where nearly all the time goes into reading the right one: a dense layer or a
 //! late convolution with few samples.
 //!
-//! Tiles would read the right factor some columns at a time, jumping from row to row. Here it is read as it lies,
+//! Tiles would read some columns of the right factor at a time, and jump from row to row. Here it is read in the order of memory,
 //! [`AT_ONCE`] rows side by side, each number once; the result stays in the first-level cache.
 
 use pulp::{Arch, Simd, WithSimd};
@@ -15,7 +15,7 @@ use crate::scalar::Scalar;
 
 /// Rows of the right factor that are read side by side.
 const AT_ONCE: usize = 4;
-/// With more rows than this in the left factor tiles are faster.
+/// With more rows than this in the left factor, tiles are faster.
 pub(crate) const MOST_LEFT_ROWS: usize = 16;
 /// A smaller right factor is in the cache anyway.
 pub(crate) const LARGE: usize = 64 * 1024;
@@ -23,10 +23,10 @@ pub(crate) const LARGE: usize = 64 * 1024;
 /// Rows of the right factor whose products are added up before they are added to the result.
 const ROWS_OF_A_BLOCK: usize = 256;
 
-/// A right factor with fewer columns than this is read as it lies by tiles too.
+/// Tiles read a right factor with fewer columns than this in the order of memory too.
 const NARROW: usize = 64;
 
-/// Whether a product is one of these.
+/// Whether a product is faster so.
 pub(crate) fn fits<F: Scalar>(a: &Matrix<'_, F>, b: &Matrix<'_, F>) -> bool {
     let plain = !a.transposed && !b.transposed && a.windows().is_none();
     plain && a.rows <= MOST_LEFT_ROWS && b.columns >= NARROW && b.rows * b.columns >= LARGE

@@ -1,16 +1,13 @@
 //! Matrix products on one thread: the loops that training spends its time in.
 //!
-//! The result is made in tiles of as many rows and vectors as fit in the registers (8 by 3 where
-//! there are 32 of them, else 6 by 2). For each step along the inner dimension a tile reads 3 vectors of a row
-//! of `b` and 8 numbers of a column of `a`, and does 24 fused multiply-adds: the registers are
-//! filled once and written once, and the arithmetic units never wait for memory.
+//! The result is computed in tiles that fit into the registers: 8 rows by 3 vectors where there are 32 registers, else 6 by 2. For each
+//! step along the inner dimension a tile reads 3 vectors of a row of `b` and 8 numbers of a column of `a`, and does 24 fused multiply-adds.
+//! The registers are filled once and written once, and the arithmetic units never wait for memory.
 //!
-//! Both factors are worked through in blocks that stay in the second-level cache. They are read where
-//! they are if that is fast, and otherwise copied into the order in which they are read
-//! (`pack.rs`). Each element is the sum over the inner dimension in its order, one fused
-//! multiply-add after the other, with the sum written and read again after every [`DEPTH`] steps,
-//! whatever tile it falls in. (K. Goto and R. van de Geijn, "Anatomy of high-performance matrix
-//! multiplication", 2008.)
+//! Both factors are worked through in blocks that stay in the second-level cache. They are read where they are if that is fast. Else they
+//! are copied into the order in which they are read (`pack.rs`). In every tile, each element is summed over the inner dimension in order,
+//! one fused multiply-add after the other; after every [`DEPTH`] steps the sum is written and read again. (K. Goto and R. van de Geijn,
+//! "Anatomy of high-performance matrix multiplication", 2008.)
 
 use std::hint::black_box;
 use std::marker::PhantomData;
@@ -49,7 +46,7 @@ pub(crate) fn multiply<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accum
     }
 }
 
-/// A product in blocks of the inner dimension, where that is so long that sums in `f32` would lose much.
+/// A product in blocks of the inner dimension, where it is so long that sums in `f32` would lose digits.
 fn long_product<F: Scalar>(a: Matrix<'_, F>, b: Factor<'_, F>, how: Accumulate, c: &mut [F]) {
     let all = a.columns;
     let next_edge = |from| if all <= 2 * LONG { all } else { a.block_end(from, LONG) };
@@ -82,20 +79,20 @@ pub(crate) fn multiply_copied<F: Scalar>(
     long_product(a, Factor::Copied(b), how, c);
 }
 
-/// A right factor, copied once for all parts of a product.
+/// A right factor, copied once for all pieces of a product.
 pub(crate) fn copied<'a, F: Scalar>(b: Matrix<'a, F>, scratch: &'a mut Scratch<F>) -> RightBlock<'a, F> {
     copy_whole(b, Arch::new().dispatch(SizeOf(PhantomData::<F>)), scratch)
 }
 
-/// Lets every thread take its buffers now.
+/// Makes room in the buffers of every thread.
 pub(crate) fn get_ready<F: Scalar>() {
     let right = DEPTH * (COLUMNS + MOST_VECTORS * MOST_LANES);
     let left = DEPTH * (ROWS_AT_A_TIME + MOST_ROWS);
     ready::<F>(&[(Buffer::Right, right), (Buffer::Left, left)]);
 }
 
-/// Vectors side by side in a tile. Sums, vectors of b and one number of a must fit in the registers, with one to spare: the
-/// compiler does not manage without.
+/// Vectors side by side in a tile. Sums, vectors of b and one number of a must fit into the registers, with one to spare, which the
+/// compiler needs.
 const MANY_REGISTERS: usize = 32;
 const VECTORS: usize = 3;
 const FEWER_VECTORS: usize = 2;
@@ -150,12 +147,12 @@ impl<F: Scalar> Product<'_, F> {
         let lanes = size_of::<F::Vector<S>>() / size_of::<F>();
         let size = PanelSize { lanes, vectors: V };
         let (all, width) = match b {
-            // Blocks as even as can be, for a narrow last one would be worked off in narrow tiles.
+            // Blocks are as even as possible, because a narrow last block would have narrow tiles.
             Factor::Plain(b) => {
                 let vectors = b.columns.div_ceil(lanes);
                 (b.columns, vectors.div_ceil(b.columns.div_ceil(COLUMNS)) * lanes)
             }
-            // Its panels come to the cache one by one.
+            // Its panels are read into the cache one by one.
             Factor::Copied(b) => (b.columns(), b.columns()),
         };
         for left_edge in (0..all).step_by(width) {
@@ -181,7 +178,7 @@ impl<F: Scalar> Product<'_, F> {
     }
 }
 
-/// Where a product goes: so many columns from `from` on, in rows this far apart.
+/// Where a product goes: `width` columns from `from` on, in rows of `stride` numbers.
 #[derive(Clone, Copy)]
 struct Place {
     from: usize,
@@ -217,10 +214,10 @@ fn block<S: Simd, F: Scalar, const ROWS: usize, const V: usize>(
     }
 }
 
-/// A panel's product in tiles of `ROWS` rows, then smaller ones for the rows that are left.
+/// The product of a panel in tiles of `ROWS` rows, then in smaller ones for the remaining rows.
 ///
-/// A function of its own in the machine code too: in one with all the others, the compiler loses sight
-/// of which sums can stay in their registers, and a product takes three times as long.
+/// It must not be inlined. In one large function the compiler no longer sees which sums can stay in registers, and a product takes three
+/// times as long.
 #[inline(never)]
 fn rows<S: Simd, F: Scalar, const ROWS: usize, const V: usize>(
     simd: S,
@@ -322,11 +319,11 @@ fn tile<S: Simd, F: Scalar, const R: usize, const V: usize>(
     }
 }
 
-/// The sums of a tile, which stay in registers from the first step to the last: every index into them is
-/// known to the compiler, which is why they are copied out one by one and not handed back as they are.
+/// The sums of a tile. They stay in registers from the first step to the last, because the compiler knows every index into them. That is
+/// why they are copied one by one before they are returned.
 type Sums<V, const R: usize, const N: usize> = [[V; N]; R];
 
-/// The sums, one by one. (Plain loops: of `array::from_fn` the compiler makes four functions for every tile.)
+/// Copies the sums one by one. (In plain loops: `array::from_fn` would give four more functions for every tile.)
 #[inline(always)]
 fn one_by_one<V: Copy, const R: usize, const N: usize>(sums: &Sums<V, R, N>) -> Sums<V, R, N> {
     let mut copy = [[sums[0][0]; N]; R];
@@ -348,9 +345,8 @@ fn sums_of_rows<S: Simd, F: Scalar, const R: usize, const V: usize>(
     right: Right<'_, F>,
 ) -> Sums<F::Vector<S>, R, V> {
     let mut sums = [[F::splat(simd, F::zero()); V]; R];
-    // Unknown to be evenly spaced, the rows get a pointer each; otherwise the compiler adds the
-    // distance up from row to row, needs all of them before the first product, and runs out of
-    // registers.
+    // `black_box` hides that the rows are evenly spaced, so each gets a pointer. Else the compiler would add up the distance from row to
+    // row, need all pointers before the first product, and run out of registers.
     let places: [usize; R] = black_box(std::array::from_fn(|r| r * stride));
     let rows: [&[F]; R] = std::array::from_fn(|r| &data[places[r]..][..depth]);
     for k in 0..depth {
@@ -359,7 +355,7 @@ fn sums_of_rows<S: Simd, F: Scalar, const R: usize, const V: usize>(
     one_by_one(&sums)
 }
 
-/// The sums of a tile whose rows lie anywhere, in parts: they stay in registers from one part to the next.
+/// The sums of a tile whose rows consist of runs. They stay in registers from one run to the next.
 #[inline(always)]
 fn sums_of_windows<S: Simd, F: Scalar, const R: usize, const V: usize>(
     simd: S,
@@ -407,7 +403,7 @@ fn sums_of_window_columns<S: Simd, F: Scalar, const R: usize, const V: usize>(
 ) -> Sums<F::Vector<S>, R, V> {
     let mut sums = [[F::splat(simd, F::zero()); V]; R];
     let shifts: [usize; R] = std::array::from_fn(|r| windows.shift(r));
-    // One length for all, so that one check of a place does for all.
+    // One length for all rows, so that one check of a place is enough.
     let length = data.len() - shifts.iter().copied().max().unwrap_or(0);
     let rows: [&[F]; R] = std::array::from_fn(|r| &data[shifts[r]..][..length]);
     for (k, &place) in windows.places.iter().enumerate() {

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::kernels::Accumulate;
 use crate::scalar::Scalar;
 
-/// Rows and columns that are moved at a time: so many of both stay in the first-level cache.
+/// Rows and columns that are moved at a time, so that both stay in the first-level cache.
 const BLOCK: usize = 16;
 
 /// The transpose: `to[i, j] = from[j, i]` or `to[i, j] += from[j, i]`, where rows of `from` have `stride` numbers

@@ -9,12 +9,12 @@ use crate::kernels::pool::wide::{in_f64, sums_are_wider};
 use crate::kernels::windows::Windows;
 use crate::scalar::Scalar;
 
-/// Rows of output one thread works off at a time.
+/// Rows of output in a piece of work.
 fn rows_at_a_time(windows: &Windows) -> usize {
     (8 * 1024 / (windows.out_width * windows.channels)).max(1)
 }
 
-/// The largest number of every window, and in `winners` which tap it was: the first of equals.
+/// The largest number of every window, and in `winners` its tap: the first of equals.
 #[inline(never)]
 pub fn forward<F: Scalar>(x: &[F], windows: &Windows, y: &mut [F], winners: &mut [u32]) {
     let row = windows.out_width * windows.channels;
@@ -65,7 +65,7 @@ impl<F: Scalar> WithSimd for Largest<'_, F> {
     }
 }
 
-/// The gradient with respect to the map: each window's goes to its largest number.
+/// The input gradient: the gradient of each window goes to its largest number.
 #[inline(never)]
 pub fn backward<F: Scalar>(dy: &[F], windows: &Windows, winners: &[u32], dx: &mut [F]) {
     if sums_are_wider::<F>(windows) {
@@ -85,7 +85,7 @@ pub fn backward<F: Scalar>(dy: &[F], windows: &Windows, winners: &[u32], dx: &mu
     });
 }
 
-/// The gradient of a map under a max pooling, to be written where windows cover it once, and to be added to elsewhere.
+/// The input gradient of a max pooling. It is written where windows cover the map once, and added to elsewhere.
 struct ToLargest<'a, F> {
     dy: &'a [F],
     windows: &'a Windows,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     proptest! {
-        /// In `f64` there are no vectors. Few different numbers, so that many are equal.
+        /// In `f64` no vectors are used. There are few different numbers, so that many are equal.
         #[test]
         fn vectors_choose_as_single_numbers_do(
             map in (1..9_usize, 1..9_usize, 1..40_usize),

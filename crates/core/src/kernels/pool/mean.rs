@@ -9,8 +9,7 @@ use crate::kernels::simd::vectorised;
 use crate::kernels::windows::Windows;
 use crate::scalar::Scalar;
 
-/// What the sum over a window is divided by: all of its numbers that lie in the map, or also those that lie
-/// in the padding.
+/// The divisor of the sum over a window: the number of its taps in the map, or in the map and the padding.
 #[inline(always)]
 fn divisor(windows: &Windows, taps: &WindowTaps, with_padding: bool, row: usize, column: usize) -> f64 {
     if !with_padding {
@@ -23,7 +22,7 @@ fn divisor(windows: &Windows, taps: &WindowTaps, with_padding: bool, row: usize,
     (rows * along(column * windows.stride.width, windows.kernel.width, width)) as f64
 }
 
-/// WindowTaps in a row that are added up before their sum becomes an `f64`, in windows of more taps than that.
+/// Taps in a row that are added before their sum becomes an `f64`, in windows of more taps than this.
 const TAPS_AT_A_TIME: usize = 16;
 
 /// The mean of every window.
@@ -68,7 +67,7 @@ pub fn forward<F: Scalar>(x: &[F], windows: &Windows, with_padding: bool, y: &mu
     });
 }
 
-/// Calls `mean` with the taps of every window of a map, what the sum over them is divided by, and where to put that.
+/// Calls `mean` with the taps of every window of a map, the divisor of their sum, and the place of the mean.
 #[inline(always)]
 fn each_mean<F: Scalar>(
     windows: &Windows,
@@ -116,7 +115,7 @@ fn add_to<F: Scalar>(sums: &mut [F], from: &[F]) {
     sums.iter_mut().zip(from).for_each(|(sum, &x)| *sum += x);
 }
 
-/// The gradient with respect to the map: each window's in equal parts.
+/// The input gradient: each number of a window gets an equal share of the window's gradient.
 #[inline(never)]
 pub fn backward<F: Scalar>(dy: &[F], windows: &Windows, with_padding: bool, dx: &mut [F]) {
     if sums_are_wider::<F>(windows) {

@@ -12,16 +12,16 @@ pub struct WindowTaps {
     place: usize,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    /// How many taps the one below is further on: the width of the window.
+    /// The distance to the tap below, in taps: the width of the window.
     taps_down: usize,
-    /// How far below its channels begin.
+    /// The distance to the channels of the tap below.
     down: usize,
-    /// How far to the right those of the next tap do.
+    /// The distance to the channels of the next tap.
     right: usize,
 }
 
 impl WindowTaps {
-    /// Of the window at a row and a column of output, with the taps that lie in rows of the map.
+    /// The taps of the window at a row and a column of output; `down` are its taps that lie in rows of the map.
     #[inline(always)]
     pub(crate) fn of(windows: &Windows, (row, down): (usize, &Range<usize>), column: usize) -> Self {
         let Windows { width, channels, kernel, stride, dilation, before, .. } = *windows;
@@ -39,7 +39,7 @@ impl WindowTaps {
         }
     }
 
-    /// Calls `f(tap, place)` for each: which tap, and where in the map its channels begin.
+    /// Calls `f(tap, place)` for each tap, with the place in the map where its channels begin.
     #[inline(always)]
     pub(crate) fn for_each(&self, mut f: impl FnMut(u32, usize)) {
         for row in 0..self.rows {
@@ -52,7 +52,7 @@ impl WindowTaps {
         }
     }
 
-    /// Where the numbers of each row of taps lie in the map, where windows are not spread: side by side.
+    /// Where the numbers of each row of taps lie in the map. Without dilation they lie side by side.
     #[inline(always)]
     pub(crate) fn runs(&self) -> impl Iterator<Item = Range<usize>> {
         let (place, down, length) = (self.place, self.down, self.columns * self.right);

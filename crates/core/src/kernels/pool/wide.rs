@@ -6,10 +6,10 @@ use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::windows::Windows;
 use crate::scalar::Scalar;
 
-/// A number of the map that lies in more windows than this gets the sum of their gradients in `f64`.
+/// Where a number of the map lies in more windows than this, the sum of their gradients is computed in `f64`.
 const MANY_WINDOWS: usize = 64;
 
-/// Whether sums of gradients are made in `f64`, though the numbers are of another type.
+/// Whether sums of gradients are computed in `f64` though the numbers are of another type.
 pub(crate) fn sums_are_wider<F>(windows: &Windows) -> bool {
     size_of::<F>() < size_of::<f64>() && windows.most_over_a_number() > MANY_WINDOWS
 }

@@ -8,7 +8,7 @@
 pub fn exp_f32(x: f32) -> f32 {
     // Adding and subtracting 1.5 * 2^23 rounds to an integer, left in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    // Below this the result has no full exponent left, and is taken as 0.
+    // Below this the result would be subnormal, and is 0.
     const SMALLEST: f32 = -86.9;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -25,7 +25,7 @@ pub fn exp_f32(x: f32) -> f32 {
     p = p.mul_add(r, 1.666_666_5e-1);
     p = p.mul_add(r, 0.5);
     p = p.mul_add(r * r, r + 1.0);
-    // 2^(n-1), then twice that: n = 128 has no exponent of its own, and must end in infinity.
+    // 2^(n-1), and twice that below: 2^128 has no exponent of its own, and must become infinity.
     let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(126) << 23;
     let y = p * f32::from_bits(exponent) * 2.0;
     if x < SMALLEST { 0.0 } else { y }

@@ -1,9 +1,8 @@
-//! Vectors of whichever width the processor has, for kernels that are written once for `f32` and
-//! `f64`: a thin cover over `pulp`, which chooses the instruction set when the program runs.
+//! Vectors of the processor's width, for kernels that are written once for `f32` and `f64`. A thin layer over `pulp`.
 
 use pulp::Simd;
 
-/// A number of which a vector register holds several.
+/// A number type of which a vector register holds several.
 pub trait Lanes: Copy + 'static {
     /// A vector register full of them.
     type Vector<S: Simd>: Copy;
@@ -30,7 +29,7 @@ pub trait Lanes: Copy + 'static {
     /// Whether there is a lane whose number is not 0.
     fn any_nonzero<S: Simd>(simd: S, numbers: Self::Vector<S>) -> bool;
 
-    /// A slice as vectors; what does not fill one at the end is left out.
+    /// A slice as vectors. Numbers at the end that do not fill a vector are left out.
     fn vectors<S: Simd>(slice: &[Self]) -> &[Self::Vector<S>];
 
     /// As [`vectors`](Self::vectors), to write.
@@ -68,7 +67,7 @@ impl Lanes for f32 {
     #[inline(always)]
     fn any_nonzero<S: Simd>(simd: S, numbers: S::f32s) -> bool {
         let zero = simd.equal_f32s(numbers, simd.splat_f32s(0.0));
-        // With AVX-512 pulp 0.22 counts the lanes from the last one (its pull request 40); that there is none it tells everywhere.
+        // With AVX-512 pulp 0.22 counts the lanes from the wrong end (its pull request 40). Whether there is one, it tells right.
         simd.first_true_m32s(simd.not_m32s(zero)) < S::F32_LANES
     }
     #[inline(always)]
@@ -112,7 +111,7 @@ impl Lanes for f64 {
     #[inline(always)]
     fn any_nonzero<S: Simd>(simd: S, numbers: S::f64s) -> bool {
         let zero = simd.equal_f64s(numbers, simd.splat_f64s(0.0));
-        // With AVX-512 pulp 0.22 counts the lanes from the last one (its pull request 40); that there is none it tells everywhere.
+        // With AVX-512 pulp 0.22 counts the lanes from the wrong end (its pull request 40). Whether there is one, it tells right.
         simd.first_true_m64s(simd.not_m64s(zero)) < S::F64_LANES
     }
     #[inline(always)]
