@@ -44,8 +44,7 @@ fn grade(layer: Square) -> (u8, String) {
 }
 
 fn main() -> ExitCode {
-    let names = std::env::args().skip(1);
-    let mut highest = 0;
+    let (names, mut highest) = (std::env::args().skip(1), 0);
     for name in if names.len() == 0 { vec!["ada".to_owned()] } else { names.collect() } {
         let (code, message) = match name.as_str() {
             "ada" => grade(Square { factor: 2.0, axes: 1 }),
