@@ -1,4 +1,4 @@
-//! Tables, what is learned from them, and what is refused.
+//! Tables, what is learned from them, and their errors.
 
 use std::fs;
 
@@ -13,12 +13,12 @@ fn table(text: &str) -> Table {
     Table::parse(text.as_bytes(), "t.csv").unwrap()
 }
 
-/// The message about a table that cannot be.
+/// The message about a wrong table.
 fn refused(text: &str) -> String {
     Table::parse(text.as_bytes(), "t.csv").unwrap_err().to_string()
 }
 
-/// The message about columns that do not suit a table.
+/// The message about columns that do not suit their table.
 fn unsuited(columns: Columns, text: &str) -> String {
     columns.fit(&table(text)).unwrap_err().to_string()
 }
@@ -52,7 +52,7 @@ fn numbers_categories_and_what_is_missing_become_features() {
 #[test]
 fn what_is_learned_is_learned_from_the_training_rows_and_used_for_others() {
     let encoding = houses().fit(&table(HOUSES)).unwrap();
-    // Another order of columns, no target, another mean of its own, one category.
+    // Another order of columns, no target, another mean, one category.
     let other = table("near,id,rooms\nSEA,1,100\n?,2,nan\n");
     assert_eq!(encoding.inputs(&other).unwrap(), array![[100.0, 0.0, 1.0], [5.0, 1.0, 0.0]]);
     let median = houses().fit(&table("id,rooms,near,price\n1,1,A,0\n2,2,A,0\n3,90,A,0\n4,,A,0\n")).unwrap();
@@ -77,7 +77,7 @@ fn a_missing_category_can_be_a_category() {
     let encoding = columns.fit(&table("x,y\na,1\nz,1\n")).unwrap();
     assert_eq!(encoding.features(), ["x=a", "x=none", "x=z"]);
     assert_eq!(encoding.inputs(&table("x\nNULL\nz\n")).unwrap(), array![[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
-    // Of equally frequent ones the first by name.
+    // If several are equally frequent, the first by name.
     let columns = Columns::new().one_hot("x").fill("x", Fill::MostFrequent).target("y");
     let encoding = columns.fit(&table("x,y\nz,1\nb,1\nc,1\nz,1\nb,1\n")).unwrap();
     assert_eq!(encoding.inputs(&table("x\nn/a\n")).unwrap(), array![[1.0, 0.0, 0.0]]);
@@ -360,7 +360,7 @@ fn a_saved_encoding_that_cannot_be_is_refused() {
     assert!(twice.ends_with("\"a\" twice among the classes of column near"), "{twice}");
 }
 
-/// Fields as they occur, good ones and bad ones.
+/// Typical fields, good ones and bad ones.
 fn field() -> impl Strategy<Value = String> {
     const KNOWN: [&str; 13] =
         ["1", "2.5", "-3e2", "NA", "", "red", "blue", "a,b", "\"q\"", "x\ny", "inf", "0.1", "7"];
@@ -415,7 +415,7 @@ proptest! {
     ) {
         let table = Table::parse(&written(&rows)[..], "t.csv").unwrap();
         let columns = Columns::new().one_hot("b").fill("b", Fill::Category("none".to_owned())).ignore("c");
-        // The mean of some rows without a number is an error of its own.
+        // The mean of rows without any number has an error of its own.
         let gaps = rows.iter().all(|row| row[0] == "NA");
         let columns = columns.fill("a", if gaps { Fill::Number(0.1) } else { Fill::Mean });
         let columns = if classes { columns.label("d") } else { columns.target("d") };
