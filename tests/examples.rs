@@ -1,4 +1,4 @@
-//! The examples, run for real on little data.
+//! Runs the examples on little data.
 
 #[path = "common/example.rs"]
 mod example;
@@ -43,7 +43,7 @@ fn fashion_mlp_leaves_everything_it_promises() {
     assert_eq!(lines.lines().count(), 1 + 2 * 4);
     let report = fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert!(report.contains("A quick run (--quick)") && report.contains("<svg"));
-    // A second run with --resume finds everything done.
+    // A second run with --resume has nothing left to do.
     let (ok, output) =
         run(example("fashion_mlp").args(flags).arg("--resume").arg("--out").arg(folder.path()));
     assert!(ok && output.contains("relu: going on after epoch 4"), "{output}");

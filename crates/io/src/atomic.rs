@@ -39,7 +39,7 @@ pub fn write(
         old => Some(old.map_err(Error::io(path, "look at"))?),
     };
     if old.as_ref().is_some_and(|old| !old.is_file()) {
-        let got = if target.is_dir() { "a folder" } else { "a device or the like" };
+        let got = if target.is_dir() { "a folder" } else { "a device or another special file" };
         return Err(Error::content(path, "a file, or nothing", got));
     }
     let folder = folder_of(&target);
@@ -73,7 +73,7 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
             _ => return Ok(path),
         }
     }
-    Err(io::Error::other("links that lead round in a circle"))
+    Err(io::Error::other("links that point to each other in a circle"))
 }
 
 /// A new temporary file. It is locked while it is open, so that other programs know that somebody writes to it.
@@ -274,7 +274,7 @@ mod tests {
         assert!(error.ends_with("expected a file, or nothing, got a folder"), "{error}");
         if cfg!(unix) {
             let error = write(Path::new("/dev/null"), |_| Ok(())).unwrap_err().to_string();
-            assert!(error.ends_with("got a device or the like"), "{error}");
+            assert!(error.ends_with("got a device or another special file"), "{error}");
         }
         let missing = folder.path().join("no/such");
         let error = write(missing.join("file"), |_| Ok(())).unwrap_err().to_string();

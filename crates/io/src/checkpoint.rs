@@ -191,13 +191,15 @@ pub fn load<F: Scalar>(path: impl AsRef<Path>) -> Result<Saved<F>, Error> {
     };
     let version = u32::from_le_bytes(*version);
     if version != VERSION {
-        let got = format!("version {version}, of another backstitch: its run has to start anew");
+        let got = format!(
+            "version {version}, written by another version of backstitch: start the run again from its beginning"
+        );
         return Err(Error::content(path, format!("a checkpoint of version {VERSION}"), got));
     }
     let damaged = |got: &str| Error::content(path, "a whole checkpoint", got);
     let (payload, checksum) = rest.split_last_chunk::<4>().ok_or_else(|| damaged("the end of the file"))?;
     if crc32fast::hash(payload) != u32::from_le_bytes(*checksum) {
-        return Err(damaged("another checksum: it is cut or damaged"));
+        return Err(damaged("a wrong checksum: the file is cut or damaged"));
     }
     let (mut saved, best) = decode(path, payload)?;
     if let Some(epoch) = best {
@@ -232,7 +234,7 @@ fn decode<F: Scalar>(path: &Path, payload: &[u8]) -> Result<(Saved<F>, Option<us
     let (outline, payload) = rest.split_at(length);
     let (outline, read) = read_outline(outline).map_err(|error| damaged(error.to_string()))?;
     if read != length {
-        return Err(damaged(format!("{} bytes behind it", length - read)));
+        return Err(damaged(format!("{} bytes after it", length - read)));
     }
     let Outline { settings, history, best, optimizer: outline } = outline;
     let header = Header::read(path, payload, payload.len() as u64)?;

@@ -95,7 +95,7 @@ impl Archive {
         let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let mut zip = ZipArchive::with_config(config, BufReader::new(file)).map_err(|error| npz(&error))?;
         if zip.has_duplicate_names() {
-            return Err(npz(&"two arrays of one name"));
+            return Err(npz(&"two arrays with the same name"));
         }
         let mut arrays = BTreeMap::new();
         for index in 0..zip.len() {
@@ -307,7 +307,7 @@ mod tests {
         }
         std::fs::write(&path, bytes).unwrap();
         let error = Archive::open(&path).unwrap_err().to_string();
-        assert!(error.ends_with("expected an .npz file, got two arrays of one name"), "{error}");
+        assert!(error.ends_with("expected an .npz file, got two arrays with the same name"), "{error}");
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(super) fn check_size(height: usize, width: usize) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "one of {height}x{width} pixels, where 1 to {LARGEST_SIDE} a side and {MOST_PIXELS} in all are read"
+        "one of {height}x{width} pixels; a side may have 1 to {LARGEST_SIDE} pixels, a picture {MOST_PIXELS}"
     ))
 }
 

@@ -137,14 +137,14 @@ impl fmt::Display for ImageFolder {
         let (n, shape) = (pictures.len(), self.input_shape());
         write!(f, "{}: {n} pictures of {} classes, read as {shape}", root.display(), classes.len())?;
         match kept {
-            None => write!(f, ", decoded whenever they are wanted")?,
+            None => write!(f, ", decoded each time they are needed")?,
             Some(kept) => write!(f, ", decoded once and kept in {}", kept.file().display())?,
         }
         if let Some(first) = skipped.first() {
             write!(f, "; {} broken files left out, the first {first}", skipped.len())?;
         }
         if let Some(first) = passed_over.first() {
-            write!(f, "; {} files passed over, the first {}", passed_over.len(), first.display())?;
+            write!(f, "; {} files skipped, the first {}", passed_over.len(), first.display())?;
         }
         Ok(())
     }

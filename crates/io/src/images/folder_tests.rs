@@ -97,7 +97,8 @@ fn nothing_is_decoded_until_it_is_wanted_and_errors_name_the_file() {
     assert!(failure(&data, 2).contains("b/1.jpg: could not open"), "{}", failure(&data, 2));
     // As long as before, and longer.
     touch(&root.path().join("b/2.png"));
-    let changed = "expected the picture that was there when the folder was opened, got one that was written";
+    let changed =
+        "expected a picture that has not changed since the folder was opened, got one that was written";
     assert!(failure(&data, 3).contains(&format!("b/2.png: {changed}")), "{}", failure(&data, 3));
     let one = root.path().join("a/1.png");
     let written = fs::metadata(&one).unwrap().modified().unwrap();

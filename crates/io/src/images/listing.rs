@@ -52,8 +52,8 @@ impl Listed {
         let mut file = File::open(&self.file).map_err(Error::io(&self.file, "open"))?;
         let stamp = Stamp::of(&file.metadata().map_err(Error::io(&self.file, "look at"))?);
         if Some(stamp) != self.stamp {
-            let expected = "the picture that was there when the folder was opened";
-            return Err(Error::content(&self.file, expected, "one that was written since"));
+            let expected = "a picture that has not changed since the folder was opened";
+            return Err(Error::content(&self.file, expected, "one that was written later"));
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(Error::io(&self.file, "read"))?;
@@ -102,7 +102,7 @@ impl Listing {
             let others = self.passed_over.len() - before.1;
             let got = match others {
                 0 => "an empty folder".to_owned(),
-                _ => format!("a folder of {others} files whose names are not those of pictures"),
+                _ => format!("a folder with {others} files and no picture by its name"),
             };
             return Err(Error::content(folder, "pictures of a class", got));
         }

@@ -79,7 +79,7 @@ fn check_palette(reader: &Reader<Cursor<&[u8]>>) -> Result<(), String> {
     match &reader.info().palette {
         Some(palette) if !palette.len().is_multiple_of(3) || !(3..=768).contains(&palette.len()) => {
             Err(format!(
-                "a broken PNG: a palette of {} bytes, where 1 to 256 colours of three are read",
+                "a broken PNG: a palette of {} bytes; it may have 1 to 256 colours of three bytes",
                 palette.len()
             ))
         }

@@ -90,7 +90,7 @@ fn what_is_no_picture_by_name_is_passed_over_and_what_is_damaged_is_not() {
     }
     let root = tree(&[("a/notes.txt", b""), ("b/1.png", PICTURE)]);
     let error = failure(&root, &options());
-    assert!(error.ends_with("a folder of 1 files whose names are not those of pictures"), "{error}");
+    assert!(error.ends_with("a folder with 1 files and no picture by its name"), "{error}");
     let parts = tree(&[("a/1.png", PICTURE), ("a/2.png", PICTURE), ("a/notes.txt", b"")]);
     let parts = read_parts(parts.path(), &options(), (0.5, 0), &|_, _| ()).unwrap();
     assert_eq!((parts.train.passed_over.len(), parts.validation.passed_over.len()), (1, 0));

@@ -52,7 +52,7 @@ pub(super) fn arrays(bytes: &[u8]) -> Result<Vec<ArrayD<f32>>, Wrong> {
     let result = machine.run()?;
     let behind = bytes.len() - machine.at;
     if behind > 0 {
-        return Err(machine.wrong("the end of the file behind the pickle", format!("{behind} bytes more")));
+        return Err(machine.wrong("the end of the file after the pickle", format!("{behind} more bytes")));
     }
     // The memo refers to the arrays too.
     machine.memo.clear();
@@ -171,7 +171,10 @@ impl<'a> Machine<'a> {
             _ => false,
         };
         if items.iter().any(deep) {
-            return Err(self.wrong("a tuple as arrays have them", "one with a list or two tuples deep in it"));
+            return Err(self.wrong(
+                "a tuple of the kind that arrays have",
+                "one that contains a list or two levels of tuples",
+            ));
         }
         Ok(Value::Tuple(Rc::new(items)))
     }
@@ -401,8 +404,8 @@ mod tests {
     fn a_second_pickle_in_the_file_is_not_left_out() {
         let (_, bytes) = pickled();
         let wrong = arrays(&[&bytes[..], &bytes].concat()).unwrap_err();
-        assert_eq!(wrong.expected, "the end of the file behind the pickle");
-        assert_eq!((wrong.got, wrong.offset), (format!("{} bytes more", bytes.len()), bytes.len()));
+        assert_eq!(wrong.expected, "the end of the file after the pickle");
+        assert_eq!((wrong.got, wrong.offset), (format!("{} more bytes", bytes.len()), bytes.len()));
     }
 
     #[test]

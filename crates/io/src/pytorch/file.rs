@@ -41,7 +41,7 @@ impl WeightsFile {
         let tensors = if begins_so(&start) {
             let header = Header::read(path, &file, length)?;
             if origin(&header) == Origin::Ours {
-                let got = "one of backstitch, with other axes: backstitch::safetensors::load reads it";
+                let got = "one of backstitch, with the axes in another order: backstitch::safetensors::load reads it";
                 return Err(Error::content(path, "weights of PyTorch", got));
             }
             Tensors::Safetensors(header, file)

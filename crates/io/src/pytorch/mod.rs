@@ -104,7 +104,7 @@ pub fn save<F: Scalar>(
         if theirs == "__metadata__" || !known.insert(theirs.clone()) {
             return Err(Error::content(
                 path,
-                "a name of its own for every tensor",
+                "a different name for every tensor",
                 format!("{theirs:?} for {name}"),
             ));
         }
@@ -274,6 +274,6 @@ mod tests {
         let error = load_part(&base, &mut whole, "features.*", str::to_owned).unwrap_err().to_string();
         assert!(error.contains("features.*"), "{error}");
         let error = load(&path, &mut other, str::to_owned).unwrap_err().to_string();
-        assert!(error.contains("got them behind \"net.\""), "{error}");
+        assert!(error.contains("got them with the prefix \"net.\""), "{error}");
     }
 }

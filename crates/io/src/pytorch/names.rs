@@ -33,7 +33,7 @@ pub(super) fn beginning(
         [beginning] => return Ok(beginning.to_owned()),
         [] => {}
         [..] => {
-            let got = format!("them behind each of {known:?}: let name_in_file begin with one of those");
+            let got = format!("them with each of the prefixes {known:?}: let name_in_file add one of them");
             return Err(Error::content(path, expected, got));
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn beginning(
     let other = one.and_then(|one| there.keys().filter_map(|name| name.strip_suffix(&one)).next());
     match other.map(|other| format!("{other}.")) {
         Some(other) if fits(&&*other) => {
-            let got = format!("them behind {other:?}: let name_in_file begin with that");
+            let got = format!("them with the prefix {other:?}: let name_in_file add it");
             Err(Error::content(path, expected, got))
         }
         _ => Ok(String::new()),

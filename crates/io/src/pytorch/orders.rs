@@ -140,7 +140,7 @@ impl<F: Scalar> Network<'_, F> {
         }
         if self.values[at + 1] == Value::Differing {
             let path = operation.path();
-            let why = format!("{path} adds features that lie in different orders in PyTorch and here");
+            let why = format!("{path} adds features whose order in PyTorch is not the order here");
             self.refused[first..=at].fill(Some(why.clone()));
             self.values[at + 1] = Value::Unknown(why);
         }
@@ -226,7 +226,7 @@ impl<F: Scalar> Network<'_, F> {
             return Ok(if here.len() == 4 { Axes::Kernel } else { Axes::Same });
         }
         if matches!(input, Value::Row(Some(_)) | Value::Turned(_)) {
-            let unknown = "is behind a flatten, and no layer whose counterpart in PyTorch is known";
+            let unknown = "follows a flatten, and its counterpart in PyTorch is not known";
             return Err(format!("{} ({}) {unknown}", operation.path(), operation.describe()));
         }
         Ok(Layout::by_axes(here).axes)
@@ -242,7 +242,7 @@ fn own<F: Scalar>(operation: Operation<'_, F>, input: &Shape, value: &Value) -> 
         (Value::Lines, axes) if axes == input.len() => Value::Lines,
         _ => {
             let (path, what) = (operation.path(), operation.describe());
-            Value::Unknown(format!("{path} ({what}) may have any order of its outputs"))
+            Value::Unknown(format!("{path} ({what}) may give its outputs in any order"))
         }
     }
 }
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn an_order_that_is_not_known_is_an_error_that_says_why() {
         let net = Net::new().push(flatten()).push(layer(Own)).push(dense(2));
-        assert_eq!(why(net, &[2, 3, 2], "dense1.weight"), "own1 (Own) may have any order of its outputs");
+        assert_eq!(why(net, &[2, 3, 2], "dense1.weight"), "own1 (Own) may give its outputs in any order");
         // If the order is the same on both sides, such a layer is assumed to keep it.
         let net = Net::new().push(layer(Own)).push(dense(2));
         assert_eq!(why(net, &[4], "dense1.weight"), "Matrix { inputs: None, outputs: None }");
@@ -309,7 +309,7 @@ mod tests {
             Net::new().push(residual(way(3, [2, 1]), way(2, [1, 1]))).push(dense(2))
         };
         for name in ["dense1.weight", "residual1.main.conv1.weight"] {
-            let expected = "residual1 adds features that lie in different orders in PyTorch and here";
+            let expected = "residual1 adds features whose order in PyTorch is not the order here";
             assert_eq!(why(sum(), &[3, 3, 2], name), expected);
         }
     }

@@ -121,7 +121,11 @@ impl Header {
 
 /// The error for a number that is finite in the file, and infinite as `F`.
 pub(crate) fn out_of_range<F>(path: &Path, name: &str, value: f64) -> Error {
-    Error::content(path, format!("numbers that f{} has", 8 * size_of::<F>()), format!("{value:e} in {name}"))
+    Error::content(
+        path,
+        format!("numbers that f{} can hold", 8 * size_of::<F>()),
+        format!("{value:e} in {name}"),
+    )
 }
 
 /// The shape of a tensor of a file, if it has no more axes than a tensor here can have.
@@ -158,7 +162,10 @@ pub(crate) fn write(to: &mut dyn Sink, texts: &Map<String, Value>, entries: &[En
     // Numbers begin at a multiple of 8 bytes.
     header.resize(header.len().next_multiple_of(8), b' ');
     if header.len() as u64 > LONGEST_HEADER {
-        return Err(io::Error::other(format!("a header of {} bytes, which no reader takes", header.len())));
+        return Err(io::Error::other(format!(
+            "a header of {} bytes, which is longer than readers accept",
+            header.len()
+        )));
     }
     to.write_all(&(header.len() as u64).to_le_bytes())?;
     to.write_all(&header)?;

@@ -175,7 +175,7 @@ fn refuse_pytorch(path: &Path, header: &Header) -> Result<Origin, Error> {
 }
 
 fn of_pytorch(path: &Path, got: &str) -> Error {
-    let got = format!("{got}, with other axes: backstitch::pytorch::load reads it");
+    let got = format!("{got}, with the axes in another order: backstitch::pytorch::load reads it");
     Error::content(path, "a safetensors file of backstitch", got)
 }
 
@@ -203,8 +203,8 @@ fn refuse_other_layout<F: Scalar>(
     if layouts.values().all(same) {
         return Ok(());
     }
-    let got = "one that does not say whose it is, with shapes that PyTorch's layout has too: read it by \
-               backstitch::pytorch::load, or, if backstitch saved it, by safetensors::read and Model::load_state";
+    let got = "one that does not say who wrote it, and whose shapes fit PyTorch's layout too: read it with \
+               backstitch::pytorch::load, or, if backstitch saved it, with safetensors::read and Model::load_state";
     Err(Error::content(path, "a safetensors file of backstitch", got))
 }
 

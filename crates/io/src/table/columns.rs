@@ -203,7 +203,7 @@ impl Columns {
             Some(Fill::Number(value)) => Some(*value),
             Some(fill) if values.is_empty() => {
                 let expected = format!("at least one number in column {name}, for {fill:?}");
-                return Err(Error::content(table.path(), expected, "missing values alone"));
+                return Err(Error::content(table.path(), expected, "only missing values"));
             }
             Some(Fill::Median) => Some(median(values)),
             Some(_) => Some(values.iter().sum::<f64>() / values.len() as f64),
@@ -224,7 +224,7 @@ impl Columns {
             Some(_) => {
                 let first = counts.iter().rev().max_by_key(|(_, count)| **count);
                 let expected = || format!("at least one category in column {name}, for MostFrequent");
-                let none = || Error::content(table.path(), expected(), "missing values alone");
+                let none = || Error::content(table.path(), expected(), "only missing values");
                 Some(first.ok_or_else(none)?.0.clone())
             }
             None => None,

@@ -121,8 +121,9 @@ impl Encoding {
             }
             Target::Label { classes, .. } => {
                 let of = self::places(classes);
-                let class =
-                    |row| known(table, row, places[0], &of, classes, "one of the classes of training");
+                let class = |row| {
+                    known(table, row, places[0], &of, classes, "one of the classes of the training rows")
+                };
                 Dataset::classes(inputs, &rows.map(class).collect::<Result<Vec<_>, _>>()?)
             }
         };
@@ -141,8 +142,8 @@ impl Encoding {
         let is_known =
             |name: &&String| used(name) || ignored.contains(name) || target.columns().contains(name);
         if let Some(other) = table.columns().iter().find(|name| !is_known(name)) {
-            let got = format!("{other:?}, which training did not have");
-            return Err(Error::content(table.path(), "the columns of training and no other", got));
+            let got = format!("{other:?}, which the training rows did not have");
+            return Err(Error::content(table.path(), "the columns of the training rows and no others", got));
         }
         let columns = inputs.iter().map(|Input { name, kind }| {
             let of = match kind {
@@ -165,7 +166,7 @@ impl Encoding {
                     Kind::Number { .. } => values.push(number(table, row, *at)?),
                     Kind::OneHot { categories, fill } => {
                         let filled = fill.as_ref().filter(|_| missing).and_then(|fill| of.get(fill.as_str()));
-                        let expected = "one of the categories of training";
+                        let expected = "one of the categories of the training rows";
                         let category = match filled {
                             Some(&category) => category,
                             None => known(table, row, *at, of, categories, expected)?,

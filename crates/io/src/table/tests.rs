@@ -58,7 +58,7 @@ fn what_is_learned_is_learned_from_the_training_rows_and_used_for_others() {
     let median = houses().fit(&table("id,rooms,near,price\n1,1,A,0\n2,2,A,0\n3,90,A,0\n4,,A,0\n")).unwrap();
     assert_eq!(
         median.inputs(&other).unwrap_err().to_string(),
-        "t.csv, line 2: expected one of the categories of training in column near (A), got \"SEA\""
+        "t.csv, line 2: expected one of the categories of the training rows in column near (A), got \"SEA\""
     );
     let fills = |fill| {
         let columns = Columns::new().fill("x", fill).target("y");
@@ -98,7 +98,7 @@ fn classes_are_counted_by_name_or_by_size() {
     let error = |text: &str| encoding.encode(&table(text)).unwrap_err().to_string();
     assert_eq!(
         error("x,y\n1,c\n"),
-        "t.csv, line 2: expected one of the classes of training in column y (a, b), got \"c\""
+        "t.csv, line 2: expected one of the classes of the training rows in column y (a, b), got \"c\""
     );
     assert_eq!(error("x\n1\n"), "t.csv: expected a column named \"y\", got the columns x");
     let two = Columns::new().target("b").target("a").fit(&table("x,a,b\n1,2,3\n")).unwrap();
@@ -209,12 +209,12 @@ fn columns_that_do_not_suit_a_table_are_refused() {
     let empty = "x,y\nNA,2\n";
     assert_eq!(
         unsuited(target().fill("x", Fill::Median), empty),
-        "t.csv: expected at least one number in column x, for Median, got missing values alone"
+        "t.csv: expected at least one number in column x, for Median, got only missing values"
     );
     let frequent = target().one_hot("x").fill("x", Fill::MostFrequent);
     assert_eq!(
         unsuited(frequent, empty),
-        "t.csv: expected at least one category in column x, for MostFrequent, got missing values alone"
+        "t.csv: expected at least one category in column x, for MostFrequent, got only missing values"
     );
     let many: String = (0..=MOST_CATEGORIES).map(|i| format!("{i},1\n")).collect();
     let expected = "t.csv: expected at most 1000 categories in column x (ignore it if it numbers or names the rows), got 1001";
@@ -277,7 +277,7 @@ fn a_field_that_does_not_suit_its_column_is_refused_with_line_and_column() {
     let other = |text: &str| encoding.inputs(&table(text)).unwrap_err().to_string();
     assert_eq!(
         other("id,rooms,near,price,size\n1,2,BAY,3,4\n"),
-        "t.csv: expected the columns of training and no other, got \"size\", which training did not have"
+        "t.csv: expected the columns of the training rows and no others, got \"size\", which the training rows did not have"
     );
     assert_eq!(
         other("id,near,price\n1,BAY,3\n"),
@@ -285,7 +285,7 @@ fn a_field_that_does_not_suit_its_column_is_refused_with_line_and_column() {
     );
     assert_eq!(
         other("rooms,near\n1,ISLAND\n"),
-        "t.csv, line 2: expected one of the categories of training in column near (BAY, SEA), got \"ISLAND\""
+        "t.csv, line 2: expected one of the categories of the training rows in column near (BAY, SEA), got \"ISLAND\""
     );
 }
 
