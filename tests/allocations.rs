@@ -32,7 +32,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Allocations during 20 steps, after 20 steps with the same batch sizes.
+/// Allocations during 20 steps, after `warm_up` steps with the same batch sizes.
 fn allocations_after(warm_up: usize, threads: usize, net: &Case, batches: &[usize]) -> usize {
     let mut workers = Vec::new();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
