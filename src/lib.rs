@@ -122,6 +122,8 @@ mod documents {
     struct AddingALayer;
     #[doc = include_str!("../docs/numpy.md")]
     struct NumPy;
+    #[doc = include_str!("../docs/data.md")]
+    struct Data;
     #[doc = include_str!("../docs/training-by-hand.md")]
     struct TrainingByHand;
     #[doc = include_str!("../docs/losses.md")]
