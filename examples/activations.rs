@@ -1,8 +1,8 @@
-//! `cargo run --release --example activations -- --weights runs/caltech_lenet5/weights.safetensors`: a second; without weights it trains
-//! the plain LeNet5 first, some 2 minutes on two cores to a validation accuracy of about 0.58.
+//! `cargo run --release --example activations -- --weights runs/caltech_lenet5/weights.safetensors`: a second. Without
+//! weights it first trains the plain LeNet5 for about 2 minutes on two cores, to a validation accuracy of about 0.58.
 //!
-//! The outputs of the two convolutions of a LeNet5 for two photographs: all 32 maps of the first and all 64 of the second, and the filters of
-//! the first.
+//! Shows the outputs of the two convolutions of a LeNet5 for two photographs: all 32 maps of the first, all 64 maps of
+//! the second, and the filters of the first.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

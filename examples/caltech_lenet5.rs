@@ -1,8 +1,9 @@
-//! `cargo run --release --example caltech_lenet5`: 140 epochs in all, some 7 s each on two cores with AVX2.
-//! Validation accuracy, about: 0.58 for the plain network, 0.62 with same padding, 0.74 with batch normalization, 0.785 with everything.
+//! `cargo run --release --example caltech_lenet5`: 140 epochs in all, about 7 s each on two cores with AVX2. Validation
+//! accuracy, about: 0.58 for the plain network, 0.62 with same padding, 0.74 with batch normalization, 0.785 with
+//! everything.
 //!
-//! LeNet5 on 101 classes of photographs of 64x64 pixels, then what can be added to it, one on top of the other, and what each gave.
-//! Its weights are what the example `activations` looks into.
+//! Trains LeNet5 on 101 classes of photographs of 64x64 pixels. Then adds one improvement after the other, and shows
+//! how much each one gains. The example `activations` uses its weights.
 
 use std::process::ExitCode;
 

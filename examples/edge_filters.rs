@@ -1,7 +1,7 @@
 //! `cargo run --release --example edge_filters`: seconds.
 //!
-//! Hand-made filters for vertical and horizontal edges, applied by a convolution to a garment of Fashion-MNIST and to a drawn
-//! shape: what a filter of a convolutional network computes, before one has learned any.
+//! A convolution with hand-made filters for vertical and horizontal edges, applied to a garment of Fashion-MNIST and to
+//! a drawn shape. It shows what a filter of a convolutional network computes.
 
 use std::process::ExitCode;
 

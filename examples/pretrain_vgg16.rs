@@ -1,8 +1,8 @@
-//! `cargo run --release --example pretrain_vgg16`, 20 epochs: some 12 minutes on two cores with AVX-512.
-//! Validation accuracy after those, about: 0.70.
+//! `cargo run --release --example pretrain_vgg16`, 20 epochs: about 12 minutes on two cores with AVX-512. Validation
+//! accuracy after 20 epochs, about: 0.70.
 //!
-//! Trains VGG16 with batch normalization on the 101 classes of photographs, and saves its weights for `vgg16_transfer --backbone FILE`:
-//! where the published ImageNet weights cannot be had, something that was really trained.
+//! Trains VGG16 with batch normalization on the 101 classes of photographs, and saves its weights for `vgg16_transfer
+//! --backbone FILE`. Use it if the published ImageNet weights are not available.
 
 use std::process::ExitCode;
 

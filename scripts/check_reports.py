@@ -1,4 +1,4 @@
-"""Opens reports in headless Chromium, 400 and 1400 pixels wide, and prints them: no console message, no missing picture,
+"""Opens reports in headless Chromium, 400 and 1400 pixels wide, and prints them. Checks: no console message, no missing picture,
 nothing wider than the window, at least one page. Usage: python3 scripts/check_reports.py REPORT.html ..."""
 
 import html
@@ -12,7 +12,7 @@ from pathlib import Path
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 
-# The report in a frame of the wanted width: a window cannot be as narrow as a telephone.
+# The report in a frame of the wanted width, because a browser window cannot be as narrow as a telephone.
 FRAME = """<!DOCTYPE html><title>check</title><iframe id="f" style="width:{width}px;height:4000px;border:0" srcdoc="{page}"></iframe>
 <script>
 window.onload = () => {{

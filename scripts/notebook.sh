@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Executes notebooks/image_folders.ipynb and exports it to HTML: bash scripts/notebook.sh [--quick] [FOLDER OF RUNS]
-# Results that are in the folder already (default: runs) are shown and not computed again. With --quick: little data, one epoch.
+# Results that exist in the folder already (default: runs) are shown, not computed again. With --quick: little data, one
+# epoch.
 #
-# It drives the built examples from Jupyter's own Python kernel. A Rust kernel (evcxr) would compile the library once more into
-# the kernel's own cache, without optimization unless told otherwise, and has to be built from source itself.
+# It runs the built examples from Jupyter's Python kernel. A Rust kernel (evcxr) would compile the library once more
+# into its own cache, by default without optimization, and has to be built from source itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,4 +1,4 @@
-"""Where a step's time goes: perf's samples of the benchmark `training`, by the source files they fall in.
+"""Shows where the time of a step goes: perf's samples of the benchmark `training`, by source file.
 
     python3 scripts/profile.py [WORKLOAD ...]
 
@@ -12,7 +12,8 @@ import sys
 import tempfile
 
 WORKLOADS = "mlp_b32 mlp_b1024 cnn2_b64 cnn4_b64 trad_b1024 lenet64_b64 resnet18_b32 vgg16_infer_b32 cnn2_infer_b1 resnet18_infer_b1"
-# The first that a source file's path contains; the innermost frame in the library decides, but for `lanes.rs`, which all kernels use.
+# The first entry that the path of a source file contains. The innermost frame in the library decides, except
+# `lanes.rs`, which all kernels use.
 KINDS = [
     ("products", ["kernels/tile.rs", "kernels/gemm.rs", "kernels/stream.rs"]),
     ("copies for products", ["kernels/pack.rs", "kernels/im2col.rs", "kernels/taps.rs", "kernels/panels.rs", "kernels/kernel.rs"]),
@@ -28,7 +29,7 @@ REST = "threads, system"
 
 def build():
     command = ["cargo", "bench", "--no-run", "--bench", "training", "--message-format=json"]
-    # The library's generic code is compiled in whichever of our crates uses it first.
+    # Generic code of the library is compiled in the first of our crates that uses it.
     for package in ["backstitch", "backstitch-core", "backstitch-io", "backstitch-plot", "backstitch-examples"]:
         command += ["--config", f'profile.bench.package.{package}.debug="line-tables-only"']
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
@@ -37,14 +38,14 @@ def build():
 
 
 def segments(program):
-    """Offset in the file, address in the program and length of what is loaded to run."""
+    """Offset in the file, address in the program and length of each executable segment."""
     text = subprocess.run(["readelf", "-lW", program], check=True, stdout=subprocess.PIPE, text=True).stdout
     loads = [line.split() for line in text.splitlines() if line.strip().startswith("LOAD")]
     return [(int(l[1], 16), int(l[2], 16), int(l[4], 16)) for l in loads]
 
 
 def samples(program, workload, folder):
-    """Addresses in the program, each with how often; and how many samples were elsewhere."""
+    """Addresses in the program with their counts, and the number of samples elsewhere."""
     data = os.path.join(folder, "perf")
     run = ["perf", "record", "-q", "-F", "999", "-o", data, program, "--seconds", "4", workload]
     subprocess.run(run, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

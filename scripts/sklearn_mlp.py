@@ -25,7 +25,7 @@ ACTIVATIONS = {"relu": "relu", "sigmoid": "logistic", "linear": "identity", "tan
 
 
 class NormalInit(MLPClassifier):
-    """Initial weights from N(0, 1) times 0.01 and zero biases, in place of Glorot's uniform."""
+    """Initial weights from N(0, 1) times 0.01, and biases of 0, instead of Glorot's uniform distribution."""
 
     def _init_coef(self, fan_in, fan_out, dtype):
         weights = 0.01 * self._random_state.standard_normal((fan_in, fan_out))
@@ -33,9 +33,8 @@ class NormalInit(MLPClassifier):
 
 
 def train(name, data, out, epochs, seed, learning_rate):
-    """Trains one activation; its losses, epoch by epoch."""
-    # max_iter=1 with warm_start is one epoch a call; the generator is shared, so that every epoch
-    # has another order.
+    """Trains one activation, and returns its losses, epoch by epoch."""
+    # max_iter=1 with warm_start is one epoch per call. The generator is shared, so that every epoch has another order.
     model = NormalInit(
         (256, 128, 64),
         activation=ACTIVATIONS[name],
@@ -68,7 +67,7 @@ def train(name, data, out, epochs, seed, learning_rate):
 
 
 def train_or_slower(name, data, out, epochs, seed, learning_rate):
-    """As train, with half the learning rate where that diverges, as often as it takes."""
+    """As train, but halves the learning rate each time that training diverges."""
     while True:
         try:
             return train(name, data, out, epochs, seed, learning_rate)

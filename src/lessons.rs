@@ -30,6 +30,11 @@
 #![doc = include_str!("../examples/lessons/custom_loss.rs")]
 //! ```
 //!
+//! # An autograder for layers
+//! ```no_run
+#![doc = include_str!("../examples/lessons/autograder.rs")]
+//! ```
+//!
 //! # Cross-validation
 //! ```no_run
 #![doc = include_str!("../examples/lessons/k_fold.rs")]

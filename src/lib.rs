@@ -122,4 +122,16 @@ mod documents {
     struct AddingALayer;
     #[doc = include_str!("../docs/numpy.md")]
     struct NumPy;
+    #[doc = include_str!("../docs/data.md")]
+    struct Data;
+    #[doc = include_str!("../docs/training-by-hand.md")]
+    struct TrainingByHand;
+    #[doc = include_str!("../docs/losses.md")]
+    struct Losses;
+    #[doc = include_str!("../docs/resume.md")]
+    struct Resume;
+    #[doc = include_str!("../docs/weights.md")]
+    struct WeightsOfFiles;
+    #[doc = include_str!("../docs/teachers.md")]
+    struct Teachers;
 }

@@ -1,4 +1,4 @@
-//! A training step takes no memory once a step at its batch size has run.
+//! A training step allocates no memory after the first step with its batch size.
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait; this one counts and passes on")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -11,11 +11,11 @@ struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises of this same function.
+        // SAFETY: the caller keeps the promises of the same function.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -32,7 +32,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Allocations during 20 steps that follow so many at the same batch sizes.
+/// Allocations during 20 steps, after `warm_up` steps with the same batch sizes.
 fn allocations_after(warm_up: usize, threads: usize, net: &Case, batches: &[usize]) -> usize {
     let mut workers = Vec::new();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
@@ -42,7 +42,8 @@ fn allocations_after(warm_up: usize, threads: usize, net: &Case, batches: &[usiz
     });
     let pool = pool.build().unwrap();
     let allocations = pool.install(|| keep_awake(|| count(warm_up, net, batches)));
-    // A thread that ends hands over what it kept, for which it allocates: not while the next ones are counted.
+    // A thread that ends hands over its memory, and allocates for that. This must not happen while the next steps are
+    // counted.
     drop(pool);
     workers.into_iter().for_each(|worker| worker.join().unwrap());
     allocations
@@ -59,7 +60,7 @@ fn dense_net() -> Net {
         .push(dense(10))
 }
 
-/// Every kind of layer, and every algorithm of the convolution.
+/// Every kind of layer, and every algorithm of a convolution.
 fn convolutional_net() -> Net {
     let main = Net::new().push(conv2d(24, 3).padding(1)).push(batch_norm());
     let branch = |kernel: usize| Net::new().push(conv2d(8, kernel).relu().same());
@@ -97,7 +98,7 @@ fn count(warm_up: usize, (net, input): &Case, batches: &[usize]) -> usize {
     ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 
-// One test, so that nothing else allocates meanwhile.
+// One test only, so that nothing else allocates at the same time.
 #[test]
 fn steps_allocate_nothing_after_the_first() {
     let dense: Case = (dense_net, &[784]);
@@ -113,7 +114,7 @@ fn steps_allocate_nothing_after_the_first() {
         (&convolutional, &[2]),
     ] {
         assert_eq!(allocations_after(1, 1, net, batches), 0, "{batches:?}, one thread");
-        // A second thread takes its buffers when it first takes part in each kind of work.
+        // A second thread allocates its buffers when it does each kind of work for the first time.
         assert_eq!(allocations_after(100, 2, net, batches), 0, "{batches:?}, two threads");
     }
 }

@@ -1,4 +1,5 @@
-//! Files of weights and checkpoints that are cut or damaged: an error or what is there, never a panic, and no memory on a promise.
+//! Cut or damaged files of weights and checkpoints: reading gives an error or the content, never a panic, and takes no
+//! memory because of an announced size.
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait; this one counts and passes on")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -21,11 +22,11 @@ fn more(bytes: usize) {
     MOST.fetch_max(held, Ordering::Relaxed);
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         more(layout.size());
-        // SAFETY: the caller keeps the promises of this same function.
+        // SAFETY: the caller keeps the promises of the same function.
         unsafe { System.alloc(layout) }
     }
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -49,7 +50,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What buffers and tables of a reader take, whatever the file.
+/// The memory of a reader's buffers and tables, for any file.
 const BUFFERS: usize = 1 << 20;
 
 fn model() -> Model {
@@ -69,7 +70,7 @@ fn trainer() -> Trainer<'static> {
 
 type Load = fn(&Path, &mut Model) -> Result<(), String>;
 
-/// Beginnings of a good file, some bytes apart, and the file with some bytes changed.
+/// Beginnings of a good file, of many lengths, and the file with some bytes changed.
 fn damage(path: &Path, step: usize, load: Load) {
     let mut model = model();
     let good = fs::read(path).unwrap();
@@ -123,7 +124,7 @@ fn cut_and_damaged_files_are_errors_and_take_no_memory() {
     run.epoch().unwrap();
     checkpoint::save(&path, &run.save()).unwrap();
     damage(&path, 3, |path, model| {
-        // The checksum made right again, so that what is wrong is found further in.
+        // The checksum is corrected, so that later checks have to find the damage.
         let mut bytes = fs::read(path).unwrap();
         if let Some(end) = bytes.len().checked_sub(4).filter(|&end| end > 16) {
             let checksum = crc32fast::hash(&bytes[16..end]);

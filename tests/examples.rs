@@ -1,4 +1,4 @@
-//! The examples, run for real on little data.
+//! Runs the examples on little data.
 
 #[path = "common/example.rs"]
 mod example;
@@ -43,7 +43,7 @@ fn fashion_mlp_leaves_everything_it_promises() {
     assert_eq!(lines.lines().count(), 1 + 2 * 4);
     let report = fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert!(report.contains("A quick run (--quick)") && report.contains("<svg"));
-    // A second run with --resume finds everything done.
+    // A second run with --resume has nothing left to do.
     let (ok, output) =
         run(example("fashion_mlp").args(flags).arg("--resume").arg("--out").arg(folder.path()));
     assert!(ok && output.contains("relu: going on after epoch 4"), "{output}");
@@ -102,4 +102,24 @@ fn sklearn_comparison_shows_a_recorded_run_where_scikit_learn_is_not_installed()
         assert_eq!(run["sklearn"]["recorded"], true);
         assert!(folder.path().join(format!("{}_comparison.png", run["name"].as_str().unwrap())).exists());
     }
+}
+
+#[test]
+fn the_autograder_ends_with_the_worst_code_of_all_layers() {
+    let grade = |names: &[&str]| {
+        let output = example("lesson_autograder").args(names).output().unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<serde_json::Value> =
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (output.status.code(), lines)
+    };
+    let (code, lines) = grade(&[]);
+    assert_eq!((code, lines.len(), lines[0]["outcome"].as_str()), (Some(0), 1, Some("right")));
+    let (code, lines) = grade(&["ben", "ada"]);
+    assert_eq!((code, lines.len(), lines[0]["outcome"].as_str()), (Some(1), 2, Some("wrong")));
+    assert!(lines[0]["message"].as_str().unwrap().contains("the worst is input["), "{}", lines[0]);
+    let (code, lines) = grade(&["cleo", "ben"]);
+    assert_eq!((code, lines[0]["outcome"].as_str()), (Some(2), Some("not checked")));
+    assert!(lines[0]["message"].as_str().unwrap().contains("expected 2 axes, got [5]"), "{}", lines[0]);
+    assert_eq!(grade(&["nobody"]).0, Some(2));
 }

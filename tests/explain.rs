@@ -1,5 +1,5 @@
-//! Looking inside: parity with PyTorch (`fixtures/pytorch/explain.py`), a planted cue that every method must find, and that
-//! nothing moves.
+//! Interpretability methods: the same numbers as PyTorch (`fixtures/pytorch/explain.py`), a planted cue that every
+//! method must find, and a model that stays unchanged.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -80,7 +80,7 @@ fn nothing_in_the_model_moves() {
     assert_eq!(model.predict(&x).unwrap(), before);
 }
 
-/// 16x16 noise; in pictures of class 1 the corner of 5x5 is bright.
+/// 16x16 noise. In pictures of class 1, a corner of 5x5 is bright.
 const CUE: usize = 5;
 
 fn pictures(count: usize, seed: u64) -> (ArrayD<f32>, Vec<usize>) {
@@ -93,7 +93,7 @@ fn pictures(count: usize, seed: u64) -> (ArrayD<f32>, Vec<usize>) {
     (x, labels)
 }
 
-/// A network that averages over places, as Grad-CAM's weights do, or one that knows where things are.
+/// A network that averages over positions, as Grad-CAM's weights do, or one that distinguishes positions.
 fn trained(knows_places: bool) -> Model {
     let conv = |filters| conv2d(filters, 3).relu().same();
     let maps = Net::new().push(conv(8)).push(max_pool(2)).push(conv(8));
@@ -107,7 +107,7 @@ fn trained(knows_places: bool) -> Model {
     model
 }
 
-/// The mean over the cue, and over the rest.
+/// The mean over the cue, and the mean over the rest.
 fn inside_and_outside(map: &Array2<f32>) -> (f32, f32) {
     let inside = map.slice(s![..CUE, ..CUE]);
     let (sum, count) = (inside.sum(), inside.len() as f32);
@@ -140,7 +140,8 @@ fn every_method_points_at_a_planted_cue() {
     ];
     for (name, map) in maps {
         let (inside, outside) = inside_and_outside(&map);
-        // A deconvnet's rule does not ask which neurons were active: it points weakly, and at other things too.
+        // The rule of a deconvnet does not ask which neurons were active. It finds the cue only weakly, and other
+        // things too.
         let factor = if name == "deconvnet" { 1.0 } else { 2.0 };
         assert!(inside > factor * outside && inside > 0.0, "{name}: {inside} inside, {outside} outside");
     }
@@ -163,7 +164,7 @@ fn a_filter_is_given_what_it_responds_to() {
     let again = maximizer.run(&model, &goal, start.view()).unwrap();
     assert_eq!(result, again, "one seed, one picture");
     assert!(result.no_gradient || result.responses.last() > result.responses.first());
-    // Every regularizer at once is still a picture.
+    // With all regularizers at once the result is still a picture.
     let all = maximizer.decay(0.01).unwrap().blur(0.6, 2).unwrap();
     let all = all.clip_small_norm(0.1).unwrap().clip_small_contribution(0.1).unwrap();
     let picture = all.run(&model, &Goal::Class(0), start.view()).unwrap().picture;
@@ -193,7 +194,7 @@ fn what_cannot_be_shown_is_said() {
     let goal = Goal::Filter { layer: "conv1".to_owned(), channel: 16 };
     let error = Maximizer::new(1, 0.1).unwrap().run(&model, &goal, Array3::zeros((28, 28, 1)).view());
     assert_eq!(error.unwrap_err().to_string(), "channel: expected from 0 to 15, a channel of conv1, got 16");
-    // No picture at all is no mistake: there is then nothing to show.
+    // A batch without pictures is not an error: there is nothing to show.
     let none = ArrayD::zeros(IxDyn(&[0, 28, 28, 1]));
     let cam = grad_cam(&model, none.view(), &[], "conv3", Cam::GradCam).unwrap();
     assert_eq!((cam.maps.dim(), cam.empty.len()), ((0, 28, 28), 0));

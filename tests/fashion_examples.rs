@@ -1,4 +1,4 @@
-//! The examples on Fashion-MNIST's assignments, run for real on little data.
+//! Runs the examples for the assignments with Fashion-MNIST on little data.
 
 #[path = "common/example.rs"]
 mod example;
@@ -9,7 +9,7 @@ use std::path::Path;
 use example::{example, run, summary};
 use serde_json::Value;
 
-/// Runs an example with `--quick` and gives its summary and report.
+/// Runs an example with `--quick` and returns its summary and report.
 fn quick(name: &str, flags: &[&str], folder: &Path) -> (Value, String) {
     let (ok, output) = run(example(name).arg("--quick").args(flags).arg("--out").arg(folder));
     assert!(ok, "{output}");
@@ -49,7 +49,7 @@ fn architecture_comparison_submits_pictures_without_labels() {
     let lines: Vec<&str> = submission.lines().collect();
     assert_eq!(lines[0], "id,label");
     assert!(lines[1].starts_with("0,") && lines[2].starts_with("1,") && lines.len() == 3);
-    // A mistake in the file is found before any training.
+    // An error in the file is found before training begins.
     fs::write(&csv, format!("{}\n{}\n", pixels.join(","), ["300"; 784].join(","))).unwrap();
     let (ok, output) = run(example("architecture_comparison").arg("--quick").args(flags));
     assert!(!ok && output.contains("line 2: expected a number from 0 to 255 in column pixel1"), "{output}");
@@ -75,7 +75,7 @@ fn lenet_fashion_chooses_by_cross_validation() {
 fn edge_filters_respond_to_their_own_edges() {
     let folder = tempfile::tempdir().unwrap();
     let (summary, _) = quick("edge_filters", &[], folder.path());
-    // A square has as much of one kind as of the other.
+    // A square has as many horizontal as vertical edges.
     assert_eq!(summary["runs"][1]["vertical"], summary["runs"][1]["horizontal"]);
     assert!(folder.path().join("garment.png").exists());
     let (ok, output) =
@@ -117,7 +117,8 @@ fn grad_cam_shows_where_and_what() {
     for file in ["right.png", "wrong.png", "neurons.png", "weights.safetensors"] {
         assert!(folder.path().join(file).exists(), "{file}");
     }
-    // Its own weights, loaded again, are the same network; another network's are refused with every name.
+    // Its own weights, loaded again, give the same network. Weights of another network are an error that lists every
+    // name.
     let weights = folder.path().join("weights.safetensors");
     let (again, _) =
         quick("grad_cam", &["--weights", weights.to_str().unwrap()], &folder.path().join("again"));

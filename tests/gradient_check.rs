@@ -1,5 +1,5 @@
-//! Every derivative against central differences in f64: layers, activations, losses, whole models;
-//! and the check itself against derivatives that are wrong.
+//! Checks every derivative against central differences in f64: layers, activations, losses, whole models. And checks
+//! the check itself with wrong derivatives.
 
 use backstitch::gradcheck::{GradientError, TOLERANCE, check_layer, check_model, check_outputs};
 use backstitch::prelude::*;
@@ -13,7 +13,7 @@ use rand::Rng;
 #[path = "common/rows.rs"]
 mod rows;
 
-/// How a pass is made: in training, in training with batch norm frozen, in evaluation.
+/// The mode of a pass: training, training with frozen batch norm, evaluation.
 #[derive(Debug, Clone, Copy)]
 enum Regime {
     Training,
@@ -33,7 +33,7 @@ fn random(shape: &[usize], seed: u64) -> ArrayD<f64> {
     ArrayD::from_shape_simple_fn(shape, || rng.random_range(-1.0..1.0))
 }
 
-/// Every layer in all regimes and with several batch sizes; a failure names the row and the seed.
+/// Every layer in all modes and with several batch sizes. A failure names the row and the seed.
 #[test]
 fn every_layer() {
     for row in rows::all() {
@@ -57,7 +57,7 @@ fn every_layer() {
     }
 }
 
-/// Convolutions and poolings of random configurations.
+/// Convolutions and poolings with random settings.
 #[test]
 fn random_configurations() {
     let mut rng = stream(2024, Purpose::GradientCheck, 1, 1);
@@ -77,7 +77,7 @@ fn random_configurations() {
         let nets = [Net::new().push(conv), Net::new().push(max), Net::new().push(mean)];
         for net in nets {
             let what = format!("seed {seed}: {net:?} over {input:?}");
-            // What does not fit is an error, which tests of the layers look at.
+            // Settings that do not fit are errors. The tests of the layers check those.
             let Ok(mut model) = Model::new(net, &input, seed) else { continue };
             check_outputs(&mut model, 2, &context(Regime::Training), seed)
                 .unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -152,7 +152,7 @@ fn large_logits_are_no_trouble() {
     assert_eq!(gradient.data(), [0.5, -0.5, 0.0, 0.0, 0.0, 0.0]);
 }
 
-/// A dense layer with tanh whose derivative or whose parameter gradient can be spoilt.
+/// A dense layer with tanh whose derivative or parameter gradient can be made wrong.
 #[derive(Debug, Clone, Copy)]
 struct Spoilt {
     input: fn(f64) -> f64,
@@ -241,7 +241,8 @@ fn a_gradient_taken_to_look_at_changes_nothing() {
     trace.output_and_gradient().1.copy_from(&Tensor::from_array(random(&[3, 4], 1)).unwrap());
     model.backward(&x, &mut trace, Some(&mut dx), None, &ctx).unwrap();
     assert!(dx.data().iter().any(|&d| d != 0.0));
-    // Everything is kept: the gradient of each activation as it came, not what became of it.
+    // With everything kept, the gradient of each activation is the original one, not the one that a layer has
+    // overwritten.
     let (y, dy) = trace.get("dense3").unwrap();
     assert_eq!(y, trace.output());
     assert_eq!(dy.unwrap().to_array(), random(&[3, 4], 1));
@@ -282,9 +283,9 @@ fn parameters(model: &mut Model<f64>, mut f: impl FnMut(usize, &mut f64)) {
     }
 }
 
-/// The architectures of the assignments are too large to move every parameter by itself: all of them are moved at once, each
-/// by a random amount, and the change of the loss is compared with the sum of its derivatives times the amounts. Within
-/// 1e-4, for some of a hundred thousand ReLUs pass their kink on the way.
+/// The architectures of the assignments are too large to change each parameter alone. All parameters are changed at
+/// once, each by a random amount. The change of the loss is compared with the sum of the derivatives times the amounts,
+/// within 1e-4, because some of a hundred thousand ReLUs pass their kink on the way.
 #[test]
 fn every_architecture_along_a_random_direction() {
     const STEP: f64 = 1e-7;

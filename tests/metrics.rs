@@ -1,4 +1,4 @@
-//! Metrics against those of scikit-learn, on stored predictions (`fixtures/sklearn_metrics`, with the script).
+//! Compares metrics with those of scikit-learn, on stored predictions (`fixtures/sklearn_metrics`, with the script).
 
 use std::fs;
 use std::path::Path;

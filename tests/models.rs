@@ -1,4 +1,4 @@
-//! Whole models: the same bits on any number of threads, after saving and loading, and in what they hold.
+//! Whole models: the same bits with any number of threads and after saving and loading, and their memory.
 
 use backstitch::penalty::Penalty;
 use backstitch::prelude::*;
@@ -166,7 +166,7 @@ fn the_derivative_of_a_penalty_is_right() {
     let penalty = Penalty::new(0.3, 0.2).unwrap();
     let model: Model<f64> = Model::new(Net::new().push(dense(2)), &[3], 5).unwrap();
     let weights = model.state()["dense1.weight"].data().to_vec();
-    // Gradients of zero, from a gradient of zero with respect to the output.
+    // A gradient of zero for the output gives gradients of zero.
     let mut workspace = train::Workspace::new(&model);
     let (x, ctx) = (Tensor::zeros(&[1, 3]).unwrap(), Context::evaluate());
     model.forward(&x, &mut workspace.trace, &ctx).unwrap();
@@ -195,7 +195,7 @@ fn augmented_training_is_seeded_and_normalizes_validation_too() {
     let augment = Augment::new().horizontal_flip().random_crop(1).normalize(&[0.5], &[0.3]).unwrap();
     let (once, history) = run(1, &augment);
     assert!(once == run(1, &augment).0 && once != run(2, &augment).0 && once != run(1, &Augment::new()).0);
-    // Normalized as in training, a model does not see what it has never seen.
+    // Validation inputs are normalized as in training, so the losses are similar.
     let last = history.epochs.last().unwrap();
     assert!(last.get("validation_loss").unwrap() < 1.5 * last.get("train_loss").unwrap());
     let mut rows: Model = Model::new(Net::new().push(dense(3)), &[36], 0).unwrap();
@@ -212,7 +212,7 @@ fn a_schedule_sets_the_rate_of_every_step() {
     let data = Dataset::classes(&x, &labels).unwrap();
     let mut model = small_model(1);
     let before = state(&model);
-    // A rate of almost nothing changes nothing: so the schedule is what sets it.
+    // A rate of almost 0 changes nothing. This shows that the schedule sets the rate.
     let trainer = Trainer::new(Sgd::new(0.1)).epochs(3).batch_size(10).seed(1);
     let trainer = trainer.schedule(Schedule::step(1, 1e-30).unwrap());
     let mut run = trainer.start(&mut model, &data).unwrap();
@@ -265,11 +265,11 @@ fn constants_that_a_file_brings_predict_the_same_bits() {
         let mut loaded: Model = Model::new(net, &[3], 9).unwrap();
         safetensors::load(&path, &mut loaded).unwrap();
         assert_eq!(bits(&loaded), bits(&model));
-        // And what is made for inference.
+        // And the model for inference.
         let fused = loaded.fuse().predict(x.view()).unwrap();
         assert_eq!(fused.mapv(f32::to_bits), bits(&model));
     }
-    // Nothing has brought them: training says so.
+    // No file has set the constants: training gives an error.
     let mut forgot: Model = Model::new(net(unset(), unset().undone()), &[3], 1).unwrap();
     let error = Trainer::new(Adam::new(1e-2)).fit(&mut forgot, &data).unwrap_err().to_string();
     assert_eq!(error, "standardize1.mean: expected finite numbers, got NaN at [0]");

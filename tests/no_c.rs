@@ -1,13 +1,13 @@
-//! No C is compiled for the library: nothing that it is built of brings a compiler of C. (`cargo xtask check` builds it with a
-//! compiler that fails, too.)
+//! No C is compiled for the library: none of its dependencies runs a C compiler. (`cargo xtask check` also builds it
+//! with a compiler that fails.)
 
 use std::process::Command;
 
-/// Crates that compile C or C++, or look for what is compiled from it.
+/// Crates that compile C or C++, or look for libraries compiled from it.
 const BRING_C: [&str; 8] =
     ["autotools", "bindgen", "cc", "clang-sys", "cmake", "nasm-rs", "pkg-config", "vcpkg"];
 
-/// The names of what a package is built of, with some features.
+/// The names of the dependencies of a package, with some features.
 fn built_of(package: &str, features: &str) -> Vec<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let arguments = ["tree", "--offline", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"];

@@ -1,4 +1,4 @@
-//! One output folder, two programs.
+//! Two programs with one output folder.
 
 #[path = "common/example.rs"]
 mod example;
@@ -41,7 +41,7 @@ fn a_program_that_is_killed_frees_its_folder() {
     let quick = || run(example("kl_cross_entropy").arg("--quick").arg("--out").arg(folder.path()));
     let (ok, output) = quick();
     assert!(!ok && output.contains(&format!("another process, {}, writes to", first.id())), "{output}");
-    // As if it had been writing.
+    // As if the first program had been writing.
     fs::write(folder.path().join(".writing-left"), "half").unwrap();
     first.kill().unwrap();
     first.wait().unwrap();

@@ -1,4 +1,4 @@
-//! The examples on photographs and on what networks see, run for real on little data.
+//! Runs the examples for photographs and interpretability methods on little data.
 
 #[path = "common/example.rs"]
 mod example;
@@ -9,7 +9,7 @@ use std::path::Path;
 use example::{example, run, summary};
 use serde_json::Value;
 
-/// Runs an example with `--quick` and gives its summary and report.
+/// Runs an example with `--quick` and returns its summary and report.
 fn quick(name: &str, flags: &[&str], folder: &Path) -> (Value, String) {
     let (ok, output) = run(example(name).arg("--quick").args(flags).arg("--out").arg(folder));
     assert!(ok, "{output}");
@@ -149,7 +149,7 @@ fn what_was_pretrained_here_is_a_base_for_garments() {
     }
     let events = fs::read_dir(out.join("tensorboard/pretrained_frozen")).unwrap();
     assert_eq!(events.count(), 1);
-    // A file of another network, and none at all, before anything is computed.
+    // A file of another network, and a missing file, are errors before anything is computed.
     let wrong = |backbone: &str, message: &str| {
         let mut command = example("vgg16_transfer");
         let (ok, output) =

@@ -1,4 +1,4 @@
-//! A small file that promises a large picture takes no memory for it.
+//! A small file that announces a large picture takes no memory for it.
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait; this one counts and passes on")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -18,11 +18,11 @@ fn count(more: usize) {
     MOST.fetch_max(TAKEN.fetch_add(more, Ordering::Relaxed) + more, Ordering::Relaxed);
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
-        // SAFETY: the caller keeps the promises of this same function.
+        // SAFETY: the caller keeps the promises of the same function.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The most memory that is taken at once, above what was.
+/// The largest memory at one time, above the memory at the start.
 fn most(work: impl FnOnce()) -> usize {
     let before = TAKEN.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
@@ -43,10 +43,10 @@ fn most(work: impl FnOnce()) -> usize {
     MOST.load(Ordering::Relaxed) - before
 }
 
-/// Tables and buffers of the decoders, whatever the file.
+/// The tables and buffers of the decoders, for any file.
 const DECODERS: usize = 1 << 20;
 
-/// A byte of a PNG inflates to 1,032, a bit of a JPEG can be a block; each pixel takes some bytes.
+/// A byte of a PNG can become 1,032 bytes, and a bit of a JPEG can be a block. Each pixel takes some bytes.
 const MOST_FOR_A_BYTE: usize = 1032 * 16;
 
 #[test]
@@ -54,7 +54,7 @@ fn memory_follows_the_file_and_not_its_promise() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/images");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("promise");
-    // Every size of a header up to the limits and above, in files of some hundred bytes.
+    // Sizes in the header up to the limits and above, in files of some hundred bytes.
     for (name, frame) in
         [("rgb.jpg", Some(0xc0)), ("progressive.jpg", Some(0xc2)), ("rgb.png", None), ("palette.png", None)]
     {
@@ -74,7 +74,7 @@ fn memory_follows_the_file_and_not_its_promise() {
             fs::write(&path, &bytes).unwrap();
             let mut result = None;
             let taken = most(|| result = Some(images::read(&path)));
-            // Where a JPEG has fewer blocks than it says, but enough bytes for them, the rest is grey, as for libjpeg.
+            // If a JPEG has fewer blocks than it says, but enough bytes for them, the rest is grey, as with libjpeg.
             assert!(result.unwrap().is_err() || (frame.is_some() && side < 1000), "{name}, {side}");
             assert!(taken < DECODERS + MOST_FOR_A_BYTE * bytes.len(), "{name}, {side}: {taken} bytes");
         }
@@ -83,7 +83,8 @@ fn memory_follows_the_file_and_not_its_promise() {
     a_folder_that_is_read_when_wanted_takes_the_memory_of_two_batches();
 }
 
-/// 200 pictures of 48 KB as `f32`, batches of 8: two of them, the pictures that are being decoded, and a small model.
+/// 200 pictures of 48 KB as `f32`, in batches of 8. The memory is that of two batches, of the pictures being decoded,
+/// and of a small model.
 fn a_folder_that_is_read_when_wanted_takes_the_memory_of_two_batches() {
     let (root, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let options = Options::new(64, 64).unwrap();
@@ -117,7 +118,7 @@ fn a_cache_that_promises_a_terabyte_takes_no_memory(fixtures: &Path) {
     let file = fs::read_dir(cache.path()).unwrap().next().unwrap().unwrap().path();
     let mut bytes = fs::read(&file).unwrap();
     let place = bytes.windows(12).position(|part| part == b"(1, 8, 8, 3)").unwrap();
-    // As many letters, and the numbers 2^20, 2^20 and 2^20.
+    // The same number of letters, with the numbers 2^20, 2^20 and 2^20.
     bytes[place..place + 38].copy_from_slice(b"(1048576,1048576,1048576,3), }        ");
     fs::write(&file, bytes).unwrap();
     let mut second = None;

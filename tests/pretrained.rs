@@ -1,4 +1,4 @@
-//! Networks that were really trained on ImageNet give PyTorch's outputs. Runs where `BACKSTITCH_DATA` has them.
+//! Networks trained on ImageNet give PyTorch's outputs. The tests run if `BACKSTITCH_DATA` has the files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use backstitch::{images, pytorch};
 use ndarray::{Array, Array4};
 use serde_json::Value;
 
-/// SqueezeNet with its weights, and the folder they are from; none where there is no such folder.
+/// SqueezeNet with its weights, and their folder; `None` if there is no such folder.
 fn squeezenet() -> Option<(Model, PathBuf)> {
     let Some(data) = std::env::var_os("BACKSTITCH_DATA").map(PathBuf::from) else {
         println!("BACKSTITCH_DATA is not set: nothing to load");
@@ -21,13 +21,13 @@ fn squeezenet() -> Option<(Model, PathBuf)> {
     Some((model, data))
 }
 
-/// What is taken off blue, green and red.
+/// The means that are subtracted from blue, green and red.
 const MEANS: [f32; 3] = [104.0, 117.0, 123.0];
 
 #[test]
 fn squeezenet_gives_the_outputs_of_pytorch() {
     let Some((model, _)) = squeezenet() else { return };
-    // The picture of fixtures/pretrained/squeezenet.py: blue, green, red, less the means.
+    // The picture of fixtures/pretrained/squeezenet.py: blue, green, red, minus the means.
     let x = Array::from_shape_fn((1, 227, 227, 3), |(_, i, j, c)| {
         ((i * 7 + j * 3 + c * 50 + i * j / 40) % 256) as f32 - MEANS[c]
     });
@@ -44,8 +44,9 @@ fn squeezenet_gives_the_outputs_of_pytorch() {
     assert!((logits.mean().unwrap() - mean).abs() < 1e-4 * mean);
 }
 
-/// The whole way from a JPEG file to a probability. The figures are those of Pillow and PyTorch; JPEG decoders differ in how they enlarge
-/// halved colours, which moves probabilities that are not near 0 or 1 by up to a hundredth.
+/// From a JPEG file to a probability. The expected numbers are those of Pillow and PyTorch. JPEG decoders differ in how
+/// they enlarge colours with half the samples. This changes probabilities that are not near 0 or 1 by up to a
+/// hundredth.
 #[test]
 fn squeezenet_knows_six_photographs() {
     let Some((model, data)) = squeezenet() else { return };

@@ -1,4 +1,4 @@
-//! Weights travel to Python and back.
+//! Weights written for Python and read from Python.
 
 use std::path::Path;
 use std::process::Command;
@@ -92,8 +92,8 @@ for what in ("weights", "biases"):
         pickle.dump(arrays, file)
 "#;
 
-/// Runs real Python where it has NumPy. CI sets `BACKSTITCH_REQUIRE_PYTHON`, so that there this
-/// cannot be left out.
+/// Runs Python if it has NumPy. Continuous integration sets `BACKSTITCH_REQUIRE_PYTHON`, so that the test cannot be
+/// skipped there.
 #[test]
 fn python_reads_them_with_nothing_but_numpy_and_writes_them_back() {
     let python = std::env::var_os("BACKSTITCH_PYTHON").unwrap_or_else(|| "python3".into());
@@ -108,7 +108,7 @@ fn python_reads_them_with_nothing_but_numpy_and_writes_them_back() {
     let (saved, mut doubled) = (model(1), model(2));
     pickle::save_model(folder.path(), 100, "tanh", &saved).unwrap();
     npz::save(folder.path().join("model.npz"), &saved).unwrap();
-    // Warnings are errors: a deprecated way of making arrays would be noticed.
+    // Warnings are errors, so that a deprecated way of making arrays is noticed.
     let output =
         Command::new(&python).args(["-W", "error", "-c", SCRIPT]).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,5 @@
-//! Cross-entropy against PyTorch's in f64 and in f32, stored in fixtures/pytorch/loss.npz by the script beside it.
+//! Compares cross-entropy with PyTorch's in f64 and in f32, stored in fixtures/pytorch/loss.npz by the script beside
+//! it.
 
 use std::path::Path;
 
@@ -25,7 +26,7 @@ impl Fixture {
     }
 }
 
-/// A stored case: which targets, and how they are judged.
+/// A stored case: its targets and its settings of the loss.
 struct Case {
     logits: Array2<f32>,
     labels: Option<Vec<usize>>,
@@ -52,7 +53,7 @@ impl Case {
     }
 }
 
-/// How far two rows of numbers are apart, and the largest of the second.
+/// The largest difference of two rows of numbers, and the largest number of the second.
 fn apart(a: &[f64], b: &[f64]) -> (f64, f64) {
     assert_eq!(a.len(), b.len());
     let most = |values: &mut dyn Iterator<Item = f64>| {
@@ -94,14 +95,15 @@ fn every_kind_of_cross_entropy_is_that_of_pytorch() {
                 };
                 let (exact_gradient, their_gradient) = (flat(&exact_gradient), flat(&their_gradient));
 
-                // In f64 both are rounded in the last places only; PyTorch's takes 1 from what is near 1, so that 1e-15 is lost.
+                // In f64 both differ in the last digits only. PyTorch subtracts 1 from a number near 1, which loses
+                // 1e-15.
                 let (value, gradient) = case.run::<f64>();
                 let error = (value - exact[i]).abs();
                 assert!(error <= 1e-14 * exact[i] + 1e-15, "{what}: {value} {}", exact[i]);
                 let (error, largest) = apart(&gradient, &exact_gradient);
                 assert!(error <= 1e-14 * largest + 1e-15, "{what}: {gradient:?} {exact_gradient:?}");
 
-                // In f32 no further from what is exact than PyTorch is, but for the last places.
+                // In f32 the error is not larger than PyTorch's, except in the last digits.
                 let rounding = 4.0 * f64::from(f32::EPSILON);
                 let (value, gradient) = case.run::<f32>();
                 let error = (value - exact[i]).abs();

@@ -1,5 +1,5 @@
-//! Every loss is PyTorch's, value and gradient, in f64 and f32, with and without weights of samples; and is proved. The cases are made by
-//! fixtures/pytorch/losses.py.
+//! Every loss has PyTorch's value and gradient, in f64 and f32, with and without weights of samples; and passes the
+//! gradient check. The cases are made by fixtures/pytorch/losses.py.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ fn is_pytorchs<F: Scalar>(case: &Value, tolerance: f64) {
             assert!(close(dy.as_f64(), expected), "{name} at {i}: {dy} {expected}");
         }
         assert_eq!(loss.loss(y, targets, None).unwrap(), mean, "{name} without a gradient");
-        // Equal weights change nothing, and a sample of weight 3 counts as three.
+        // Equal weights change nothing, and a sample with weight 3 counts as three samples.
         let same = loss.weighted(y, targets, &vec![2.0; y.batch()], None).unwrap();
         assert!(close(same.value(), mean.value()), "{name}");
     });
@@ -130,7 +130,7 @@ fn targets_that_do_not_fit_are_refused_before_training() {
     assert!(shape(&GaussianNll, &[3], Targets::Values(&three)).contains("an even last axis"));
     let wrong = tensor(&[1, 2], &[0.5, 1.5]);
     assert!(shape(&BceWithLogits::new(), &[2], Targets::Values(&wrong)).contains("from 0 to 1, got 1.5"));
-    // And by fit, with the model's output named by its shape.
+    // And in fit, where the message gives the shape of the model's output.
     let data: Dataset =
         Dataset::values(ndarray::Array2::zeros((4, 2)), ndarray::Array2::zeros((4, 3))).unwrap();
     let mut model = Model::new(dense(10), &[2], 0).unwrap();

@@ -1,4 +1,4 @@
-//! Weights of PyTorch behind a flatten, and in every form they come in; and ours for PyTorch.
+//! Weights of PyTorch after a flatten, in every form of file; and our weights for PyTorch.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -159,7 +159,7 @@ fn same(a: &Model, b: &Model) -> bool {
     a.state() == b.state()
 }
 
-/// Another number in every place, with variances above 0.
+/// A different number in every place, with variances above 0.
 fn disturb(model: &mut Model) {
     let mut i = 0.0;
     for mut slot in model.slots_mut() {
@@ -207,7 +207,7 @@ fn a_name_for_two_tensors_is_no_file() {
     let model = build("norm", norm(), 1);
     for name in ["one", "__metadata__"] {
         let error = pytorch::save(&path, &model, |_| name.to_owned()).unwrap_err().to_string();
-        assert!(error.contains("a name of its own for every tensor") && !path.exists(), "{error}");
+        assert!(error.contains("a different name for every tensor") && !path.exists(), "{error}");
     }
 }
 
@@ -243,8 +243,8 @@ fn what_cannot_be_read_is_named_in_a_line_and_changes_nothing() {
         ("integers.pth", "expected numbers of f16, bf16, f32 or f64, got dense1.weight of I32"),
         ("float8.safetensors", "expected numbers of f16, bf16, f32 or f64, got dense1.weight of F8_E4M3"),
         ("float8.pth", "torch.float8_e4m3fn"),
-        ("generator.pth", "got them behind \"generator.\": let name_in_file begin with that"),
-        ("two_of_them.pth", "got them behind each of [\"model.\", \"state_dict.\"]"),
+        ("generator.pth", "got them with the prefix \"generator.\": let name_in_file add it"),
+        ("two_of_them.pth", "got them with each of the prefixes [\"model.\", \"state_dict.\"]"),
         ("tied.pth", "state does not fit the model: missing [\"batchnorm1.bias\""),
     ] {
         let mut model = build("norm", norm(), 1);
@@ -264,12 +264,12 @@ fn many_names_that_are_missing_make_a_short_message() {
     assert!(error.contains("and 93 more") && error.len() < 400, "{error}");
 }
 
-/// A square matrix: shapes do not tell whose it is.
+/// A square matrix: shapes do not show who wrote the file.
 fn square(seed: u64) -> Model {
     Model::new(seq().push(linear(3)), &[3], seed).unwrap()
 }
 
-/// A file of tensors, after a text where there is one.
+/// A file of tensors, with metadata if there are any.
 fn write_tensors(path: &Path, text: &str, tensors: &[(&str, &str, Vec<f32>)]) {
     let (mut header, mut bytes) = (vec![text.to_owned()], Vec::new());
     header.retain(|text| !text.is_empty());
@@ -283,7 +283,7 @@ fn write_tensors(path: &Path, text: &str, tensors: &[(&str, &str, Vec<f32>)]) {
     fs::write(path, [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bytes].concat()).unwrap();
 }
 
-/// The tensors of a model as older versions wrote them: without a word on whose they are.
+/// The tensors of a model as older versions wrote them, without saying who wrote the file.
 fn write_unmarked(path: &Path, model: &Model, text: &str) {
     let state = model.state();
     let shapes: Vec<String> = state.values().map(|tensor| tensor.shape().to_string()).collect();
@@ -311,17 +311,21 @@ fn whose_a_file_is_decides_who_reads_it() {
     let error = safetensors::read::<f32>(&path).map(drop);
     refused(error, &other, "backstitch::pytorch::load reads it");
     let error = safetensors::load(form("tied.pth"), &mut other);
-    refused(error, &other, "what torch.save wrote, with other axes: backstitch::pytorch::load reads it");
+    refused(
+        error,
+        &other,
+        "what torch.save wrote, with the axes in another order: backstitch::pytorch::load reads it",
+    );
     let error = safetensors::load(form("legacy.pth"), &mut other);
     refused(error, &other, "what torch.save wrote");
-    // Without a mark the shapes do not tell.
+    // Without metadata, the shapes do not show who wrote the file.
     write_unmarked(&path, &square(1), "");
     let error = safetensors::load(&path, &mut other);
     refused(error, &other, "safetensors::read and Model::load_state");
     let state: BTreeMap<_, _> = safetensors::read(&path).unwrap();
     other.load_state(&state).unwrap();
     assert!(same(&other, &square(1)));
-    // Names of classes are ours alone.
+    // Only this library writes names of classes.
     write_unmarked(&path, &square(3), r#""__metadata__":{"classes":"[\"a\"]"}"#);
     safetensors::load(&path, &mut other).unwrap();
     assert!(same(&other, &square(3)));
@@ -335,15 +339,21 @@ fn an_older_file_is_read_where_its_shapes_are_ours() {
     write_unmarked(&path, &build("norm", norm(), 1), "");
     safetensors::load(&path, &mut model).unwrap();
     assert!(same(&model, &build("norm", norm(), 1)));
-    // And of PyTorch, with shapes of PyTorch, or its counters.
+    // Files of PyTorch, with shapes of PyTorch, or with its counters.
     let error = safetensors::load(fixture("weights.safetensors"), &mut model).unwrap_err().to_string();
-    assert!(error.contains("one of PyTorch, with other axes: backstitch::pytorch::load reads it"), "{error}");
+    assert!(
+        error.contains("one of PyTorch, with the axes in another order: backstitch::pytorch::load reads it"),
+        "{error}"
+    );
     let mut model: Model = Model::new(seq().push(linear(5)), &[4], 2).unwrap();
     let tensors: [(&str, &str, Vec<f32>); 2] =
         [("dense1.bias", "[5]", vec![0.5; 5]), ("dense1.weight", "[5,4]", vec![0.25; 20])];
     write_tensors(&path, "", &tensors);
     let error = safetensors::load(&path, &mut model).unwrap_err().to_string();
-    assert!(error.contains("shapes of PyTorch, with other axes: backstitch::pytorch::load"), "{error}");
+    assert!(
+        error.contains("shapes of PyTorch, with the axes in another order: backstitch::pytorch::load"),
+        "{error}"
+    );
     pytorch::load(&path, &mut model, str::to_owned).unwrap();
 }
 
@@ -370,9 +380,9 @@ fn a_number_that_the_model_s_type_has_not_is_an_error() {
     let before = model.state()["dense1.weight"].to_array();
     safetensors::save(&path, &large).unwrap();
     let error = safetensors::load(&path, &mut model).unwrap_err().to_string();
-    assert!(error.contains("expected numbers that f32 has, got 1e300 in dense1."), "{error}");
+    assert!(error.contains("expected numbers that f32 can hold, got 1e300 in dense1."), "{error}");
     pytorch::save(&path, &large, str::to_owned).unwrap();
     let error = pytorch::load(&path, &mut model, str::to_owned).unwrap_err().to_string();
-    assert!(error.contains("expected numbers that f32 has, got 1e300 in dense1."), "{error}");
+    assert!(error.contains("expected numbers that f32 can hold, got 1e300 in dense1."), "{error}");
     assert_eq!(model.state()["dense1.weight"].to_array(), before);
 }

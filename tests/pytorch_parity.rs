@@ -27,7 +27,7 @@ impl Fixture {
         self.0.read(name).unwrap()
     }
 
-    /// The arrays whose names begin so, by the rest of their names.
+    /// The arrays whose names have this prefix, by the rest of their names.
     fn under(&mut self, prefix: &str) -> BTreeMap<String, Tensor> {
         let rest = |name: &str| Some(name.strip_prefix(prefix)?.to_owned());
         let found: Vec<String> = self.0.names().filter_map(rest).collect();
@@ -46,7 +46,7 @@ impl Fixture {
     }
 }
 
-/// Every element within the tolerance of the largest of its tensor; prints the worst.
+/// Checks that every element is within the tolerance times the largest element of its tensor. Prints the worst.
 fn assert_close(what: &str, got: &Tensor, expected: &ArrayD<f32>) {
     assert_eq!(&*got.shape(), expected.shape(), "{what}");
     let scale = expected.iter().fold(1e-6_f32, |a, b| a.max(b.abs()));
@@ -135,7 +135,7 @@ fn softmax_as_a_layer_agrees() {
     assert_close("softmax dx", &dx, &fixture.array("softmax/dx"));
 }
 
-/// One pass of a case in one regime: outputs, input gradient, every parameter gradient.
+/// One pass of a case in one mode: outputs, input gradient, every parameter gradient.
 fn check_pass(name: &str, regime: &str, ctx: &Context, model: &Model, fixture: &mut Fixture) -> Trace {
     let what = format!("{name}, {regime}");
     let x = Tensor::from_array(fixture.array(&format!("{name}/x"))).unwrap();
@@ -177,7 +177,7 @@ fn every_layer_and_block_agrees_in_every_regime() {
         if !after.is_empty() {
             let evaluation = Context { mode: Mode::Evaluate, ..training };
             check_pass(name, "evaluation", &evaluation, &model, &mut fixture);
-            // Training with frozen statistics computes what evaluation does.
+            // Training with frozen statistics computes the same as evaluation.
             model.freeze("*running*").unwrap();
             check_pass(name, "evaluation", &training, &model, &mut fixture);
             model.unfreeze("*running*").unwrap();

@@ -1,5 +1,5 @@
-//! Poolings lay their windows as PyTorch does over maps of every small size, also where windows are larger than the map, and refuse
-//! what PyTorch refuses. The table is made by fixtures/pytorch/pooling.py.
+//! Poolings place their windows as PyTorch does, for maps of every small size, also if windows are larger than the map,
+//! and give an error where PyTorch gives one. The table is made by fixtures/pytorch/pooling.py.
 
 use backstitch::prelude::*;
 use serde_json::Value;
@@ -22,7 +22,7 @@ fn numbers(value: &Value) -> Vec<f32> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
 }
 
-/// Outputs, their shape, and gradients where dL/dy is 1, 2, 3, ...
+/// Outputs, their shape, and the gradients for dL/dy = 1, 2, 3, ...
 fn pass(net: Net, shape: &[usize], x: &[f32]) -> Option<(Vec<f32>, Vec<usize>, Vec<f32>)> {
     let model: Model = Model::new(net, &shape[1..], 0).ok()?;
     let (mut trace, mut dx, ctx) = (Trace::new(Keep::ForBackward), Tensor::default(), Context::train(0, 0));

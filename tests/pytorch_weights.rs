@@ -1,4 +1,4 @@
-//! Weights files of PyTorch: what comes in gives PyTorch's outputs, and what is damaged is an error.
+//! Weights files of PyTorch: loaded weights give PyTorch's outputs, and a damaged file is an error.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -65,7 +65,7 @@ fn what_does_not_fit_is_listed_and_nothing_is_changed() {
             "{error}"
         );
         assert!(model.state().into_iter().all(|(name, value)| before[name] == value.to_array()));
-        // A counter of batches is an integer, and no weight.
+        // A counter of batches is an integer, not a weight.
         let counter = |name: &str| match name {
             "dense2.bias" => "features.1.num_batches".to_owned() + "_tracked",
             _ => there(name),
@@ -93,7 +93,7 @@ fn damaged_files_are_errors_and_never_a_panic() {
             }
         }
     }
-    // Cut anywhere, and longer than the header says.
+    // Cut at any place, and longer than the header says.
     for length in (0..good.len()).step_by(7).chain([good.len() - 1]) {
         assert!(load(&good[..length]).is_err(), "{length} of {} bytes", good.len());
     }
@@ -104,7 +104,7 @@ fn damaged_files_are_errors_and_never_a_panic() {
     for i in 0..good.len() {
         let mut bytes = good.clone();
         bytes[i] ^= 0xff;
-        // Not every byte of an archive matters; checksums notice those that do.
+        // Not every byte of an archive matters. Checksums protect those that do.
         let _ = load(&bytes);
     }
     for length in (0..good.len()).step_by(13).chain([good.len() - 1]) {
@@ -143,7 +143,7 @@ fn an_archive_with_an_entry_too_many_is_refused() {
     assert!(error.contains("an archive with the entry \"weights/startup.p\""), "{error}");
 }
 
-/// torchvision's own networks, at random, where torchvision is installed.
+/// torchvision's own networks with random weights, if torchvision is installed.
 #[test]
 fn torchvisions_networks_give_the_same_outputs_here() {
     let Some(python) = std::env::var_os("BACKSTITCH_PYTHON") else { return };

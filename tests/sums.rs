@@ -1,12 +1,12 @@
-//! Sums of many `f32` numbers, against values in `f64`. Where PyTorch's own error in `f32` was measured, it is said (2.15, on a processor, with one
-//! thread).
+//! Compares sums of many `f32` numbers with values in `f64`. If PyTorch's own error in `f32` was measured, a comment
+//! gives it (2.15, on a processor, with one thread).
 
 use backstitch::Grads;
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
 use rand::Rng;
 
-/// A layer whose gradients are taken from a given dL/dy.
+/// A layer with its gradients for a given dL/dy.
 struct Pass {
     model: Model,
     trace: Trace,
@@ -67,7 +67,7 @@ fn two_values_that_alternate_give_batch_norm_their_mean_and_variance() {
     );
 }
 
-/// A number around 0 with a deviation of 1, near enough to a normal distribution.
+/// A random number with mean 0 and standard deviation 1, nearly normally distributed.
 fn normal(rng: &mut impl Rng) -> f64 {
     (0..12).map(|_| rng.random_range(-0.5..0.5)).sum()
 }
@@ -99,7 +99,7 @@ fn reference(x: &[f32], dy: &[f32], channels: usize) -> ([Vec<f64>; 4], Vec<f64>
 
 #[test]
 fn normal_maps_far_from_0_give_batch_norm_exact_sums_at_any_width() {
-    // Width 3 at mean 10 is where a single accumulator is 8.5e-4 off and PyTorch 2.3e-5.
+    // With width 3 and mean 10, a single accumulator is off by 8.5e-4, and PyTorch by 2.3e-5.
     for (batch, size, channels, mean, deviation) in [
         (64, 28, 1, 10.0, 1.0),
         (64, 32, 3, 10.0, 1.0),
@@ -114,7 +114,7 @@ fn normal_maps_far_from_0_give_batch_norm_exact_sums_at_any_width() {
         let norm = pass(batch_norm(), &x, |i| dy[i]);
         let ([means, variances, weights, biases], dx) = reference(x.data(), &dy, channels);
         let count = (x.data().len() / channels) as f64;
-        // dγ is a sum whose terms cancel out: what counts is its error beside their size.
+        // dγ is a sum whose terms cancel out, so its error is compared with the size of the terms.
         let size_of_terms = count.sqrt();
         for c in 0..channels {
             let what = format!("{channels} channels, channel {c}");
@@ -146,7 +146,7 @@ fn means_of_large_maps_and_windows_are_exact() {
     let x = tensor(&[1, 1000, 1000, 1], |_| 0.1);
     let mean = pass(global_avg_pool(), &x, |_| 1.0).trace.output().data()[0];
     assert_close("global", mean.into(), TENTH, 1e-7);
-    // PyTorch is 9.6e-3, 9.7e-5, 9.7e-6, 1.5e-7 and 4.5e-7 off.
+    // PyTorch is off by 9.6e-3, 9.7e-5, 9.7e-6, 1.5e-7 and 4.5e-7.
     for (window, tolerance) in [(1000, 2e-7), (100, 2e-7), (32, 2e-7), (10, 1.5e-7), (7, 2e-7)] {
         let means = pass(avg_pool(window), &x, |_| 1.0).trace.output().clone();
         for &mean in means.data() {
@@ -165,7 +165,7 @@ fn means_of_large_maps_and_windows_are_exact() {
 
 #[test]
 fn gradients_of_many_overlapping_windows_are_exact() {
-    // The middle of the map lies in 40 x 40 windows.
+    // The middle of the map is in 40 x 40 windows.
     let x = tensor(&[1, 100, 100, 1], |i| if i == 5050 { 1.0 } else { 0.0 });
     let of_max = pass(max_pool(40).stride(1), &x, |_| 0.1).dx.data()[5050];
     assert_close("max", of_max.into(), 1600.0 * TENTH, 1e-7);
@@ -179,11 +179,11 @@ fn ten_million_tenths_give_a_dense_layer_its_gradients() {
         let samples = 10_000_000 / units;
         let x = tensor(&[samples, 1], |_| 1.0);
         let dense = pass(dense(units), &x, |_| 0.1);
-        // PyTorch: 5.8e-7, 9.1e-7, 3.9e-7 off.
+        // PyTorch is off by 5.8e-7, 9.1e-7, 3.9e-7.
         for gradient in dense.gradient("bias") {
             assert_close(&format!("{units} units, bias"), gradient, samples as f64 * TENTH, 2e-7);
         }
-        // PyTorch: 8.8e-2, 3.4e-2, 1.8e-5 off.
+        // PyTorch is off by 8.8e-2, 3.4e-2, 1.8e-5.
         for gradient in dense.gradient("weight") {
             assert_close(&format!("{units} units, weight"), gradient, samples as f64 * TENTH, 5e-6);
         }
@@ -192,7 +192,8 @@ fn ten_million_tenths_give_a_dense_layer_its_gradients() {
 
 #[test]
 fn ten_million_tenths_give_a_convolution_its_gradients() {
-    // The ways a convolution is computed: pointwise, by windows with a small kernel, in Winograd's tiles, with a large kernel.
+    // The algorithms of a convolution: pointwise, by windows with a small kernel, in Winograd's tiles, with a large
+    // kernel.
     for (maps, size, channels, filters, kernel) in [
         (10, 1000, 1, 1, 1),
         (10, 1000, 1, 1, 3),
@@ -204,7 +205,7 @@ fn ten_million_tenths_give_a_convolution_its_gradients() {
         let conv = pass(conv2d(filters, kernel), &x, |_| 0.1);
         let count = (conv.trace.output().data().len() / filters) as f64;
         let what = format!("{kernel}x{kernel}, {channels} channels");
-        // PyTorch: up to 8.7e-2 off, in both.
+        // PyTorch is off by up to 8.7e-2, in both.
         for gradient in conv.gradient("bias") {
             assert_close(&format!("{what}, bias"), gradient, count * TENTH, 2e-7);
         }
@@ -216,7 +217,7 @@ fn ten_million_tenths_give_a_convolution_its_gradients() {
 
 #[test]
 fn a_gradient_that_is_mostly_0_is_summed_as_exactly() {
-    // One number in 64 is not 0, and the products are made one by one.
+    // One number in 64 is not 0, so the products are computed one by one.
     let x = tensor(&[40, 128, 128, 4], |_| 1.0);
     let conv = pass(conv2d(16, 5), &x, |i| if i % 64 < 16 && i / 64 % 16 == 0 { 0.1 } else { 0.0 });
     let of_filter = |f: usize| {

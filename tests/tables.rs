@@ -1,11 +1,12 @@
-//! A table from its text to predictions in another program: what is predicted is encoded and scaled as what was trained.
+//! A table from its text to predictions in another program: rows to predict are encoded and scaled as in training.
 
 use std::path::Path;
 
 use backstitch::prelude::*;
 use backstitch::safetensors;
 
-/// Flats: the price is 1,000 a square metre, half of that in Linz, and 20,000 for a lift; of every seventh the area is not known.
+/// Flats: the price is 1,000 per square metre, half of that in Linz, plus 20,000 for a lift. The area of every seventh
+/// flat is unknown.
 fn flats(rows: usize, from: usize) -> String {
     let row = |i: usize| {
         let (area, linz, lift) = (30 + i * 37 % 101, i.is_multiple_of(3), i.is_multiple_of(4));
@@ -34,7 +35,7 @@ fn a_program_that_loads_predicts_what_the_one_that_trained_does() {
     let net_of_data = net(standardize(&train).unwrap(), unstandardize(&train).unwrap());
     let mut model = Model::new(net_of_data, &train.input_shape(), 0).unwrap();
     Trainer::new(Adam::new(1e-2)).epochs(60).fit(&mut model, &train).unwrap();
-    // What is left is the rows without an area, a seventh.
+    // The rows without an area remain, a seventh.
     let r2 = evaluate(&model, &test).unwrap().get("r2").unwrap();
     assert!(r2 > 0.8, "{r2}");
 

@@ -1,4 +1,4 @@
-//! The real TensorBoard reads our event files, where Python has it.
+//! TensorBoard itself reads our event files, if Python has it.
 
 use std::process::Command;
 

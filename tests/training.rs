@@ -1,4 +1,4 @@
-//! Training as a whole: what comes out does not depend on threads or interruptions.
+//! Whole trainings: the result does not depend on threads or interruptions.
 
 use backstitch::augment::Augment;
 use backstitch::checkpoint::{self, SaveCheckpoints};
@@ -58,10 +58,10 @@ fn the_number_of_threads_changes_no_bit() {
     assert!(results[0] == results[2], "1 and 3 threads");
 }
 
-/// Model 4 of the example cnn_vs_fcnn, its convolutions by one algorithm.
+/// Model 4 of the example cnn_vs_fcnn, with one algorithm for all its convolutions.
 fn five_convolutions(algorithm: Algorithm) -> Net {
     let conv = |filters, kernel: usize| {
-        // Seven by seven is for im2col alone.
+        // Only im2col computes 7x7 kernels.
         let algorithm = if kernel == 7 { Algorithm::Im2col } else { algorithm };
         conv2d(filters, kernel).relu().same().algorithm(algorithm)
     };
@@ -79,7 +79,8 @@ fn five_convolutions(algorithm: Algorithm) -> Net {
 #[test]
 fn an_epoch_with_winograds_algorithm_ends_where_one_with_im2col_does() {
     let data = maps(640);
-    // Each loss is up to 2 per cent off by chance, either way, as rounding grows from step to step: so the mean of three.
+    // Each loss can differ by up to 2 per cent in either direction by chance, because rounding errors grow from step to
+    // step. So the mean of three is compared.
     let losses = [Algorithm::Im2col, Algorithm::Winograd].map(|algorithm| {
         let one = |seed| {
             let mut model = Model::new(five_convolutions(algorithm), &[28, 28, 1], seed).unwrap();
@@ -93,7 +94,8 @@ fn an_epoch_with_winograds_algorithm_ends_where_one_with_im2col_does() {
     assert!(im2col < 1.5, "{losses:?}");
 }
 
-/// Runs a trainer to the end; and again, interrupted after each epoch in turn and within the one after, and resumed from the file.
+/// Runs a trainer to the end. Then runs it again, interrupted after each epoch in turn and in the middle of the next,
+/// and resumed from the file.
 fn resumes<F: Scalar>(
     name: &str,
     net: &Net,
@@ -106,7 +108,7 @@ fn resumes<F: Scalar>(
     let history = trainer().fit(&mut straight, data).unwrap();
     for done in 1..history.epochs.len() {
         let path = folder.path().join(format!("{done}.checkpoint"));
-        // In the middle of the epoch after, as by Ctrl-C.
+        // In the middle of the next epoch, as with Ctrl-C.
         let stop = move |at: &StepEnd| {
             if (at.epoch, at.step) == (done + 1, 2) { Flow::Stop } else { Flow::Continue }
         };
@@ -183,7 +185,7 @@ fn settings_that_differ_are_refused_by_name() {
     refused(other, &data, "optimizer of the saved run");
     let other = Trainer::new(Sgd::new(0.1)).epochs(2).seed(5);
     refused(other, &data, "no others, got activation relu");
-    // How long it is may differ.
+    // The number of epochs may differ.
     trainer().epochs(9).resume(saved).start(&mut model(), &data).unwrap();
 }
 
@@ -238,7 +240,7 @@ fn callbacks_can_stop_training_and_fail() {
 #[test]
 fn an_exploding_loss_stops_and_says_where() {
     let data: Dataset = garments(0, 320);
-    // Linear all through: ReLU would die of such steps, with a finite loss.
+    // Linear layers only: with such steps, ReLUs would become 0 everywhere, with a finite loss.
     let net = Net::new().push(dense(64)).push(dense(10));
     let mut model = Model::new(net, &[784], 7).unwrap();
     let trainer = Trainer::new(Sgd::new(1e30)).epochs(50).seed(5);

@@ -2,12 +2,14 @@
 //!
 //! `cargo bench --bench training -- [--json | --peers] [--threads N] [--seconds N] [WORKLOAD ...]`
 //!
-//! A step is: forward, mean softmax cross-entropy, backward, optimizer update, on random inputs in
-//! [0, 1) and random labels in f32; in the workloads with `infer` in their name, forward of the fused model alone; with `frozen`, a step that trains the head alone, and with `forward` its forward pass; with
-//! `grad_cam`, one map; with `epoch`, a share of an epoch of the trainer's, with augmentation. The figure is the median step of some seconds.
+//! A step is: forward, mean softmax cross-entropy, backward, optimizer update, in f32, on random inputs in [0, 1) and
+//! random labels. Some workloads differ, by a word in their name. `infer`: only the forward pass of the fused model.
+//! `frozen`: a step that trains only the head. `forward`: the forward pass of that network. `grad_cam`: one map.
+//! `epoch`: a share of an epoch of the trainer, with augmentation. The result is the median step over some seconds.
 //!
-//! With `--peers` the same in PyTorch, Keras and NumPy, by the scripts of this folder, in turns with backstitch, each workload in
-//! processes of its own; `BACKSTITCH_PYTHON` names the Python that has them.
+//! With `--peers`, the scripts of this folder run the same workloads in PyTorch, Keras and NumPy, in turns with
+//! backstitch. Each workload runs in processes of its own. `BACKSTITCH_PYTHON` names the Python that has these
+//! libraries.
 
 mod peers;
 
@@ -48,7 +50,7 @@ struct Options {
     workloads: Vec<String>,
 }
 
-/// What is timed.
+/// The work that is timed.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Sgd,
@@ -56,15 +58,15 @@ enum Kind {
     Inference,
     /// SGD, with every convolution frozen.
     Frozen,
-    /// Forward as a training step does it: what a frozen base costs at least.
+    /// The forward pass of a training step: the least that a frozen base costs.
     Forward,
     /// Grad-CAM at the last convolution.
     GradCam,
-    /// Adam, as an epoch of `Trainer::fit` with shuffling, flips and crops; the time of a step of it.
+    /// Adam, in an epoch of `Trainer::fit` with shuffling, flips and crops. The result is the time of one step.
     Epoch,
 }
 
-/// A model, the samples of a step, and what is done with them.
+/// A model, the samples of a step, and the kind of work.
 struct Workload {
     name: &'static str,
     batch: usize,
@@ -191,7 +193,7 @@ fn epochs(
     Ok(epoch / STEPS as u32)
 }
 
-/// The median time of what is done again and again for some seconds, after three times.
+/// The median time of some work that is repeated for some seconds, after three repetitions that are not counted.
 fn median(
     seconds: f64,
     mut step: impl FnMut(u64) -> Result<(), backstitch::Error>,
@@ -208,7 +210,7 @@ fn median(
     Ok(times[times.len() / 2])
 }
 
-/// Memory is the most so far above what the program began with, in MB.
+/// The memory is the peak so far, above the memory at the start of the program, in MB.
 fn report(workload: &Workload, median: Duration, memory: Option<u64>, options: &Options) {
     let ms = median.as_secs_f64() * 1e3;
     let samples = workload.batch as f64 / median.as_secs_f64();

@@ -1,4 +1,4 @@
-"""What the programs of the peers share: their flags, their peak memory, and the line that `--peers` reads."""
+"""Shared by the programs of the peers: their flags, their peak memory, and the line that `--peers` reads."""
 import argparse
 import json
 import resource
@@ -13,7 +13,7 @@ def arguments(description):
 
 
 def peak_mb():
-    # What the system counts in are 1024 bytes.
+    # The system counts in units of 1024 bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 

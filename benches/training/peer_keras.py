@@ -1,4 +1,4 @@
-"""The workloads of the benchmark `training` that its assignments give to Keras, on TensorFlow: a JSON line a workload, which `--peers`
+"""The workloads of the benchmark `training` whose assignments use Keras, on TensorFlow: one JSON line per workload, which `--peers`
 reads. The median of several epochs of `fit`, whose steps are compiled into a graph."""
 import os
 import statistics
@@ -52,7 +52,7 @@ def traditional():
     return [*convolutions, layers.Dropout(0.2), flat, first, layers.Dropout(0.25), *rest]
 
 
-# Layers, batch, optimizer, steps an epoch.
+# Layers, batch, optimizer, steps per epoch.
 WORKLOADS = {
     "mlp_b32": (mlp, 32, "sgd", 300),
     "mlp_b1024": (mlp, 1024, "sgd", 30),

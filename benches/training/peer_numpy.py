@@ -1,5 +1,5 @@
-"""The dense workloads of the benchmark `training` in plain NumPy, as a student writes them: a JSON line a workload, which `--peers`
-reads. `--peers` sets the number of OpenBLAS' threads, and the processor it is told, by its environment variables."""
+"""The dense workloads of the benchmark `training` in plain NumPy, as a student writes them: one JSON line per workload, which `--peers`
+reads. `--peers` sets the number of OpenBLAS' threads and its processor type with environment variables."""
 import statistics
 import time
 
@@ -45,7 +45,8 @@ for name in options.workloads or BATCHES:
         continue
     batch = BATCHES[name]
     network = new_network()
-    # Other samples in every step: of one batch again and again, gradients become so small that arithmetic with them is slow.
+    # Each step has other samples. With the same batch in every step, gradients become so small that arithmetic with
+    # them is slow.
     batches = 60_000 // batch
     x, labels = random.random((batches, batch, UNITS[0]), np.float32), random.integers(0, UNITS[-1], (batches, batch))
     times, start = [], time.perf_counter()

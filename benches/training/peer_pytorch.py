@@ -1,7 +1,7 @@
-"""The workloads of the benchmark `training` in PyTorch: a JSON line a workload and way, which `--peers` reads.
+"""The workloads of the benchmark `training` in PyTorch: one JSON line per workload and variant, which `--peers` reads.
 
-Three ways: channels first, channels last, and, where the processor has instructions for it, channels last under autocast to
-bf16, which is other arithmetic than that of backstitch and is shown aside."""
+Three variants: channels first, channels last, and, if the processor has instructions for it, channels last under autocast to
+bf16. bf16 is less exact than the arithmetic of backstitch, so it has a column of its own."""
 import contextlib
 import statistics
 import time

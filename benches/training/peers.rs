@@ -10,16 +10,16 @@ use serde_json::Value;
 /// A program that runs workloads and prints a JSON line for each that it knows.
 struct Peer {
     name: &'static str,
-    /// A script of this folder, and the module without which it does not run.
+    /// A script of this folder, and the Python module that it needs.
     script: &'static str,
     module: &'static str,
-    /// The processor that OpenBLAS is told: its own guess can be years behind.
+    /// The processor type given to OpenBLAS, which may not know a new processor.
     processor: Option<&'static str>,
 }
 
-/// How often peers are run, between runs of backstitch: machines that share a processor have good moments and bad ones.
+/// The number of runs of the peers, between runs of backstitch. On a shared machine the speed changes over time.
 const ROUNDS: usize = 4;
-/// Its products are of other numbers, so it is shown aside.
+/// It multiplies numbers of another type, so it has its own column.
 const OTHER_ARITHMETIC: &str = "PyTorch, bf16";
 
 fn peers() -> Vec<Peer> {
@@ -93,8 +93,8 @@ impl Peer {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/training").join(self.script);
         let mut command = Command::new(python);
         command.arg(script).args(arguments).env("OPENBLAS_NUM_THREADS", threads.to_string());
-        // Else, by chance, the system's allocator gives a gradient's memory back and fetches it again in every step, which takes NumPy
-        // three times as long.
+        // Without this, the system's allocator sometimes returns the memory of a gradient and fetches it again in every
+        // step. Then NumPy takes three times as long.
         command.env("MALLOC_TRIM_THRESHOLD_", "1000000000").env("MALLOC_MMAP_THRESHOLD_", "1000000000");
         if let Some(processor) = self.processor {
             command.args(["--peer", self.name]).env("OPENBLAS_CORETYPE", processor);
@@ -103,7 +103,8 @@ impl Peer {
     }
 }
 
-/// Of a peer's ways to do the same, the fastest; with the memory of the first, for later ones are measured on top of it.
+/// The fastest of the variants of a peer, with the memory of the first variant, because the later ones are measured on
+/// top of it.
 fn better_ways(figures: Vec<Figure>) -> Vec<Figure> {
     let mut better: Vec<Figure> = Vec::new();
     for figure in figures {
@@ -115,7 +116,7 @@ fn better_ways(figures: Vec<Figure>) -> Vec<Figure> {
     better
 }
 
-/// What a program printed, line by line.
+/// The output of a program, line by line.
 fn figures(command: &mut Command) -> Result<Vec<Figure>, Box<dyn Error>> {
     let output = command.output()?;
     if !output.status.success() {
@@ -180,7 +181,7 @@ fn whole(value: f64) -> String {
     groups.join(",")
 }
 
-/// What the system calls the processor.
+/// The name of the processor, from the system.
 fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

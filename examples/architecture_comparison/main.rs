@@ -1,9 +1,10 @@
-//! `cargo run --release --example architecture_comparison`: some 2 hours on two cores with AVX2, most of them Inception's and ResNet's.
-//! Test accuracy, about: traditional CNN 0.924 after 8 epochs, Inception 0.916 after 10, ResNet 0.915 and dense 0.888 after 5.
+//! `cargo run --release --example architecture_comparison`: about 2 hours on two cores with AVX2, most of it for
+//! Inception and ResNet. Test accuracy, about: traditional CNN 0.924 after 8 epochs, Inception 0.916 after 10, ResNet
+//! 0.915 and dense 0.888 after 5.
 //!
-//! A dense, a traditional convolutional, a residual and an Inception network on all of Fashion-MNIST, with the
-//! published assignment's figures beside ours; then activations and optimizers on the traditional one. `--submit test.csv`
-//! writes a submission to Kaggle.
+//! Trains a dense, a traditional convolutional, a residual and an Inception network on all of Fashion-MNIST, and
+//! compares them with the figures of the published assignment. Then compares activations and optimizers on the
+//! traditional network. `--submit test.csv` writes a submission to Kaggle.
 //!
 //! The networks are in `nets.rs`, beside this file.
 

@@ -1,8 +1,9 @@
-//! `cargo run --release --example class_visualization -- --model lenet`: a minute on two cores; cnn4 some 5, vgg16 (its first four
-//! convolutions pretrained) some 3, squeezenet (pretrained on ImageNet, not trained here) some 3.
+//! `cargo run --release --example class_visualization -- --model lenet`: a minute on two cores. The other models take:
+//! cnn4 about 5 minutes, vgg16 (with its first four convolutions pretrained) about 3, squeezenet (pretrained on
+//! ImageNet, not trained here) about 3.
 //!
-//! Pictures that each of ten classes wants, where each class looks in a real picture, and the maps of every layer for a picture of random
-//! integers. The networks are in `subject.rs`, beside this file.
+//! Makes pictures that maximize each of ten classes, shows where each class looks in a real picture, and shows the maps
+//! of every layer for a picture of random integers. The networks are in `subject.rs`, beside this file.
 
 mod report;
 mod subject;

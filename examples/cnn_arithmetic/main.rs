@@ -1,7 +1,7 @@
 //! `cargo run --release --example cnn_arithmetic`: seconds. Needs no data.
 //!
-//! Sizes of maps, padding, parameters, multiply-adds and bytes of the assignments' convolutions, all taken from models by shape
-//! inference and `cost.rs`, none typed in; and where the assignments' own keys are wrong.
+//! Computes sizes of maps, padding, parameters, multiply-adds and bytes of the assignments' convolutions. All of them
+//! come from models, by shape inference and `cost.rs`. Shows where the solutions of the assignments are wrong.
 
 mod arithmetic;
 

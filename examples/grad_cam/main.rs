@@ -1,8 +1,9 @@
-//! `cargo run --release --example grad_cam`: some 3 minutes on two cores.
-//! Test accuracy of the network it looks into, about: 0.90.
+//! `cargo run --release --example grad_cam`: about 3 minutes on two cores. Test accuracy of the network that it
+//! explains, about: 0.90.
 //!
-//! Where does a convolutional network look? Trains model 2 or 4 of `cnn_vs_fcnn` (or loads its weights), then shows Grad-CAM at an early and
-//! at the last convolution for right and wrong predictions; and beside it what single neurons of the last one respond to and want.
+//! Where does a convolutional network look? Trains model 2 or 4 of `cnn_vs_fcnn` (or loads its weights). Then shows
+//! Grad-CAM at an early and at the last convolution, for right and wrong predictions; and the pictures that single
+//! neurons of the last convolution respond to, and those that maximize them.
 
 mod garments;
 mod photographs;

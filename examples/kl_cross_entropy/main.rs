@@ -1,7 +1,7 @@
 //! `cargo run --release --example kl_cross_entropy`: under a minute.
 //!
-//! CE(P, Q) = H(P) + KL(P || Q), shown on the outputs of a trained network for four target distributions P: when is minimizing the
-//! cross-entropy the same as minimizing the KL divergence?
+//! Shows CE(P, Q) = H(P) + KL(P || Q) for the outputs of a trained network and four target distributions P. When is
+//! minimizing the cross-entropy the same as minimizing the KL divergence?
 
 mod divergence;
 

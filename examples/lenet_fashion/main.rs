@@ -1,8 +1,9 @@
-//! `cargo run --release --example lenet_fashion`: some 10 minutes on two cores.
-//! Test accuracy, about: 0.89 after 12 epochs, 0.90 with the best hyperparameters on all training pictures.
+//! `cargo run --release --example lenet_fashion`: about 10 minutes on two cores. Test accuracy, about: 0.89 after 12
+//! epochs, 0.90 with the best hyperparameters on all training pictures.
 //!
-//! LeNet-5 on all of Fashion-MNIST: learning curves, then dropout and learning rate chosen by k-fold cross-validation, then the best
-//! trained on all training pictures, with its confusion matrix and the filters of its first layer.
+//! Trains LeNet-5 on all of Fashion-MNIST and shows its learning curves. Chooses dropout and learning rate by k-fold
+//! cross-validation. Then trains the best network on all training pictures, and shows its confusion matrix and the
+//! filters of its first layer.
 
 mod report;
 

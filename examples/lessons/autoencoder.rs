@@ -1,4 +1,6 @@
-//! An autoencoder: pictures in, the same out, eight numbers between. `cargo run --release --example lesson_autoencoder`
+//! An autoencoder: its target is its input, and its middle layer has eight numbers.
+//!
+//! `cargo run --release --example lesson_autoencoder`
 
 use backstitch::prelude::*;
 

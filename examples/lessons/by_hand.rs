@@ -7,7 +7,7 @@ fn main() -> Result<()> {
     let mut model = Model::new(chain![dense(16).relu(), dense(3)], &data.input_shape(), 1)?;
 
     let (adam, loss) = (Adam::new(0.01), CrossEntropy::new());
-    // What steps use again and again: values and their gradients, those of parameters, Adam's moments, a batch.
+    // Memory that every step uses again: values and their gradients, gradients of parameters, Adam's moments, a batch.
     let (mut trace, mut grads) = (Trace::new(Keep::ForBackward), model.grads());
     let (mut memory, mut batch) = (OptimizerMemory::new(), Batch::default());
     for epoch in 0..10 {

@@ -1,8 +1,10 @@
-//! A layer of your own, proved, and at work in a network. `cargo run --release --example lesson_custom_layer`
+//! A layer of your own: its derivative is checked, then it is used in a network.
+//!
+//! `cargo run --release --example lesson_custom_layer`
 
 use backstitch::prelude::*;
 
-/// Swish: y = x σ(x), number by number (Ramachandran, Zoph and Le 2017). With s = σ(x), dL/dx = dL/dy (s + y (1 - s)).
+/// Swish: y = x σ(x), number by number (Ramachandran, Zoph and Le 2017). With s = σ(x): dL/dx = dL/dy (s + y (1 - s)).
 #[derive(Debug)]
 struct Swish;
 

@@ -1,13 +1,15 @@
-//! Losses of your own: one for each number, and one for each sample. `cargo run --release --example lesson_custom_loss`
+//! Two losses of your own: a mean over numbers, and a mean over samples.
+//!
+//! `cargo run --release --example lesson_custom_loss`
 
 use backstitch::prelude::*;
 use ndarray::array;
 
-/// The pinball loss: outputs become the 0.9 quantile of the targets (Koenker and Bassett 1978).
+/// The pinball loss: it makes outputs the 0.9 quantile of the targets (Koenker and Bassett 1978).
 const QUANTILE: Pointwise =
     Pointwise::new("quantile", |y, t| if t > y { (0.9 * (t - y), -0.9) } else { (0.1 * (y - t), 0.1) });
 
-/// Dice, for masks: 1 - (2 Σ y t + 1) / (Σ y + Σ t + 1) of each sample (Milletari, Navab and Ahmadi 2016).
+/// The Dice loss, for masks: 1 - (2 Σ y t + 1) / (Σ y + Σ t + 1) for each sample (Milletari, Navab and Ahmadi 2016).
 #[derive(Debug)]
 struct Dice;
 

@@ -3,7 +3,8 @@
 use backstitch::prelude::*;
 
 fn main() -> Result<()> {
-    // From $BACKSTITCH_DATA, the cache or the network; where it is nowhere, a sample of drawn garments, and then this says so.
+    // From $BACKSTITCH_DATA, the cache or the network. If it is not available, this is a sample of drawn garments, and
+    // the next line says so.
     let data = FashionMnist::load()?;
     println!("{data}");
     let [train, validation] = data.train.split([0.9, 0.1], 0)?;

@@ -1,4 +1,6 @@
-//! Images from a folder with one folder a class, read when they are wanted. `cargo run --release --example lesson_image_folder`
+//! Images from a folder with one folder per class, each image read when it is needed.
+//!
+//! `cargo run --release --example lesson_image_folder`
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +9,8 @@ use backstitch::augment::Augment;
 use backstitch::images::{self, ImageFolder, Options};
 use backstitch::prelude::*;
 
-/// Draws balls, boxes, crosses, kites, rings and stripes into `folder/ball/0.png` and so on, so that the lesson needs no photographs.
+/// Draws balls, boxes, crosses, kites, rings and stripes into `folder/ball/0.png` and so on, so the lesson needs no
+/// photographs.
 fn draw(folder: &Path) -> Result<()> {
     let drawn = images::generate_sample(&Options::new(48, 48)?).train;
     for (i, picture) in drawn.pixels.outer_iter().enumerate() {
@@ -22,7 +25,7 @@ fn main() -> Result<()> {
     let place = std::env::temp_dir().join(format!("backstitch-{}", std::process::id()));
     draw(&place.join("pictures"))?;
 
-    // Each picture is decoded once, and from then on read from the cache. `ImageFolder::open(folder, 32, 32)` goes without one.
+    // Each picture is decoded once, then read from the cache. `ImageFolder::open(folder, 32, 32)` has no cache.
     let options = Options::new(32, 32)?.cache(place.join("cache"));
     let folder = ImageFolder::open_with(place.join("pictures"), &options)?;
     println!("{folder}");
@@ -37,7 +40,7 @@ fn main() -> Result<()> {
     let history = trainer.fit(&mut model, &train)?;
     println!("{history}");
 
-    // A picture by itself becomes what the network was trained on: this size, this number of channels, from 0 to 1.
+    // A single picture needs the form of the training pictures: the same size, the same channels, numbers from 0 to 1.
     let file = place.join("pictures/ring/180.png");
     let picture = images::resize(images::read(&file)?.view(), 32, 32)?.mapv(|byte| f32::from(byte) / 255.0);
     let shares = model.predict_proba(picture.into_shape_with_order((1, 32, 32, 3))?)?;

@@ -1,4 +1,6 @@
-//! Cross-validation: which learning rate is best? Folds copy no data. `cargo run --release --example lesson_k_fold`
+//! Cross-validation: which learning rate is best? Making the folds copies no data.
+//!
+//! `cargo run --release --example lesson_k_fold`
 
 use backstitch::prelude::*;
 

@@ -4,7 +4,7 @@ use backstitch::prelude::*;
 use ndarray::{Array2, array};
 
 fn main() -> Result<()> {
-    // One output: the logit of class 1. So the labels are values `[n, 1]`, 0 or 1.
+    // One output, the logit of class 1. So the targets are values `[n, 1]`, 0 or 1.
     let moons: Dataset = moons(400, 0.1, 0)?;
     let labels = moons.labels().unwrap_or_default();
     let y = Array2::from_shape_fn((moons.len(), 1), |(i, _)| labels[i] as f32);
@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let file = std::env::temp_dir().join(format!("backstitch-moons-{}.safetensors", std::process::id()));
     model.save(&file)?;
 
-    // In another program: the same network, and the weights of the file.
+    // In another program: build the same network and load the weights of the file.
     let mut loaded: Model = Model::new(net(), &[2], 0)?;
     loaded.load(&file)?;
     let points = array![[0.0, 1.0], [1.0, -0.5], [-1.0, 0.0], [2.0, 0.5]];

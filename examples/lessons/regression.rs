@@ -1,4 +1,4 @@
-//! Regression: two numbers in, one out, judged by R². `cargo run --release --example lesson_regression`
+//! Regression: two inputs, one output, evaluated with R². `cargo run --release --example lesson_regression`
 
 use backstitch::prelude::*;
 use ndarray::Array2;
@@ -10,7 +10,8 @@ fn main() -> Result<()> {
 
     let tanh = |units| dense(units).activation(Activation::Tanh);
     let mut model = Model::new(chain![tanh(32), tanh(32), dense(1)], &[2], 1)?;
-    // Values, so the loss is the mean squared error. Others: `.loss(MAE)`, `.loss(Huber::new(1.0)?)`.
+    // The targets are values, so the loss is the mean squared error. Other losses: `.loss(MAE)`,
+    // `.loss(Huber::new(1.0)?)`.
     let history = Trainer::new(Adam::new(5e-3)).epochs(60).validation(&test).fit(&mut model, &train)?;
     println!("{}", history.epochs[59]);
     assert!(history.last("validation_r2") > Some(0.98));

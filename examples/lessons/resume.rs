@@ -1,4 +1,6 @@
-//! Interrupted and resumed: the same bits as without. `cargo run --release --example lesson_resume`
+//! Training is interrupted and resumed, and gives the same bits as without the interruption.
+//!
+//! `cargo run --release --example lesson_resume`
 
 use backstitch::prelude::*;
 

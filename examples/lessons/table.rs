@@ -1,15 +1,15 @@
-//! A table: houses in a CSV file, with a category and gaps. `cargo run --release --example lesson_table`
+//! A table: houses in a CSV file, with categories and missing values. `cargo run --release --example lesson_table`
 
 use std::fmt::Write as _;
 
 use backstitch::prelude::*;
 
-/// The one network, here with its first and last layer given: to train and to load.
+/// The network, used for training and for loading. Only its first and last layer differ.
 fn net(first: Standardize, last: Standardize) -> Net {
     chain![first, dense(32).relu(), dense(32).relu(), dense(1), last]
 }
 
-/// A made table: the price follows from area, age and town; every 20th age is missing.
+/// An invented table: the price depends on area, age and town. Every 20th age is missing.
 fn houses() -> String {
     let mut csv = "area,age,town,price\n".to_owned();
     for i in 0..400 {
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     std::fs::write(folder.join("houses.csv"), houses())?;
 
     let [train, test] = Table::read(folder.join("houses.csv"))?.split([0.8, 0.2], 0)?;
-    // Categories and fill values are learned from the training set alone.
+    // Categories and fill values are learned from the training set only.
     let encoding = Columns::new().one_hot("town").fill("age", Fill::Median).target("price").fit(&train)?;
     println!("features: {:?}", encoding.features());
     let (train, test) = (encoding.encode(&train)?, encoding.encode(&test)?);
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     encoding.save(folder.join("houses.encoding.json"))?;
     model.save(folder.join("houses.safetensors"))?;
 
-    // In another program: the same network, whose constants of standardization come from the file.
+    // In another program: build the same network. The constants of its standardization come from the file.
     let encoding = Encoding::load(folder.join("houses.encoding.json"))?;
     let net = net(Standardize::unset(), Standardize::unset().undone());
     let mut loaded: Model = Model::new(net, &[encoding.features().len()], 0)?;

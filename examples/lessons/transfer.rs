@@ -1,4 +1,6 @@
-//! Transfer: a trained base, frozen, under a new head. `cargo run --release --example lesson_transfer`
+//! Transfer learning: a trained base is frozen, and a new head is trained on it.
+//!
+//! `cargo run --release --example lesson_transfer`
 
 use backstitch::prelude::*;
 
@@ -16,7 +18,7 @@ fn main() -> Result<()> {
     let mut first = Model::new(network(10), &garments.input_shape(), 1)?;
     Trainer::new(Adam::new(2e-3)).epochs(3).fit(&mut first, &garments)?;
 
-    // Another task, few pictures: shoes (sandal, sneaker, boot) or not.
+    // Another task with few pictures: is it a shoe (sandal, sneaker, boot) or not?
     let few = garments.take(400);
     let labels = few.labels().unwrap_or_default();
     let shoes: Vec<usize> = labels.iter().map(|label| usize::from([5, 7, 9].contains(label))).collect();

@@ -1,8 +1,8 @@
-//! `cargo run --release --example sklearn_comparison`: 4 minutes, and some 20 for scikit-learn where
-//! it is installed. Test accuracy of both after 100 epochs, about: relu 0.89, sigmoid 0.89.
+//! `cargo run --release --example sklearn_comparison`: 4 minutes, and about 20 for scikit-learn if it is installed.
+//! Test accuracy of both after 100 epochs, about: relu 0.89, sigmoid 0.89.
 //!
-//! The same network, data and hyperparameters here and in scikit-learn's MLPClassifier, which is
-//! really run (`$BACKSTITCH_PYTHON`, else `python3`); where it is not installed, a recorded run is
+//! Trains the same network with the same data and hyperparameters here and in scikit-learn's MLPClassifier. It runs
+//! scikit-learn with `$BACKSTITCH_PYTHON`, or else `python3`. If scikit-learn is not installed, a recorded run is
 //! shown, and the report says so.
 
 mod sklearn;

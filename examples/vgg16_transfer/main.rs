@@ -1,8 +1,9 @@
-//! `cargo run --release --example vgg16_transfer`: some 4 minutes on two cores with AVX-512.
-//! Test accuracy with the first four convolutions of VGG16 frozen, after 10 epochs, about: 0.88; with random ones as much.
+//! `cargo run --release --example vgg16_transfer`: about 4 minutes on two cores with AVX-512. Test accuracy after 10
+//! epochs with the first four convolutions of VGG16 frozen, about: 0.88; with random convolutions the same.
 //!
-//! Fashion-MNIST by a network trained on something else: its convolutions are frozen, their features computed once, and a new head of our own
-//! trained on them. Beside it the same network with random convolutions, and trained from scratch in the same time: what was the pretraining worth?
+//! Classifies Fashion-MNIST with a network that was trained on other data. Its convolutions are frozen, their features
+//! are computed once, and a new head is trained on the features. For comparison: the same network with random
+//! convolutions, and a network trained from scratch in the same time. How much did the pretraining gain?
 
 mod base;
 mod report;

@@ -1,4 +1,4 @@
-//! Nets, ties, data sets and losses that do not fit each other.
+//! Nets, tied parameters, data sets and losses that do not fit each other.
 
 use backstitch::prelude::*;
 use ndarray::{Array1, Array2, Array3};

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::table::*;
 
-/// A setting: mostly small, sometimes nothing or far too large.
+/// A setting: mostly small, sometimes 0 or far too large.
 fn setting() -> impl Strategy<Value = usize> {
     prop_oneof![
         12 => 1_usize..5,
@@ -14,7 +14,7 @@ fn setting() -> impl Strategy<Value = usize> {
     ]
 }
 
-/// Units or filters: no size between a few and what no machine holds, for those would be built.
+/// Units or filters: either a few, or more than any machine can hold. Sizes between them would be built.
 fn units() -> impl Strategy<Value = usize> {
     prop_oneof![12 => 1_usize..7, 1 => Just(0), 1 => prop_oneof![Just(HUGE), Just(MAX / 2), Just(MAX)]]
 }
@@ -113,7 +113,7 @@ proptest! {
             model.backward(&x, &mut trace, Some(&mut dx), Some(&mut grads), &ctx).unwrap();
             model.commit(&trace).unwrap();
             prop_assert_eq!(dx.shape(), x.shape());
-            // No samples at all are no mistake where nothing is learned from them.
+            // A batch without samples is not an error if nothing is trained on it.
             let (none, ctx) = (Tensor::zeros(&model.input_shape().batched(0).unwrap()).unwrap(), Context::evaluate());
             let mut trace = Trace::new(Keep::All);
             model.forward(&none, &mut trace, &ctx).unwrap();

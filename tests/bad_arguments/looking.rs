@@ -1,4 +1,4 @@
-//! Names, looking inside, and augmentation.
+//! Names, interpretability methods, and augmentation.
 
 use backstitch::ReluRule;
 use backstitch::augment::Augment;

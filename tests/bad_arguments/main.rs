@@ -1,5 +1,5 @@
-//! Arguments that cannot be: each is an error of one line that says what came. None panics, none ends the program for want of memory, and
-//! none takes long.
+//! Wrong arguments: each gives an error of one line that says what came. None panics, none ends the program because
+//! memory is missing, and none takes long.
 
 mod design;
 mod drawn;

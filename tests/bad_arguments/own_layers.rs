@@ -1,4 +1,4 @@
-//! Layers of a user's own, and what is made of layers.
+//! Layers of a user, and nets made of layers.
 
 use backstitch::prelude::*;
 use backstitch::{Backward, Declare, Fan, ShapeError, Weights};
@@ -6,7 +6,7 @@ use backstitch::{Backward, Declare, Fan, ShapeError, Weights};
 use crate::table::Table;
 use crate::table::*;
 
-/// A layer of a user's own that does not say what it takes.
+/// A layer of a user that does not check its input shape.
 #[derive(Debug)]
 struct Silent {
     shape: Vec<usize>,

@@ -1,4 +1,4 @@
-//! Bad calls with their names, and what most of them need.
+//! Wrong calls with their names, and what most of them need.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use backstitch::prelude::*;
 
-/// Everything that was wrong with the table, at the end of it.
+/// The list of all failures of the table, reported at its end.
 #[derive(Default)]
 pub struct Table {
     names: HashSet<String>,
@@ -14,7 +14,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A call that must give an error, in whose message `got` is what came.
+    /// A call that must give an error whose message contains `got`.
     pub fn refused<T, E: Display>(&mut self, name: &str, got: &str, call: impl FnOnce() -> Result<T, E>) {
         assert!(self.names.insert(name.to_owned()), "two cases are called {name}");
         let result = catch_unwind(AssertUnwindSafe(|| call().map(drop).map_err(|error| error.to_string())));
@@ -31,7 +31,7 @@ impl Table {
         self.wrong.push(format!("{name} {what}"));
     }
 
-    /// A network that must be refused over inputs of this shape.
+    /// A network that must give an error for inputs of this shape.
     pub fn net(&mut self, name: &str, got: &str, input: &[usize], net: impl FnOnce() -> Net) {
         self.refused(name, got, || Model::<f32>::new(net(), input, 0));
     }
@@ -73,7 +73,7 @@ pub fn batch(samples: usize) -> Tensor {
     x
 }
 
-/// The trace of a training pass, with a gradient to begin the backward pass with.
+/// The trace of a training pass, with a gradient for the start of the backward pass.
 pub fn pass(model: &Model, x: &Tensor, keep: Keep) -> Trace {
     let mut trace = Trace::new(keep);
     model.forward(x, &mut trace, &Context::train(0, 0)).unwrap();

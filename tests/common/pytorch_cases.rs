@@ -67,7 +67,7 @@ fn inception() -> impl Into<Net> {
     ])
 }
 
-/// Every optimizer of the script, with the rules of its steps.
+/// Every optimizer of the script, with the settings of its steps.
 pub fn optimizers() -> Vec<(&'static str, Rules)> {
     fn plain(optimizer: impl Optimizer<f32>) -> Rules {
         Rules::new(optimizer, CrossEntropy::new())

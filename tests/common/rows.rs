@@ -1,4 +1,4 @@
-//! The table of models that drives the tests: a new layer is a row.
+//! The table of models for the tests. A new layer needs one row.
 
 use backstitch::prelude::*;
 
@@ -10,7 +10,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The model, new.
+    /// Makes a new model.
     pub fn model(&self, seed: u64) -> Model<f64> {
         Model::new((self.net)(), &self.input, seed).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }

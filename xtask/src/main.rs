@@ -1,14 +1,14 @@
-//! `cargo xtask check`: what continuous integration checks, the cheapest first.
+//! `cargo xtask check`: all checks of continuous integration, the cheapest first.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-/// Everything that must pass before a push, as it would be typed, with what goes into the environment.
+/// The commands that must pass before a push, with their environment variables.
 const CHECKS: [(&str, &[(&str, &str)]); 5] = [
     ("cargo fmt --all --check", &[]),
-    // The library is built where there is no C compiler. In a folder of its own, so that nothing is there already.
+    // Builds the library without a C compiler. It has its own target folder, so that everything is compiled.
     ("cargo check --package backstitch --target-dir target/no-c", &NO_C),
     ("cargo clippy --workspace --all-targets --features backstitch/bench-internals -- -D warnings", &[]),
     ("cargo doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]),

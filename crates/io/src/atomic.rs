@@ -1,4 +1,4 @@
-//! Writing a file so that it is there whole or not at all, and folders that one program writes to.
+//! Writes a file as a whole or not at all, and locks a folder for one program.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -8,24 +8,26 @@ use tempfile::NamedTempFile;
 
 use crate::error::Error;
 
-/// What a file's content is written to: a buffered file that can also be sought in.
+/// The content of a file is written to this: a buffered file with seeking.
 pub trait Sink: Write + Seek {}
 impl<T: Write + Seek> Sink for T {}
 
-/// What the names of unfinished files begin with.
+/// The names of unfinished files begin with this.
 const UNFINISHED: &str = ".writing-";
 
 /// The file that marks a folder as taken.
 const LOCK: &str = ".lock";
 
-/// Writes a file under a temporary name in the same folder, makes sure that it is on the disk, and
-/// gives it its name. Whatever goes wrong on the way, an older file of that name stays as it was.
+/// Writes a file under a temporary name in the same folder, makes sure that it is on the disk, and renames it. If anything goes
+/// wrong before that, an older file of that name stays as it was.
 ///
-/// A link is followed: what it points to is written, and it stays a link. A new file may be read and written by whom the system's
-/// `umask` lets; one that is replaced keeps its permissions. What earlier programs that were killed left unfinished in the folder is removed.
+/// A link is followed: its target is written, and it stays a link. A new file gets the permissions that the system's `umask`
+/// allows; a file that is replaced keeps its permissions. Unfinished files of earlier programs that were killed are removed from
+/// the folder.
 ///
 /// # Errors
-/// If the folder does not exist or cannot be written to, the disk is full, `content` fails, or there is something of that name that is no file.
+/// If the folder does not exist or cannot be written to, the disk is full, `content` fails, or something with that name exists
+/// and is not a file.
 pub fn write(
     path: impl AsRef<Path>,
     content: impl FnOnce(&mut dyn Sink) -> io::Result<()>,
@@ -37,7 +39,7 @@ pub fn write(
         old => Some(old.map_err(Error::io(path, "look at"))?),
     };
     if old.as_ref().is_some_and(|old| !old.is_file()) {
-        let got = if target.is_dir() { "a folder" } else { "a device or the like" };
+        let got = if target.is_dir() { "a folder" } else { "a device or another special file" };
         return Err(Error::content(path, "a file, or nothing", got));
     }
     let folder = folder_of(&target);
@@ -59,7 +61,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Where a link leads, and a link there, to what is no link or not there yet.
+/// Follows a link, and further links, to a path that is no link or does not exist yet.
 fn followed(path: &Path) -> io::Result<PathBuf> {
     // As many as Linux follows.
     const LINKS: usize = 40;
@@ -67,35 +69,35 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
     for _ in 0..LINKS {
         match fs::symlink_metadata(&path) {
             Ok(found) if found.is_symlink() => path = folder_of(&path).join(fs::read_link(&path)?),
-            // What cannot be looked at, whoever opens it will say.
+            // If it cannot be looked at, opening it gives the error.
             _ => return Ok(path),
         }
     }
-    Err(io::Error::other("links that lead round in a circle"))
+    Err(io::Error::other("links that point to each other in a circle"))
 }
 
-/// A new temporary file, locked as long as it is open, by which others know that somebody is writing it.
+/// A new temporary file. It is locked while it is open, so that other programs know that somebody writes to it.
 fn unfinished(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // Less what the umask takes away.
+        // Without the bits of the umask.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     loop {
         let file = builder.prefix(UNFINISHED).tempfile_in(folder)?;
         match file.as_file().lock() {
-            // Before it was locked somebody may have taken it for left over.
+            // Before it was locked, another program may have removed it as left over.
             Ok(()) if !file.path().exists() => {}
-            // Where there are no locks, nobody can lock it and so nobody removes it.
+            // On a file system without locks nobody can lock it, so nobody removes it.
             _ => return Ok(file),
         }
     }
 }
 
-/// Removes the temporary files that nobody has locked: those of programs that were killed. What cannot be removed stays: it is no part of
-/// what is written.
+/// Removes the temporary files that nobody has locked: those of programs that were killed. A file that cannot be removed stays;
+/// it does no harm.
 fn remove_unfinished(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -110,7 +112,7 @@ fn remove_unfinished(folder: &Path) {
     }
 }
 
-/// The new name is only safe when the folder is on the disk, too.
+/// The new name is safe only when the folder is on the disk, too.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
@@ -119,8 +121,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder for results, and proves that it can hold `bytes` bytes, before hours of work are
-/// spent on what could then not be saved.
+/// Makes a folder for results, and checks that it can hold `bytes` bytes. A program calls it before hours of work whose result it
+/// could not save.
 ///
 /// # Errors
 /// If the folder cannot be made or written to, or has too little room.
@@ -139,7 +141,7 @@ pub fn prepare_folder(folder: impl AsRef<Path>, bytes: u64) -> Result<(), Error>
     probe.sync_all().map_err(Error::io(folder, "write to the folder"))
 }
 
-/// A folder that no other program writes to as long as this is there. Whatever ends the program frees it.
+/// A folder that no other program writes to while this lock exists. The end of the program frees it in any case.
 ///
 /// ```
 /// use backstitch_io::atomic::FolderLock;
@@ -156,11 +158,12 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Takes a folder, with a file `.lock` in it that stays behind and holds the number of the process. What programs that were
-    /// killed left unfinished is removed.
+    /// Locks a folder. The file `.lock` in it holds the number of the process, and stays there afterwards. Unfinished files of
+    /// programs that were killed are removed.
     ///
     /// # Errors
-    /// If the folder is taken already, by this or another process; or cannot be written to, or lies where there are no locks.
+    /// If this or another process has locked the folder already, the folder cannot be written to, or its file system has no
+    /// locks.
     pub fn take(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
         let path = folder.join(LOCK);
@@ -223,7 +226,7 @@ mod tests {
         let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
         let path = folder.path().join("file");
         write(&path, |to| to.write_all(b"x")).unwrap();
-        // Whatever the umask of whoever runs the tests.
+        // For any umask of the user who runs the tests.
         File::create(folder.path().join("plain")).unwrap();
         assert_eq!(mode("file"), mode("plain"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
@@ -271,7 +274,7 @@ mod tests {
         assert!(error.ends_with("expected a file, or nothing, got a folder"), "{error}");
         if cfg!(unix) {
             let error = write(Path::new("/dev/null"), |_| Ok(())).unwrap_err().to_string();
-            assert!(error.ends_with("got a device or the like"), "{error}");
+            assert!(error.ends_with("got a device or another special file"), "{error}");
         }
         let missing = folder.path().join("no/such");
         let error = write(missing.join("file"), |_| Ok(())).unwrap_err().to_string();
@@ -293,7 +296,7 @@ mod tests {
         let living = File::create(at(".writing-living")).unwrap();
         living.lock().unwrap();
         write(at("file"), |to| {
-            // This one's own file is not taken for left over by others that write meanwhile.
+            // Other threads that write at the same time do not remove this file as left over.
             write(at("other"), |to| to.write_all(b"2")).unwrap();
             to.write_all(b"1")
         })

@@ -1,4 +1,4 @@
-//! Where files are kept between runs.
+//! The folder where files are kept between runs.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use etcetera::{BaseStrategy, choose_base_strategy};
 
 use crate::error::Error;
 
-/// A folder of this user's cache; it may not be there yet.
+/// A folder in this user's cache. It may not exist yet.
 pub(crate) fn folder(name: &str) -> Result<PathBuf, Error> {
     let strategy = choose_base_strategy()
         .map_err(|error| Error::content(Path::new("cache folder"), "a home folder", error))?;

@@ -1,7 +1,8 @@
-//! Everything a training run needs to go on as if it had never stopped, in one file.
+//! Checkpoints: everything a training run needs to continue as if it had never stopped, in one file.
 //!
-//! A magic and a version stand in front, and a checksum behind. Between them lie the settings and the history of the run, as `bincode` writes it,
-//! and a safetensors file with the numbers. This is the only file that names `bincode`, so that it can be replaced.
+//! The file begins with a magic number and a version, and ends with a checksum. Between them are the settings and the history of
+//! the run, written by `bincode`, and a safetensors file with the numbers. This is the only source file that names `bincode`, so
+//! that it can be replaced.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,15 +25,16 @@ use crate::safetensors::file::{self, CHECKPOINT, Entry, Header};
 use crate::safetensors::whole;
 
 const VERSION: u32 = 4;
-/// Where the file of the best weights says of which epoch they are.
+/// The key in the file of the best weights under which it says their epoch.
 const BEST_EPOCH: &str = "best_epoch";
-/// The most bytes of an outline: some 50,000 epochs.
+/// The largest outline in bytes: about 50,000 epochs.
 const LONGEST_OUTLINE: usize = 4 << 20;
-/// What the names of the model's tensors begin with in the file, and those of the optimizer's.
+/// The names of the model's tensors in the file begin with the first, those of the optimizer's with the second.
 const MODEL: &str = "model/";
 const OPTIMIZER: &str = "optimizer/";
 
-/// Checkpoints of a run in one file, and its best weights in another beside it, which is written only when they change.
+/// A callback that writes checkpoints of a run to one file, and its best weights to another file beside it. The second file is
+/// written only when the best weights change.
 ///
 /// ```
 /// use backstitch_core::{Dataset, Model, Trainer, data, layers::dense, optim::Adam};
@@ -66,7 +68,7 @@ impl<F: Scalar> Callback<F> for SaveCheckpoints {
     fn epoch(&mut self, run: &Run<'_, F>) -> Result<Flow, CallbackError> {
         let saved = run.save();
         let best = saved.best.as_ref().map(|(epoch, _)| *epoch);
-        // The best weights first: an outline never names an epoch whose weights are not there.
+        // The best weights are written first, so that an outline never names an epoch whose weights are missing.
         if best.is_some() && best != self.best {
             save_best(&self.path, &saved)?;
             self.best = best;
@@ -76,7 +78,7 @@ impl<F: Scalar> Callback<F> for SaveCheckpoints {
     }
 }
 
-/// A checkpoint without its numbers, which are tensors of the file.
+/// A checkpoint without its numbers. The numbers are tensors of the file.
 #[derive(Serialize, Deserialize)]
 struct Outline {
     settings: Vec<(String, String)>,
@@ -91,11 +93,11 @@ struct OptimizerOutline {
     kind: String,
     learning_rate: f64,
     settings: Vec<(String, f64)>,
-    /// Of each parameter its name, its steps, and how many rows of numbers are remembered.
+    /// For each parameter: its name, its steps, and the number of rows that the optimizer remembers.
     of_parameters: Vec<(String, u64, usize)>,
 }
 
-/// Writes a run to a file, and its best weights, where it has some, to one beside it.
+/// Writes a run to a file, and its best weights, if it has some, to a file beside it.
 ///
 /// # Errors
 /// If a file cannot be written, or history and settings take more than 4 MiB.
@@ -105,7 +107,7 @@ pub fn save<F: Scalar>(path: impl AsRef<Path>, saved: &Saved<F>) -> Result<(), E
     save_outline(path, saved)
 }
 
-/// The file beside a checkpoint that has the best weights of a run.
+/// The path of the file beside a checkpoint that holds the best weights of the run.
 pub fn best_path(path: impl AsRef<Path>) -> PathBuf {
     let path = path.as_ref();
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -155,7 +157,7 @@ fn entries<F: Scalar>(saved: &Saved<F>) -> Vec<Entry<'_>> {
         saved.state.iter().map(|(name, tensor)| whole(format!("{MODEL}{name}"), tensor)).collect();
     for of in &saved.optimizer.of_parameters {
         for (i, row) in of.values.iter().enumerate() {
-            // As short as it can be without another bit.
+            // As short as possible without changing a bit.
             let double = row.iter().any(|&v| f64::from(v as f32).to_bits() != v.to_bits());
             let (name, shape) = (optimizer_name(&of.name, i), vec![row.len()]);
             entries.push(Entry { name, shape, double, number: Box::new(|i| row[i]) });
@@ -164,7 +166,7 @@ fn entries<F: Scalar>(saved: &Saved<F>) -> Vec<Entry<'_>> {
     entries
 }
 
-/// As [`load`], or nothing where there is no such file.
+/// As [`load`], but `None` if there is no such file.
 ///
 /// # Errors
 /// As [`load`].
@@ -173,11 +175,11 @@ pub fn load_if_there<F: Scalar>(path: impl AsRef<Path>) -> Result<Option<Saved<F
     if path.exists() { load(path).map(Some) } else { Ok(None) }
 }
 
-/// Reads a run from a file, and its best weights, where it has some, from the one beside it.
+/// Reads a run from a file, and its best weights, if it has some, from the file beside it.
 ///
 /// # Errors
-/// If a file cannot be read, is no checkpoint, is one of another version or of a model with other numbers than `F`, is damaged, or the best
-/// weights are those of another epoch.
+/// If a file cannot be read, is not a checkpoint, has another version, belongs to a model with numbers other than `F`, or is
+/// damaged, or if the best weights are of another epoch.
 pub fn load<F: Scalar>(path: impl AsRef<Path>) -> Result<Saved<F>, Error> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
@@ -189,13 +191,15 @@ pub fn load<F: Scalar>(path: impl AsRef<Path>) -> Result<Saved<F>, Error> {
     };
     let version = u32::from_le_bytes(*version);
     if version != VERSION {
-        let got = format!("version {version}, of another backstitch: its run has to start anew");
+        let got = format!(
+            "version {version}, written by another version of backstitch: start the run again from its beginning"
+        );
         return Err(Error::content(path, format!("a checkpoint of version {VERSION}"), got));
     }
     let damaged = |got: &str| Error::content(path, "a whole checkpoint", got);
     let (payload, checksum) = rest.split_last_chunk::<4>().ok_or_else(|| damaged("the end of the file"))?;
     if crc32fast::hash(payload) != u32::from_le_bytes(*checksum) {
-        return Err(damaged("another checksum: it is cut or damaged"));
+        return Err(damaged("a wrong checksum: the file is cut or damaged"));
     }
     let (mut saved, best) = decode(path, payload)?;
     if let Some(epoch) = best {
@@ -230,7 +234,7 @@ fn decode<F: Scalar>(path: &Path, payload: &[u8]) -> Result<(Saved<F>, Option<us
     let (outline, payload) = rest.split_at(length);
     let (outline, read) = read_outline(outline).map_err(|error| damaged(error.to_string()))?;
     if read != length {
-        return Err(damaged(format!("{} bytes behind it", length - read)));
+        return Err(damaged(format!("{} bytes after it", length - read)));
     }
     let Outline { settings, history, best, optimizer: outline } = outline;
     let header = Header::read(path, payload, payload.len() as u64)?;
@@ -272,10 +276,11 @@ fn optimizer_name(parameter: &str, row: usize) -> String {
     format!("{OPTIMIZER}{parameter}/{row}")
 }
 
-/// An outline, and how many bytes it has.
+/// An outline, and its number of bytes.
 ///
-/// Without a limit, 30 bytes can promise a text of 4 TB, for which memory would be taken. `bincode` has its limit from the compiler, and counts
-/// what it takes, up to 13 times what it reads: so there are two, for short outlines and for long ones.
+/// Without a limit, 30 bytes can announce a text of 4 TB, and `bincode` would take memory for it. The limit of `bincode` is a
+/// constant at compile time, and counts the memory taken, which is up to 13 times the bytes read. So there are two limits: for
+/// short outlines and for long ones.
 fn read_outline(bytes: &[u8]) -> Result<(Outline, usize), DecodeError> {
     const SHORT: usize = 64 << 10;
     match bytes.len() {
@@ -301,7 +306,7 @@ mod tests {
         data::blobs(24, 2, 0.3, 1).unwrap()
     }
 
-    /// A run of two epochs, with early stopping, and numbers that are no `f32` where `F` has them.
+    /// A run of two epochs, with early stopping, and with numbers that `f32` cannot hold if `F` can.
     fn run<F: Scalar>(optimizer: impl Optimizer<F>) -> Saved<F> {
         let (mut model, samples) = (model(1), samples());
         let trainer = Trainer::new(optimizer).epochs(5).batch_size(8).early_stopping(3);
@@ -404,12 +409,12 @@ mod tests {
         for end in 0..good.len() {
             decoded(&good[..end]).unwrap_err();
         }
-        // A list that promises 4 TB, and nothing else: the settings of a run.
+        // A list that announces 4 TB, and nothing else: the settings of a run.
         let promise = encode_to_vec(1_u64 << 42, standard()).unwrap();
         let bytes = [&(promise.len() as u64).to_le_bytes()[..], &promise].concat();
         let error = decoded(&bytes).unwrap_err().to_string();
         assert!(error.starts_with("c: expected the outline of a checkpoint, got "), "{error}");
-        // An outline that is said to be longer than the file.
+        // An outline whose announced length is larger than the file.
         let long = [&(1_u64 << 42).to_le_bytes()[..], &good[8..]].concat();
         let error = decoded(&long).unwrap_err().to_string();
         assert!(error.contains("got a longer one, in "), "{error}");
@@ -422,7 +427,7 @@ mod tests {
     }
 
     proptest! {
-        /// With a checksum that is right, what is wrong is found further in.
+        /// The checksum is right, so the later checks have to find the damage.
         #[test]
         fn no_bytes_make_it_panic(at in 0_usize..2500, noise in proptest::collection::vec(any::<u8>(), 1..12)) {
             let mut bytes = payload();

@@ -9,17 +9,17 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system said no.
+    /// The operating system refused an operation.
     #[error("{}: could not {action}: {source}", path.display())]
     Io {
         /// Which file or folder.
         path: PathBuf,
-        /// What was tried: `open`, `write`.
+        /// The operation: `open`, `write`.
         action: &'static str,
-        /// What it said.
+        /// Its message.
         source: std::io::Error,
     },
-    /// A folder that is to hold a new file, and does not exist.
+    /// The folder for a new file does not exist.
     #[error("{}: could not write: the folder {} does not exist, create it first", path.display(), folder.display())]
     NoFolder {
         /// Which file.
@@ -27,49 +27,49 @@ pub enum Error {
         /// Which folder.
         folder: PathBuf,
     },
-    /// A file that is not what it should be.
+    /// A file with other content than expected.
     #[error("{}: expected {}, got {}", path.display(), Cut(expected, QUOTED), Cut(got, QUOTED))]
     Content {
         /// Which file.
         path: PathBuf,
-        /// What it should hold.
+        /// The expected content.
         expected: String,
-        /// What it holds.
+        /// The content that was found.
         got: String,
     },
-    /// A line of a text file that is not what it should be.
+    /// A line of a text file with other content than expected.
     #[error("{}, line {line}: expected {}, got {}", path.display(), Cut(expected, QUOTED), Cut(got, QUOTED))]
     Line {
         /// Which file.
         path: PathBuf,
         /// Which line, counted from 1.
         line: u64,
-        /// What it should hold.
+        /// The expected content.
         expected: String,
-        /// What it holds.
+        /// The content that was found.
         got: String,
     },
     /// A download that did not succeed.
     #[error("{url}: expected the file, got {}", Cut(got, QUOTED))]
     Download {
-        /// From where.
+        /// The address.
         url: String,
-        /// What came instead.
+        /// What arrived instead.
         got: String,
-        /// Whether there was no answer at all.
+        /// Whether the server did not answer at all.
         unreachable: bool,
     },
-    /// Pictures that cannot be made so large.
+    /// Pictures that cannot be resized to this size.
     #[error(
         "resizing: expected [height, width, 1 or 3] and a size from 1x1 to 16384x16384, got {from} to {to}"
     )]
     Resize {
         /// What was to be resized.
         from: String,
-        /// To which size.
+        /// The new size.
         to: String,
     },
-    /// The network of the file and that of the program differ.
+    /// The network in the file and the network in the program differ.
     #[error("{}: {}", path.display(), Cut(&source.to_string(), LISTED))]
     Model {
         /// Which file.
@@ -77,17 +77,17 @@ pub enum Error {
         /// How they differ.
         source: backstitch_core::Error,
     },
-    /// What a file holds makes no data set, or none of the parts that were asked for.
+    /// The content of a file cannot be made into a data set, or not into the requested parts.
     #[error("{}: {}", path.display(), Cut(&source.to_string(), LISTED))]
     Dataset {
         /// Which file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: Box<backstitch_core::Error>,
     },
 }
 
-/// So that `?` turns it into the error of a whole program.
+/// So that `?` converts it to the error of a whole program.
 impl From<Error> for backstitch_core::Error {
     fn from(error: Error) -> Self {
         Self::Other(Box::new(error))
@@ -95,37 +95,37 @@ impl From<Error> for backstitch_core::Error {
 }
 
 impl Error {
-    /// For `map_err`: the operating system said no.
+    /// For `map_err`: the operating system refused an operation.
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, action, source }
     }
 
-    /// A file that is not what it should be.
+    /// A file with other content than expected.
     pub(crate) fn content(path: &Path, expected: impl Into<String>, got: impl ToString) -> Self {
         Self::Content { path: path.to_owned(), expected: expected.into(), got: got.to_string() }
     }
 
-    /// For `map_err`: the file's network is another.
+    /// For `map_err`: the network in the file is a different one.
     pub(crate) fn model(path: &Path) -> impl FnOnce(backstitch_core::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Model { path, source }
     }
 
-    /// For `map_err`: no data set can be made of the file.
+    /// For `map_err`: the file cannot be made into a data set.
     pub(crate) fn dataset(path: &Path) -> impl FnOnce(backstitch_core::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Dataset { path, source: Box::new(source) }
     }
 }
 
-/// The most letters of a text that a message quotes.
+/// The largest number of letters of a text that a message quotes.
 const QUOTED: usize = 240;
 
-/// The most letters of a list of names that do not fit.
+/// The largest number of letters of a list of names that do not fit.
 const LISTED: usize = 2000;
 
-/// A text on one line, cut where it is long: what a file holds is quoted in messages, and may be anything.
+/// The text on one line, cut if it is long. Messages quote the content of files, which may be anything.
 struct Cut<'a>(&'a str, usize);
 
 impl fmt::Display for Cut<'_> {

@@ -1,10 +1,10 @@
-//! The kinds of floating-point numbers that weights have in files.
+//! The types of floating-point numbers that weights have in files.
 
 use std::io::{self, Read};
 
 use half::{bf16, f16};
 
-/// A kind of numbers that weights can be made of. All are little-endian.
+/// A type of numbers that weights can have. All are little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Floats {
     F16,
@@ -13,11 +13,11 @@ pub(crate) enum Floats {
     F64,
 }
 
-/// What [`Floats`] has, for messages.
+/// The types of [`Floats`], for messages.
 pub(crate) const KINDS: &str = "numbers of f16, bf16, f32 or f64";
 
 impl Floats {
-    /// Hands on `count` numbers, one after the other.
+    /// Passes on `count` numbers, one after the other.
     pub(crate) fn read(self, count: usize, bytes: impl Read, each: &mut dyn FnMut(f64)) -> io::Result<()> {
         match self {
             Self::F16 => read(count, bytes, |number| f16::from_le_bytes(number).to_f64(), each),

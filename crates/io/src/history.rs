@@ -1,4 +1,4 @@
-//! The course of training as a CSV file.
+//! The training history as a CSV file.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use backstitch_core::History;
 use crate::atomic;
 use crate::error::Error;
 
-/// Writes a line an epoch of each named run: run, epoch, and every figure there is in one of them, empty where an epoch has it not.
+/// Writes one line per epoch of each named run: the run, the epoch, and all figures that occur in any run. A field is empty if
+/// the epoch does not have the figure.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -35,7 +36,7 @@ pub fn write_csv(path: impl AsRef<Path>, runs: &[(&str, &History)]) -> Result<()
     })
 }
 
-/// The shortest decimal number that is this one, always with a point: `0.5`, `1.0`.
+/// The shortest decimal form of a number, always with a point: `0.5`, `1.0`.
 fn shortest(value: f64) -> String {
     format!("{value:?}")
 }

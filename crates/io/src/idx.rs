@@ -31,12 +31,12 @@ pub enum Idx {
     F64(ArrayD<f64>),
 }
 
-/// Reads an IDX file, gunzipping it where it begins like a gzip file; several members of gzip are one stream.
+/// Reads an IDX file. If it begins like a gzip file, it is decompressed; several gzip members are one stream.
 ///
-/// Memory is taken as elements arrive, at most twice their bytes (and gzip makes at most 1032 bytes of one).
+/// Memory is taken as elements arrive, at most twice their bytes. (gzip makes at most 1032 bytes from one.)
 ///
 /// # Errors
-/// If the file cannot be read, is no IDX file, is cut or holds more than its header says, or its gzip cover is damaged.
+/// If the file cannot be read, is not an IDX file, holds less or more than its header says, or its gzip stream is damaged.
 pub fn read(path: impl AsRef<Path>) -> Result<Idx, Error> {
     let path = path.as_ref();
     let file = File::open(path).map_err(Error::io(path, "open"))?;
@@ -44,7 +44,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Idx, Error> {
     parse(input::gunzipped(reader).map_err(Error::io(path, "read"))?, path)
 }
 
-/// Reads an IDX array that must be of bytes, as images and labels are.
+/// Reads an IDX array whose elements must be bytes, as those of images and labels are.
 ///
 /// # Errors
 /// As [`read`], and if the elements are not bytes.
@@ -100,7 +100,7 @@ pub fn parse(mut reader: impl Read, path: impl AsRef<Path>) -> Result<Idx, Error
     let Some(bytes) = size_of_shape(&shape, size) else {
         return Err(Error::content(path, "axes whose product fits in memory", format!("{shape:?}")));
     };
-    // To the end, so that what the header does not speak of is noticed.
+    // To the end, so that bytes that the header does not mention are noticed.
     let data = input::exactly(reader, bytes)
         .map_err(|unlike| Error::content(path, format!("{bytes} bytes of elements"), unlike))?;
     let shape = IxDyn(&shape);
@@ -138,7 +138,7 @@ impl Idx {
     /// The array as the bytes of an IDX file, not gzipped.
     ///
     /// # Errors
-    /// If an axis is longer, or there are more of them, than the format can say.
+    /// If an axis is longer than the format allows, or if there are too many axes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, backstitch_core::Error> {
         fn encode<T: Copy, const N: usize>(
             array: &ArrayD<T>,
@@ -225,7 +225,7 @@ mod tests {
     fn a_header_is_not_taken_at_its_word() {
         let huge = [&[0, 0, 8, 4][..], &[0xff; 16]].concat();
         assert!(message(&huge).contains("expected axes whose product fits in memory"), "{}", message(&huge));
-        // 4 GiB of promises, 3 bytes of elements.
+        // The header announces 4 GiB, and 3 bytes of elements follow.
         let promising = [&[0, 0, 8, 1][..], &[0xff, 0xff, 0xff, 0xff, 1, 2, 3]].concat();
         assert!(
             message(&promising)

@@ -1,14 +1,14 @@
-//! Bytes of a file that is not trusted: memory is taken as they arrive.
+//! Reads the bytes of an untrusted file. Memory is taken as bytes arrive.
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-/// Taken before anything has arrived.
+/// Memory taken before the first byte arrives.
 const FIRST: usize = 64 << 10;
 
-/// Why there were not exactly the bytes that were promised.
+/// Why the number of bytes is not the announced one.
 #[derive(Debug)]
 pub(crate) enum Unlike {
     /// There were fewer.
@@ -17,7 +17,7 @@ pub(crate) enum Unlike {
     More,
     /// There is no memory for what arrived.
     Memory,
-    /// They could not be read, or a checksum is wrong.
+    /// The bytes could not be read, or a checksum is wrong.
     Broken(io::Error),
 }
 
@@ -32,14 +32,14 @@ impl fmt::Display for Unlike {
     }
 }
 
-/// What the reader gives, gunzipped where it begins like a gzip file. Several members are one stream, as for gzip itself.
+/// The bytes of the reader, decompressed if they begin like a gzip file. Several members are one stream, as in the program gzip.
 pub(crate) fn gunzipped<'a>(mut reader: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let gzipped = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     Ok(if gzipped { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) })
 }
 
-/// The bytes up to the end, of which there must be `count`. A promise costs nothing: never is more memory taken than twice what has
-/// arrived, nor more than `count`.
+/// All bytes up to the end; there must be `count`. An announced size alone takes no memory: the memory is at most twice the bytes
+/// that have arrived, and at most `count`.
 pub(crate) fn exactly(mut reader: impl Read, count: usize) -> Result<Vec<u8>, Unlike> {
     let mut bytes = Vec::new();
     while bytes.len() < count {
@@ -50,7 +50,7 @@ pub(crate) fn exactly(mut reader: impl Read, count: usize) -> Result<Vec<u8>, Un
             return Err(Unlike::Fewer(bytes.len()));
         }
     }
-    // Reading on to the end also makes gzip and zip compare their checksums.
+    // Reading to the end also makes gzip and zip compare their checksums.
     match reader.take(1).read_to_end(&mut Vec::new()) {
         Ok(0) => Ok(bytes),
         Ok(_) => Err(Unlike::More),
@@ -82,7 +82,7 @@ mod tests {
     fn members_of_gzip_are_one_stream() {
         assert_eq!(text(b"plain").unwrap(), "plain");
         assert_eq!(text(&[member(b"one "), member(b""), member(b"two")].concat()).unwrap(), "one two");
-        // What is no member behind one is an error, and not left out.
+        // Bytes after a member that are no member are an error; they are not skipped.
         assert!(text(&[&member(b"one")[..], b"rubbish"].concat()).is_err());
         assert!(text(&[&member(b"one")[..], &member(b"two")[..5]].concat()).is_err());
     }

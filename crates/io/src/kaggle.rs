@@ -1,8 +1,8 @@
-//! CSV files with a row of numbers a sample and a column of labels: the layout of Kaggle's Fashion-MNIST. For other tables see
-//! [`table`](crate::table).
+//! CSV files with one row of numbers per sample and a column of labels: the layout of Kaggle's Fashion-MNIST. For other tables
+//! see [`table`](crate::table).
 //!
-//! Upper and lower case in names of columns do not matter. A column `id` or `ImageId`, or without a name in front, as pandas writes its
-//! index, numbers the samples and is no feature.
+//! Upper and lower case in column names do not matter. Some columns number the samples and are not features: `id`, `ImageId`, and
+//! a first column without a name, as pandas writes its index.
 
 use std::fs::File;
 use std::io::Read;
@@ -18,24 +18,24 @@ use crate::lines::Lines;
 pub struct Labelled {
     /// Names of the feature columns.
     pub columns: Vec<String>,
-    /// One row a sample, `[n, features]`.
+    /// One row per sample, `[n, features]`.
     pub features: Array2<f32>,
     /// The class of each sample.
     pub labels: Vec<usize>,
 }
 
-/// Labels are below this: a network has an output a class, and so one wrong label could ask for any memory.
+/// Labels must be below this. A network has one output per class, so one wrong label could ask for any amount of memory.
 pub const MOST_CLASSES: usize = 1 << 16;
 
-/// Reads a CSV file whose first line names the columns, one of them the labels; every other column
-/// is a feature, but one that numbers the samples.
+/// Reads a CSV file whose first line names the columns. One column has the labels. Every other column is a feature, except a
+/// column that numbers the samples.
 ///
-/// Memory is taken as lines arrive: up to eight times the bytes of the file, for a label or number may be two letters there, and some
-/// 50 MB for names of columns. A line has at most 1 MiB.
+/// Memory is taken as lines arrive: up to eight times the bytes of the file, because a label or number may be two letters there,
+/// and about 50 MB for the names of columns. A line has at most 1 MiB.
 ///
 /// # Errors
-/// If the file cannot be read, the column of labels is not there or there twice, there are no rows, or a row is too short or
-/// too long, or has a label that is no class below [`MOST_CLASSES`] or a feature that is no finite number: with its line.
+/// If the file cannot be read, the column of labels is missing or there twice, or there are no rows. If a row is too short or too
+/// long, its label is not a class below [`MOST_CLASSES`], or a feature is not a finite number: the message names the line.
 pub fn read(path: impl AsRef<Path>, label_column: &str) -> Result<Labelled, Error> {
     let path = path.as_ref();
     parse(File::open(path).map_err(Error::io(path, "open"))?, path, label_column)
@@ -75,7 +75,7 @@ fn rows(values: Vec<f32>, columns: usize, path: &Path) -> Result<Array2<f32>, Er
     Ok(Array2::from_shape_vec((values.len() / columns, columns), values).expect("every row was checked"))
 }
 
-/// Which column is what.
+/// The role of each column.
 struct Roles {
     label: Option<usize>,
     id: Option<usize>,
@@ -100,7 +100,7 @@ impl<R: Read> Lines<'_, R> {
         let mut ids = [named("id"), named("ImageId")].concat();
         ids.retain(|&id| Some(id) != label);
         let id = once(&ids, "id")?;
-        // pandas has no name for its index, and gives it one when it reads what it wrote.
+        // pandas writes its index without a name, and gives it a name when it reads the file again.
         let is_index = |i: usize| (i == 0 && self.columns[i].is_empty()) || self.columns[i] == "Unnamed: 0";
         let index = (0..self.columns.len()).find(|&i| is_index(i));
         let is_feature = |&i: &usize| Some(i) != label && Some(i) != id && !is_index(i);
@@ -112,7 +112,7 @@ impl<R: Read> Lines<'_, R> {
         Ok(Roles { label, id: id.or(index), features })
     }
 
-    /// The number in a column, if it is one that fits.
+    /// The number in a column, if it is a number that fits.
     fn number(&self, column: usize, expected: &str, fits: impl Fn(f32) -> bool) -> Result<f32, Error> {
         let field = &self.record[column];
         let number = field.parse().ok().filter(|&value| fits(value));
@@ -120,7 +120,7 @@ impl<R: Read> Lines<'_, R> {
         number.ok_or_else(|| self.wrong(expected(), format!("{field:?}")))
     }
 
-    /// A class, which may be written as a float: 9.0.
+    /// A class. It may be written as a float: 9.0.
     fn class(&self, column: usize) -> Result<usize, Error> {
         let field = &self.record[column];
         let whole = |value: f64| (value.fract() == 0.0 && value >= 0.0).then_some(value as usize);
@@ -136,23 +136,24 @@ impl<R: Read> Lines<'_, R> {
 pub struct Pictures {
     /// Rows of 784 numbers from 0 to 1.
     pub rows: Array2<f32>,
-    /// The class of each; none where the pictures are to be submitted.
+    /// The class of each picture. `None` if the pictures are for a submission.
     pub labels: Option<Vec<usize>>,
-    /// How the file numbers them, if it does.
+    /// The numbers of the pictures in the file, if it has them.
     pub ids: Option<Vec<String>>,
 }
 
-/// Reads pictures of 28x28 from a CSV file in Kaggle's layout: a column of pixels for each place, row by row, and
-/// maybe a column `label` of classes or one that numbers the pictures. Memory is taken as by [`read`].
+/// Reads pictures of 28x28 from a CSV file in Kaggle's layout: one column for each pixel, row by row. There may be a column
+/// `label` with classes, and a column that numbers the pictures. Memory is taken as by [`read`].
 ///
 /// # Errors
-/// As [`read`], but that there may be no labels; and if there are not 784 columns of pixels, or a pixel is not from 0 to 255: with its line.
+/// As [`read`], but labels may be missing. Also if there are not 784 columns of pixels, or a pixel is not from 0 to 255: the
+/// message names the line.
 pub fn read_pictures(path: impl AsRef<Path>) -> Result<Pictures, Error> {
     let path = path.as_ref();
     parse_pictures(File::open(path).map_err(Error::io(path, "open"))?, path)
 }
 
-/// Pixels of a picture.
+/// The number of pixels of a picture.
 const PIXELS: usize = 28 * 28;
 
 /// Reads pictures from bytes. The path is for messages.
@@ -183,7 +184,7 @@ pub fn parse_pictures(bytes: impl Read, path: impl AsRef<Path>) -> Result<Pictur
     Ok(Pictures { rows, labels: label.map(|_| labels), ids: id.map(|_| ids) })
 }
 
-/// Writes a submission to Kaggle: `id,label`, a line a sample, with the file's own ids or counted from 0.
+/// Writes a submission to Kaggle: `id,label`, one line per sample, with the ids of the file or counted from 0.
 ///
 /// # Errors
 /// If there are not as many ids as classes, or the file cannot be written.

@@ -1,8 +1,7 @@
-//! The files of backstitch: data sets in, weights and checkpoints out and in again.
+//! The files of backstitch: reads data sets, and reads and writes weights and checkpoints.
 //!
-//! Every reader treats its file as untrusted: an error names the file and what is wrong with it,
-//! and memory is taken as bytes arrive, never on a header's word. Every writer is atomic: a file is
-//! there whole or not at all.
+//! Every reader treats its file as untrusted. An error names the file and what is wrong with it. Memory is taken as bytes arrive,
+//! never because a header announces them. Every writer is atomic: a file is written as a whole or not at all.
 
 pub mod atomic;
 mod cache;

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use crate::error::Error;
 
-/// A longer line is refused: it has room for 100,000 columns.
+/// A longer line is an error. This length has room for 100,000 columns.
 pub(crate) const LONGEST_LINE: usize = 1 << 20;
 
-/// The lines of a CSV file below the one that names the columns; errors name the line.
+/// The lines of a CSV file after the line that names the columns. Errors name the line.
 pub(crate) struct Lines<'a, R> {
     reader: csv::Reader<LineByLine<BufReader<R>>>,
     pub(crate) path: &'a Path,
@@ -26,7 +26,7 @@ impl<'a, R: Read> Lines<'a, R> {
         Ok(Self { reader, path, columns, record: csv::StringRecord::new() })
     }
 
-    /// Goes on to the next line, if there is one, which must have all columns. Blank lines are skipped.
+    /// Goes to the next line, if there is one. It must have all columns. Blank lines are skipped.
     pub(crate) fn next(&mut self) -> Result<bool, Error> {
         loop {
             self.reader.get_mut().length = 0;
@@ -44,25 +44,25 @@ impl<'a, R: Read> Lines<'a, R> {
         }
     }
 
-    /// The number of the line that was read last: that on which a row ends.
+    /// The number of the line that was read last, the line on which a row ends.
     pub(crate) fn line(&self) -> u64 {
         self.reader.get_ref().line
     }
 
-    /// A line that is not what it should be: the one that was read last.
+    /// An error about the line that was read last.
     pub(crate) fn wrong(&self, expected: String, got: String) -> Error {
         Error::Line { path: self.path.to_owned(), line: self.line(), expected, got }
     }
 }
 
-/// Hands out no more than a line at a time, and so knows which one a record ends on: the `csv` crate counts lines too, but takes a
-/// record to begin on the blank line before it. Refuses lines that are too long.
+/// Hands out at most one line at a time, and so knows on which line a record ends. (The `csv` crate counts lines too, but for it
+/// a record begins on the blank line before.) Lines that are too long are an error.
 struct LineByLine<R> {
     inner: R,
     line: u64,
     /// Whether the next byte begins a line.
     at_start: bool,
-    /// Bytes of the record up to here.
+    /// Bytes of the record so far.
     length: usize,
     quotes: Quotes,
 }
@@ -73,16 +73,17 @@ impl<R> LineByLine<R> {
     }
 }
 
-/// Where in a field the reader is: the `csv` crate takes the end of the file for the quote that should have been there.
+/// The position of the reader in a field. It is needed because the `csv` crate accepts the end of the file in place of a missing
+/// quote.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Quotes {
     /// Before the first byte of a field.
     Field,
-    /// In one without quotes, in which a quote is a letter.
+    /// In a field without quotes, where a quote is a letter.
     Plain,
-    /// Behind a quote that was opened on this line.
+    /// After an opening quote.
     Open(u64),
-    /// Behind one that closes, or is the first of two which stand for one.
+    /// After a closing quote, or after the first of two quotes that stand for one.
     Closed(u64),
 }
 
@@ -92,7 +93,7 @@ impl Quotes {
             (Self::Open(line), b'"') => Self::Closed(line),
             (Self::Open(line), _) | (Self::Closed(line), b'"') => Self::Open(line),
             (Self::Field, b'"') => Self::Open(line),
-            // The mark that some programs put in front of UTF-8.
+            // The byte order mark that some programs write before UTF-8.
             (Self::Field, 0xef | 0xbb | 0xbf) if line == 1 => Self::Field,
             (_, b',' | b'\n' | b'\r') => Self::Field,
             _ => Self::Plain,

@@ -1,4 +1,4 @@
-//! One array as NumPy's `.npy`: a line of Python that says kind, order and shape, then the numbers.
+//! One array as NumPy's `.npy`: a line of Python with type, order and shape, then the numbers.
 //!
 //! (NumPy Enhancement Proposal 1, "A Simple File Format for NumPy Arrays", versions 1 to 3.)
 
@@ -11,10 +11,10 @@ use crate::numbers::{Dtype, Number, size_of_shape};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// A longer header is refused, as NumPy does.
+/// A longer header is an error, as in NumPy.
 const LONGEST_HEADER: usize = 10_000;
 
-/// What was expected of an array, and what came.
+/// What was expected of an array, and what was found.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     pub(crate) expected: String,
@@ -27,18 +27,18 @@ impl Wrong {
     }
 }
 
-/// What stands before the numbers.
+/// The header before the numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Header {
     dtype: Dtype,
     fortran: bool,
     shape: Vec<usize>,
-    /// Bytes of all numbers.
+    /// The bytes of all numbers.
     size: usize,
 }
 
 impl Header {
-    /// Reads what stands before the numbers, and no more.
+    /// Reads the header, and no more.
     pub(crate) fn read(reader: &mut impl Read) -> Result<Self, Wrong> {
         let broken = |error: io::Error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Wrong::new("the header of an array", "the end of it"),
@@ -82,7 +82,7 @@ impl Header {
         &self.shape
     }
 
-    /// The numbers behind the header, up to the end.
+    /// The numbers after the header, up to the end.
     pub(crate) fn numbers<T: Number>(&self, reader: impl Read) -> Result<ArrayD<T>, Wrong> {
         let expected = || format!("{} bytes of numbers for the shape {:?}", self.size, self.shape);
         let data = input::exactly(reader, self.size).map_err(|unlike| Wrong::new(expected(), unlike))?;
@@ -99,7 +99,7 @@ struct Dictionary<'a> {
 }
 
 impl<'a> Dictionary<'a> {
-    /// `descr`, `fortran_order` and `shape`, each of which must be there once.
+    /// `descr`, `fortran_order` and `shape`. Each must be there once.
     fn read(mut self) -> Option<(&'a str, bool, Vec<usize>)> {
         let (mut descr, mut fortran, mut shape) = (None, None, None);
         self.take("{")?;
@@ -119,7 +119,7 @@ impl<'a> Dictionary<'a> {
         self.rest.trim().is_empty().then_some((descr?, fortran?, shape?))
     }
 
-    /// Goes past a token and the spaces before it.
+    /// Skips a token and the spaces before it.
     fn take(&mut self, token: &str) -> Option<()> {
         self.rest = self.rest.trim_start().strip_prefix(token)?;
         Some(())
@@ -154,19 +154,19 @@ impl<'a> Dictionary<'a> {
     }
 }
 
-/// Bytes that [`write`] makes of an array.
+/// The number of bytes that [`write`] writes for an array.
 pub(crate) fn written_size<T: Number>(array: &ArrayViewD<'_, T>) -> u64 {
     (header::<T>(array.shape()).len() + array.len() * size_of::<T>()) as u64
 }
 
-/// The header of an array in C order, version 1: filled up so that the numbers begin at a multiple of 64.
+/// The header of an array in C order, version 1, padded so that the numbers begin at a multiple of 64.
 fn header<T: Number>(shape: &[usize]) -> Vec<u8> {
     // As Python writes a tuple: (2, 3), and (2,) of one.
     let lengths: Vec<String> = shape.iter().map(ToString::to_string).collect();
     let lengths = lengths.join(", ") + if shape.len() == 1 { "," } else { "" };
     let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({lengths}), }}", T::DESCR);
     let length = (10 + text.len() + 1).next_multiple_of(64) - 10;
-    // `ndarray` has arrays of some dozen axes at most.
+    // An `ndarray` array has about a dozen axes at most.
     let mut bytes = [&MAGIC[..], &[1, 0], &(length as u16).to_le_bytes()].concat();
     bytes.extend(format!("{text:<width$}\n", width = length - 1).bytes());
     bytes

@@ -1,4 +1,4 @@
-//! Arrays of NumPy by name in an `.npz` file: an archive with one `.npy` an array, compressed or not.
+//! Arrays of NumPy by name in an `.npz` file: an archive with one `.npy` for each array, compressed or not.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -30,14 +30,14 @@ pub fn save(path: impl AsRef<Path>, model: &Model) -> Result<(), Error> {
     })
 }
 
-/// Reads every array of an `.npz` file, compressed or not, and gives them to a model whose names and shapes they must fit. Floats of
-/// any size and integers are converted, where `f32` can hold them; `f64` is rounded.
+/// Reads every array of an `.npz` file, compressed or not, into a model. Names and shapes must be those of the model. Floats of
+/// any size and integers are converted if `f32` can hold them; `f64` is rounded.
 ///
-/// Names and shapes are compared before any number is read: a file takes no more memory than the model's numbers.
+/// Names and shapes are compared before any number is read, so a file takes no more memory than the numbers of the model.
 ///
 /// # Errors
-/// If the file cannot be read, holds something else, or does not fit the model: with every name
-/// that is missing, unexpected or of another shape. The model is then as it was.
+/// If the file cannot be read, holds something else, or does not fit the model: the message lists every name that is missing,
+/// unexpected or of another shape. Then the model is not changed.
 pub fn load(path: impl AsRef<Path>, model: &mut Model) -> Result<(), Error> {
     let path = path.as_ref();
     let mut archive = Archive::open(path)?;
@@ -78,24 +78,24 @@ pub fn load(path: impl AsRef<Path>, model: &mut Model) -> Result<(), Error> {
 pub struct Archive {
     path: PathBuf,
     zip: ZipArchive<BufReader<File>>,
-    /// Where the array of a name is, and what it says of itself.
+    /// The position of each array by name, and its header.
     arrays: BTreeMap<String, (usize, Header)>,
 }
 
 impl Archive {
-    /// Opens a file and reads what its arrays say of themselves, but not their numbers.
+    /// Opens a file and reads the headers of its arrays, but not their numbers.
     ///
     /// # Errors
-    /// If the file cannot be read, is no `.npz` file, has a name twice, or holds anything but arrays of floats and integers.
+    /// If the file cannot be read, is not an `.npz` file, has a name twice, or holds anything but arrays of floats and integers.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let file = File::open(path).map_err(Error::io(path, "open"))?;
         let npz = |got: &dyn ToString| Error::content(path, "an .npz file", got.to_string());
-        // The archive begins where the file does. To look for it elsewhere is to guess.
+        // The archive begins at the start of the file. Looking for it elsewhere would be guessing.
         let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let mut zip = ZipArchive::with_config(config, BufReader::new(file)).map_err(|error| npz(&error))?;
         if zip.has_duplicate_names() {
-            return Err(npz(&"two arrays of one name"));
+            return Err(npz(&"two arrays with the same name"));
         }
         let mut arrays = BTreeMap::new();
         for index in 0..zip.len() {
@@ -120,12 +120,14 @@ impl Archive {
         self.arrays.get(name).map(|(_, header)| header.shape())
     }
 
-    /// Reads an array. What is exact is converted, `f64` is rounded to `f32`. An array in Fortran's order keeps that layout.
+    /// Reads an array. Numbers that `T` can hold exactly are converted, `f64` is rounded to `f32`. An array in Fortran order
+    /// keeps that layout.
     ///
-    /// Memory is taken as numbers arrive: at most that of the array and of its bytes in the file, uncompressed.
+    /// Memory is taken as numbers arrive: at most that of the array and of its uncompressed bytes in the file.
     ///
     /// # Errors
-    /// If there is no such array, it is cut, longer than its shape says or damaged, or has a number that `T` cannot hold.
+    /// If there is no such array, it is shorter or longer than its shape says, it is damaged, or it has a number that `T` cannot
+    /// hold.
     pub fn read<T: Number>(&mut self, name: &str) -> Result<ArrayD<T>, Error> {
         let Some((index, header)) = self.arrays.get(name) else {
             let names: Vec<_> = self.names().take(10).collect();
@@ -148,7 +150,7 @@ fn unlike(path: &Path, name: &str, wrong: npy::Wrong) -> Error {
 pub struct Writer<W: Write + Seek>(ZipWriter<W>);
 
 impl<W: Write + Seek> Writer<W> {
-    /// A file without arrays as yet.
+    /// Starts a file without arrays.
     pub fn new(to: W) -> Self {
         Self(ZipWriter::new(to))
     }
@@ -156,9 +158,9 @@ impl<W: Write + Seek> Writer<W> {
     /// Adds an array under a name, in C order.
     ///
     /// # Errors
-    /// If it cannot be written, or the name is there already.
+    /// If it cannot be written, or the name exists already.
     pub fn add<T: Number>(&mut self, name: &str, array: ArrayViewD<'_, T>) -> io::Result<()> {
-        // From 4 GB on zip needs its larger headers, and wants to know before.
+        // From 4 GB on, zip needs larger headers, and has to know this before it writes.
         let large = npy::written_size(&array) > u64::from(u32::MAX);
         let options =
             SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
@@ -204,7 +206,7 @@ mod tests {
         npz.finish().unwrap();
     }
 
-    /// An archive of these entries, as they are.
+    /// An archive of these entries, unchanged.
     fn archive(path: &Path, entries: &[(&str, &[u8])]) {
         let mut zip = ZipWriter::new(File::create(path).unwrap());
         for (name, content) in entries {
@@ -287,7 +289,7 @@ mod tests {
         assert!(error().ends_with("expected at most 6 axes in \"dense1.weight\", got 7"), "{}", error());
         write_file(&path, &[("dense1.weight", zeros(&[3, 2]))]);
         assert!(error().contains("missing [\"dense1.bias\"]"), "{}", error());
-        // Only the end of a name is taken off.
+        // Only the ending of a name is removed.
         write_file(&path, &[("dense1.weight", zeros(&[3, 2])), ("dense1.bias.npy", zeros(&[2]))]);
         assert!(error().contains("unexpected [\"dense1.bias.npy\"]"), "{}", error());
     }
@@ -305,7 +307,7 @@ mod tests {
         }
         std::fs::write(&path, bytes).unwrap();
         let error = Archive::open(&path).unwrap_err().to_string();
-        assert!(error.ends_with("expected an .npz file, got two arrays of one name"), "{error}");
+        assert!(error.ends_with("expected an .npz file, got two arrays with the same name"), "{error}");
     }
 
     #[test]
@@ -348,7 +350,7 @@ mod tests {
                 let mut bytes = good.clone();
                 bytes[at] ^= 0x40;
                 std::fs::write(&path, &bytes).unwrap();
-                // Dates, say, may be others.
+                // Dates, for example, may differ.
                 let mut model = one_layer();
                 if load(&path, &mut model).is_ok() {
                     assert_eq!(model.state(), right.state(), "{name} with another byte {at}");

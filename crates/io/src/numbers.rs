@@ -1,16 +1,16 @@
-//! The kinds of numbers that files of NumPy hold, and their conversion to those that are wanted.
+//! The types of numbers in NumPy's files, and their conversion to the wanted type.
 
 use half::f16;
 
-/// Numbers that an array of a file can be read as, or written from.
+/// A type of numbers that the array of a file can be read as, or written from.
 ///
-/// Reading converts what is exact, and rounds `f64` to `f32`; a number that the wanted kind cannot hold is an error.
+/// Reading converts numbers that stay exact, and rounds `f64` to `f32`. A number that the wanted type cannot hold is an error.
 pub trait Number: Copy + sealed::Sealed {
-    /// NumPy's name for the kind, little-endian.
+    /// NumPy's name of the type, little-endian.
     const DESCR: &'static str;
-    /// The number, if this kind has it; `f32` rounds.
+    /// The number in this type, if it can hold it; `f32` rounds.
     fn from_float(value: f64) -> Option<Self>;
-    /// The number, if this kind has it.
+    /// The number in this type, if it can hold it.
     fn from_integer(value: i128) -> Option<Self>;
     /// Appends its bytes, lowest first.
     fn append_to(self, bytes: &mut Vec<u8>);
@@ -48,10 +48,10 @@ number!(f64, "<f8", Some, |value: i128| Some(value as f64).filter(|&double| doub
 number!(u8, "|u1", integer, |value: i128| Self::try_from(value).ok());
 number!(i64, "<i8", integer, |value: i128| Self::try_from(value).ok());
 
-/// A whole number that is held as a float, as labels often are.
+/// A whole number that is stored as a float, as labels often are.
 fn integer<T: TryFrom<i128>>(value: f64) -> Option<T> {
     let whole = value as i128;
-    // Beyond 2^63 the cast saturates, and no kind here has such a number.
+    // Beyond 2^63 the cast saturates, and no type here has such a number.
     (whole as f64 == value).then(|| T::try_from(whole).ok()).flatten()
 }
 
@@ -62,7 +62,7 @@ enum Class {
     Unsigned,
 }
 
-/// A kind of numbers, as NumPy's `dtype` says it.
+/// A type of numbers, as NumPy's `dtype` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Dtype {
     class: Class,
@@ -83,24 +83,24 @@ impl Dtype {
             [b'u', size @ (b'1' | b'2' | b'4' | b'8')] => (Class::Unsigned, size - b'0'),
             _ => return None,
         };
-        // Only bytes have no order.
+        // Only single bytes have no byte order.
         if order == b'|' && bytes != 1 {
             return None;
         }
         Some(Self { class, bytes: usize::from(bytes), big_endian: order == b'>' })
     }
 
-    /// Bytes of a number.
+    /// The number of bytes of one number.
     pub(crate) fn bytes(self) -> usize {
         self.bytes
     }
 
-    /// The same kind with the other or the same order of bytes.
+    /// The same type with the other byte order, or with the same.
     pub(crate) fn ordered(self, big_endian: bool) -> Self {
         Self { big_endian, ..self }
     }
 
-    /// The numbers in these bytes; or the first that the wanted kind cannot hold.
+    /// The numbers in these bytes, or the first number that the wanted type cannot hold.
     pub(crate) fn decode<T: Number>(self, data: &[u8]) -> Result<Vec<T>, String> {
         let floats = |value: f64| T::from_float(value).ok_or_else(|| unfit::<T>(value));
         let integers = |value: i128| T::from_integer(value).ok_or_else(|| unfit::<T>(value));
@@ -130,7 +130,7 @@ impl Dtype {
             }
             from(bytes)
         });
-        // `collect` would not know how many there are.
+        // `collect` would not know the number of elements in advance.
         let mut numbers = Vec::new();
         numbers.try_reserve_exact(data.len() / N).map_err(|_| "no memory for them".to_owned())?;
         for number in ordered {
@@ -144,8 +144,8 @@ fn unfit<T: Number>(value: impl std::fmt::Display) -> String {
     format!("the number {value}, which {} cannot hold", std::any::type_name::<T>())
 }
 
-/// How many bytes an array of this shape has, if it can be: the product without the axes of no length must fit in memory too, for
-/// `ndarray` does not make others.
+/// The bytes of an array of this shape, if such an array is possible. The product without axes of length 0 must fit in memory
+/// too, because `ndarray` refuses other shapes.
 pub(crate) fn size_of_shape(shape: &[usize], bytes: usize) -> Option<usize> {
     let mut lengths = shape.iter().filter(|&&length| length > 0);
     let product = lengths.try_fold(bytes, |product, &length| product.checked_mul(length));

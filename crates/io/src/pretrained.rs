@@ -8,20 +8,20 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 use crate::{atomic, cache, download};
 
-/// The environment variable that names another place to fetch the files from.
+/// The environment variable that names another address for the files.
 pub const URL_VARIABLE: &str = "BACKSTITCH_PRETRAINED_URL";
 
-/// torchvision's place.
+/// The address of torchvision.
 const OFFICIAL_URL: &str = "https://download.pytorch.org/models";
 
 /// A published file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
-    /// Its name, after the base address.
+    /// Its name, which follows the base address.
     pub name: &'static str,
-    /// Bytes.
+    /// The number of bytes.
     pub size: u64,
-    /// The first digits of its SHA-256, which torchvision puts into the name.
+    /// The first digits of its SHA-256, which are part of torchvision's file name.
     pub sha256: &'static str,
 }
 
@@ -32,20 +32,21 @@ pub const VGG16: Published = Published { name: "vgg16-397923af.pth", size: 553_4
 pub const RESNET18: Published =
     Published { name: "resnet18-f37072fd.pth", size: 46_830_571, sha256: "f37072fd" };
 
-/// The file in the user's cache, fetched if it is not there yet; `progress` is told the bytes so far.
+/// The path of the file in the user's cache. It is downloaded if it is not there yet; `progress` gets the number of bytes so far.
 ///
 /// # Errors
-/// If there is no home folder, the server cannot be reached ([`Error::Download`] says so), or it sends another content.
+/// If there is no home folder, the server cannot be reached ([`Error::Download`] says so), or it sends other content.
 pub fn into_cache(file: &Published, progress: &mut dyn FnMut(u64)) -> Result<PathBuf, Error> {
     let url = std::env::var(URL_VARIABLE).unwrap_or_else(|_| OFFICIAL_URL.to_owned());
     into(&cache::folder("pretrained")?, &url, file, progress)
 }
 
-/// The file in a folder, fetched from a base address if it is not there yet. It is written under a temporary name, and given its own when size and
-/// checksum are right.
+/// The path of the file in a folder. It is downloaded from a base address if it is not there yet. It is written under a temporary
+/// name, and renamed when size and checksum are right.
 ///
 /// # Errors
-/// If the server cannot be reached, does not have the file, breaks off, or sends another content; or the folder cannot be written to.
+/// If the server cannot be reached, does not have the file, stops in the middle, or sends other content; or if the folder cannot
+/// be written to.
 pub fn into(
     folder: impl AsRef<Path>,
     base_url: &str,
@@ -79,7 +80,7 @@ pub fn into(
             )),
             () => Ok(()),
         });
-        // Whatever is wrong, the file does not get its name.
+        // If anything is wrong, the file does not get its name.
         result.map_err(|error| std::io::Error::other(fault.insert(error).to_string()))
     });
     match (written, fault) {

@@ -1,4 +1,4 @@
-//! What readers take from the heap is bounded by the file, whatever it promises.
+//! The size of a file limits the memory of its reader, whatever sizes the file announces.
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait; this one counts and passes on")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -21,11 +21,11 @@ fn take(bytes: usize) {
     MOST.fetch_max(TAKEN.fetch_add(bytes, Ordering::Relaxed) + bytes, Ordering::Relaxed);
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came. A block that is moved counts twice while it is.
+// SAFETY: every call is passed on unchanged to the system's allocator. A block counts twice while it is moved.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         take(layout.size());
-        // SAFETY: the caller keeps the promises of this same function.
+        // SAFETY: the caller keeps the promises of the same function.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -46,7 +46,8 @@ static ALLOCATOR: Counting = Counting;
 
 const MB: usize = 1_000_000;
 
-/// The most bytes on the heap while a file of these bytes is read, above those that were there before; and what was read.
+/// The largest number of bytes on the heap while a file with this content is read, above the number before; and the
+/// result of reading.
 fn most<T>(bytes: &[u8], read: impl Fn(&Path) -> T) -> (usize, T) {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), bytes).unwrap();
@@ -77,7 +78,7 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Four bytes that look random, so that gzip cannot make them fewer.
+/// Four bytes that look random, so that gzip cannot compress them.
 fn noise(i: usize) -> f32 {
     (i as f32 * 12.9898).sin() * 43758.547
 }
@@ -106,7 +107,7 @@ fn npz_files() {
     let good = good.into_inner();
     let read = |path: &Path| npz::Archive::open(path)?.read::<f32>("a");
     check("npz", &good, true, 2 * good.len() + MB, read);
-    // The header's promise, with its length kept: 1000000 becomes 9999999.
+    // Changes the announced size in the header, with the same number of letters: 1000000 becomes 9999999.
     let mut promise = good.clone();
     let at = promise.windows(8).position(|window| window == b"1000000,").unwrap();
     promise[at..at + 7].fill(b'9');
@@ -119,7 +120,7 @@ fn pickles() {
     pickle::write(&path, &[numbers(MB)]).unwrap();
     let good = fs::read(&path).unwrap();
     check("pickle", &good, true, 2 * good.len() + MB, |path: &Path| pickle::read(path));
-    // What lies between arrays may take 40 MB.
+    // The opcodes between arrays may take 40 MB.
     let limit = 40 * MB;
     for (what, piece) in [
         ("marks", &b"("[..]),
@@ -165,7 +166,7 @@ fn tables() {
         check("csv", good.as_bytes(), true, 8 * good.len(), read);
     }
     let whole = |path: &Path| Table::read(path);
-    // One letter a row, and lists that have just grown to twice their size.
+    // One letter per row, and lists that have just doubled their size.
     let narrow = format!("x\n{}", "1\n".repeat(1_050_000));
     check("table of one letter a row", narrow.as_bytes(), true, 22 * narrow.len(), whole);
     check("table of nothing but commas", &b",".repeat(4 * MB), false, 50 * MB, whole);
@@ -182,10 +183,10 @@ fn tables() {
     check("csv of a long label", label.as_bytes(), false, 10 * MB, read);
 }
 
-/// Reads a file by path, whatever comes of it.
+/// Reads a file by path, and ignores the result.
 type Reader = fn(&Path);
 
-/// Changes single bytes of small good files: none of them makes a reader panic, or take more than its limit.
+/// Changes single bytes of small good files. No change makes a reader panic or take more than its limit.
 fn damaged_files() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
     let read = |path: &str| fs::read(fixtures.join(path)).unwrap();
@@ -218,7 +219,7 @@ fn damaged_files() {
     }
 }
 
-/// One test, for another's memory would count too.
+/// One test only, because the memory of another test would count too.
 #[test]
 fn memory_is_bounded_by_the_file() {
     idx_files();

@@ -1,4 +1,4 @@
-//! Decoded pixels in one file, so that the next run need not decode.
+//! Keeps decoded pixels in one file, so that the next run does not decode again.
 
 use std::fs;
 use std::io;
@@ -14,10 +14,10 @@ use crate::error::Error;
 use crate::npz::{Archive, Writer};
 use crate::{atomic, cache};
 
-/// Goes into every key: pixels decoded by another version, or otherwise (the last number), are not taken.
+/// Part of every key, so that pixels from another version, or decoded in another way (the last number), are not used.
 const VERSION: &str = concat!("backstitch pictures ", env!("CARGO_PKG_VERSION"), " 2");
 
-/// Where programs of this user keep decoded pictures.
+/// The folder where this user's programs keep decoded pictures.
 ///
 /// # Errors
 /// If there is no home folder.
@@ -25,8 +25,8 @@ pub fn cache_folder() -> Result<PathBuf, Error> {
     cache::folder("images")
 }
 
-/// The file for these files, read with these options: named after an MD5 of the names below the root and of the bytes. It guards against pictures that
-/// changed, not against malice.
+/// The cache file for these files, read with these options. Its name is an MD5 of the names below the root and of the bytes. This
+/// notices pictures that changed; it is no protection against an attacker.
 pub(super) fn file(
     cache: &Path,
     root: &Path,
@@ -38,7 +38,7 @@ pub(super) fn file(
     Ok(cache.join(format!("{}.npz", key(root, pictures, options, digests))))
 }
 
-/// An MD5 of the options, the names below the root, and a mark of each file, as long as the others or with an end of its own.
+/// An MD5 of the options, the names below the root, and a mark of each file. All marks have one length, or each has its own end.
 pub(super) fn key(
     root: &Path,
     pictures: &[Listed],
@@ -57,8 +57,8 @@ pub(super) fn key(
     key.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Fills in the pixels; whether there were any. The shape that the file tells is compared before anything is read, so that a file decides nothing
-/// about how much is taken.
+/// Fills in the pixels, and returns whether there were any. The shape in the file is compared before anything is read, so the
+/// file cannot decide how much memory is taken.
 ///
 /// # Errors
 /// If the file is damaged, holds other pixels, or cannot be read.
@@ -92,7 +92,7 @@ pub(super) fn write(path: &Path, pixels: &Array4<u8>) -> Result<(), Error> {
     })
 }
 
-/// What the array is called in the file.
+/// The name of the array in the file.
 const NAME: &str = "pixels";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One file to pixels.
+//! Decodes one file to pixels.
 
 use std::fs;
 use std::path::Path;
@@ -9,35 +9,35 @@ use super::orientation::turned;
 use super::{jpeg, png};
 use crate::error::Error;
 
-/// A picture wider or higher than this is refused before it is decoded: a file of some bytes can promise gigabytes.
+/// A wider or higher picture is an error before it is decoded, because a file of some bytes can announce gigabytes.
 pub const LARGEST_SIDE: usize = 16_384;
 
-/// A picture of more pixels than this is refused before it is decoded.
+/// A picture with more pixels is an error before it is decoded.
 pub const MOST_PIXELS: usize = 1 << 26;
 
 /// The pixels of a PNG or JPEG file in red, green and blue, `[height, width, 3]`, 0 to 255.
 ///
-/// Grey becomes three equal channels, 16 bits become 8, palettes and CMYK become colours; transparency, colour profiles and the
-/// orientation are left out ([`super::Options::upright`] takes that of a folder's pictures). Of an animated PNG it is the picture that
-/// programs without animation show. The pixels of a JPEG are those of libjpeg-turbo, and so of Pillow, to 3 of 255.
-/// A JPEG with an end mark in which blocks are missing before it cannot be told from a whole one; like there, they are grey.
+/// Grey becomes three equal channels, 16 bits become 8, palettes and CMYK become colours. Transparency, colour profiles and the
+/// orientation are ignored ([`super::Options::upright`] uses the orientation for the pictures of a folder). An animated PNG gives
+/// the picture that programs without animation show. The pixels of a JPEG are those of libjpeg-turbo, and so of Pillow, within 3
+/// of 255. A JPEG that has an end mark but lacks blocks before it cannot be distinguished from a whole one; the missing blocks
+/// are grey, as in libjpeg-turbo.
 ///
 /// # Errors
-/// If the file cannot be read, is neither PNG nor JPEG, is broken or breaks off, or is larger than [`LARGEST_SIDE`] or
-/// [`MOST_PIXELS`].
+/// If the file cannot be read, is neither PNG nor JPEG, is damaged or cut, or is larger than [`LARGEST_SIDE`] or [`MOST_PIXELS`].
 pub fn read(path: impl AsRef<Path>) -> Result<Array3<u8>, Error> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io(path, "open"))?;
     Ok(coloured(decode_file(path, &bytes, false)?))
 }
 
-/// The pixels of a file with these bytes, `[height, width, 1 or 3]`, in as many channels as they have there, turned upright if so wanted.
-/// Errors as in [`read`].
+/// The pixels of a file with these bytes, `[height, width, 1 or 3]`, with the channels of the file, turned upright if `upright`
+/// is set. Errors as in [`read`].
 pub(super) fn decode_file(path: &Path, bytes: &[u8], upright: bool) -> Result<Array3<u8>, Error> {
     decode(bytes, upright).map_err(|got| Error::content(path, "a PNG or JPEG picture", got))
 }
 
-/// Three channels, of one or three.
+/// Makes three channels from one or three.
 pub(super) fn coloured(picture: Array3<u8>) -> Array3<u8> {
     if picture.dim().2 == 3 {
         return picture;
@@ -46,7 +46,7 @@ pub(super) fn coloured(picture: Array3<u8>) -> Array3<u8> {
     Array3::from_shape_fn((height, width, 3), |(i, j, _)| picture[[i, j, 0]])
 }
 
-/// One channel, of one or three: in units of 2^-16, as Pillow has it.
+/// Makes one channel from one or three, in units of 2^-16, as Pillow does.
 pub(super) fn grey(picture: Array3<u8>) -> Array3<u8> {
     if picture.dim().2 == 1 {
         return picture;
@@ -58,14 +58,14 @@ pub(super) fn grey(picture: Array3<u8>) -> Array3<u8> {
     })
 }
 
-/// What a file holds.
+/// The picture in a file.
 pub(super) struct Stored {
     /// `[height, width, 1 or 3]`.
     pub pixels: Array3<u8>,
     pub exif: Option<Vec<u8>>,
 }
 
-/// As [`decode_file`]; else what was there in place of a picture.
+/// As [`decode_file`]; the error is a description of what was found instead of a picture.
 pub(super) fn decode(bytes: &[u8], upright: bool) -> Result<Array3<u8>, String> {
     let stored = match bytes {
         [] => return Err("an empty file".to_owned()),
@@ -76,7 +76,7 @@ pub(super) fn decode(bytes: &[u8], upright: bool) -> Result<Array3<u8>, String> 
     if upright { turned(stored.pixels, stored.exif.as_deref()) } else { Ok(stored.pixels) }
 }
 
-/// What else a file may be.
+/// The format of a file that is no PNG and no JPEG.
 fn other(bytes: &[u8]) -> String {
     let name = match bytes {
         [b'G', b'I', b'F', b'8', ..] => "a GIF file",
@@ -88,14 +88,14 @@ fn other(bytes: &[u8]) -> String {
     name.to_owned()
 }
 
-/// Refuses what would take much memory, or none.
+/// Refuses sizes that would take too much memory, and sizes of 0.
 pub(super) fn check_size(height: usize, width: usize) -> Result<(), String> {
     let fits = height <= LARGEST_SIDE && width <= LARGEST_SIDE && height * width <= MOST_PIXELS;
     if fits && height > 0 && width > 0 {
         return Ok(());
     }
     Err(format!(
-        "one of {height}x{width} pixels, where 1 to {LARGEST_SIDE} a side and {MOST_PIXELS} in all are read"
+        "one of {height}x{width} pixels; a side may have 1 to {LARGEST_SIDE} pixels, a picture {MOST_PIXELS}"
     ))
 }
 
@@ -130,7 +130,7 @@ mod tests {
         for name in exact {
             assert_eq!(read(fixture(name)).unwrap(), by_pillow(name), "{name}");
         }
-        // Decoders may round a cosine transform each in its own way.
+        // Each decoder may round a cosine transform in its own way.
         for (name, most) in [("rgb.jpg", 2), ("grey.jpg", 1), ("cmyk.jpg", 1), ("progressive.jpg", 2)] {
             let difference = largest_difference(&read(fixture(name)).unwrap(), &by_pillow(name));
             assert!(difference <= most, "{name}: {difference}");
@@ -183,7 +183,7 @@ mod tests {
     fn a_file_that_breaks_off_is_broken() {
         for name in ["rgb.png", "palette.png", "rgb.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg"] {
             let bytes = fs::read(fixture(name)).unwrap();
-            // The last bytes of a PNG say only that it ends.
+            // The last bytes of a PNG are only its end mark.
             let needed = bytes.len() - if name.ends_with("png") { 16 } else { 0 };
             for length in 0..needed {
                 assert!(
@@ -203,7 +203,7 @@ mod tests {
         bytes[29..33].copy_from_slice(&crc32fast::hash(&header).to_be_bytes());
         let error = decode(&bytes, false).unwrap_err();
         assert!(error.starts_with("one of 65536x65536 pixels"), "{error}");
-        // 16,000 a side is within the limit, their product is not.
+        // A side of 16,000 is within the limit, the product of two is not.
         bytes[16..24].copy_from_slice(&[0, 0, 0x3e, 0x80, 0, 0, 0x3e, 0x80]);
         let header: Vec<u8> = bytes[12..29].to_vec();
         bytes[29..33].copy_from_slice(&crc32fast::hash(&header).to_be_bytes());

@@ -1,4 +1,4 @@
-//! Folders of pictures, read when they are wanted.
+//! Folders of pictures, each picture read when it is needed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use super::Options;
 use super::found::Found;
 use crate::error::Error;
 
-/// A folder of pictures that has one folder for each class, `root/class/file`: its classes and the names of its files. Pictures are read
-/// from their files when a batch of them is wanted, those of the next batch while this one is learned from: a folder may be larger than
-/// memory. A clone shares what is known of it.
+/// A folder of pictures with one folder for each class, `root/class/file`: its classes and the names of its files. Pictures are
+/// read from their files when a batch needs them. The next batch is read while the current one is trained on. So a folder may be
+/// larger than memory. A clone shares the listing.
 ///
-/// Decoding takes time of the processor: that of photographs of 300x200 pixels more than training a small network. With
-/// [`Options::cache`] each picture is decoded once, and from then on read from a file of pixels.
+/// Decoding takes processor time: for photographs of 300x200 pixels, more than training a small network. With [`Options::cache`]
+/// each picture is decoded once; later it is read from a file of pixels.
 ///
 /// ```no_run
 /// use backstitch_core::{Model, Net, Trainer, layers::*, optim::Adam};
@@ -33,11 +33,12 @@ use crate::error::Error;
 pub struct ImageFolder(Arc<Found>);
 
 impl ImageFolder {
-    /// Lists the pictures of a folder, in the order of their names, to be read in this size and in colour. None is decoded.
+    /// Lists the pictures of a folder in the order of their names. They will be read in colour, in this size. None is decoded
+    /// yet.
     ///
-    /// Files whose names are not those of pictures are skipped ([`passed_over`](Self::passed_over)). The name of a picture ends in
-    /// `.png`, `.jpg`, `.jpeg` or the like, or has no ending. Kinds of pictures that cannot be read, such as `.gif`, are errors when
-    /// they are read.
+    /// Files whose names are not those of pictures are skipped ([`passed_over`](Self::passed_over)). The name of a picture ends
+    /// in `.png`, `.jpg`, `.jpeg` or similar, or has no ending. Formats that cannot be read, such as `.gif`, are errors when they
+    /// are read.
     ///
     /// # Errors
     /// If a side is 0 or above [`LARGEST_SIDE`](super::LARGEST_SIDE), or there are no class folders, or one of them is empty, holds a
@@ -46,13 +47,13 @@ impl ImageFolder {
         Self::open_with(folder, &Options::new(height, width)?)
     }
 
-    /// As [`open`](Self::open), to be read as the options say. With [`Channels::AsStored`](super::Channels::AsStored) the first picture
-    /// is decoded, for its channels; with [`Options::skip_broken`] every one, and those that cannot be are left out
-    /// ([`skipped`](Self::skipped)).
+    /// As [`open`](Self::open), with options. With [`Channels::AsStored`](super::Channels::AsStored) the first picture is
+    /// decoded, to get the number of channels. With [`Options::skip_broken`] every picture is decoded, and pictures that cannot
+    /// be decoded are left out ([`skipped`](Self::skipped)).
     ///
     /// # Errors
-    /// As [`open`](Self::open); with `AsStored` if the first picture cannot be read, with `skip_broken` if none of a class can be, with
-    /// [`Options::cache`] if its folder cannot be written to.
+    /// As [`open`](Self::open). With `AsStored` also if the first picture cannot be read; with `skip_broken` if no picture of a
+    /// class can be read; with [`Options::cache`] if the cache folder cannot be written to.
     pub fn open_with(folder: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
         Ok(Self(Arc::new(Found::list(folder.as_ref(), options)?.ready()?)))
     }
@@ -60,18 +61,19 @@ impl ImageFolder {
     /// The folders `train` and `val` of a folder: `[train, validation]`, both with the classes of `train`.
     ///
     /// # Errors
-    /// As [`open_with`](Self::open_with); or if `val` has a class that `train` lacks, or, with `AsStored`, grey pictures and `train`
-    /// coloured ones.
+    /// As [`open_with`](Self::open_with). Also if `val` has a class that `train` lacks, or, with `AsStored`, if `val` has grey
+    /// pictures and `train` has coloured ones.
     pub fn open_parts(folder: impl AsRef<Path>, options: &Options) -> Result<[Self; 2], Error> {
         let [train, validation] = Found::list_parts(folder.as_ref(), options)?;
         Ok([Self(Arc::new(train.ready()?)), Self(Arc::new(validation.ready()?))])
     }
 
-    /// The pictures with their classes: inputs `[height, width, channels]` from 0 to 1 (bytes divided by 255), read when they are wanted,
-    /// in the order of [`files`](Self::files).
+    /// The pictures with their classes: inputs `[height, width, channels]` from 0 to 1 (bytes divided by 255), read when they are
+    /// needed, in the order of [`files`](Self::files).
     ///
-    /// Training stops with an error that names the file where one is broken, is gone, or was written since the folder was opened: its
-    /// length or its time of writing is another. Of pictures that [`Options::cache`] has, the files are not looked at again.
+    /// If a file is damaged, has disappeared, or was written since the folder was opened (its length or its modification time
+    /// differs), training stops with an error that names it. For pictures in the [`Options::cache`], the files are not examined
+    /// again.
     pub fn dataset(&self) -> Dataset<f32> {
         Dataset::of(self.clone()).expect("a folder without pictures is refused when it is opened")
     }
@@ -86,13 +88,13 @@ impl ImageFolder {
         self.0.pictures.iter().map(|picture| &*picture.file)
     }
 
-    /// What was wrong with each file that was left out.
+    /// The error of each file that was left out.
     pub fn skipped(&self) -> &[Error] {
         &self.0.skipped
     }
 
-    /// The files that were not looked at, since their names are not those of pictures: `Thumbs.db`, `notes.txt`, what has a name with a
-    /// dot in front, and files beside the folders of classes.
+    /// The files that were skipped because their names are not those of pictures: `Thumbs.db`, `notes.txt`, names that begin with
+    /// a dot, and files beside the class folders.
     pub fn passed_over(&self) -> &[PathBuf] {
         &self.0.passed_over
     }
@@ -128,21 +130,21 @@ pub(super) fn unit(byte: u8) -> f32 {
     f32::from(byte) / 255.0
 }
 
-/// What there is and how it is read, on one line.
+/// The number of pictures and classes and how they are read, on one line.
 impl fmt::Display for ImageFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Found { root, classes, pictures, skipped, passed_over, kept, .. } = &*self.0;
         let (n, shape) = (pictures.len(), self.input_shape());
         write!(f, "{}: {n} pictures of {} classes, read as {shape}", root.display(), classes.len())?;
         match kept {
-            None => write!(f, ", decoded whenever they are wanted")?,
+            None => write!(f, ", decoded each time they are needed")?,
             Some(kept) => write!(f, ", decoded once and kept in {}", kept.file().display())?,
         }
         if let Some(first) = skipped.first() {
             write!(f, "; {} broken files left out, the first {first}", skipped.len())?;
         }
         if let Some(first) = passed_over.first() {
-            write!(f, "; {} files passed over, the first {}", passed_over.len(), first.display())?;
+            write!(f, "; {} files skipped, the first {}", passed_over.len(), first.display())?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Folders whose pictures are read when they are wanted.
+//! Folders whose pictures are read when they are needed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -31,18 +31,18 @@ fn numbers(data: &Dataset) -> Vec<f32> {
     data.inputs().unwrap().data().to_vec()
 }
 
-/// What a sample cannot be read for.
+/// The error of reading a sample.
 fn failure(data: &Dataset, sample: usize) -> String {
     data.gather(&[sample], &mut Batch::default()).unwrap_err().to_string()
 }
 
-/// Lets a file look as if it was written later.
+/// Makes a file look as if it was written later.
 fn touch(file: &Path) {
     let later = SystemTime::now() + Duration::from_secs(60);
     File::options().write(true).open(file).unwrap().set_modified(later).unwrap();
 }
 
-/// The file of pixels in a folder for them.
+/// The file of pixels in a cache folder.
 fn pixels_in(cache: &Path) -> PathBuf {
     let files: Vec<_> = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
@@ -97,7 +97,8 @@ fn nothing_is_decoded_until_it_is_wanted_and_errors_name_the_file() {
     assert!(failure(&data, 2).contains("b/1.jpg: could not open"), "{}", failure(&data, 2));
     // As long as before, and longer.
     touch(&root.path().join("b/2.png"));
-    let changed = "expected the picture that was there when the folder was opened, got one that was written";
+    let changed =
+        "expected a picture that has not changed since the folder was opened, got one that was written";
     assert!(failure(&data, 3).contains(&format!("b/2.png: {changed}")), "{}", failure(&data, 3));
     let one = root.path().join("a/1.png");
     let written = fs::metadata(&one).unwrap().modified().unwrap();
@@ -108,7 +109,7 @@ fn nothing_is_decoded_until_it_is_wanted_and_errors_name_the_file() {
     let mut model = Model::new(Net::new().push(flatten()).push(dense(2)), &data.input_shape(), 0).unwrap();
     let error = Trainer::new(Adam::new(1e-3)).batch_size(2).fit(&mut model, &data).unwrap_err().to_string();
     assert!(error.contains("a/1.png: "), "{error}");
-    // Grey and coloured ones together show only when they are read.
+    // A mix of grey and coloured pictures is found only when they are read.
     let root = tree(&[("a/1.jpg", GREY), ("b/1.png", PICTURE)]);
     let mixed = ImageFolder::open_with(root.path(), &options().channels(Channels::AsStored)).unwrap();
     assert_eq!(*mixed.dataset().input_shape(), [6, 8, 1]);
@@ -169,7 +170,8 @@ fn kept_pixels_are_taken_while_they_are_whole_and_the_files_the_same() {
     let (file, record) = (pixels_in(&cache), 10 * 10 * 3 + 4);
     let whole = fs::read(&file).unwrap();
     assert_eq!(whole.len(), 48 * record);
-    // With other bytes of the same length and time in the picture's file, it is seen that they are not looked at.
+    // The file of the picture gets other bytes of the same length and with the same time. If it were read, the pixels would
+    // differ.
     let first = folder.files().next().unwrap().to_owned();
     let good = fs::read(&first).unwrap();
     let spoil = |bytes: &[u8]| {
@@ -179,7 +181,7 @@ fn kept_pixels_are_taken_while_they_are_whole_and_the_files_the_same() {
     };
     spoil(&vec![0; good.len()]);
     assert_eq!(numbers(&open().dataset()), expected);
-    // Damage, a record at the place of another, a hole, and a file that ends too soon: decoded again.
+    // Damage, a record at the wrong position, a hole, and a file that ends too early: these pictures are decoded again.
     let mut damaged = whole.clone();
     damaged[7] ^= 1;
     let mut moved = whole.clone();
@@ -198,7 +200,7 @@ fn kept_pixels_are_taken_while_they_are_whole_and_the_files_the_same() {
     fs::remove_file(&file).unwrap();
     assert_eq!(numbers(&folder.dataset()), expected);
     assert_eq!(fs::read(&file).unwrap(), whole);
-    // Files that are not the same any more, and other options, have a file of their own.
+    // Files that have changed, and other options, get a cache file of their own.
     touch(&first);
     assert_eq!(numbers(&folder.dataset()), expected, "as they were when the folder was opened");
     for (n, options) in [(2, options.clone()), (3, options.clone().upright())] {
@@ -216,7 +218,7 @@ fn network(data: &Dataset) -> Model {
     Model::new(net, &data.input_shape(), 1).unwrap()
 }
 
-/// All of a dataset's ways in one training: weights, folds, changed inputs, flips and shifts, and a run that is interrupted or not.
+/// One training that uses all of `Dataset`: sample weights, folds, mapped inputs, flips and shifts; interrupted or not.
 fn trained(all: &Dataset, interrupted: bool) -> (History, Vec<Vec<f32>>) {
     let weights: Vec<f64> = (0..all.len()).map(|i| 1.0 + (i % 3) as f64).collect();
     let data =

@@ -1,4 +1,4 @@
-//! What is known of a folder before its pictures are decoded, and how one of them is read.
+//! A folder before its pictures are decoded, and how one picture is read.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub(super) struct Found {
     pub channels: usize,
     pub skipped: Vec<Error>,
     pub passed_over: Vec<PathBuf>,
-    /// Where decoded pixels are kept, picture by picture.
+    /// The file that keeps the decoded pixels, picture by picture.
     pub kept: Option<Kept>,
 }
 
@@ -51,7 +51,8 @@ impl Found {
         Ok([train, validation])
     }
 
-    /// Makes a folder ready for reading picture by picture: finds what is kept of it, and leaves out what is broken, where that is wanted.
+    /// Prepares a folder for reading picture by picture: opens its cache file, and leaves out damaged files if the options say
+    /// so.
     pub fn ready(mut self) -> Result<Self, Error> {
         if let Some(cache) = &self.options.cache {
             self.kept = Some(Kept::open(cache, &self.root, &self.pictures, &self.options)?);
@@ -79,11 +80,11 @@ impl Found {
         Ok(pixels)
     }
 
-    /// Leaves out the pictures with an error. Those that stay are told.
+    /// Leaves out the pictures with an error, and returns which pictures stay.
     pub fn leave_out(&mut self, errors: Vec<Option<Error>>) -> Result<Vec<usize>, Error> {
         let good: Vec<usize> = (0..errors.len()).filter(|&i| errors[i].is_none()).collect();
         let mut is_good = errors.iter().map(Option::is_none);
-        // Classes of validation pictures that were never there are no fault of the files.
+        // A class without any validation picture is not an error of the files.
         let mut had = vec![false; self.classes.len()];
         self.pictures.iter().for_each(|picture| had[picture.label] = true);
         self.pictures.retain(|_| is_good.next() == Some(true));

@@ -24,22 +24,23 @@ pub struct Images {
     pub labels: Vec<usize>,
     /// The file of each picture.
     pub files: Vec<PathBuf>,
-    /// What was wrong with each file that was left out.
+    /// The error of each file that was left out.
     pub skipped: Vec<Error>,
-    /// The files that were not looked at, since their names are not those of pictures: `Thumbs.db`, `notes.txt`, what has a name with a
-    /// dot in front, and files beside the folders of classes.
+    /// The files that were skipped because their names are not those of pictures: `Thumbs.db`, `notes.txt`, names that begin with
+    /// a dot, and files beside the class folders.
     pub passed_over: Vec<PathBuf>,
     /// Whether the pixels came from the cache.
     pub from_cache: bool,
-    /// Why the pixels could not be taken from the cache, which was damaged, or not be kept there.
+    /// Why the pixels could not be read from the cache (it was damaged) or written to it.
     pub cache_error: Option<Error>,
 }
 
 impl Images {
-    /// The pictures with their classes: inputs `[height, width, channels]` from 0 to 1 (bytes divided by 255), four bytes a number.
+    /// The pictures with their classes: inputs `[height, width, channels]` from 0 to 1 (bytes divided by 255), four bytes per
+    /// number.
     ///
     /// # Errors
-    /// If there are no pictures, or not one class a picture.
+    /// If there are no pictures, or not one class for each picture.
     pub fn dataset(&self) -> Result<Dataset<f32>, backstitch_core::Error> {
         Dataset::classes(self.pixels.mapv(unit), &self.labels)
     }
@@ -59,26 +60,27 @@ impl Images {
     }
 }
 
-/// Pictures to train with and to judge by, of the same classes.
+/// Training and validation pictures with the same classes.
 #[derive(Debug)]
 pub struct Parts {
-    /// To train with.
+    /// The training pictures.
     pub train: Images,
-    /// To judge by.
+    /// The validation pictures.
     pub validation: Images,
 }
 
-/// All pictures of a folder that has one folder for each class, in the order of their names, decoded into memory.
-/// [`ImageFolder`](super::ImageFolder) reads them when they are wanted. `progress` is told how many files of how many are decoded, from
-/// several threads.
+/// Decodes all pictures of a folder with one folder for each class into memory, in the order of their names.
+/// ([`ImageFolder`](super::ImageFolder) reads them when they are needed instead.) `progress` gets the number of decoded files and
+/// the number of all files, from several threads.
 ///
-/// Files whose names are not those of pictures are passed over and listed in [`Images::passed_over`]. The name of a picture ends in
-/// `.png`, `.jpg`, `.jpeg` or the like, or has no such end; kinds of pictures that are not read, as `.gif`, are errors.
+/// Files whose names are not those of pictures are skipped and listed in [`Images::passed_over`]. The name of a picture ends in
+/// `.png`, `.jpg`, `.jpeg` or similar, or has no ending. Formats that cannot be read, such as `.gif`, are errors.
 ///
 /// # Errors
-/// If there are no class folders, one of them is empty, holds a folder or has a name that is not UTF-8, or a file is damaged or
-/// no picture (see [`super::read`]), the first such file by name; with [`Options::skip_broken`] only if no picture of a class is left.
-/// With [`Channels::AsStored`](super::Channels::AsStored) if grey and coloured pictures are mixed.
+/// If there are no class folders, or one of them is empty, holds a folder or has a name that is not UTF-8. If a file is damaged
+/// or not a picture (see [`super::read`]): the error is about the first such file by name. With [`Options::skip_broken`] damaged
+/// files are an error only if no picture of a class is left. With [`Channels::AsStored`](super::Channels::AsStored) also if grey
+/// and coloured pictures are mixed.
 pub fn read_folder(
     folder: impl AsRef<Path>,
     options: &Options,
@@ -88,12 +90,12 @@ pub fn read_folder(
     read(Found::list(folder, options)?, progress)
 }
 
-/// The pictures of `folder/train` and `folder/val`; or, where there is neither, of the folder itself, of which this share of each class is for
-/// judging, by chance.
+/// The pictures of `folder/train` and `folder/val`. If neither exists, those of the folder itself: a random share of each class
+/// becomes the validation set.
 ///
 /// # Errors
-/// As [`read_folder`] and [`split::stratified`]; if there is only one of the two folders, or `val` has a class that `train` lacks, or
-/// grey pictures and `train` coloured ones, with [`Channels::AsStored`](super::Channels::AsStored).
+/// As [`read_folder`] and [`split::stratified`]. Also if there is only one of the two folders, if `val` has a class that `train`
+/// lacks, or, with [`Channels::AsStored`](super::Channels::AsStored), if `val` has grey pictures and `train` has coloured ones.
 pub fn read_parts(
     folder: impl AsRef<Path>,
     options: &Options,
@@ -121,7 +123,7 @@ pub fn read_parts(
     }
 }
 
-/// All pictures of what was found, from the cache or decoded.
+/// All pictures of a listing, from the cache or decoded.
 fn read(mut found: Found, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Images, Error> {
     let Options { height, width, cache, .. } = found.options.clone();
     let mut pixels = Array4::zeros((found.pictures.len(), height, width, found.channels));
@@ -143,7 +145,7 @@ fn read(mut found: Found, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Im
     Ok(Images { classes, pixels, labels, files, skipped, passed_over, from_cache, cache_error })
 }
 
-/// Decodes every file into its place, and leaves out those that cannot be, where that is wanted.
+/// Decodes every file into its place. Leaves out files that cannot be decoded, if the options say so.
 fn decode(
     found: &mut Found,
     mut pixels: Array4<u8>,

@@ -1,4 +1,4 @@
-//! Decoded pixels in one file, picture by picture, so that each is decoded once and none need stay in memory.
+//! Keeps decoded pixels in one file, picture by picture, so that each picture is decoded once and none has to stay in memory.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -9,8 +9,9 @@ use super::cache;
 use super::listing::Listed;
 use crate::error::Error;
 
-/// A file of pictures, all of one size: at its place each has its pixels and behind them a CRC-32C (RFC 3720) of place and pixels. A
-/// place that was not written yet is a hole or behind the end of the file, and its checksum is wrong, as is that of a damaged one.
+/// A file of pictures, all of one size. At its position, each picture has its pixels, and after them a CRC-32C (RFC 3720) of the
+/// position and the pixels. A position that was not written yet is a hole or beyond the end of the file. Its checksum is wrong,
+/// like that of a damaged picture.
 #[derive(Debug)]
 pub(super) struct Kept {
     file: PathBuf,
@@ -20,15 +21,15 @@ pub(super) struct Kept {
 const SUM: usize = 4;
 
 impl Kept {
-    /// The file for these pictures, read with these options, in a folder for such files. The name is made from what tells without reading
-    /// them that they are the same: where they are, and their lengths and times of writing.
+    /// The cache file for these pictures, read with these options, in a folder for such files. Its name is made from the paths,
+    /// lengths and modification times of the pictures, so that no picture has to be read to find it.
     pub fn open(folder: &Path, root: &Path, pictures: &[Listed], options: &Options) -> Result<Self, Error> {
         let root_now = fs::canonicalize(root).map_err(Error::io(root, "look at"))?;
         let marks = pictures.iter().map(|picture| format!("{} {:?};", root_now.display(), picture.stamp));
         fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
         let file = folder.join(format!("{}.pixels", cache::key(root, pictures, options, marks)));
         let kept = Self { file };
-        // What cannot be written is found before training begins.
+        // A cache that cannot be written is an error before training begins.
         kept.to_write()?;
         Ok(kept)
     }
@@ -37,7 +38,7 @@ impl Kept {
         &self.file
     }
 
-    /// The pixels at a place, if they are there and whole.
+    /// The pixels at a position, if they are there and not damaged.
     pub fn read(&self, place: usize, size: usize) -> Result<Option<Vec<u8>>, Error> {
         let mut record = vec![0; size + SUM];
         let read = File::open(&self.file).and_then(|mut file| {
@@ -70,7 +71,7 @@ impl Kept {
     }
 }
 
-/// Where a picture begins.
+/// The offset at which a picture begins.
 fn at(place: usize, size: usize) -> u64 {
     place as u64 * (size + SUM) as u64
 }

@@ -1,4 +1,4 @@
-//! Which files of a folder are pictures of which class.
+//! Lists which files of a folder are pictures of which class.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use crate::error::Error;
 
-/// The endings of pictures' names: of kinds that are read, and of kinds that are not. A file of the latter is an error, and is not skipped.
+/// The endings of picture names: formats that can be read, and formats that cannot. A file of the second kind is an error; it is
+/// not skipped.
 const PICTURES: [&str; 19] = [
     "png", "apng", "jpg", "jpeg", "jpe", "jfif", "jif", "gif", "webp", "bmp", "dib", "tif", "tiff", "ppm",
     "pgm", "pbm", "heic", "avif", "jxl",
@@ -26,13 +27,13 @@ pub(super) struct Listing {
 pub(super) struct Listed {
     pub file: PathBuf,
     pub label: usize,
-    /// Its number in the listing, also when others have been left out.
+    /// Its number in the listing. It stays the same when other files are left out.
     pub place: usize,
     /// `None` if the file could not be examined: then reading it is an error.
     pub stamp: Option<Stamp>,
 }
 
-/// How a changed file is recognized: by its length, and by the time it was written, if the file system records it.
+/// The length of the file, and its modification time if the file system records it. They show whether the file has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub length: u64,
@@ -46,13 +47,13 @@ impl Stamp {
 }
 
 impl Listed {
-    /// The bytes of the file, which must be the one that was listed.
+    /// The bytes of the file. It must not have changed since it was listed.
     pub fn bytes(&self) -> Result<Vec<u8>, Error> {
         let mut file = File::open(&self.file).map_err(Error::io(&self.file, "open"))?;
         let stamp = Stamp::of(&file.metadata().map_err(Error::io(&self.file, "look at"))?);
         if Some(stamp) != self.stamp {
-            let expected = "the picture that was there when the folder was opened";
-            return Err(Error::content(&self.file, expected, "one that was written since"));
+            let expected = "a picture that has not changed since the folder was opened";
+            return Err(Error::content(&self.file, expected, "one that was written later"));
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(Error::io(&self.file, "read"))?;
@@ -87,7 +88,8 @@ impl Listing {
             if hidden(&file) {
                 self.passed_over.push(file);
             } else if found.as_ref().is_some_and(Metadata::is_dir) {
-                // A link that leads round in a circle ends here too, as does a folder, which could hold its own parent.
+                // A link that leads back to itself ends here too, and so does a folder, which could contain its own parent
+                // through a link.
                 return Err(Error::content(&file, "a picture", not_a_picture(folder)));
             } else if is_picture(&file) {
                 let stamp = found.as_ref().map(Stamp::of);
@@ -100,7 +102,7 @@ impl Listing {
             let others = self.passed_over.len() - before.1;
             let got = match others {
                 0 => "an empty folder".to_owned(),
-                _ => format!("a folder of {others} files whose names are not those of pictures"),
+                _ => format!("a folder with {others} files and no picture by its name"),
             };
             return Err(Error::content(folder, "pictures of a class", got));
         }
@@ -109,7 +111,7 @@ impl Listing {
     }
 }
 
-/// What is wrong with a folder in the folder of a class, and what would help.
+/// The message about a folder inside the folder of a class, and what would help.
 fn not_a_picture(class: &Path) -> &'static str {
     let named = |name: &str| class.file_name().is_some_and(|own| own == name);
     let has = |name: &str| class.with_file_name(name).is_dir();
@@ -120,8 +122,8 @@ fn not_a_picture(class: &Path) -> &'static str {
     }
 }
 
-/// Whether a name is that of a picture. One without an extension may be that of any file, and is taken for a picture: then a damaged one
-/// is found.
+/// Whether a name is that of a picture. A name without an extension may be that of any file. It counts as a picture, so that a
+/// damaged picture is noticed.
 fn is_picture(file: &Path) -> bool {
     file.extension()
         .is_none_or(|extension| PICTURES.iter().any(|picture| extension.eq_ignore_ascii_case(picture)))
@@ -131,7 +133,7 @@ fn hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// What is in a folder, in the order of names.
+/// The entries of a folder, in the order of their names.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io(folder, "open the folder"))? {

@@ -1,4 +1,4 @@
-//! Pictures: PNG and JPEG files, and folders of them with one folder a class.
+//! Pictures: PNG and JPEG files, and folders of them with one folder per class.
 //!
 //! ```
 //! use backstitch_io::images::{self, ImageFolder, Options};

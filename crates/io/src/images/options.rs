@@ -9,15 +9,16 @@ use super::listing::Listed;
 use super::resize;
 use crate::error::Error;
 
-/// How many numbers a pixel has.
+/// The number of channels of a pixel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Channels {
     /// Three: red, green and blue. A grey picture becomes three equal ones.
     #[default]
     Colour,
-    /// One: brightness. Of a coloured picture it is 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), as in Pillow's mode `L`.
+    /// One: brightness. For a coloured picture it is 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), as in Pillow's mode
+    /// `L`.
     Grey,
-    /// As in the files: one where all of a folder are grey, three where all are coloured. A folder of both is an error.
+    /// As in the files: one if all pictures of a folder are grey, three if all are coloured. A folder with both is an error.
     AsStored,
 }
 
@@ -33,7 +34,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Pictures of this size, in pixels; larger and smaller ones are resized. In colour, and as the pixels lie in the file.
+    /// Pictures of this size, in pixels. Larger and smaller pictures are resized. In colour, without turning them upright.
     ///
     /// # Errors
     /// If a side is 0 or above [`super::LARGEST_SIDE`].
@@ -48,44 +49,44 @@ impl Options {
         Ok(Self { height, width, channels, upright: false, skip_broken: false, cache: None })
     }
 
-    /// How many numbers a pixel has; three without this.
+    /// Sets the number of channels of a pixel, three by default.
     #[must_use]
     pub fn channels(mut self, channels: Channels) -> Self {
         self.channels = channels;
         self
     }
 
-    /// Turns and mirrors each picture as the EXIF data of its file say, as `PIL.ImageOps.exif_transpose` does. Cameras and telephones
-    /// often store what they saw lying on its side, and note how it was held. Without this the pixels stay as they lie in the file,
-    /// as with `torchvision.datasets.ImageFolder`.
+    /// Turns and mirrors each picture as the EXIF data of its file say, as `PIL.ImageOps.exif_transpose` does. Cameras and
+    /// telephones often store a picture lying on its side, and note how the camera was held. Without this option the pixels stay
+    /// as they are in the file, as with `torchvision.datasets.ImageFolder`.
     #[must_use]
     pub fn upright(mut self) -> Self {
         self.upright = true;
         self
     }
 
-    /// Goes on without the files that are broken, and lists them ([`super::ImageFolder::skipped`], [`super::Images::skipped`]). Which
-    /// they are shows only in decoding, so that [`super::ImageFolder::open_with`] then reads every file once.
+    /// Leaves out damaged files, and lists them ([`super::ImageFolder::skipped`], [`super::Images::skipped`]). Only decoding
+    /// shows which files are damaged, so [`super::ImageFolder::open_with`] then reads every file once.
     #[must_use]
     pub fn skip_broken(mut self) -> Self {
         self.skip_broken = true;
         self
     }
 
-    /// Keeps the decoded pixels as one file in this folder; the next time they come from there.
+    /// Keeps the decoded pixels as one file in this folder. The next time, the pixels are read from there.
     ///
-    /// Pictures that are read into memory ([`super::read_folder`]) are one `.npz` file, whose name is made from all files' names and bytes
-    /// and these options; a folder from which something was skipped is not kept. Pictures that are read when they are wanted
-    /// ([`super::ImageFolder::dataset`]) are one `.pixels` file, of height * width * channels + 4 bytes a picture, which is filled as they
-    /// are read; its name is made from all files' names, lengths and times of writing and these options, so that nothing is read to
-    /// find it. Old files are not removed.
+    /// Pictures that are read into memory ([`super::read_folder`]) are one `.npz` file. Its name is made from the names and bytes
+    /// of all files and from these options. A folder from which a file was skipped is not kept. Pictures that are read when they
+    /// are needed ([`super::ImageFolder::dataset`]) are one `.pixels` file, with height * width * channels + 4 bytes per picture.
+    /// It is filled as pictures are read. Its name is made from the names, lengths and modification times of all files and from
+    /// these options, so no picture is read to find it. Old cache files are not removed.
     #[must_use]
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(folder.into());
         self
     }
 
-    /// The pixels of a file, with this number of channels, in the size that is wanted.
+    /// The pixels of a file, with this number of channels, in the wanted size.
     pub(super) fn read(&self, picture: &Listed, channels: usize) -> Result<Array3<u8>, Error> {
         let stored = decode_file(&picture.file, &picture.bytes()?, self.upright)?;
         let stored = match self.channels {
@@ -97,7 +98,7 @@ impl Options {
         resize(stored.view(), self.height, self.width)
     }
 
-    /// How many channels the pictures are to have: as many as the first one that is not broken, where they are to stay as they are.
+    /// The number of channels of the pictures. With `AsStored` it is that of the first picture that is not damaged.
     pub(super) fn count_channels(&self, pictures: &[Listed]) -> Result<usize, Error> {
         match self.channels {
             Channels::Colour => Ok(3),
@@ -112,7 +113,7 @@ impl Options {
     }
 }
 
-/// What was found where pictures with another number of channels were expected.
+/// The picture that was found where another number of channels was expected.
 pub(super) fn mixed(path: &Path, channels: usize) -> Error {
     let kinds = ["grey pictures as the first one", "coloured pictures as the first one"];
     let [expected, got] = if channels == 1 { [kinds[0], "a coloured one"] } else { [kinds[1], "a grey one"] };

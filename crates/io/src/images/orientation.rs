@@ -1,11 +1,12 @@
-//! How a camera was held: the orientation in a picture's EXIF data.
+//! The orientation in the EXIF data of a picture: how the camera was held.
 
 use exif::{In, Reader, Tag};
 use ndarray::{Array3, Axis};
 
-/// The picture as it was seen, where the file's EXIF data say how that was. The eight orientations are those of EXIF 2.32, 4.6.4 A.
+/// Turns the picture upright, if the EXIF data of the file have an orientation. The eight orientations are those of EXIF 2.32,
+/// 4.6.4 A.
 ///
-/// Else what is wrong with the EXIF data.
+/// The error says what is wrong with the EXIF data.
 pub(super) fn turned(mut picture: Array3<u8>, exif: Option<&[u8]>) -> Result<Array3<u8>, String> {
     let (rows, columns) = (Axis(0), Axis(1));
     let (transpose, flip, mirror) = match exif.map_or(Ok(1), orientation)? {
@@ -16,7 +17,7 @@ pub(super) fn turned(mut picture: Array3<u8>, exif: Option<&[u8]>) -> Result<Arr
         6 => (true, false, true),
         7 => (true, true, true),
         8 => (true, true, false),
-        // 0 and what is above 8 mean nothing: cameras that do not know write them.
+        // 0 and numbers above 8 have no meaning. Cameras that do not know the orientation write them.
         _ => return Ok(picture),
     };
     if transpose {
@@ -31,11 +32,11 @@ pub(super) fn turned(mut picture: Array3<u8>, exif: Option<&[u8]>) -> Result<Arr
     Ok(picture.as_standard_layout().into_owned())
 }
 
-/// The number of the orientation; 1, which is upright, where there is none.
+/// The number of the orientation; 1, which is upright, if there is none.
 fn orientation(exif: &[u8]) -> Result<u32, String> {
     let broken = |error: exif::Error| format!("broken EXIF data: {error}");
     let mut reader = Reader::new();
-    // Makers leave broken notes of their own behind good fields.
+    // Camera makers write invalid notes of their own after valid fields.
     reader.continue_on_error(true);
     let fields = match reader.read_raw(exif.to_vec()) {
         Err(error) => error.distill_partial_result(|_| {}).map_err(broken)?,
@@ -60,7 +61,7 @@ mod tests {
 
     #[test]
     fn each_orientation_is_pillows() {
-        // By `PIL.ImageOps.exif_transpose` of the picture [[1, 2, 3], [4, 5, 6]].
+        // The results of `PIL.ImageOps.exif_transpose` for the picture [[1, 2, 3], [4, 5, 6]].
         let upright = array![[1, 2, 3], [4, 5, 6]];
         let expected = [
             upright.clone(),

@@ -1,4 +1,4 @@
-//! PNG to pixels, and pixels to PNG.
+//! Decodes PNG to pixels, and encodes pixels as PNG.
 
 use std::io::{self, Cursor};
 use std::path::Path;
@@ -10,10 +10,11 @@ use super::decode::{Stored, check_size};
 use crate::atomic;
 use crate::error::Error;
 
-/// Deflate makes at most 1,032 bytes of one (<https://zlib.net/zlib_tech.html>).
+/// Deflate makes at most 1,032 bytes from one (<https://zlib.net/zlib_tech.html>).
 const MOST_INFLATED: u64 = 1_032;
 
-/// The pixels of the picture that programs without animation show, 8 bits each, without transparency; else what is wrong.
+/// The pixels of the picture that programs without animation show, 8 bits each, without transparency. The error says what is
+/// wrong.
 pub(super) fn decode(bytes: &[u8], with_exif: bool) -> Result<Stored, String> {
     let broken = |error: DecodingError| format!("a broken PNG: {error}");
     // Text and colour profiles are compressed too.
@@ -47,8 +48,8 @@ pub(super) fn decode(bytes: &[u8], with_exif: bool) -> Result<Stored, String> {
     Ok(Stored { pixels, exif })
 }
 
-/// Writes a picture `[height, width, 3]` in red, green and blue, or `[height, width, 1]` in grey, 0 to 255, as a PNG file. The folder must
-/// be there.
+/// Writes a picture `[height, width, 3]` in red, green and blue, or `[height, width, 1]` in grey, 0 to 255, as a PNG file. The
+/// folder must exist.
 ///
 /// # Errors
 /// If there are not one or three channels, a side is 0 or so large that [`super::read`] would refuse it, or the file cannot be written.
@@ -73,12 +74,12 @@ pub fn write(path: impl AsRef<Path>, pixels: ArrayView3<'_, u8>) -> Result<(), E
     })
 }
 
-/// `png` 0.18 takes a palette as it comes and panics when it makes a table of one that is not 1 to 256 times three bytes.
+/// `png` 0.18 does not check the palette, and panics when it makes a table from one that is not 1 to 256 times three bytes.
 fn check_palette(reader: &Reader<Cursor<&[u8]>>) -> Result<(), String> {
     match &reader.info().palette {
         Some(palette) if !palette.len().is_multiple_of(3) || !(3..=768).contains(&palette.len()) => {
             Err(format!(
-                "a broken PNG: a palette of {} bytes, where 1 to 256 colours of three are read",
+                "a broken PNG: a palette of {} bytes; it may have 1 to 256 colours of three bytes",
                 palette.len()
             ))
         }
@@ -86,7 +87,7 @@ fn check_palette(reader: &Reader<Cursor<&[u8]>>) -> Result<(), String> {
     }
 }
 
-/// The EXIF data, which may stand behind the pixels.
+/// The EXIF data. They may come after the pixels.
 fn exif(mut reader: Reader<Cursor<&[u8]>>) -> Result<Option<Vec<u8>>, String> {
     reader.finish().map_err(|error| format!("a broken PNG: {error}"))?;
     Ok(reader.info().exif_metadata.as_ref().map(|exif| exif.to_vec()))
@@ -115,7 +116,7 @@ mod tests {
         chunks
     }
 
-    /// A file of these chunks, with right lengths and checksums.
+    /// A file of these chunks, with correct lengths and checksums.
     fn file(chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
         let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
         for (kind, content) in chunks {
@@ -127,7 +128,7 @@ mod tests {
         bytes
     }
 
-    /// A file with another content of its first chunk of a kind.
+    /// The file with other content in its first chunk of a kind.
     fn with(name: &str, kind: &[u8; 4], content: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
         let mut chunks = chunks(&fixture(name));
         let chunk = chunks.iter_mut().find(|chunk| chunk.0 == *kind).unwrap();
@@ -143,7 +144,7 @@ mod tests {
             if length % 3 == 0 && (3..=768).contains(&length) {
                 assert!(result.is_ok(), "{length}: {result:?}");
             } else {
-                // The shortest and the longest ones `png` refuses by itself.
+                // `png` itself refuses the shortest and the longest ones.
                 let error = result.unwrap_err();
                 let expected = format!("a palette of {length} bytes");
                 assert!(
@@ -181,7 +182,7 @@ mod tests {
             let error = decode::decode(&with("rgb.png", b"IHDR", change), false).unwrap_err();
             assert!(error.contains(what), "{error}");
         }
-        // 8192x8192 pixels are allowed, but do not fit in so few bytes.
+        // 8192x8192 pixels are allowed, but cannot fit in this number of bytes.
         let large = |old: &[u8]| [&[0, 0, 0x20, 0, 0, 0, 0x20, 0], &old[8..]].concat();
         let error = decode::decode(&with("rgb.png", b"IHDR", large), false).unwrap_err();
         assert!(error.ends_with("it breaks off"), "{error}");
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_pixel_is_read() {
-        // One bit to sixteen, each kind of colour, with and without Adam7, as the encoder of `png` writes them.
+        // One to sixteen bits, each kind of colour, with and without Adam7, written by the encoder of `png`.
         use png::{BitDepth, ColorType};
         let kinds = [
             (ColorType::Grayscale, BitDepth::One, 1),
@@ -223,7 +224,7 @@ mod tests {
     }
 
     proptest! {
-        // With right checksums, so that damage reaches what reads the chunk.
+        // The checksums are correct, so that the code that reads the chunk gets the damage.
         #[test]
         fn damaged_chunks_are_errors_or_pictures_but_no_panic(
             which in 0..5_usize,

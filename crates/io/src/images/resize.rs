@@ -1,16 +1,17 @@
-//! Pictures in another size.
+//! Resizes pictures.
 
 use ndarray::{Array3, ArrayView3};
 
 use super::LARGEST_SIDE;
 use crate::error::Error;
 
-/// A picture `[height, width, 3]`, or `[height, width, 1]`, in another size, by a triangle filter as wide as the step from pixel to pixel, but at least one: what
-/// Pillow calls bilinear, and with Pillow's own numbers, since published networks are judged on pictures resized by it. First
-/// along the rows, then along the columns, each rounded to bytes. The sides may change by different factors.
+/// Resizes a picture `[height, width, 3]` or `[height, width, 1]` with a triangle filter. The filter is as wide as the step from
+/// pixel to pixel, but at least one. Pillow calls it bilinear, and the numbers here are Pillow's, because published networks are
+/// evaluated on pictures resized by Pillow. Rows are resized first, then columns, each rounded to bytes. The sides may change by
+/// different factors.
 ///
 /// # Errors
-/// If a side, old or new, is 0 or above [`LARGEST_SIDE`], or the picture has not one or three channels.
+/// If a side, old or new, is 0 or above [`LARGEST_SIDE`], or the number of channels is not one or three.
 pub fn resize(picture: ArrayView3<'_, u8>, height: usize, width: usize) -> Result<Array3<u8>, Error> {
     let (from_height, from_width, channels) = picture.dim();
     let sides = 1..=LARGEST_SIDE;
@@ -36,13 +37,13 @@ pub fn resize(picture: ArrayView3<'_, u8>, height: usize, width: usize) -> Resul
     Ok(picture)
 }
 
-/// What one new pixel is made of: old pixels from `first` on, with weights in units of 2^-BITS.
+/// The sources of one new pixel: old pixels from `first` on, with weights in units of 2^-BITS.
 struct Taps {
     first: usize,
     weights: Vec<i64>,
 }
 
-/// Bits behind the point of a weight.
+/// The number of fraction bits of a weight.
 const BITS: u32 = 22;
 
 impl Taps {

@@ -1,4 +1,4 @@
-//! Six kinds of coloured shapes, drawn: for machines without the photographs, and for tests.
+//! Draws six kinds of coloured shapes, for machines without the photographs, and for tests.
 
 use std::path::PathBuf;
 
@@ -9,14 +9,15 @@ use rand::Rng;
 use super::decode::grey;
 use super::{Channels, Images, Options, Parts};
 
-/// The classes, and how many pictures of each there are to train with: as uneven as real folders are.
+/// The classes, and the number of training pictures of each: as uneven as in real folders.
 const SHAPES: [(&str, usize); 6] =
     [("ball", 60), ("box", 50), ("cross", 40), ("kite", 30), ("ring", 20), ("stripes", 12)];
 
-/// To judge by, of each class.
+/// The number of validation pictures of each class.
 const JUDGED: usize = 8;
 
-/// Draws pictures of shapes, coloured unless [`Channels::Grey`] is asked for: not photographs of anything, and every program that uses them has to say so.
+/// Draws pictures of shapes, in colour unless [`Channels::Grey`] is set. They are not photographs, and every program that uses
+/// them has to say so.
 pub fn generate_sample(options: &Options) -> Parts {
     Parts {
         train: draw(options, 0, &SHAPES.map(|(_, count)| count)),
@@ -49,7 +50,7 @@ fn draw(options: &Options, part: u64, counts: &[usize]) -> Images {
     }
 }
 
-/// One picture: the shape in one colour on another, somewhere, somewhat turned, with grain.
+/// One picture: the shape in one colour on a background of another, at a random position, turned a little, with noise.
 fn one(mut picture: ArrayViewMut3<'_, u8>, class: usize, index: u64, part: u64) {
     let mut rng = stream(0x7368_6170_6573, Purpose::Sample, part, index);
     let mut colour = || [0; 3].map(|_: u8| rng.random_range(20.0..235.0_f32));
@@ -71,7 +72,7 @@ fn one(mut picture: ArrayViewMut3<'_, u8>, class: usize, index: u64, part: u64) 
     }
 }
 
-/// Whether a place, counted from the middle, belongs to the shape.
+/// Whether a point, relative to the middle, belongs to the shape.
 fn inside(class: usize, x: f32, y: f32) -> bool {
     let (away, aside, above) = (x.hypot(y), x.abs(), y.abs());
     match class {

@@ -77,7 +77,7 @@ fn what_is_no_picture_by_name_is_passed_over_and_what_is_damaged_is_not() {
     assert_eq!(found.labels, [0, 0, 1, 1]);
     assert_eq!(found.passed_over, others.map(|name| root.path().join(name)));
     assert!(found.skipped.is_empty());
-    // Damaged ones, with every name that a picture may have; and kinds that are not read.
+    // Damaged files, with every name that a picture may have; and formats that cannot be read.
     for name in
         ["b/4.png", "b/4.PNG", "b/4.jpg", "b/4.jfif", "b/4.gif", "b/4.webp", "b/4.bmp", "b/4.tiff", "b/4"]
     {
@@ -90,7 +90,7 @@ fn what_is_no_picture_by_name_is_passed_over_and_what_is_damaged_is_not() {
     }
     let root = tree(&[("a/notes.txt", b""), ("b/1.png", PICTURE)]);
     let error = failure(&root, &options());
-    assert!(error.ends_with("a folder of 1 files whose names are not those of pictures"), "{error}");
+    assert!(error.ends_with("a folder with 1 files and no picture by its name"), "{error}");
     let parts = tree(&[("a/1.png", PICTURE), ("a/2.png", PICTURE), ("a/notes.txt", b"")]);
     let parts = read_parts(parts.path(), &options(), (0.5, 0), &|_, _| ()).unwrap();
     assert_eq!((parts.train.passed_over.len(), parts.validation.passed_over.len()), (1, 0));
@@ -191,7 +191,7 @@ fn the_cache_is_taken_while_the_files_are_the_same() {
     assert!(second.from_cache && second.pixels == first.pixels && second.labels == first.labels);
     assert!(!read(Options::new(5, 5).unwrap()).from_cache);
     assert!(!read(options().channels(Channels::Grey)).from_cache && !read(options().upright()).from_cache);
-    // A damaged cache is no cache, and that is told.
+    // A damaged cache is not used, and this is reported.
     for entry in fs::read_dir(cache.path().join("new")).unwrap() {
         let path = entry.unwrap().path();
         let mut bytes = fs::read(&path).unwrap();
@@ -209,7 +209,7 @@ fn the_cache_is_taken_while_the_files_are_the_same() {
     fs::write(root.path().join("a/1.png"), GREY).unwrap();
     let fourth = read(options());
     assert!(!fourth.from_cache && fourth.pixels != first.pixels);
-    // A file where the cache's folder should be: pictures all the same.
+    // A file in the place of the cache folder: the pictures are read nevertheless.
     let options = options().cache(root.path().join("a/1.png"));
     let fifth = read_folder(root.path(), &options, &|_, _| ()).unwrap();
     assert!(fifth.cache_error.is_some() && fifth.pixels == fourth.pixels);

@@ -1,4 +1,4 @@
-//! Pictures with their classes, read from the four files, and as data sets.
+//! Reads pictures with their classes from the four files, and makes data sets from them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use ndarray::{Array2, Array3, Axis, Ix1, Ix3};
 use crate::error::Error;
 use crate::idx;
 
-/// Classes of a set.
+/// The number of classes of a set.
 const CLASSES: usize = 10;
 
 /// Pictures with their classes.
@@ -25,7 +25,7 @@ impl Images {
     /// The pictures as inputs `[28, 28, 1]` from 0 to 1 (min-max scaling of 0..255), with their classes.
     ///
     /// # Errors
-    /// If there are no pictures, not one label a picture, or no memory for four bytes a pixel.
+    /// If there are no pictures, not one label for each picture, or no memory for four bytes per pixel.
     pub fn dataset(&self) -> Result<Dataset, backstitch_core::Error> {
         let (n, height, width) = self.pixels.dim();
         let mut inputs = Tensor::zeros(&[n, height, width, 1])?;
@@ -34,27 +34,27 @@ impl Images {
     }
 }
 
-/// The pictures of a set as bytes, and where they came from.
+/// The pictures of a set as bytes, and their source.
 #[derive(Debug, Clone)]
 pub struct MnistImages {
-    /// The 60,000 for training.
+    /// The 60,000 training pictures.
     pub train: Images,
-    /// The 10,000 for testing.
+    /// The 10,000 test samples.
     pub test: Images,
-    /// Where they came from.
+    /// The source of the pictures.
     pub source: Source,
 }
 
-/// A set as data sets, and where it came from.
+/// A set as data sets, and its source.
 #[derive(Debug, Clone)]
 pub struct MnistData {
-    /// The 60,000 samples for training: inputs `[28, 28, 1]` from 0 to 1, and classes.
+    /// The 60,000 training samples: inputs `[28, 28, 1]` from 0 to 1, and classes.
     pub train: Dataset,
-    /// The 10,000 for testing.
+    /// The 10,000 test samples.
     pub test: Dataset,
     /// The names of the classes.
     pub classes: [&'static str; CLASSES],
-    /// Where the pictures came from.
+    /// The source of the pictures.
     pub source: Source,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for MnistData {
     }
 }
 
-/// Where the pictures came from.
+/// The source of the pictures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// Files of a data set.
@@ -74,7 +74,7 @@ pub enum Source {
         /// The folder that holds them.
         folder: PathBuf,
     },
-    /// Drawn by [`generate_sample`](super::generate_sample), because Fashion-MNIST could not be had: the reason.
+    /// Drawn by [`generate_sample`](super::generate_sample), because Fashion-MNIST was not available: the reason.
     Sample(String),
 }
 
@@ -99,7 +99,7 @@ impl MnistImages {
         })
     }
 
-    /// Data sets of the pictures, whose bytes are given back part by part.
+    /// Makes data sets from the pictures, and frees the bytes of each part as soon as it is converted.
     pub(super) fn into_datasets(self, classes: [&'static str; CLASSES]) -> Result<MnistData, Error> {
         let Self { train, test, source } = self;
         let path = match &source {
@@ -120,8 +120,8 @@ impl MnistImages {
         self.len() == 0
     }
 
-    /// The chosen pictures, counted through training and test set, as rows of 784 numbers from 0
-    /// to 1 (min-max scaling of 0..255), and their labels.
+    /// The chosen pictures as rows of 784 numbers from 0 to 1 (min-max scaling of 0..255), and their labels. Indices count the
+    /// training set first, then the test set.
     ///
     /// # Panics
     /// If an index is not below [`len`](Self::len).
@@ -166,7 +166,7 @@ fn read_part(folder: &Path, part: &str) -> Result<Images, Error> {
     Ok(Images { pixels, labels: labels.iter().map(|&label| usize::from(label)).collect() })
 }
 
-/// The file of a name in the ways in which it is written.
+/// The path of a file, in any of the ways in which its name is written.
 fn find(folder: &Path, name: &str, kind: &str) -> Result<PathBuf, Error> {
     let names = ["-", "."].map(|between| format!("{name}{between}{kind}"));
     let files = names.iter().flat_map(|name| [format!("{name}.gz"), name.clone()]);

@@ -1,4 +1,5 @@
-//! MNIST and the sets that have its files: 60,000 grey pictures of 28x28 pixels to train with and 10,000 to test with, in 10 classes.
+//! MNIST and the sets with the same file format: 60,000 grey training pictures of 28x28 pixels and 10,000 test pictures, in 10
+//! classes.
 //!
 //! `load` finds a set in the folder that `BACKSTITCH_DATA` names, in the cache, or over the network (feature `download`); `load_from` takes
 //! a folder. Both make data sets:

@@ -1,12 +1,12 @@
-//! How far a download is.
+//! The progress of a download.
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
     /// The file being fetched.
     pub file: &'a str,
     /// Bytes so far.
     pub received: u64,
-    /// Bytes in all, where the server says.
+    /// All bytes, if the server says how many.
     pub total: Option<u64>,
 }

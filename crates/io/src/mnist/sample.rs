@@ -1,4 +1,4 @@
-//! Ten kinds of garments, drawn: for machines without a network, and for tests.
+//! Draws ten kinds of garments, for machines without a network, and for tests.
 
 use backstitch_core::rng::{Purpose, stream};
 use ndarray::{Array2, Array3, Axis};
@@ -9,13 +9,13 @@ use super::images::{Images, MnistImages, Source};
 /// A corner in a square of side 1, x to the right and y down.
 type Corner = (f32, f32);
 
-/// A small set of drawn, garment-like pictures in the ten classes: always the same, and never
-/// called Fashion-MNIST. The reason says why it is used.
+/// A small set of drawn pictures that look like garments, in the ten classes. It is always the same, and is never called
+/// Fashion-MNIST. The reason says why it is used.
 pub fn generate_sample(reason: &str) -> MnistImages {
     MnistImages { train: draw(6_000, 0), test: draw(1_000, 1), source: Source::Sample(reason.to_owned()) }
 }
 
-/// Draws `count` pictures, the classes in turn; `part` tells sets of pictures apart.
+/// Draws `count` pictures, class after class in turn. Another `part` gives other pictures.
 fn draw(count: usize, part: u64) -> Images {
     let mut pixels = Array3::zeros((count, 28, 28));
     let labels: Vec<usize> = (0..count).map(|i| i % 10).collect();
@@ -25,8 +25,7 @@ fn draw(count: usize, part: u64) -> Images {
     Images { pixels, labels }
 }
 
-/// One picture: the class's outline, a little wider or longer, shifted, in some shade of grey, with
-/// the grain of cloth.
+/// One picture: the outline of the class, a little wider or longer, shifted, in a random shade of grey, with noise.
 fn one(class: usize, index: u64, part: u64) -> Array2<u8> {
     let mut rng = stream(0x0067_6172_6d65_6e74, Purpose::Sample, part, index);
     let (wide, long) = (rng.random_range(0.75..1.1_f32), rng.random_range(0.85..1.05_f32));
@@ -46,7 +45,7 @@ fn one(class: usize, index: u64, part: u64) -> Array2<u8> {
     })
 }
 
-/// The parts of a garment; `style`, from 0 to 1, varies its cut.
+/// The parts of a garment. `style`, from 0 to 1, varies the shape.
 fn outlines(class: usize, style: f32) -> Vec<Vec<Corner>> {
     let torso = |half: f32, hem: f32| {
         vec![(0.5 - half, 0.12), (0.5 + half, 0.12), (0.5 + half, hem), (0.5 - half, hem)]

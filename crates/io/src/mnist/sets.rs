@@ -1,4 +1,4 @@
-//! The sets: what is in them, and where their files are found.
+//! The sets: their classes, and where their files are.
 
 use std::path::{Path, PathBuf};
 
@@ -33,30 +33,31 @@ pub(super) const FILES: [&str; 4] = [
     "t10k-labels-idx1-ubyte.gz",
 ];
 
-/// Bytes of each file, uncompressed: the sets have the same shapes.
+/// The bytes of each file, uncompressed. All sets have the same shapes.
 #[cfg(feature = "download")]
 const SIZES: [u64; 4] = [47_040_016, 60_008, 7_840_016, 10_008];
 
-/// What tells one set from another.
+/// The differences between the sets.
 #[derive(Debug)]
 pub(super) struct Set {
     pub(crate) name: &'static str,
     /// Name of its folder inside a folder of data sets.
     pub(super) folder: &'static str,
     classes: [&'static str; 10],
-    /// Where its files are published.
+    /// The address of the published files.
     pub(super) url: &'static str,
-    /// The environment variable that names another place.
+    /// The environment variable for another address.
     #[cfg_attr(not(feature = "download"), expect(dead_code))]
     pub(super) url_variable: &'static str,
-    /// MD5 of each of [`FILES`], gzipped as it is published: to notice damage, not malice. They are those of torchvision's `mnist.py`.
+    /// The MD5 of each of [`FILES`], gzipped as it is published, to notice damage (it is no protection against an attacker). They
+    /// are those of torchvision's `mnist.py`.
     #[cfg_attr(not(feature = "download"), expect(dead_code))]
     pub(super) md5: [&'static str; 4],
-    /// What is drawn where it cannot be had.
+    /// The sample that is drawn if the set is not available.
     sample: Option<fn(&str) -> MnistImages>,
 }
 
-/// Fashion-MNIST. Its place speaks plain HTTP only, which is one reason why every file's checksum is compared.
+/// Fashion-MNIST. Its server has HTTP only, without encryption. This is one reason why the checksum of every file is compared.
 const FASHION_MNIST: Set = Set {
     name: "Fashion-MNIST",
     folder: "fashion-mnist",
@@ -115,28 +116,28 @@ pub struct Mnist;
 pub struct Kmnist;
 
 impl FashionMnist {
-    /// The set from `fashion-mnist/` in the folder that `BACKSTITCH_DATA` names; else from the cache; else over the network (feature
-    /// `download`); else a sample of drawn garments, and then `source` says so.
+    /// Loads the set from `fashion-mnist/` in the folder that `BACKSTITCH_DATA` names. Without that variable: from the cache, or
+    /// over the network (feature `download`). If the set is nowhere, this is a sample of drawn garments, and `source` says so.
     ///
     /// # Errors
-    /// If `BACKSTITCH_DATA` names a folder that does not hold it, a file is damaged, a download fails for another reason than that there is
-    /// no network, or there is no memory: 4 bytes a pixel, 220 MB, and while it is read 55 MB more.
+    /// If `BACKSTITCH_DATA` names a folder without the set, a file is damaged, a download fails for another reason than a missing
+    /// network, or there is no memory. It takes 4 bytes per pixel, 220 MB, and 55 MB more while it is read.
     pub fn load() -> Result<MnistData, Error> {
         load(&FASHION_MNIST)
     }
 
-    /// The set from the four files in this folder: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and two that begin with `t10k`. A
-    /// dot may stand for the dash before `idx`, and `.gz` behind the name, gzipped or not; of several the one with a dash and `.gz` comes
-    /// first.
+    /// Loads the set from the four files in this folder: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and two that begin
+    /// with `t10k`. A name may have a dot in place of the dash before `idx`, and may end in `.gz`, whether the file is gzipped or
+    /// not. If there are several, the one with a dash and `.gz` is used.
     ///
     /// # Errors
-    /// If a file is missing or damaged, pictures and labels differ in number, a label is no class, or there is no memory.
+    /// If a file is missing or damaged, the numbers of pictures and labels differ, a label is not a class, or there is no memory.
     pub fn load_from(folder: impl AsRef<Path>) -> Result<MnistData, Error> {
         load_from(&FASHION_MNIST, folder.as_ref())
     }
 
-    /// The pictures as bytes: from `fashion-mnist/` in `folder`, or, where none is given, found as by [`load`](Self::load). `progress` hears
-    /// of a download.
+    /// The pictures as bytes: from `fashion-mnist/` in `folder`, or, without a folder, found as by [`load`](Self::load).
+    /// `progress` gets the progress of a download.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -147,7 +148,8 @@ impl FashionMnist {
         open(&FASHION_MNIST, folder, progress)
     }
 
-    /// The drawn sample: 6,000 and 1,000 pictures that look like garments, always the same. The reason says why it is used.
+    /// The drawn sample: 6,000 training and 1,000 test pictures that look like garments, always the same. The reason says why it
+    /// is used.
     ///
     /// # Errors
     /// If there is no memory.
@@ -157,10 +159,11 @@ impl FashionMnist {
 }
 
 impl Mnist {
-    /// The set from `mnist/` in the folder that `BACKSTITCH_DATA` names; else from the cache; else over the network (feature `download`).
+    /// Loads the set from `mnist/` in the folder that `BACKSTITCH_DATA` names. Without that variable: from the cache, or over the
+    /// network (feature `download`).
     ///
     /// # Errors
-    /// As [`FashionMnist::load`], and if it is nowhere: the message says where to put which files.
+    /// As [`FashionMnist::load`]. Also if the set is nowhere: the message says where to put which files.
     pub fn load() -> Result<MnistData, Error> {
         load(&MNIST)
     }
@@ -175,7 +178,8 @@ impl Mnist {
 }
 
 impl Kmnist {
-    /// The set from `kmnist/` in the folder that `BACKSTITCH_DATA` names; else from the cache; else over the network (feature `download`).
+    /// Loads the set from `kmnist/` in the folder that `BACKSTITCH_DATA` names. Without that variable: from the cache, or over
+    /// the network (feature `download`).
     ///
     /// # Errors
     /// As [`Mnist::load`].
@@ -200,8 +204,8 @@ fn load_from(set: &Set, folder: &Path) -> Result<MnistData, Error> {
     MnistImages::read(set.name, folder)?.into_datasets(set.classes)
 }
 
-/// A set from its folder in `folder`, else in that which `BACKSTITCH_DATA` names, else from the cache, else over the network, else its drawn
-/// sample, where it has one.
+/// Loads a set from its folder in `folder`, or in the folder that `BACKSTITCH_DATA` names. Without either: from the cache, over
+/// the network, or as its drawn sample, if it has one.
 fn open(
     set: &Set,
     folder: Option<&Path>,
@@ -214,7 +218,7 @@ fn open(
     }
 }
 
-/// A set from a folder of the cache, into which it is fetched where that can be.
+/// Loads a set from a folder of the cache. It is downloaded to that folder if possible.
 fn open_cached(
     set: &Set,
     folder: &Path,
@@ -324,7 +328,7 @@ mod tests {
         let cache = folder.path().join("cache");
         write_files(&cache, ".gz", &[1]);
         assert_eq!(open_cached(&MNIST, &cache, &mut |_| ()).unwrap().len(), 2);
-        // Nothing answers at this address, and without the feature nobody asks.
+        // Nothing answers at this address, and without the feature there is no request.
         let nowhere =
             |sample| Set { url: "http://127.0.0.1:9", url_variable: "BACKSTITCH_NO_URL", sample, ..MNIST };
         fs::remove_file(cache.join(FILES[2])).unwrap();

@@ -1,8 +1,8 @@
 //! Python pickles of lists of NumPy arrays: what `pickle.dump([w1, w2, ...], file)` writes.
 //!
-//! [`write()`] makes files that `pickle.load` turns into a list of arrays with nothing but NumPy
-//! installed. [`read`] takes such a list back, or a tuple, or an array alone, from here or from Python (protocols 0 to 5), and
-//! nothing else: it runs no code, and any other content is an error.
+//! [`write()`] makes files that `pickle.load` turns into a list of arrays; it needs nothing but NumPy. [`read`] reads such a
+//! list, or a tuple, or a single array, written here or by Python (protocols 0 to 5). It runs no code, and any other content is
+//! an error.
 
 mod numpy;
 mod read;
@@ -27,14 +27,14 @@ pub fn write(path: impl AsRef<Path>, arrays: &[ArrayD<f32>]) -> Result<(), Error
     atomic::write(path, |to| write::list(to, arrays))
 }
 
-/// Reads a Python list or tuple of NumPy arrays, or an array alone, as `float32`: `float64` is rounded, `float16` and integers are
-/// converted, where `float32` can hold them.
+/// Reads a Python list or tuple of NumPy arrays, or a single array, as `float32`. `float64` is rounded; `float16` and integers
+/// are converted if `float32` can hold them.
 ///
-/// Memory: the file, up to four times its bytes (1 MiB at least) for the arrays, and some 40 MB for what lies between them.
+/// Memory: the file, up to four times its bytes (at least 1 MiB) for the arrays, and about 40 MB for the opcodes between them.
 ///
 /// # Errors
-/// If the file cannot be read or is anything but such arrays, or another pickle is behind the first: with the offset of the first byte
-/// that does not belong.
+/// If the file cannot be read or is anything but such arrays, or if another pickle follows the first: the message gives the
+/// offset of the first wrong byte.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<ArrayD<f32>>, Error> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
@@ -75,7 +75,7 @@ pub fn save_model(
 /// Reads what [`save_model`] wrote into a model of the same shape.
 ///
 /// # Errors
-/// If a file cannot be read, or holds other shapes than the model. The model is then as it was.
+/// If a file cannot be read, or its shapes are not those of the model. Then the model is not changed.
 pub fn load_model(
     folder: impl AsRef<Path>,
     epoch: usize,

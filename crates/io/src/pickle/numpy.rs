@@ -1,4 +1,4 @@
-//! The functions that NumPy's pickles call, done here.
+//! The functions that NumPy's pickles call, implemented here.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use super::value::{Bytes, Global, Value};
 use crate::numbers::{Dtype, size_of_shape};
 
 impl<'a> Machine<'a> {
-    /// A function or type, if it is one of those that arrays need.
+    /// The function or type of this name, if arrays need it.
     pub(super) fn global(&self, module: &str, name: &str) -> Result<Value<'a>, Wrong> {
         let unknown =
             || self.wrong("a call that makes a NumPy array", format!("{}.{}", quoted(module), quoted(name)));

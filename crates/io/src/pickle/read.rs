@@ -1,8 +1,7 @@
-//! A machine for the few pickle opcodes of which NumPy arrays, and lists and tuples of them, are made.
+//! A machine for the few pickle opcodes of NumPy arrays, and of lists and tuples of them.
 //!
-//! It knows the functions that NumPy's pickles call, by name, and does what they would do; it calls
-//! nothing. Values are shared, not copied, opcodes are counted, and so are the bytes of the arrays: a small file
-//! cannot grow without bound.
+//! It knows the functions that NumPy's pickles call, by name, and does what they would do. It calls nothing. Values are shared,
+//! not copied. Opcodes and the bytes of the arrays are counted, so that a small file cannot grow without limit.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,16 +11,17 @@ use ndarray::ArrayD;
 
 use super::value::{Bytes, Text, Value};
 
-/// A pickle may have this many opcodes: enough for some 8,000 arrays, and what they leave behind takes some 40 MB at most.
+/// The largest number of opcodes of a pickle: enough for about 8,000 arrays. Their values take about 40 MB at most.
 const MOST_OPCODES: usize = 1 << 18;
 
-/// Bytes that the arrays of any pickle may take; of a larger one four times its own, as bytes that become `f32` need.
+/// The bytes that the arrays of any pickle may take. A larger pickle may take four times its own bytes, which single bytes that
+/// become `f32` need.
 const FREE: usize = 1 << 20;
 
-/// The newest protocol there is.
+/// The newest protocol.
 const NEWEST: u8 = 5;
 
-/// Where and how a file leaves the subset.
+/// The offset at which a file leaves the subset, and how.
 #[derive(Debug)]
 pub(super) struct Wrong {
     pub(super) offset: usize,
@@ -29,7 +29,7 @@ pub(super) struct Wrong {
     pub(super) got: String,
 }
 
-/// A text of a file as a message quotes it: its first letters.
+/// The first letters of a text of a file, for messages.
 pub(super) fn quoted(text: &str) -> String {
     text.chars().take(60).collect()
 }
@@ -40,7 +40,7 @@ pub(super) struct Machine<'a> {
     pub(super) stack: Vec<Value<'a>>,
     marks: Vec<usize>,
     memo: HashMap<u32, Value<'a>>,
-    /// Bytes that arrays may still take.
+    /// The bytes that arrays may still take.
     room: usize,
 }
 
@@ -52,9 +52,9 @@ pub(super) fn arrays(bytes: &[u8]) -> Result<Vec<ArrayD<f32>>, Wrong> {
     let result = machine.run()?;
     let behind = bytes.len() - machine.at;
     if behind > 0 {
-        return Err(machine.wrong("the end of the file behind the pickle", format!("{behind} bytes more")));
+        return Err(machine.wrong("the end of the file after the pickle", format!("{behind} more bytes")));
     }
-    // What is remembered holds the arrays too.
+    // The memo refers to the arrays too.
     machine.memo.clear();
     machine.stack.clear();
     let items = match result {
@@ -71,7 +71,7 @@ impl<'a> Machine<'a> {
         Wrong { offset: self.at, expected, got: got.into() }
     }
 
-    /// An array that is handed out. One that is in the list twice is copied.
+    /// An array of the result. An array that is in the list twice is copied.
     fn finished(&mut self, item: Value<'a>) -> Result<ArrayD<f32>, Wrong> {
         let Value::Array(array) = item else {
             return Err(self.wrong("an array", item.name()));
@@ -112,7 +112,7 @@ impl<'a> Machine<'a> {
         Ok(u64::from_le_bytes(number))
     }
 
-    /// Bytes after their length, a number of this many bytes.
+    /// Bytes that follow their length. The length is a number with this number of bytes.
     fn counted(&mut self, length_bytes: usize) -> Result<&'a [u8], Wrong> {
         let length = self.number(length_bytes)?;
         self.take(usize::try_from(length).unwrap_or(usize::MAX))
@@ -162,8 +162,8 @@ impl<'a> Machine<'a> {
         self.tuple_of(items)
     }
 
-    /// Arrays need a tuple in a tuple, and no more: deeper ones would be freed by a recursion as
-    /// deep, and lists inside could hold themselves.
+    /// Arrays need a tuple in a tuple, and no more. Deeper tuples would be freed by a recursion of the same depth, and lists
+    /// inside could contain themselves.
     fn tuple_of(&self, items: Vec<Value<'a>>) -> Result<Value<'a>, Wrong> {
         let deep = |item: &Value<'a>| match item {
             Value::Tuple(inner) => inner.iter().any(|item| matches!(item, Value::Tuple(_))),
@@ -171,7 +171,10 @@ impl<'a> Machine<'a> {
             _ => false,
         };
         if items.iter().any(deep) {
-            return Err(self.wrong("a tuple as arrays have them", "one with a list or two tuples deep in it"));
+            return Err(self.wrong(
+                "a tuple of the kind that arrays have",
+                "one that contains a list or two levels of tuples",
+            ));
         }
         Ok(Value::Tuple(Rc::new(items)))
     }
@@ -181,7 +184,7 @@ impl<'a> Machine<'a> {
         Ok(Value::List(Rc::new(RefCell::new(items))))
     }
 
-    /// A list has arrays alone, so that it cannot hold itself.
+    /// A list has only arrays, so it cannot contain itself.
     fn check_items(&self, items: &[Value<'a>]) -> Result<(), Wrong> {
         match items.iter().find(|item| !matches!(item, Value::Array(_))) {
             Some(other) => Err(self.wrong("a list of arrays", format!("one with {} in it", other.name()))),
@@ -202,7 +205,7 @@ impl<'a> Machine<'a> {
         Err(self.wrong("a pickle of fewer arrays", format!("one of more than {MOST_OPCODES} opcodes")))
     }
 
-    /// Does one opcode; returns what it pushes.
+    /// Executes one opcode, and returns the value that it pushes.
     fn step(&mut self, opcode: u8) -> Result<Option<Value<'a>>, Wrong> {
         Ok(Some(match opcode {
             0x80 => return self.protocol().map(|()| None),
@@ -349,7 +352,7 @@ mod tests {
     use super::*;
     use crate::pickle::write;
 
-    /// What NumPy wrote in every protocol, and a list of ours.
+    /// Files that NumPy wrote in every protocol, and a list that we wrote.
     static PICKLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/pickle");
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -378,7 +381,7 @@ mod tests {
 
     #[test]
     fn other_pickles_are_refused_and_not_run() {
-        // What `pickle.dumps` makes of an object whose loading would call os.system("echo").
+        // The result of `pickle.dumps` for an object that calls os.system("echo") when it is loaded.
         let evil = b"\x80\x03cposix\nsystem\nX\x04\x00\x00\x00echo\x85R.";
         let wrong = arrays(evil).unwrap_err();
         assert_eq!((wrong.expected, &*wrong.got), ("a call that makes a NumPy array", "posix.system"));
@@ -392,7 +395,7 @@ mod tests {
         assert!(arrays(b"\x80\x04]\x94h\x00a.").is_err());
         let deep = [&b"\x80\x03)"[..], &[0x85; 1_000_000]].concat();
         assert!(arrays(&deep).is_err());
-        // `open("/etc/passwd")`, by the one built-in module that is known.
+        // `open("/etc/passwd")`, through the one built-in module that is known.
         assert_eq!(got(b"c__builtin__\nopen\n(V/etc/passwd\ntR."), "__builtin__.open");
         assert!(arrays(b"c__builtin__\nbytes\n(I1000000000\ntR.").is_err());
     }
@@ -401,13 +404,13 @@ mod tests {
     fn a_second_pickle_in_the_file_is_not_left_out() {
         let (_, bytes) = pickled();
         let wrong = arrays(&[&bytes[..], &bytes].concat()).unwrap_err();
-        assert_eq!(wrong.expected, "the end of the file behind the pickle");
-        assert_eq!((wrong.got, wrong.offset), (format!("{} bytes more", bytes.len()), bytes.len()));
+        assert_eq!(wrong.expected, "the end of the file after the pickle");
+        assert_eq!((wrong.got, wrong.offset), (format!("{} more bytes", bytes.len()), bytes.len()));
     }
 
     #[test]
     fn an_array_may_be_in_a_list_twice_but_a_small_file_does_not_grow() {
-        // One array, remembered, and pushed again and again.
+        // One array in the memo, pushed again and again.
         let list = |numbers: usize, times: usize| {
             let mut one = Vec::new();
             write::list(&mut one, &[ArrayD::zeros(IxDyn(&[numbers]))]).unwrap();
@@ -417,7 +420,7 @@ mod tests {
         assert_eq!(arrays(&list(1000, 3)).unwrap(), vec![ArrayD::<f32>::zeros(IxDyn(&[1000])); 3]);
         let wrong = arrays(&list(100_000, 1000)).unwrap_err();
         assert_eq!(wrong.expected, "arrays of at most 4 times the bytes of the file");
-        // Bytes that are remembered, and many arrays that are made of them.
+        // Bytes in the memo, and many arrays made from them.
         let start = b"\x80\x03](cnumpy.core.numeric\n_frombuffer\nq\x00(B\x40\x0d\x03\x00";
         let first = [
             &start[..],

@@ -1,5 +1,5 @@
-//! What lies on the stack while a pickle is read. Nothing of the file is copied: bytes and texts stay where they are, as the file has
-//! them, until an array is made of them.
+//! The values on the stack while a pickle is read. Nothing of the file is copied: bytes and texts stay as they are in the file
+//! until an array is made from them.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -23,7 +23,7 @@ pub(super) enum Value<'a> {
     Array(Rc<RefCell<Option<ArrayD<f32>>>>),
 }
 
-/// A text, as the file has it.
+/// A text, as it is in the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Text<'a> {
     Utf8(&'a str),
@@ -31,13 +31,13 @@ pub(super) enum Text<'a> {
     Escaped(&'a [u8]),
 }
 
-/// Bytes, as the file has them.
+/// Bytes, as they are in the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Bytes<'a> {
     Plain(&'a [u8]),
-    /// A text whose letters are the bytes: how protocols 0 to 2 of Python 3 have them.
+    /// A text whose letters are the bytes: the form of bytes in protocols 0 to 2 of Python 3.
     Latin1(Text<'a>),
-    /// A string in quotes with `\x00`: how protocol 0 of Python 2 has them.
+    /// A string in quotes with `\x00`: the form of bytes in protocol 0 of Python 2.
     Quoted(&'a [u8]),
 }
 
@@ -48,9 +48,9 @@ pub(super) enum Global {
     FromBuffer,
     Ndarray,
     Dtype,
-    /// `_codecs.encode(text, "latin1")`, by which protocols 0 to 2 have bytes.
+    /// `_codecs.encode(text, "latin1")`, with which protocols 0 to 2 make bytes.
     Encode,
-    /// `bytes()`, by which they have no bytes.
+    /// `bytes()`, with which they make empty bytes.
     NoBytes,
 }
 
@@ -69,7 +69,7 @@ impl Global {
 }
 
 impl<'a> Value<'a> {
-    /// A short text such as a dtype's, which Python 2 had as bytes.
+    /// A short text such as that of a dtype, which Python 2 wrote as bytes.
     pub(super) fn word(&self) -> Option<&'a str> {
         match self {
             Self::Text(Text::Utf8(text)) => Some(text),
@@ -81,7 +81,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// True or false, which protocol 0 may have as a number.
+    /// True or false, which protocol 0 may write as a number.
     pub(super) fn truth(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
@@ -108,7 +108,7 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Bytes<'a> {
-    /// The bytes themselves; or how they are none.
+    /// The bytes themselves, or why the value has none.
     pub(super) fn decode(self) -> Result<Cow<'a, [u8]>, &'static str> {
         match self {
             Self::Plain(bytes) => Ok(bytes.into()),
@@ -126,7 +126,7 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// Undoes `\u00e9`. Other backslashes stand for themselves.
+/// Decodes `\u00e9`. Other backslashes stand for themselves.
 fn unescape(line: &[u8]) -> Option<Vec<u8>> {
     let (mut bytes, mut rest) = (Vec::with_capacity(line.len()), line);
     while let [first, more @ ..] = rest {
@@ -139,7 +139,7 @@ fn unescape(line: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Undoes what Python 2 writes between quotes.
+/// Decodes a string that Python 2 wrote between quotes.
 fn unquote(inner: &[u8]) -> Option<Vec<u8>> {
     let (mut bytes, mut rest) = (Vec::with_capacity(inner.len()), inner);
     while let [first, more @ ..] = rest {
@@ -161,7 +161,7 @@ fn push(mut bytes: Vec<u8>, byte: u8, rest: &[u8]) -> (Vec<u8>, &[u8]) {
     (bytes, rest)
 }
 
-/// Appends the byte that the first hexadecimal digits say.
+/// Appends the byte of the first two hexadecimal digits.
 fn push_hex(bytes: Vec<u8>, from: &[u8], digits: usize) -> Option<(Vec<u8>, &[u8])> {
     let (digits, rest) = from.split_at_checked(digits)?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {

@@ -1,6 +1,6 @@
-//! The pickle of a list of arrays, written opcode by opcode (protocol 3, which every Python 3
-//! reads). The calls are those that NumPy's own pickles make: `_reconstruct` an empty array, then
-//! set its state to (version, shape, dtype, Fortran order, bytes).
+//! Writes the pickle of a list of arrays, opcode by opcode (protocol 3, which every Python 3 reads). The calls are those of
+//! NumPy's own pickles: `_reconstruct` makes an empty array, then its state is set to (version, shape, dtype, Fortran order,
+//! bytes).
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ pub(super) fn list(to: &mut (impl Write + ?Sized), arrays: &[ArrayD<f32>]) -> io
 }
 
 fn one(to: &mut (impl Write + ?Sized), array: &ArrayD<f32>) -> io::Result<()> {
-    // _reconstruct(ndarray, (0,), b"b"): this module path is the one that both NumPy 1 and 2 know.
+    // _reconstruct(ndarray, (0,), b"b"): both NumPy 1 and 2 know this module path.
     to.write_all(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R")?;
     to.write_all(b"(K\x01(")?;
     for &length in array.shape() {

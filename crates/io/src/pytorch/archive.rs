@@ -11,16 +11,16 @@ use zip::{CompressionMethod, ZipArchive};
 use super::file::damaged;
 use crate::error::Error;
 
-/// Bytes of the record at the end of an archive without a comment, and how it begins.
+/// The bytes of the record at the end of an archive without a comment, and its first bytes.
 const END: u64 = 22;
 const END_BEGINS: &[u8] = b"PK\x05\x06";
-/// Where a tar archive says that it is one, and how.
+/// The position and the text by which a tar archive is recognized.
 const TAR: (u64, &[u8]) = (257, b"ustar");
 
-/// Checks that an archive has entries of PyTorch's alone, none of them compressed, and no more in them than the file has. Where the reader
-/// of PyTorch's files would not find its directory, a copy is written in which it does.
+/// Checks that an archive has only entries of PyTorch, that none is compressed, and that they hold no more bytes than the file.
+/// If the reader of PyTorch's files would not find the directory of the archive, a copy is written in which it does.
 ///
-/// A file that is no archive passes: it may be one of the older forms.
+/// A file that is not an archive passes. It may have one of the older forms.
 pub(super) fn check(path: &Path, file: &File, length: u64) -> Result<Option<NamedTempFile>, Error> {
     let mut start = Vec::new();
     file.take(TAR.0 + TAR.1.len() as u64).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
@@ -32,7 +32,7 @@ pub(super) fn check(path: &Path, file: &File, length: u64) -> Result<Option<Name
     if !start.starts_with(b"PK\x03\x04") {
         return Ok(None);
     }
-    // PyTorch's archives begin where the file does.
+    // PyTorch's archives begin at the start of the file.
     let config = Config { archive_offset: ArchiveOffset::Known(0) };
     let mut archive =
         ZipArchive::with_config(config, BufReader::new(file)).map_err(|error| damaged(path, error))?;
@@ -65,10 +65,11 @@ fn is_known(name: &str) -> bool {
     known.contains(&entry) || entry.starts_with("data/") || entry.ends_with("serialization_id")
 }
 
-/// A copy of the archive without what lies between its directory and its end.
+/// A copy of the archive without the bytes between its directory and its end record.
 ///
-/// The reader looks for the directory just before the end first. PyTorch has 76 bytes between the two (the records of large archives), so where the
-/// directory's first entry has 76 bytes, too, as with a name of 21 letters, the reader takes the second entry for the first.
+/// The reader first looks for the directory just before the end record. PyTorch has 76 bytes between the two (the records of
+/// large archives). If the first entry of the directory has 76 bytes too, as with a name of 21 letters, the reader takes the
+/// second entry for the first.
 fn copy(mut file: &File, length: u64, directory: u64) -> io::Result<NamedTempFile> {
     let mut end = [0; END as usize];
     file.seek(SeekFrom::Start(length.saturating_sub(END)))?;
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
     use crate::pytorch::file::WeightsFile;
 
-    /// The entries of an archive by PyTorch, without its name.
+    /// The names of the entries of an archive by PyTorch, without the name of the archive.
     fn entries() -> Vec<(String, Vec<u8>)> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/pytorch/weights.pth");
         let mut archive = ZipArchive::new(File::open(path).unwrap()).unwrap();
@@ -105,7 +106,7 @@ mod tests {
         entries
     }
 
-    /// The bytes behind the signature that an entry has both before its numbers and in the directory.
+    /// The bytes after the signature that an entry has both before its numbers and in the directory.
     fn about(name: &str, bytes: &[u8]) -> Vec<u8> {
         let mut about = vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         about.extend(crc32fast::hash(bytes).to_le_bytes());
@@ -116,7 +117,7 @@ mod tests {
         about
     }
 
-    /// An archive as PyTorch writes them: between the directory and the end lie the records of large archives.
+    /// An archive as PyTorch writes it: between the directory and the end are the records of large archives.
     fn archive(name: &str, entries: &[(String, Vec<u8>)]) -> Vec<u8> {
         let (mut file, mut directory) = (Vec::new(), Vec::new());
         for (entry, bytes) in entries {

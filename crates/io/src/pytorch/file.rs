@@ -14,7 +14,7 @@ use crate::floats::{Floats, KINDS};
 use crate::safetensors::file::{Header, begins_so, refuse_checkpoint};
 use crate::safetensors::{Origin, origin};
 
-/// Names, shapes and kinds of the tensors of a file, whose numbers are read one tensor at a time.
+/// Names, shapes and types of the tensors of a file. Their numbers are read one tensor at a time.
 pub(super) struct WeightsFile {
     path: PathBuf,
     tensors: Tensors,
@@ -22,7 +22,7 @@ pub(super) struct WeightsFile {
 
 enum Tensors {
     Safetensors(Header, fs::File),
-    /// With the file they are read from where it had to be written anew.
+    /// With the temporary file they are read from, if a copy had to be written.
     Pickled(
         HashMap<String, Tensor>,
         #[expect(dead_code, reason = "is there as long as it is read")] Option<NamedTempFile>,
@@ -30,7 +30,7 @@ enum Tensors {
 }
 
 impl WeightsFile {
-    /// A safetensors file, or one that `torch.save(model.state_dict(), path)` wrote; which, its first bytes tell.
+    /// A safetensors file, or a file of `torch.save(model.state_dict(), path)`. The first bytes show which.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let mut file = fs::File::open(path).map_err(Error::io(path, "open"))?;
         let length = file.metadata().map_err(Error::io(path, "look at"))?.len();
@@ -41,7 +41,7 @@ impl WeightsFile {
         let tensors = if begins_so(&start) {
             let header = Header::read(path, &file, length)?;
             if origin(&header) == Origin::Ours {
-                let got = "one of backstitch, with other axes: backstitch::safetensors::load reads it";
+                let got = "one of backstitch, with the axes in another order: backstitch::safetensors::load reads it";
                 return Err(Error::content(path, "weights of PyTorch", got));
             }
             Tensors::Safetensors(header, file)
@@ -56,7 +56,7 @@ impl WeightsFile {
         match &self.tensors {
             Tensors::Safetensors(header, _) => {
                 let stored = |name: &str| header.tensors.get(name).map(|info| info.shape.clone());
-                // `safetensors.torch.save_model` writes a tensor that has two names once, and says so.
+                // `safetensors.torch.save_model` writes a tensor with two names once, and notes the other name.
                 let tied =
                     header.texts.iter().filter_map(|(name, stored_as)| Some((name, stored(stored_as)?)));
                 let own = header.tensors.iter().map(|(name, info)| (name, info.shape.clone()));
@@ -68,7 +68,7 @@ impl WeightsFile {
         }
     }
 
-    /// Checks that a tensor has numbers that can be weights.
+    /// Checks that the numbers of a tensor can be weights.
     pub(super) fn check_kind(&self, name: &str) -> Result<(), Error> {
         match &self.tensors {
             Tensors::Safetensors(header, _) => header.numbers(&self.path, stored_as(header, name)).map(drop),
@@ -103,7 +103,7 @@ impl WeightsFile {
     }
 }
 
-/// Under which name a tensor is stored.
+/// The name under which a tensor is stored.
 fn stored_as<'a>(header: &'a Header, name: &'a str) -> &'a str {
     if header.tensors.contains_key(name) {
         name
@@ -116,7 +116,7 @@ pub(super) fn damaged(path: &Path, error: impl ToString) -> Error {
     Error::content(path, "weights by torch.save, or safetensors", error)
 }
 
-/// Reads the pickle of names and shapes, which knows tensors and containers and runs no code.
+/// Reads the pickle of names and shapes. The reader knows tensors and containers, and runs no code.
 fn open_pickled(path: &Path, file: &fs::File, length: u64) -> Result<Tensors, Error> {
     let copy = archive::check(path, file, length)?;
     let read_from = copy.as_ref().map_or(path, NamedTempFile::path);

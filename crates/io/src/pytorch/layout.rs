@@ -1,16 +1,17 @@
-//! Where PyTorch's numbers lie in our tensors.
+//! The positions of PyTorch's numbers in our tensors.
 //!
-//! PyTorch has channels first, we have them last. In a map that is a matter of axes. Behind a flatten it is an order of features, which every
-//! layer that learns something of each feature has to be told: [`orders`](super::orders) follows it through the network.
+//! PyTorch has channels first, we have them last. For a map this is an order of axes. After a flatten it is an order of features,
+//! and it concerns every layer with parameters for each feature. [`orders`](super::orders) follows this order through the
+//! network.
 
 use std::rc::Rc;
 
 use backstitch_core::Shape;
 
-/// At which place each of PyTorch's features is here; none where the order is the same.
+/// Our position of each of PyTorch's features; `None` if the order is the same.
 pub(super) type Order = Option<Rc<[usize]>>;
 
-/// The order of a tensor's numbers in a file of PyTorch, and here.
+/// The order of a tensor's numbers in a file of PyTorch, and in backstitch (here).
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(super) here: Shape,
@@ -29,7 +30,7 @@ pub(super) enum Axes {
     Kernel,
 }
 
-/// The lengths of axes here of a tensor that has these there.
+/// The shape here of a tensor with this shape in PyTorch (there).
 pub(crate) fn shape_here(there: &[usize]) -> Vec<usize> {
     match *there {
         [filters, channels, height, width] => vec![height, width, channels, filters],
@@ -39,7 +40,7 @@ pub(crate) fn shape_here(there: &[usize]) -> Vec<usize> {
 }
 
 impl Layout {
-    /// Of a tensor whose axes alone tell.
+    /// The layout of a tensor if the number of axes alone decides it.
     pub(super) fn by_axes(here: Shape) -> Self {
         let axes = match here.len() {
             4 => Axes::Kernel,
@@ -49,7 +50,7 @@ impl Layout {
         Self { here, axes }
     }
 
-    /// The tensor's shape there.
+    /// The shape of the tensor there.
     pub(crate) fn shape_there(&self) -> Vec<usize> {
         match (&self.axes, &*self.here) {
             (Axes::Kernel, &[height, width, channels, filters]) => vec![filters, channels, height, width],
@@ -58,7 +59,7 @@ impl Layout {
         }
     }
 
-    /// Where the number lies here that is the i-th there.
+    /// The position here of the i-th number there.
     pub(crate) fn place(&self, i: usize) -> usize {
         match (&self.axes, &*self.here) {
             (Axes::Features(order), _) => place(order, i),
@@ -75,7 +76,7 @@ impl Layout {
         }
     }
 
-    /// Whether all numbers lie in the same order.
+    /// Whether all numbers have the same order.
     pub(crate) fn is_same(&self) -> bool {
         self.shape_there() == *self.here && (0..self.here.elements()).all(|i| self.place(i) == i)
     }
@@ -85,19 +86,19 @@ pub(super) fn place(order: &Order, i: usize) -> usize {
     order.as_ref().map_or(i, |order| order[i])
 }
 
-/// The order behind a flatten of a map `[height, width, channels]`.
+/// The order after a flatten of a map `[height, width, channels]`.
 pub(super) fn flattened([height, width, channels]: [usize; 3]) -> Order {
     let there = (0..channels).flat_map(|channel| (0..height * width).map(move |place| (channel, place)));
     order(there.map(|(channel, place)| place * channels + channel).collect())
 }
 
-/// An order, none where it is the same.
+/// An order; `None` if it is the same.
 pub(super) fn order(places: Vec<usize>) -> Order {
     let same = places.iter().enumerate().all(|(i, &place)| i == place);
     (!same).then(|| places.into())
 }
 
-/// The order within features that lie side by side with others; the same where the others' are mixed in.
+/// The order within features that are side by side with others; the same if the others are mixed in.
 pub(super) fn part(whole: &Order, from: usize, width: usize) -> Order {
     let places = (from..from + width).map(|i| place(whole, i).checked_sub(from).filter(|&at| at < width));
     places.collect::<Option<Vec<_>>>().and_then(order)

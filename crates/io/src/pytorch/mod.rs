@@ -21,25 +21,27 @@ use file::WeightsFile;
 use layout::{Layout, shape_here};
 use orders::layouts;
 
-/// Gives a model the values of a file in PyTorch's layout, safetensors or what `torch.save(model.state_dict(), path)` writes; the first bytes tell
-/// which. No code in the file is run. `name_in_file` says what the file calls a parameter or buffer of the model.
+/// Loads a file in PyTorch's layout into a model: safetensors, or a file of `torch.save(model.state_dict(), path)`. The first
+/// bytes show which. No code in the file is run. `name_in_file` gets the name of a parameter or buffer of the model, and returns
+/// its name in the file.
 ///
-/// Kernels `[filters, channels, height, width]` become `[height, width, channels, filters]`, dense weights `[outputs, inputs]` become `[inputs,
-/// outputs]`, and everything behind a flatten is put in the order of channels last, through the whole network: dense layers, batch
-/// normalizations, blocks and branches. (The output of a network that ends in a flatten keeps our order.) Counters of batches
-/// (`num_batches_tracked`) are skipped. `f16`, `bf16`, `f32` and `f64` are converted; NaN and infinite numbers are taken as they are.
+/// Kernels `[filters, channels, height, width]` become `[height, width, channels, filters]`, and dense weights `[outputs,
+/// inputs]` become `[inputs, outputs]`. After a flatten, features get the order of channels last, through the whole network:
+/// dense layers, batch normalizations, blocks and branches. (The output of a network that ends in a flatten keeps our order.)
+/// Counters of batches (`num_batches_tracked`) are skipped. `f16`, `bf16`, `f32` and `f64` are converted; NaN and infinite
+/// numbers are loaded as they are.
 ///
-/// Where the file has none of the names, but has them all behind a common beginning of `state_dict`, `model_state_dict`, `model`, `module`
-/// (`DataParallel`) and `_orig_mod` (`torch.compile`), that is taken off. Of a file that holds a dictionary under one of the first three, the
-/// other tensors, such as an optimizer's, are skipped.
+/// If all names in the file have a common prefix made of `state_dict`, `model_state_dict`, `model`, `module` (`DataParallel`) and
+/// `_orig_mod` (`torch.compile`), the prefix is removed. If the file holds a dictionary under one of the first three, the other
+/// tensors, such as those of an optimizer, are skipped.
 ///
-/// Names, shapes, kinds and all numbers are checked before anything is changed; then one tensor after the other is read again into its place, so that a
-/// file of 528 MB takes little more memory than the model and its largest tensor.
+/// Names, shapes, types and all numbers are checked before anything is changed. Then one tensor after the other is read again
+/// into its place, so a file of 528 MB takes little more memory than the model and its largest tensor.
 ///
 /// # Errors
-/// If the file is neither of the two, is one of this library's or is damaged, if names, shapes or kinds of numbers differ from the model's (the
-/// message shows which), if a layer's order of features is not known, as behind a layer of your own behind a flatten, or if a number is too
-/// large for the model's type. Nothing is changed then.
+/// If the file has neither of the two formats, was written by this library, or is damaged. If names, shapes or types of numbers
+/// are not those of the model (the message shows which). If the order of features of a layer is not known, for example after a
+/// layer of your own after a flatten. If a number is too large for the model's type. In all cases nothing is changed.
 pub fn load<F: Scalar>(
     path: impl AsRef<Path>,
     model: &mut Model<F>,
@@ -49,11 +51,11 @@ pub fn load<F: Scalar>(
     place(path, model, "*", &name_in_file, true).map(drop)
 }
 
-/// As [`load`], for the parameters and buffers whose names match a pattern, such as those of a pretrained base under a new head. The file may be that
-/// of a whole network: the names in it that were not taken are returned.
+/// As [`load`], for the parameters and buffers whose names match a pattern, such as those of a pretrained base under a new head.
+/// The file may hold a whole network. Returns the names in the file that were not used.
 ///
 /// # Errors
-/// As [`load`], but for names that only the file has; and if no name of the model matches.
+/// As [`load`], except that names that only the file has are no error. Also if no name of the model matches.
 pub fn load_part<F: Scalar>(
     path: impl AsRef<Path>,
     model: &mut Model<F>,
@@ -64,9 +66,9 @@ pub fn load_part<F: Scalar>(
     place(path, model, pattern, &name_in_file, false)
 }
 
-/// Saves a model as a safetensors file in PyTorch's order and layout, the opposite of [`load`]. `name_in_file` says what PyTorch calls a
-/// parameter or buffer. In Python: `net.load_state_dict(safetensors.torch.load_file(path))`. Counters of batches are not written;
-/// PyTorch does not ask for them in such a file.
+/// Saves a model as a safetensors file in PyTorch's order and layout, the opposite of [`load`]. `name_in_file` returns PyTorch's
+/// name of a parameter or buffer. In Python: `net.load_state_dict(safetensors.torch.load_file(path))`. Counters of batches are
+/// not written; PyTorch does not need them in such a file.
 ///
 /// ```
 /// use backstitch_core::{Activation, Model, Net, layers::{conv2d, dense, flatten}};
@@ -86,7 +88,7 @@ pub fn load_part<F: Scalar>(
 /// ```
 ///
 /// # Errors
-/// If the file cannot be written, two parameters would have one name, or a layer's order of features is not known.
+/// If the file cannot be written, two parameters would get the same name, or the order of features of a layer is not known.
 pub fn save<F: Scalar>(
     path: impl AsRef<Path>,
     model: &Model<F>,
@@ -102,7 +104,7 @@ pub fn save<F: Scalar>(
         if theirs == "__metadata__" || !known.insert(theirs.clone()) {
             return Err(Error::content(
                 path,
-                "a name of its own for every tensor",
+                "a different name for every tensor",
                 format!("{theirs:?} for {name}"),
             ));
         }
@@ -114,9 +116,9 @@ pub fn save<F: Scalar>(
     atomic::write(path, |to| write(to, &texts, &entries))
 }
 
-/// Whether a file is one that `torch.save` wrote.
+/// Whether `torch.save` wrote a file.
 pub(crate) fn is_pickled(path: &Path) -> Result<bool, Error> {
-    /// What older versions of PyTorch begin with, as a pickled number.
+    /// The first number in files of older versions of PyTorch, pickled.
     const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
     let mut start = Vec::new();
     let file = File::open(path).map_err(Error::io(path, "open"))?;
@@ -155,7 +157,7 @@ fn place<F: Scalar>(
     if names::is_dictionary(&beginning) {
         there.retain(|name, _| name.starts_with(&beginning));
     }
-    // A name of the file may be that of several tensors of the model, whose weights are tied there.
+    // One name in the file may stand for several tensors of the model, if their weights are tied in PyTorch.
     theirs.retain(|_, name| there.contains_key(name));
     let taken: BTreeSet<&String> = theirs.values().collect();
     let mut shapes = BTreeMap::new();
@@ -163,7 +165,7 @@ fn place<F: Scalar>(
         shapes.insert(name.clone(), shape_of(path, &theirs[name], &shape_here(there))?);
     }
     if whole {
-        // What is left is nothing of the model's: the message lists it.
+        // The remaining names are not in the model: the message lists them.
         for (name, shape) in there.iter().filter(|(name, _)| !taken.contains(name)) {
             shapes.insert(name.clone(), shape_of(path, name, shape)?);
         }
@@ -191,7 +193,7 @@ fn place<F: Scalar>(
     result.map(|()| there.keys().filter(|name| !taken.contains(name)).cloned().collect())
 }
 
-/// Reads a tensor to its end, so that nothing is changed by a file that cannot be read.
+/// Reads a tensor to its end, so that a file that cannot be read changes nothing.
 fn check_numbers<F: Scalar>(path: &Path, file: &WeightsFile, name: &str) -> Result<(), Error> {
     let mut too_large = None;
     file.read(name, &mut |value| {
@@ -250,7 +252,7 @@ mod tests {
         assert_eq!(other.state(), trained.state());
         let error = load(&path, &mut model(5), |name| format!("net.{name}")).unwrap_err().to_string();
         assert!(error.contains("conv1.weight: expected [2, 3, 4, 5], got [2, 3, 4, 3]"), "{error}");
-        // The base alone: a file of the convolution, a model with another head.
+        // The base alone: a file with the convolution, and a model with another head.
         let net = |classes| {
             let conv = conv2d(3, [2, 3]);
             let net = Net::new().push(conv).push(flatten());
@@ -265,13 +267,13 @@ mod tests {
         let expected: Model<f64> = Model::new(net(0), &[2, 3, 4], 5).unwrap();
         assert_eq!(whole.state()["conv1.weight"], expected.state()["conv1.weight"]);
         assert_eq!(whole.state()["dense1.weight"].to_array(), head);
-        // And out of the file of a whole network.
+        // And from the file of a whole network.
         let left = load_part(&path, &mut whole, "conv1.*", |name| format!("net.{name}")).unwrap();
         assert_eq!(left, ["net.dense1.bias", "net.dense1.weight"]);
         assert_eq!(whole.state()["conv1.weight"], trained.state()["conv1.weight"]);
         let error = load_part(&base, &mut whole, "features.*", str::to_owned).unwrap_err().to_string();
         assert!(error.contains("features.*"), "{error}");
         let error = load(&path, &mut other, str::to_owned).unwrap_err().to_string();
-        assert!(error.contains("got them behind \"net.\""), "{error}");
+        assert!(error.contains("got them with the prefix \"net.\""), "{error}");
     }
 }

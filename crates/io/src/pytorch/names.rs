@@ -1,4 +1,4 @@
-//! What wrappers put in front of the names of parameters.
+//! Prefixes that wrappers add to the names of parameters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,13 +7,14 @@ use crate::error::Error;
 
 /// Keys under which programs save a dictionary of weights beside other things.
 const DICTIONARIES: [&str; 3] = ["state_dict", "model_state_dict", "model"];
-/// What `DataParallel` and `torch.compile` put before each name.
+/// Prefixes that `DataParallel` and `torch.compile` add to each name.
 const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
 
-/// What all names in a file begin with where the model's are only there behind it: nothing, or known words, each with its dot.
+/// The prefix of all names in a file, if the file has the model's names only with this prefix: nothing, or known words, each with
+/// its dot.
 ///
 /// # Errors
-/// If there are several such beginnings, or one that is not known.
+/// If there are several such prefixes, or one that is not known.
 pub(super) fn beginning(
     path: &Path,
     there: &BTreeMap<String, Vec<usize>>,
@@ -32,28 +33,28 @@ pub(super) fn beginning(
         [beginning] => return Ok(beginning.to_owned()),
         [] => {}
         [..] => {
-            let got = format!("them behind each of {known:?}: let name_in_file begin with one of those");
+            let got = format!("them with each of the prefixes {known:?}: let name_in_file add one of them");
             return Err(Error::content(path, expected, got));
         }
     }
-    // Unknown words help the caller, but are not guessed.
+    // An unknown prefix is named in the message, but not removed.
     let one = theirs.values().next().map(|name| format!(".{name}"));
     let other = one.and_then(|one| there.keys().filter_map(|name| name.strip_suffix(&one)).next());
     match other.map(|other| format!("{other}.")) {
         Some(other) if fits(&&*other) => {
-            let got = format!("them behind {other:?}: let name_in_file begin with that");
+            let got = format!("them with the prefix {other:?}: let name_in_file add it");
             Err(Error::content(path, expected, got))
         }
         _ => Ok(String::new()),
     }
 }
 
-/// Whether names behind this beginning are a dictionary's that may lie beside others.
+/// Whether the names with this prefix are in a dictionary that may be beside others.
 pub(super) fn is_dictionary(beginning: &str) -> bool {
     beginning.split('.').next().is_some_and(|word| DICTIONARIES.contains(&word))
 }
 
-/// The known words that a name begins with.
+/// The known words at the beginning of a name.
 fn known_words(name: &str) -> &str {
     let mut end = 0;
     for word in name.split_inclusive('.') {

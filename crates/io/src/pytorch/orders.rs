@@ -1,4 +1,4 @@
-//! The order of features, followed through a network: from it the layout of every parameter and statistic.
+//! Follows the order of features through a network, and finds the layout of every parameter and statistic from it.
 
 use std::collections::BTreeMap;
 
@@ -27,25 +27,25 @@ pub(crate) fn layouts<F: Scalar>(model: &Model<F>) -> BTreeMap<String, Result<La
     network.layouts()
 }
 
-/// What is known of the order of a value's numbers.
+/// What is known about the order of the numbers of a value.
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
-    /// `[height, width, channels]`, there with the channels first.
+    /// `[height, width, channels]`; PyTorch has the channels first.
     Map,
     /// A row of features.
     Row(Order),
     /// Other axes, the same on both sides.
     Lines,
-    /// Other axes, of which a layer has used the last one: there it is another.
+    /// Other axes, where a layer has used the last axis. In PyTorch it is another axis.
     Turned(String),
-    /// Not known, and why.
+    /// Not known, with the reason.
     Unknown(String),
-    /// That of two values which do not agree.
+    /// The order of two values that do not agree.
     Differing,
 }
 
 impl Value {
-    /// What is known of two values of one shape that are brought together.
+    /// What is known about the result of two values of one shape.
     fn with(self, other: Self) -> Self {
         match (self, other) {
             (Self::Unknown(why), _) | (_, Self::Unknown(why)) => Self::Unknown(why),
@@ -60,14 +60,15 @@ impl Value {
 
 struct Network<'a, F: Scalar> {
     operations: Vec<Operation<'a, F>>,
-    /// What is known of each value so far. A dense layer gives its outputs in the same order at first, and in another where a sum needs it.
+    /// What is known about each value so far. A dense layer gives its outputs in the same order at first, and in another order if
+    /// a sum needs it.
     values: Vec<Value>,
-    /// Why the layouts of an operation are not known though its input is.
+    /// Why the layouts of an operation are not known, although its input is known.
     refused: Vec<Option<String>>,
 }
 
 impl<F: Scalar> Network<'_, F> {
-    /// The output of an operation, from what is known of its inputs.
+    /// The output of an operation, from what is known about its inputs.
     fn give(&self, at: usize) -> Value {
         let operation = self.operations[at];
         let inputs = operation.inputs().iter().map(|&value| self.values[value].clone());
@@ -103,7 +104,7 @@ impl<F: Scalar> Network<'_, F> {
         }
     }
 
-    /// Features of one branch behind those of another.
+    /// The features of one branch after those of another.
     fn side_by_side(&self, operation: Operation<'_, F>) -> Value {
         let (mut places, mut from, mut other): (Vec<_>, _, Option<Value>) = (Vec::new(), 0, None);
         for &value in operation.inputs() {
@@ -121,7 +122,7 @@ impl<F: Scalar> Network<'_, F> {
         operation.shape_of(value).and_then(|shape| shape.last().copied()).unwrap_or(0)
     }
 
-    /// Brings the branches of a sum into one order, where dense layers in them can give theirs in any.
+    /// Brings the branches of a sum into one order, if dense layers in them can give their outputs in any order.
     fn settle(&mut self, at: usize) {
         let operation = self.operations[at];
         if self.values[operation.output()] != Value::Differing {
@@ -139,18 +140,18 @@ impl<F: Scalar> Network<'_, F> {
         }
         if self.values[at + 1] == Value::Differing {
             let path = operation.path();
-            let why = format!("{path} adds features that lie in different orders in PyTorch and here");
+            let why = format!("{path} adds features whose order in PyTorch is not the order here");
             self.refused[first..=at].fill(Some(why.clone()));
             self.values[at + 1] = Value::Unknown(why);
         }
     }
 
-    /// The operation that makes a value, where it is one from `first` on.
+    /// The operation that makes a value, if it is an operation from `first` on.
     fn maker(&self, value: usize, first: usize) -> Option<usize> {
         value.checked_sub(1).filter(|&at| at >= first)
     }
 
-    /// Whether the order of a value's features is that of the weights of dense layers from `first` on, and so can be any.
+    /// Whether weights of dense layers from `first` on decide the order of a value's features, so that it can be any order.
     fn is_free(&self, value: usize, first: usize) -> bool {
         let Some(at) = self.maker(value, first) else { return false };
         let operation = self.operations[at];
@@ -161,7 +162,7 @@ impl<F: Scalar> Network<'_, F> {
         is::<Dense, F>(operation) || keeps(operation) && inputs.all(|&value| self.is_free(value, first))
     }
 
-    /// Gives the features of a value this order, as far as dense layers from `first` on make them.
+    /// Gives the features of a value this order, as far as dense layers from `first` on produce them.
     fn reorder(&mut self, value: usize, wanted: &Order, first: usize) {
         let Some(at) = self.maker(value, first) else { return };
         let operation = self.operations[at];
@@ -199,7 +200,7 @@ impl<F: Scalar> Network<'_, F> {
         layouts
     }
 
-    /// Of a tensor of this shape of a layer.
+    /// The layout of a tensor of this shape of a layer.
     fn axes(&self, operation: Operation<'_, F>, here: Shape) -> Result<Axes, String> {
         let input = &self.values[operation.inputs()[0]];
         if let Value::Unknown(why) = input {
@@ -225,14 +226,14 @@ impl<F: Scalar> Network<'_, F> {
             return Ok(if here.len() == 4 { Axes::Kernel } else { Axes::Same });
         }
         if matches!(input, Value::Row(Some(_)) | Value::Turned(_)) {
-            let unknown = "is behind a flatten, and no layer whose counterpart in PyTorch is known";
+            let unknown = "follows a flatten, and its counterpart in PyTorch is not known";
             return Err(format!("{} ({}) {unknown}", operation.path(), operation.describe()));
         }
         Ok(Layout::by_axes(here).axes)
     }
 }
 
-/// The output of a layer of the caller's own: what its axes alone tell.
+/// The output of a layer of the caller: what the number of axes alone decides.
 fn own<F: Scalar>(operation: Operation<'_, F>, input: &Shape, value: &Value) -> Value {
     let axes = operation.shape_of(operation.output()).map_or(0, |shape| shape.len());
     match (value, axes) {
@@ -241,17 +242,17 @@ fn own<F: Scalar>(operation: Operation<'_, F>, input: &Shape, value: &Value) -> 
         (Value::Lines, axes) if axes == input.len() => Value::Lines,
         _ => {
             let (path, what) = (operation.path(), operation.describe());
-            Value::Unknown(format!("{path} ({what}) may have any order of its outputs"))
+            Value::Unknown(format!("{path} ({what}) may give its outputs in any order"))
         }
     }
 }
 
-/// Whether features come out in the order in which they came in.
+/// Whether a layer keeps the order of features.
 fn keeps<F: Scalar>(operation: Operation<'_, F>) -> bool {
     normalizes(operation) || is::<Dropout, F>(operation) || is::<ActivationLayer, F>(operation)
 }
 
-/// Whether it has numbers for each of the last axis, in the order of its input.
+/// Whether a layer has one number for each feature of the last axis, in the order of its input.
 fn normalizes<F: Scalar>(operation: Operation<'_, F>) -> bool {
     is::<BatchNorm, F>(operation) || is::<Standardize, F>(operation)
 }
@@ -267,7 +268,7 @@ mod tests {
 
     use super::*;
 
-    /// A layer of a caller's own, of whose order of features nothing is known here.
+    /// A layer of a caller. Nothing is known about its order of features.
     #[derive(Debug)]
     struct Own;
 
@@ -295,8 +296,8 @@ mod tests {
     #[test]
     fn an_order_that_is_not_known_is_an_error_that_says_why() {
         let net = Net::new().push(flatten()).push(layer(Own)).push(dense(2));
-        assert_eq!(why(net, &[2, 3, 2], "dense1.weight"), "own1 (Own) may have any order of its outputs");
-        // Where the order is the same, such a layer is taken as one that leaves it so.
+        assert_eq!(why(net, &[2, 3, 2], "dense1.weight"), "own1 (Own) may give its outputs in any order");
+        // If the order is the same on both sides, such a layer is assumed to keep it.
         let net = Net::new().push(layer(Own)).push(dense(2));
         assert_eq!(why(net, &[4], "dense1.weight"), "Matrix { inputs: None, outputs: None }");
         let net = Net::new().push(batch_norm()).push(flatten()).push(dense(2));
@@ -308,7 +309,7 @@ mod tests {
             Net::new().push(residual(way(3, [2, 1]), way(2, [1, 1]))).push(dense(2))
         };
         for name in ["dense1.weight", "residual1.main.conv1.weight"] {
-            let expected = "residual1 adds features that lie in different orders in PyTorch and here";
+            let expected = "residual1 adds features whose order in PyTorch is not the order here";
             assert_eq!(why(sum(), &[3, 3, 2], name), expected);
         }
     }
@@ -332,7 +333,7 @@ mod tests {
 
     #[test]
     fn dense_layers_give_what_a_sum_is_to_get() {
-        // Both ways end in a dense layer or in features of maps, inside one another and side by side.
+        // Both branches end in a dense layer or in features of maps, nested and side by side.
         let plain = || Net::new().push(flatten()).push(dense(12));
         let order = |net: Net, name: &str| why(net, &[2, 3, 2], name);
         let same = "Matrix { inputs: Some([0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]), outputs: None }";

@@ -1,4 +1,5 @@
-//! The form of a safetensors file: eight bytes of length, a header in JSON, then the numbers. Read and written tensor by tensor.
+//! The format of a safetensors file: eight bytes of length, a header in JSON, then the numbers. Tensors are read and written one
+//! by one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -12,30 +13,31 @@ use crate::atomic::Sink;
 use crate::error::Error;
 use crate::floats::{Floats, KINDS};
 
-/// A header longer than this is refused: that of VGG16 has 3 kB.
+/// A longer header is an error. The header of VGG16 has 3 kB.
 const LONGEST_HEADER: u64 = 16 << 20;
-/// What a training checkpoint begins with, which is often given where weights are expected. Here, since checkpoints use this file.
+/// The first bytes of a training checkpoint. Users often give a checkpoint where weights are expected. It is defined here because
+/// checkpoints use this file.
 pub(crate) const CHECKPOINT: &[u8] = b"backstitch\r\n";
-/// The header's entry that is no tensor.
+/// The entry of the header that is not a tensor.
 const TEXTS: &str = "__metadata__";
 
-/// What a file says before its numbers.
+/// The header of a file.
 #[derive(Debug)]
 pub(crate) struct Header {
-    /// Where the numbers begin.
+    /// The offset of the numbers.
     start: u64,
-    /// By name.
+    /// The tensors by name.
     pub(crate) tensors: BTreeMap<String, TensorInfo>,
-    /// What else it says, by name.
+    /// The metadata by name.
     pub(crate) texts: HashMap<String, String>,
 }
 
-/// Whether a file that begins so may be a safetensors file.
+/// Whether a file with these first bytes may be a safetensors file.
 pub(crate) fn begins_so(start: &[u8]) -> bool {
     start.get(8) == Some(&b'{')
 }
 
-/// An error for a file that begins as a training checkpoint does. As a length its first 8 bytes would be larger than any file.
+/// An error for a file that begins like a training checkpoint. Read as a length, its first 8 bytes would be larger than any file.
 pub(crate) fn refuse_checkpoint(path: &Path, start: &[u8], expected: &str) -> Result<(), Error> {
     if !start.starts_with(&CHECKPOINT[..8]) {
         return Ok(());
@@ -56,7 +58,7 @@ impl Header {
         }
         let mut text = vec![0; header as usize];
         from.read_exact(&mut text).map_err(Error::io(path, "read"))?;
-        // Reading it checks that tensors lie one behind the other, each as long as its shape says.
+        // Reading it checks that tensors follow each other, each as long as its shape says.
         let metadata: Metadata = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         let expected = header + 8 + metadata.data_len() as u64;
         if expected != length {
@@ -66,7 +68,7 @@ impl Header {
         Ok(Self { start: header + 8, tensors, texts: metadata.metadata().clone().unwrap_or_default() })
     }
 
-    /// The kind of a tensor's numbers.
+    /// The type of a tensor's numbers.
     pub(crate) fn numbers(&self, path: &Path, name: &str) -> Result<Floats, Error> {
         match self.tensors[name].dtype {
             Dtype::F16 => Ok(Floats::F16),
@@ -93,7 +95,7 @@ impl Header {
         kind.read(count, BufReader::with_capacity(1 << 16, from), each).map_err(Error::io(path, "read"))
     }
 
-    /// Reads a tensor. A number that only becomes infinite here is an error.
+    /// Reads a tensor. A number that becomes infinite by the conversion is an error.
     pub(crate) fn tensor<F: Scalar>(
         &self,
         path: &Path,
@@ -101,7 +103,7 @@ impl Header {
         name: &str,
     ) -> Result<Tensor<F>, Error> {
         let shape = shape_of(path, name, &self.tensors[name].shape)?;
-        // The header was compared with the file's length, so these numbers are there.
+        // The header was compared with the length of the file, so these numbers exist.
         let mut tensor = Tensor::zeros(&shape).map_err(Error::model(path))?;
         let mut too_large = None;
         let mut places = tensor.data_mut().iter_mut();
@@ -117,12 +119,16 @@ impl Header {
     }
 }
 
-/// A number of a file that is finite, and infinite as `F`.
+/// The error for a number that is finite in the file, and infinite as `F`.
 pub(crate) fn out_of_range<F>(path: &Path, name: &str, value: f64) -> Error {
-    Error::content(path, format!("numbers that f{} has", 8 * size_of::<F>()), format!("{value:e} in {name}"))
+    Error::content(
+        path,
+        format!("numbers that f{} can hold", 8 * size_of::<F>()),
+        format!("{value:e} in {name}"),
+    )
 }
 
-/// The shape of a tensor of a file, if it has no more axes than any here.
+/// The shape of a tensor of a file, if it has no more axes than a tensor here can have.
 pub(crate) fn shape_of(path: &Path, name: &str, axes: &[usize]) -> Result<Shape, Error> {
     Shape::new(axes).map_err(|_| {
         let expected = format!("tensors with at most {MAX_AXES} axes");
@@ -130,16 +136,16 @@ pub(crate) fn shape_of(path: &Path, name: &str, axes: &[usize]) -> Result<Shape,
     })
 }
 
-/// A tensor to write: its name, its shape, and what writes its numbers.
+/// A tensor to write: its name, its shape, and a function that gives its numbers.
 pub(crate) struct Entry<'a> {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
-    /// Numbers of 8 bytes, and not of 4.
+    /// Whether numbers have 8 bytes instead of 4.
     pub(crate) double: bool,
     pub(crate) number: Box<dyn Fn(usize) -> f64 + 'a>,
 }
 
-/// Writes a file, with the same bytes for the same content.
+/// Writes a file. The same content gives the same bytes.
 pub(crate) fn write(to: &mut dyn Sink, texts: &Map<String, Value>, entries: &[Entry<'_>]) -> io::Result<()> {
     let mut header = Map::from_iter([(TEXTS.to_owned(), Value::Object(texts.clone()))]);
     let mut end = 0;
@@ -156,7 +162,10 @@ pub(crate) fn write(to: &mut dyn Sink, texts: &Map<String, Value>, entries: &[En
     // Numbers begin at a multiple of 8 bytes.
     header.resize(header.len().next_multiple_of(8), b' ');
     if header.len() as u64 > LONGEST_HEADER {
-        return Err(io::Error::other(format!("a header of {} bytes, which no reader takes", header.len())));
+        return Err(io::Error::other(format!(
+            "a header of {} bytes, which is longer than readers accept",
+            header.len()
+        )));
     }
     to.write_all(&(header.len() as u64).to_le_bytes())?;
     to.write_all(&header)?;

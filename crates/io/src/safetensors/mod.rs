@@ -1,7 +1,7 @@
 //! Weights of any model as a safetensors file: every parameter and buffer under its full name.
 //!
-//! Numbers lie as they do here, channels last and dense weights `[inputs, outputs]`, and the file says so. Files of PyTorch have another
-//! order: [`pytorch`] reads and writes them.
+//! The numbers have the order of this library: channels last, and dense weights `[inputs, outputs]`. The file says so. Files of
+//! PyTorch have another order: [`pytorch`] reads and writes them.
 
 pub(crate) mod file;
 
@@ -18,9 +18,9 @@ use crate::pytorch::orders::layouts;
 use crate::{atomic, pytorch};
 use file::{Entry, Header};
 
-/// Under which name the metadata of a file has the classes.
+/// The key of the classes in the metadata of a file.
 const CLASSES: &str = "classes";
-/// Under which names it says whose the file is. The second and third are ours alone.
+/// The keys and values that say who wrote the file. Only this library writes the second and third.
 const FORMAT: &str = "format";
 const OURS: [(&str, &str); 3] = [(FORMAT, "backstitch"), ("layout", "channels last"), ("version", "1")];
 
@@ -46,7 +46,8 @@ pub fn save<F: Scalar>(path: impl AsRef<Path>, model: &Model<F>) -> Result<(), E
     write(path, model, Map::new())
 }
 
-/// As [`save`], with the names of the classes that the outputs stand for, in the metadata of the file as a JSON list under `classes`.
+/// As [`save`], with the names of the classes. They are a JSON list under `classes` in the metadata of the file, in the order of
+/// the outputs.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -61,10 +62,10 @@ pub fn save_with_classes<F: Scalar>(
     write(path, model, Map::from_iter([(CLASSES.to_owned(), list.into())]))
 }
 
-/// The names of the classes of a file by [`save_with_classes`]; none where it was saved without them.
+/// The names of the classes in a file by [`save_with_classes`]; `None` if it was saved without them.
 ///
 /// # Errors
-/// If the file cannot be read, is no safetensors file, or the names are no list of texts.
+/// If the file cannot be read, is not a safetensors file, or the names are not a list of texts.
 pub fn classes(path: impl AsRef<Path>) -> Result<Option<Vec<String>>, Error> {
     let path = path.as_ref();
     let (_, header) = open(path)?;
@@ -81,7 +82,7 @@ fn write<F: Scalar>(path: &Path, model: &Model<F>, mut texts: Map<String, Value>
     atomic::write(path, |to| file::write(to, &texts, &entries))
 }
 
-/// A tensor to write as it is.
+/// A tensor to write in its own order.
 pub(crate) fn whole<F: Scalar>(name: impl Into<String>, tensor: &Tensor<F>) -> Entry<'_> {
     Entry {
         name: name.into(),
@@ -91,16 +92,16 @@ pub(crate) fn whole<F: Scalar>(name: impl Into<String>, tensor: &Tensor<F>) -> E
     }
 }
 
-/// Gives a model the values of a file by [`save`]. Either all of them fit, or nothing is changed. `f16`, `bf16`, `f32` and `f64` are
-/// converted; a number that the model's type has not is an error. NaN and infinite numbers are taken as they are.
+/// Loads a file by [`save`] into a model. Either everything fits, or nothing is changed. `f16`, `bf16`, `f32` and `f64` are
+/// converted; a number that the model's type cannot hold is an error. NaN and infinite numbers are loaded as they are.
 ///
-/// A file that says nothing about its origin, as [`save`] wrote them before it marked them, is taken where the shapes show that its
-/// layout is this one. Where all matrices are square they do not: then it may be PyTorch's, and is refused. (If it is of this library,
-/// [`read`] and [`Model::load_state`] load it, and [`save`] writes it anew.)
+/// Older versions of [`save`] wrote files that do not say who wrote them. Such a file is loaded if its shapes show that it has
+/// the layout of this library. If all matrices are square, the shapes do not show it: the file may be PyTorch's, and is an error.
+/// (If it is of this library, [`read`] and [`Model::load_state`] load it, and [`save`] writes it again.)
 ///
 /// # Errors
-/// If the file cannot be read, is no safetensors file, is one of PyTorch or holds other numbers, or if names or shapes differ from the
-/// model's: the message shows which.
+/// If the file cannot be read, is not a safetensors file, was written by PyTorch, or holds other types of numbers; or if names or
+/// shapes are not those of the model: the message shows which.
 pub fn load<F: Scalar>(path: impl AsRef<Path>, model: &mut Model<F>) -> Result<(), Error> {
     let path = path.as_ref();
     let (file, header) = open(path)?;
@@ -114,10 +115,10 @@ pub fn load<F: Scalar>(path: impl AsRef<Path>, model: &mut Model<F>) -> Result<(
     fits.and_then(|()| model.load_state(&state)).map_err(Error::model(path))
 }
 
-/// Every tensor of a file by its name, in the file's order of axes. Numbers are converted as by [`load`].
+/// Every tensor of a file by its name, with the axes in the order of the file. Numbers are converted as by [`load`].
 ///
 /// # Errors
-/// If the file cannot be read, is no safetensors file, says that it is PyTorch's, or holds tensors of integers or of 8 bits.
+/// If the file cannot be read, is not a safetensors file, says that it is PyTorch's, or holds tensors of integers or of 8 bits.
 pub fn read<F: Scalar>(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor<F>>, Error> {
     let path = path.as_ref();
     let (file, header) = open(path)?;
@@ -126,7 +127,7 @@ pub fn read<F: Scalar>(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor
 }
 
 fn all<F: Scalar>(path: &Path, file: &File, header: &Header) -> Result<BTreeMap<String, Tensor<F>>, Error> {
-    // All kinds are looked at before the first number is read.
+    // All types are checked before the first number is read.
     header.tensors.keys().try_for_each(|name| header.numbers(path, name).map(drop))?;
     let tensor = |name: &String| Ok((name.clone(), header.tensor(path, file, name)?));
     header.tensors.keys().map(tensor).collect()
@@ -142,7 +143,7 @@ fn open(path: &Path) -> Result<(File, Header), Error> {
     Ok((file, header))
 }
 
-/// Whose numbers a file says it has.
+/// Who wrote a file, as far as the file says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Ours,
@@ -150,7 +151,7 @@ pub(crate) enum Origin {
     Unknown,
 }
 
-/// Who wrote a file, by what it says, and by names that only one of the two has.
+/// Finds out who wrote a file, from its metadata, and from names that only one of the two writes.
 pub(crate) fn origin(header: &Header) -> Origin {
     match header.texts.get(FORMAT).map(|format| &**format) {
         Some("backstitch") => Origin::Ours,
@@ -174,11 +175,11 @@ fn refuse_pytorch(path: &Path, header: &Header) -> Result<Origin, Error> {
 }
 
 fn of_pytorch(path: &Path, got: &str) -> Error {
-    let got = format!("{got}, with other axes: backstitch::pytorch::load reads it");
+    let got = format!("{got}, with the axes in another order: backstitch::pytorch::load reads it");
     Error::content(path, "a safetensors file of backstitch", got)
 }
 
-/// Refuses a file that does not say whose it is where shapes say that it is PyTorch's, or do not tell.
+/// Refuses a file that does not say who wrote it, if its shapes show that it is PyTorch's, or do not show who wrote it.
 fn refuse_other_layout<F: Scalar>(
     path: &Path,
     model: &Model<F>,
@@ -202,8 +203,8 @@ fn refuse_other_layout<F: Scalar>(
     if layouts.values().all(same) {
         return Ok(());
     }
-    let got = "one that does not say whose it is, with shapes that PyTorch's layout has too: read it by \
-               backstitch::pytorch::load, or, if backstitch saved it, by safetensors::read and Model::load_state";
+    let got = "one that does not say who wrote it, and whose shapes fit PyTorch's layout too: read it with \
+               backstitch::pytorch::load, or, if backstitch saved it, with safetensors::read and Model::load_state";
     Err(Error::content(path, "a safetensors file of backstitch", got))
 }
 

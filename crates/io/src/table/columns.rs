@@ -1,4 +1,4 @@
-//! What each column of a table is, and what is learned about it from training rows.
+//! The role of each column of a table, and what is learned about it from training rows.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,22 +7,22 @@ use super::rows::{Table, is_missing};
 use crate::error::Error;
 use crate::kaggle::MOST_CLASSES;
 
-/// What takes the place of a missing value.
+/// The replacement of a missing value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fill {
     /// The mean of a column of numbers.
     Mean,
-    /// The median of a column of numbers: of two in the middle, their mean.
+    /// The median of a column of numbers. If two numbers are in the middle, it is their mean.
     Median,
     /// This number.
     Number(f64),
-    /// The most frequent of a column of categories; of equally frequent ones the first by name.
+    /// The most frequent category of a column. If several are equally frequent, the first by name.
     MostFrequent,
-    /// This category, which the training rows need not have: `Fill::Category("unknown".into())` makes a feature of what is missing.
+    /// This category. The training rows need not have it: `Fill::Category("unknown".into())` makes missing values a feature.
     Category(String),
 }
 
-/// What the columns of a table are. One that is not named here is an input, a number a row.
+/// The roles of the columns of a table. A column that is not named here is an input with one number per row.
 ///
 /// ```
 /// use backstitch_io::table::{Columns, Table};
@@ -50,39 +50,40 @@ enum Role {
 }
 
 impl Columns {
-    /// All columns are numbers, until another method says otherwise.
+    /// Starts with all columns as numbers. The other methods change that.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A column of categories: a feature for each, 1 where the row has it and 0 elsewhere. Categories are compared as text: `7` and
-    /// `7.0` are two.
+    /// A column of categories. Each category becomes a feature: 1 if the row has it, else 0. Categories are compared as text: `7`
+    /// and `7.0` are different.
     #[must_use]
     pub fn one_hot(self, column: &str) -> Self {
         self.with(column, Role::OneHot)
     }
 
-    /// What takes the place of the missing values of a column: an empty field, `NA`, `N/A`, `n/a`, `<NA>`, `#N/A`, `NaN`, `nan`, `-nan`,
-    /// `NULL`, `null`, `None` and `?`. In a column without it they are errors.
+    /// Sets the replacement of the missing values of a column. Missing values are: an empty field, `NA`, `N/A`, `n/a`, `<NA>`,
+    /// `#N/A`, `NaN`, `nan`, `-nan`, `NULL`, `null`, `None` and `?`. In a column without a replacement they are errors.
     #[must_use]
     pub fn fill(mut self, column: &str, fill: Fill) -> Self {
         self.fills.push((column.to_owned(), fill));
         self
     }
 
-    /// A column that is no input, such as one that numbers the rows.
+    /// A column that is not an input, such as one that numbers the rows.
     #[must_use]
     pub fn ignore(self, column: &str) -> Self {
         self.with(column, Role::Ignored)
     }
 
-    /// A column of numbers to predict. Several of them are targets of several numbers, in the order of these calls.
+    /// A column of numbers to predict. Several such columns are targets with several numbers, in the order of these calls.
     #[must_use]
     pub fn target(self, column: &str) -> Self {
         self.with(column, Role::Target)
     }
 
-    /// A column of classes to predict, words or numbers: counted from 0 in the order of their names, or by size where all are numbers.
+    /// A column of classes to predict, words or numbers. Classes are counted from 0, in the order of their names, or by size if
+    /// all are numbers.
     #[must_use]
     pub fn label(self, column: &str) -> Self {
         self.with(column, Role::Label)
@@ -93,12 +94,12 @@ impl Columns {
         self
     }
 
-    /// Learns categories, fill values and classes. Give it the training rows alone, so that nothing of a test set is known before.
+    /// Learns categories, fill values and classes. Give it the training rows only, so that nothing is learned from the test set.
     ///
     /// # Errors
-    /// If a column is not there, or named for two things; if there is no target or label, or both, or no input; if a fill does not
-    /// suit its column, or has nothing to be computed from; if there are more than [`MOST_CATEGORIES`] categories or 65,536
-    /// classes; or, with line and column, if a value is missing that is not filled, or a field of numbers is not a number.
+    /// If a column does not exist, or has two roles. If there is no target or label, or both, or no input. If a fill does not
+    /// suit its column, or there is nothing to compute it from. If there are more than [`MOST_CATEGORIES`] categories or 65,536
+    /// classes. If a value is missing and has no fill, or a field of numbers is not a number: the message gives line and column.
     pub fn fit(&self, table: &Table) -> Result<Encoding, Error> {
         self.check(table)?;
         let mut learned = Learned { inputs: vec![], ignored: vec![], target: self.target_of(table)? };
@@ -128,7 +129,7 @@ impl Columns {
         self.fills.iter().find(|(column, _)| column == name).map(|(_, fill)| fill)
     }
 
-    /// Whether every name is a column's, and none is given two roles or fills.
+    /// Checks that every name is that of a column, and that none has two roles or fills.
     fn check(&self, table: &Table) -> Result<(), Error> {
         let mut roles = HashSet::new();
         for (name, role) in &self.roles {
@@ -202,7 +203,7 @@ impl Columns {
             Some(Fill::Number(value)) => Some(*value),
             Some(fill) if values.is_empty() => {
                 let expected = format!("at least one number in column {name}, for {fill:?}");
-                return Err(Error::content(table.path(), expected, "missing values alone"));
+                return Err(Error::content(table.path(), expected, "only missing values"));
             }
             Some(Fill::Median) => Some(median(values)),
             Some(_) => Some(values.iter().sum::<f64>() / values.len() as f64),
@@ -223,7 +224,7 @@ impl Columns {
             Some(_) => {
                 let first = counts.iter().rev().max_by_key(|(_, count)| **count);
                 let expected = || format!("at least one category in column {name}, for MostFrequent");
-                let none = || Error::content(table.path(), expected(), "missing values alone");
+                let none = || Error::content(table.path(), expected(), "only missing values");
                 Some(first.ok_or_else(none)?.0.clone())
             }
             None => None,
@@ -233,7 +234,7 @@ impl Columns {
     }
 }
 
-/// How often each text stands in a column. Missing values are skipped, or refused: what was expected, and what would help.
+/// Counts each text of a column. Missing values are skipped, or are an error that says what was expected and what would help.
 fn counts(table: &Table, at: usize, refused: Option<[&str; 2]>) -> Result<BTreeMap<String, usize>, Error> {
     let mut counts = BTreeMap::new();
     for row in 0..table.len() {
@@ -248,7 +249,7 @@ fn counts(table: &Table, at: usize, refused: Option<[&str; 2]>) -> Result<BTreeM
     Ok(counts)
 }
 
-/// Not more different texts than there may be.
+/// Checks that there are not too many different texts.
 fn most(table: &Table, column: &str, what: &str, count: usize, most: usize) -> Result<(), Error> {
     if count <= most {
         return Ok(());
@@ -258,7 +259,7 @@ fn most(table: &Table, column: &str, what: &str, count: usize, most: usize) -> R
     Err(Error::content(table.path(), expected, count))
 }
 
-/// By size where all are numbers, else by name.
+/// Sorts by size if all are numbers, else by name.
 fn in_order(mut names: Vec<String>) -> Vec<String> {
     let number = |name: &String| name.parse::<f64>().unwrap_or(f64::NAN);
     if names.iter().all(|name| name.parse::<f64>().is_ok()) {
@@ -267,7 +268,7 @@ fn in_order(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// The middle of the numbers, of which there is at least one.
+/// The median of the numbers. There is at least one.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -1,4 +1,4 @@
-//! Rows of a table as numbers, by what was learned from the training rows.
+//! Encodes rows of a table as numbers, with what was learned from the training rows.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::rows::{Table, is_missing};
 use crate::error::Error;
 
-/// A column has at most this number of categories: each is a feature of every row.
+/// The largest number of categories of a column. Each category is a feature of every row.
 pub const MOST_CATEGORIES: usize = 1000;
 
-/// How the columns of a table become numbers: learned by [`Columns::fit`](super::Columns::fit), and to be kept with the model.
+/// How the columns of a table become numbers: learned by [`Columns::fit`](super::Columns::fit). Keep it together with the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoding {
     pub(super) learned: Learned,
@@ -74,13 +74,13 @@ fn finite(field: &str) -> Option<f32> {
     field.parse().ok().filter(|value: &f32| value.is_finite())
 }
 
-/// The place of each name.
+/// The position of each name.
 fn places(names: &[String]) -> HashMap<&str, usize> {
     names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect()
 }
 
 impl Encoding {
-    /// The names of the features, in the order in which models get them: a number's column, and `column=category`.
+    /// The names of the features, in the order of the inputs: the name of a column of numbers, or `column=category`.
     pub fn features(&self) -> Vec<String> {
         let of = |Input { name, kind }: &Input| match kind {
             Kind::Number { .. } => vec![name.clone()],
@@ -91,7 +91,7 @@ impl Encoding {
         self.learned.inputs.iter().flat_map(of).collect()
     }
 
-    /// The names of the classes, in the order of their numbers; none where the targets are values.
+    /// The names of the classes, in the order of their numbers; `None` if the targets are values.
     pub fn classes(&self) -> &[String] {
         match &self.learned.target {
             Target::Values(_) => &[],
@@ -99,11 +99,11 @@ impl Encoding {
         }
     }
 
-    /// Rows with their targets: inputs `[n, features]`, and a class a row or values `[n, targets]`.
+    /// Encodes rows with their targets: inputs `[n, features]`, and one class per row or values `[n, targets]`.
     ///
     /// # Errors
-    /// As [`inputs`](Self::inputs); and if a column of targets is not there, or has a missing value, a class that was not there in
-    /// training, or what is no number (with line and column).
+    /// As [`inputs`](Self::inputs). Also if a column of targets does not exist, or if it has a missing value, a class that the
+    /// training rows did not have, or a field that is not a number: the message gives line and column.
     pub fn encode(&self, table: &Table) -> Result<Dataset, Error> {
         let inputs = self.inputs(table)?;
         let columns = self.learned.target.columns();
@@ -121,27 +121,29 @@ impl Encoding {
             }
             Target::Label { classes, .. } => {
                 let of = self::places(classes);
-                let class =
-                    |row| known(table, row, places[0], &of, classes, "one of the classes of training");
+                let class = |row| {
+                    known(table, row, places[0], &of, classes, "one of the classes of the training rows")
+                };
                 Dataset::classes(inputs, &rows.map(class).collect::<Result<Vec<_>, _>>()?)
             }
         };
         data.map_err(Error::dataset(table.path()))
     }
 
-    /// Rows to predict, `[n, features]`; the table need not have the target.
+    /// Encodes rows for a prediction, `[n, features]`. The table need not have the target.
     ///
     /// # Errors
-    /// If a column of training is not there, or there is one that training did not have; if a value is missing that is not filled, a
-    /// field of numbers is not a number, or a category was not there in training (with line and column); or if there is no memory for the numbers.
+    /// If a column of the training rows is missing, or there is a column that they did not have. If a value is missing and has no
+    /// fill, a field of numbers is not a number, or the training rows did not have a category: the message gives line and column.
+    /// If there is no memory for the numbers.
     pub fn inputs(&self, table: &Table) -> Result<Array2<f32>, Error> {
         let Learned { inputs, ignored, target } = &self.learned;
         let used = |name: &String| inputs.iter().any(|input| input.name == *name);
         let is_known =
             |name: &&String| used(name) || ignored.contains(name) || target.columns().contains(name);
         if let Some(other) = table.columns().iter().find(|name| !is_known(name)) {
-            let got = format!("{other:?}, which training did not have");
-            return Err(Error::content(table.path(), "the columns of training and no other", got));
+            let got = format!("{other:?}, which the training rows did not have");
+            return Err(Error::content(table.path(), "the columns of the training rows and no others", got));
         }
         let columns = inputs.iter().map(|Input { name, kind }| {
             let of = match kind {
@@ -164,7 +166,7 @@ impl Encoding {
                     Kind::Number { .. } => values.push(number(table, row, *at)?),
                     Kind::OneHot { categories, fill } => {
                         let filled = fill.as_ref().filter(|_| missing).and_then(|fill| of.get(fill.as_str()));
-                        let expected = "one of the categories of training";
+                        let expected = "one of the categories of the training rows";
                         let category = match filled {
                             Some(&category) => category,
                             None => known(table, row, *at, of, categories, expected)?,
@@ -193,7 +195,7 @@ fn known(
     found.ok_or_else(|| table.wrong(row, column, expected, &names.join(", ")))
 }
 
-/// Memory for this number of values a row.
+/// Memory for this number of values per row.
 fn room(table: &Table, width: usize) -> Result<Vec<f32>, Error> {
     let (mut values, count) = (Vec::new(), table.len().saturating_mul(width));
     values.try_reserve_exact(count).map_err(|error| {

@@ -1,8 +1,8 @@
 //! CSV tables: columns of numbers and of categories become a [`Dataset`](backstitch_core::Dataset).
 //!
-//! A [`Table`] is the text of a file. [`Columns`] says what each column is. What must be learned from data (categories, fill values,
-//! classes) is learned from the *training* rows, by [`Columns::fit`], and is an [`Encoding`]: it encodes all other rows in the same
-//! way, and is saved beside the model, so that what is predicted later is encoded as what was trained.
+//! A [`Table`] is the text of a file. [`Columns`] says what each column is. [`Columns::fit`] learns categories, fill values and
+//! classes from the *training* rows. The result is an [`Encoding`]. It encodes all other rows in the same way. Save it beside the
+//! model, so that rows are encoded in the same way when you predict.
 //!
 //! ```
 //! use backstitch_core::{Model, Net, data::{standardize, unstandardize}, layers::dense};
@@ -25,9 +25,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Another program builds the same network. It has no data to standardize by, and needs none: means and standard deviations are in the file
-//! of weights. [`Standardize::unset`](backstitch_core::layers::Standardize::unset) stands for `standardize(&train)`, and
-//! `Standardize::unset().undone()` for `unstandardize(&train)`; loading sets their constants.
+//! Another program builds the same network. It needs no training data for the standardization, because means and standard
+//! deviations are in the file of weights. Write [`Standardize::unset`](backstitch_core::layers::Standardize::unset) in place of
+//! `standardize(&train)`, and `Standardize::unset().undone()` in place of `unstandardize(&train)`. Loading sets their constants.
 //!
 //! ```
 //! # use backstitch_core::{Model, Net, data::{standardize, unstandardize}, layers::{Standardize, dense}};

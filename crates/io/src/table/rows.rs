@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::input;
 use crate::lines::Lines;
 
-/// What stands for a value that is not there: an empty field, most of what pandas takes for one, and UCI's `?`.
+/// The forms of a missing value: an empty field, most of those that pandas knows, and UCI's `?`.
 const MISSING: [&str; 13] =
     ["", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None", "?"];
 
@@ -20,7 +20,7 @@ pub(super) fn is_missing(field: &str) -> bool {
     MISSING.contains(&field)
 }
 
-/// The rows of a CSV file, all or some of them. A clone and a part share the memory.
+/// All or some rows of a CSV file. Clones and parts share the memory.
 #[derive(Debug, Clone)]
 pub struct Table {
     content: Arc<Content>,
@@ -31,7 +31,7 @@ pub struct Table {
 struct Content {
     path: PathBuf,
     columns: Vec<String>,
-    /// All fields one after the other, and where each ends.
+    /// All fields one after the other, and the end of each.
     text: String,
     ends: Vec<usize>,
     /// The line of each row.
@@ -39,13 +39,13 @@ struct Content {
 }
 
 impl Table {
-    /// Reads a CSV file (RFC 4180), gzipped or not: commas between the fields, a first line that names the columns, blanks around fields
-    /// taken away. Memory is taken as lines arrive: at most 22 times the bytes of the text, for a field may be one letter, and some 50 MB
-    /// for names of columns. A line has at most 1 MiB.
+    /// Reads a CSV file (RFC 4180), gzipped or not, with commas between the fields. The first line names the columns. Blanks
+    /// around fields are removed. Memory is taken as lines arrive: at most 22 times the bytes of the text, because a field may be
+    /// one letter, and about 50 MB for the names of columns. A line has at most 1 MiB.
     ///
     /// # Errors
-    /// With the line: if a column has no name or that of another, a row has fewer or more fields than there are columns, a quote is not
-    /// closed, or the text is not UTF-8. And if the file cannot be read, or has no rows.
+    /// If a column has no name or the name of another, a row has fewer or more fields than there are columns, a quote is not
+    /// closed, or the text is not UTF-8: the message gives the line. Also if the file cannot be read, or has no rows.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let file = BufReader::new(File::open(path).map_err(Error::io(path, "open"))?);
@@ -91,12 +91,12 @@ impl Table {
         self.rows.len()
     }
 
-    /// Whether there are no rows: never.
+    /// Whether there are no rows. A table has at least one, so this is always false.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The names of the columns, in the file's order.
+    /// The names of the columns, in the order of the file.
     pub fn columns(&self) -> &[String] {
         &self.content.columns
     }
@@ -118,7 +118,7 @@ impl Table {
         Self { content: Arc::clone(&self.content), rows: rows.iter().map(|&row| self.rows[row]).collect() }
     }
 
-    /// Dealt out at random in parts of these shares, which sum to 1; what rounding leaves goes to the first.
+    /// Splits the rows at random into parts of these shares, which sum to 1. Rows left over by rounding go to the first part.
     ///
     /// # Errors
     /// If the shares do not sum to 1, or a part would have no rows.
@@ -132,7 +132,7 @@ impl Table {
         &self.content.path
     }
 
-    /// The place of a column.
+    /// The position of a column.
     pub(super) fn place(&self, name: &str) -> Result<usize, Error> {
         self.columns().iter().position(|column| column == name).ok_or_else(|| {
             let got = format!("the columns {}", self.columns().join(", "));
@@ -146,7 +146,7 @@ impl Table {
         &text[at.checked_sub(1).map_or(0, |before| ends[before])..ends[at]]
     }
 
-    /// A field that is not what it should be.
+    /// An error about a field.
     pub(super) fn wrong(&self, row: usize, column: usize, expected: &str, help: &str) -> Error {
         let (name, field) = (&self.columns()[column], self.field(row, column));
         let got =

@@ -1,4 +1,4 @@
-//! An encoding as a file of JSON.
+//! Saves an encoding as a JSON file.
 
 use std::collections::HashSet;
 use std::fs;
@@ -24,7 +24,7 @@ struct Saved<'a> {
 }
 
 impl Encoding {
-    /// Writes the encoding as JSON: the file is there whole or not at all.
+    /// Writes the encoding as JSON. The file is written as a whole or not at all.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -33,11 +33,11 @@ impl Encoding {
         atomic::write(path.as_ref(), |to| Ok(serde_json::to_writer_pretty(to, &saved)?))
     }
 
-    /// Reads what [`save`](Self::save) wrote; it encodes to the same bits.
+    /// Reads a file by [`save`](Self::save). The encoding gives the same bits.
     ///
     /// # Errors
-    /// If the file cannot be read, is no such file or one of another version, or holds what no encoding can be: a name twice or none,
-    /// a fill value that is not finite or no category, too many categories.
+    /// If the file cannot be read, is not such a file, or has another version. If its content is not a possible encoding: a name
+    /// is missing or there twice, a fill value is not finite or not a category, or there are too many categories.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
@@ -59,7 +59,7 @@ impl Encoding {
     }
 }
 
-/// What is wrong with an encoding that was read.
+/// Checks an encoding that was read.
 fn check(Learned { inputs, ignored, target }: &Learned) -> Result<(), String> {
     let names = inputs.iter().map(|input| &input.name).chain(ignored).chain(target.columns());
     different("columns", names)?;

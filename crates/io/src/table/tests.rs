@@ -1,4 +1,4 @@
-//! Tables, what is learned from them, and what is refused.
+//! Tables, what is learned from them, and their errors.
 
 use std::fs;
 
@@ -13,12 +13,12 @@ fn table(text: &str) -> Table {
     Table::parse(text.as_bytes(), "t.csv").unwrap()
 }
 
-/// The message about a table that cannot be.
+/// The message about a wrong table.
 fn refused(text: &str) -> String {
     Table::parse(text.as_bytes(), "t.csv").unwrap_err().to_string()
 }
 
-/// The message about columns that do not suit a table.
+/// The message about columns that do not suit their table.
 fn unsuited(columns: Columns, text: &str) -> String {
     columns.fit(&table(text)).unwrap_err().to_string()
 }
@@ -52,13 +52,13 @@ fn numbers_categories_and_what_is_missing_become_features() {
 #[test]
 fn what_is_learned_is_learned_from_the_training_rows_and_used_for_others() {
     let encoding = houses().fit(&table(HOUSES)).unwrap();
-    // Another order of columns, no target, another mean of its own, one category.
+    // Another order of columns, no target, another mean, one category.
     let other = table("near,id,rooms\nSEA,1,100\n?,2,nan\n");
     assert_eq!(encoding.inputs(&other).unwrap(), array![[100.0, 0.0, 1.0], [5.0, 1.0, 0.0]]);
     let median = houses().fit(&table("id,rooms,near,price\n1,1,A,0\n2,2,A,0\n3,90,A,0\n4,,A,0\n")).unwrap();
     assert_eq!(
         median.inputs(&other).unwrap_err().to_string(),
-        "t.csv, line 2: expected one of the categories of training in column near (A), got \"SEA\""
+        "t.csv, line 2: expected one of the categories of the training rows in column near (A), got \"SEA\""
     );
     let fills = |fill| {
         let columns = Columns::new().fill("x", fill).target("y");
@@ -77,7 +77,7 @@ fn a_missing_category_can_be_a_category() {
     let encoding = columns.fit(&table("x,y\na,1\nz,1\n")).unwrap();
     assert_eq!(encoding.features(), ["x=a", "x=none", "x=z"]);
     assert_eq!(encoding.inputs(&table("x\nNULL\nz\n")).unwrap(), array![[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
-    // Of equally frequent ones the first by name.
+    // If several are equally frequent, the first by name.
     let columns = Columns::new().one_hot("x").fill("x", Fill::MostFrequent).target("y");
     let encoding = columns.fit(&table("x,y\nz,1\nb,1\nc,1\nz,1\nb,1\n")).unwrap();
     assert_eq!(encoding.inputs(&table("x\nn/a\n")).unwrap(), array![[1.0, 0.0, 0.0]]);
@@ -98,7 +98,7 @@ fn classes_are_counted_by_name_or_by_size() {
     let error = |text: &str| encoding.encode(&table(text)).unwrap_err().to_string();
     assert_eq!(
         error("x,y\n1,c\n"),
-        "t.csv, line 2: expected one of the classes of training in column y (a, b), got \"c\""
+        "t.csv, line 2: expected one of the classes of the training rows in column y (a, b), got \"c\""
     );
     assert_eq!(error("x\n1\n"), "t.csv: expected a column named \"y\", got the columns x");
     let two = Columns::new().target("b").target("a").fit(&table("x,a,b\n1,2,3\n")).unwrap();
@@ -209,12 +209,12 @@ fn columns_that_do_not_suit_a_table_are_refused() {
     let empty = "x,y\nNA,2\n";
     assert_eq!(
         unsuited(target().fill("x", Fill::Median), empty),
-        "t.csv: expected at least one number in column x, for Median, got missing values alone"
+        "t.csv: expected at least one number in column x, for Median, got only missing values"
     );
     let frequent = target().one_hot("x").fill("x", Fill::MostFrequent);
     assert_eq!(
         unsuited(frequent, empty),
-        "t.csv: expected at least one category in column x, for MostFrequent, got missing values alone"
+        "t.csv: expected at least one category in column x, for MostFrequent, got only missing values"
     );
     let many: String = (0..=MOST_CATEGORIES).map(|i| format!("{i},1\n")).collect();
     let expected = "t.csv: expected at most 1000 categories in column x (ignore it if it numbers or names the rows), got 1001";
@@ -277,7 +277,7 @@ fn a_field_that_does_not_suit_its_column_is_refused_with_line_and_column() {
     let other = |text: &str| encoding.inputs(&table(text)).unwrap_err().to_string();
     assert_eq!(
         other("id,rooms,near,price,size\n1,2,BAY,3,4\n"),
-        "t.csv: expected the columns of training and no other, got \"size\", which training did not have"
+        "t.csv: expected the columns of the training rows and no others, got \"size\", which the training rows did not have"
     );
     assert_eq!(
         other("id,near,price\n1,BAY,3\n"),
@@ -285,7 +285,7 @@ fn a_field_that_does_not_suit_its_column_is_refused_with_line_and_column() {
     );
     assert_eq!(
         other("rooms,near\n1,ISLAND\n"),
-        "t.csv, line 2: expected one of the categories of training in column near (BAY, SEA), got \"ISLAND\""
+        "t.csv, line 2: expected one of the categories of the training rows in column near (BAY, SEA), got \"ISLAND\""
     );
 }
 
@@ -360,7 +360,7 @@ fn a_saved_encoding_that_cannot_be_is_refused() {
     assert!(twice.ends_with("\"a\" twice among the classes of column near"), "{twice}");
 }
 
-/// Fields as they occur, good ones and bad ones.
+/// Typical fields, good ones and bad ones.
 fn field() -> impl Strategy<Value = String> {
     const KNOWN: [&str; 13] =
         ["1", "2.5", "-3e2", "NA", "", "red", "blue", "a,b", "\"q\"", "x\ny", "inf", "0.1", "7"];
@@ -415,7 +415,7 @@ proptest! {
     ) {
         let table = Table::parse(&written(&rows)[..], "t.csv").unwrap();
         let columns = Columns::new().one_hot("b").fill("b", Fill::Category("none".to_owned())).ignore("c");
-        // The mean of some rows without a number is an error of its own.
+        // The mean of rows without any number has an error of its own.
         let gaps = rows.iter().all(|row| row[0] == "NA");
         let columns = columns.fill("a", if gaps { Fill::Number(0.1) } else { Fill::Mean });
         let columns = if classes { columns.label("d") } else { columns.target("d") };

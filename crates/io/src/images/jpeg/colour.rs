@@ -1,11 +1,12 @@
-//! From the planes of a JPEG to pixels, as libjpeg-turbo does by default, and so Pillow: number for number.
+//! From the planes of a JPEG to pixels. The numbers are exactly those of libjpeg-turbo with its default settings, and so of
+//! Pillow.
 
 use ndarray::Array3;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 
 use super::Plane;
 
-/// The pixels `[height, width, 1]` of a grey picture or `[height, width, 3]` of a coloured one; else what is wrong.
+/// The pixels `[height, width, 1]` of a grey picture or `[height, width, 3]` of a coloured one. The error says what is wrong.
 pub(super) fn pixels(
     planes: &[Plane],
     colours: ColorSpace,
@@ -38,13 +39,13 @@ impl Plane {
         &self.samples[y * self.stride..][..self.width]
     }
 
-    /// A row of the picture, or a little more than that. Halved samples are enlarged by a triangle, three parts of the nearer sample and
-    /// one of the next, the first and last row and column being their own neighbours; other fractions, and planes of one or two columns,
-    /// by repetition (libjpeg-turbo, `jdsample.c`).
+    /// A row of the picture, or a little more. Planes with half the samples are enlarged with a triangle: three parts of the
+    /// nearer sample and one part of the next. The first and last row and column are their own neighbours. Other fractions, and
+    /// planes of one or two columns, are enlarged by repetition (libjpeg-turbo, `jdsample.c`).
     fn enlarge_row(&self, y: usize, sums: &mut Vec<u16>, row: &mut Vec<u8>) {
         let (down, right) = self.factors;
         let near = self.row((y / down).min(self.height - 1));
-        // The other row that a halved one is made of.
+        // The second of the two rows that an enlarged row is made from.
         let far = || {
             self.row(if y.is_multiple_of(2) {
                 (y / 2).saturating_sub(1)
@@ -76,7 +77,8 @@ impl Plane {
     }
 }
 
-/// Two numbers of each sum: three parts of it and one of the sum to the left or right, divided by 2^BITS with these halves for rounding.
+/// Makes two numbers from each sum: three parts of it and one part of the sum to the left or right, divided by 2^BITS, with these
+/// halves for rounding.
 fn double<const BITS: u32>(sums: &mut Vec<u16>, halves: [u16; 2], row: &mut Vec<u8>) {
     let width = sums.len();
     let (first, last) = (sums[0], sums[width - 1]);
@@ -97,8 +99,8 @@ fn each(rows: &[Vec<u8>], pixels: &mut [u8], convert: impl Fn([u8; 3]) -> [u8; 3
     }
 }
 
-/// Every pixel from the colour that its first three components give and from the fourth, its white. Files of four components are taken as
-/// Adobe writes them, 255 less the ink.
+/// Every pixel from the colour of its first three components and from the fourth, its white. Files of four components are read as
+/// Adobe writes them: 255 minus the ink.
 fn printed(rows: &[Vec<u8>], pixels: &mut [u8], convert: impl Fn([u8; 3]) -> [u8; 3]) {
     each(rows, pixels, convert);
     for (pixel, &white) in pixels.chunks_exact_mut(3).zip(&rows[3]) {
@@ -110,7 +112,7 @@ fn printed(rows: &[Vec<u8>], pixels: &mut [u8], convert: impl Fn([u8; 3]) -> [u8
     }
 }
 
-/// Red, green and blue of brightness and two differences (JFIF 1.02), in units of 2^-16.
+/// Red, green and blue from brightness and two differences (JFIF 1.02), in units of 2^-16.
 fn rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     const HALF: i32 = 1 << 15;
     let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);

@@ -1,7 +1,8 @@
-//! JPEG to pixels.
+//! Decodes JPEG to pixels.
 //!
-//! `zune-jpeg` reads the file and makes a plane of each component. Halved colours are enlarged here and not there: zune-jpeg's own way
-//! takes the padding of the last block for a neighbour of the last column and row, which gives colours that are not in the picture.
+//! `zune-jpeg` reads the file and makes a plane of each component. Colours with half the samples are enlarged here: zune-jpeg
+//! itself uses the padding of the last block as a neighbour of the last column and row, which gives colours that are not in the
+//! picture.
 
 mod colour;
 mod segments;
@@ -14,7 +15,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::decode::{LARGEST_SIDE, Stored, check_size};
 
-/// The pixels, grey or in colour; else what is wrong.
+/// The pixels, grey or in colour. The error says what is wrong.
 pub(super) fn decode(bytes: &[u8]) -> Result<Stored, String> {
     let broken = |error| format!("a broken JPEG: {error}");
     let bytes = segments::without_junk(bytes).map_err(|what| format!("a broken JPEG: {what}"))?;
@@ -37,10 +38,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stored, String> {
     Ok(Stored { pixels, exif })
 }
 
-/// What the file holds of one component, row by row, and how often it is enlarged for the picture.
+/// The samples of one component, row by row, and the factors by which it is enlarged.
 struct Plane {
     samples: Vec<u8>,
-    /// From row to row.
+    /// The distance from row to row.
     stride: usize,
     height: usize,
     width: usize,
@@ -112,7 +113,7 @@ mod tests {
         let files = files();
         assert_eq!(files.len(), 5 * 22 + 16 + 5);
         for (name, (bytes, expected)) in &files {
-            // zune-jpeg rounds a cosine transform otherwise than libjpeg-turbo, by 1, which colours can make 3.
+            // zune-jpeg rounds a cosine transform differently from libjpeg-turbo, by 1. In colours this can become 3.
             let difference = largest_difference(bytes, name.contains("orientation"), expected);
             assert!(difference <= 3, "{name}: {difference}");
         }
@@ -163,7 +164,7 @@ mod tests {
             bytes.len()
         );
         assert!(with(5, &[0, 0]).starts_with("one of 0x4 pixels"));
-        // Two and a half pixels for a sample; lossless; arithmetic coding.
+        // Two and a half pixels per sample; lossless; arithmetic coding.
         for (at, value) in [(11, 0x32), (1, 0xc3), (1, 0xc9)] {
             assert!(with(at, &[value]).contains("JPEG"), "{at}");
         }

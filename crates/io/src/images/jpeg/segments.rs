@@ -2,19 +2,19 @@
 
 use std::borrow::Cow;
 
-/// The file from its start to the end of its picture, without the bytes that belong to no segment: some programs leave such between
-/// headers, and readers pass over them, as libjpeg does. Else what is wrong.
+/// The file from its start to the end of its picture, without bytes that belong to no segment. Some programs leave such bytes
+/// between headers, and readers skip them, as libjpeg does. The error says what is wrong.
 pub(super) fn without_junk(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     const START: u8 = 0xd8;
     const END: u8 = 0xd9;
     const SCAN: u8 = 0xda;
     let cut = || "it breaks off".to_owned();
-    // Until there is junk, all is kept as it lies.
+    // Up to the first such bytes, the file is used without a copy.
     let (mut kept, mut at): (Option<Vec<u8>>, usize) = (None, 2);
     loop {
         let start = marker(bytes, at).ok_or_else(cut)?;
         let code = bytes[start + 1];
-        // Restarts, and a mark for private use, stand alone and mean nothing here.
+        // Restart markers, and a marker for private use, stand alone and have no meaning here.
         let alone = matches!(code, 0x01 | 0xd0..=0xd7);
         if (start > at || alone) && kept.is_none() {
             kept = Some(bytes[..at].to_vec());
@@ -43,7 +43,7 @@ pub(super) fn without_junk(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     }
 }
 
-/// Where the next marker begins: at the last 0xff of a row of them, before another byte than 0.
+/// The start of the next marker: the last 0xff of a series, before a byte that is not 0.
 fn marker(bytes: &[u8], from: usize) -> Option<usize> {
     let pairs = bytes.get(from..)?.windows(2);
     pairs
@@ -52,7 +52,7 @@ fn marker(bytes: &[u8], from: usize) -> Option<usize> {
         .map(|place| from + place)
 }
 
-/// Where a scan ends: at the first marker that is no restart.
+/// The end of a scan: the first marker that is no restart marker.
 fn scan_end(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
