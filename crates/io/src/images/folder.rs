@@ -8,7 +8,7 @@ use backstitch_core::data::{Sample, Source, SourceError, TargetKind};
 use backstitch_core::{Dataset, Shape};
 
 use super::Options;
-use super::found::Found;
+use super::found::FolderIndex;
 use crate::error::Error;
 
 /// A folder of pictures that has one folder for each class, `root/class/file`: its classes and the names of its files. Pictures are read
@@ -30,17 +30,17 @@ use crate::error::Error;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct ImageFolder(Arc<Found>);
+pub struct ImageFolder(Arc<FolderIndex>);
 
 impl ImageFolder {
     /// Lists the pictures of a folder, in the order of their names, to be read in this size and in colour. None is decoded.
     ///
-    /// Files whose names are not those of pictures are skipped ([`passed_over`](Self::passed_over)). The name of a picture ends in
+    /// Files whose names are not those of pictures are ignored ([`ignored`](Self::ignored)). The name of a picture ends in
     /// `.png`, `.jpg`, `.jpeg` or the like, or has no ending. Kinds of pictures that cannot be read, such as `.gif`, are errors when
     /// they are read.
     ///
     /// # Errors
-    /// If a side is 0 or above [`LARGEST_SIDE`](super::LARGEST_SIDE), or there are no class folders, or one of them is empty, holds a
+    /// If a side is 0 or above [`MAX_SIDE`](super::MAX_SIDE), or there are no class folders, or one of them is empty, holds a
     /// folder or has a name that is not UTF-8.
     pub fn open(folder: impl AsRef<Path>, height: usize, width: usize) -> Result<Self, Error> {
         Self::open_with(folder, &Options::new(height, width)?)
@@ -54,7 +54,7 @@ impl ImageFolder {
     /// As [`open`](Self::open); with `AsStored` if the first picture cannot be read, with `skip_broken` if none of a class can be, with
     /// [`Options::cache`] if its folder cannot be written to.
     pub fn open_with(folder: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Found::list(folder.as_ref(), options)?.ready()?)))
+        Ok(Self(Arc::new(FolderIndex::list(folder.as_ref(), options)?.ready()?)))
     }
 
     /// The folders `train` and `val` of a folder: `[train, validation]`, both with the classes of `train`.
@@ -63,7 +63,7 @@ impl ImageFolder {
     /// As [`open_with`](Self::open_with); or if `val` has a class that `train` lacks, or, with `AsStored`, grey pictures and `train`
     /// coloured ones.
     pub fn open_parts(folder: impl AsRef<Path>, options: &Options) -> Result<[Self; 2], Error> {
-        let [train, validation] = Found::list_parts(folder.as_ref(), options)?;
+        let [train, validation] = FolderIndex::list_parts(folder.as_ref(), options)?;
         Ok([Self(Arc::new(train.ready()?)), Self(Arc::new(validation.ready()?))])
     }
 
@@ -73,7 +73,7 @@ impl ImageFolder {
     /// Training stops with an error that names the file where one is broken, is gone, or was written since the folder was opened: its
     /// length or its time of writing is another. Of pictures that [`Options::cache`] has, the files are not looked at again.
     pub fn dataset(&self) -> Dataset<f32> {
-        Dataset::of(self.clone()).expect("a folder without pictures is refused when it is opened")
+        Dataset::from_source(self.clone()).expect("a folder without pictures is refused when it is opened")
     }
 
     /// Names of the classes, in order.
@@ -93,8 +93,8 @@ impl ImageFolder {
 
     /// The files that were not looked at, since their names are not those of pictures: `Thumbs.db`, `notes.txt`, what has a name with a
     /// dot in front, and files beside the folders of classes.
-    pub fn passed_over(&self) -> &[PathBuf] {
-        &self.0.passed_over
+    pub fn ignored(&self) -> &[PathBuf] {
+        &self.0.ignored
     }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn unit(byte: u8) -> f32 {
 /// What there is and how it is read, on one line.
 impl fmt::Display for ImageFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Found { root, classes, pictures, skipped, passed_over, kept, .. } = &*self.0;
+        let FolderIndex { root, classes, pictures, skipped, ignored, kept, .. } = &*self.0;
         let (n, shape) = (pictures.len(), self.input_shape());
         write!(f, "{}: {n} pictures of {} classes, read as {shape}", root.display(), classes.len())?;
         match kept {
@@ -141,8 +141,8 @@ impl fmt::Display for ImageFolder {
         if let Some(first) = skipped.first() {
             write!(f, "; {} broken files left out, the first {first}", skipped.len())?;
         }
-        if let Some(first) = passed_over.first() {
-            write!(f, "; {} files passed over, the first {}", passed_over.len(), first.display())?;
+        if let Some(first) = ignored.first() {
+            write!(f, "; {} files ignored, the first {}", ignored.len(), first.display())?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use ndarray::{Array4, Axis};
 use rayon::prelude::*;
 
 use super::folder::unit;
-use super::found::Found;
+use super::found::FolderIndex;
 use super::{Options, cache};
 use crate::error::Error;
 
@@ -28,7 +28,7 @@ pub struct Images {
     pub skipped: Vec<Error>,
     /// The files that were not looked at, since their names are not those of pictures: `Thumbs.db`, `notes.txt`, what has a name with a
     /// dot in front, and files beside the folders of classes.
-    pub passed_over: Vec<PathBuf>,
+    pub ignored: Vec<PathBuf>,
     /// Whether the pixels came from the cache.
     pub from_cache: bool,
     /// Why the pixels could not be taken from the cache, which was damaged, or not be kept there.
@@ -52,7 +52,7 @@ impl Images {
             labels: indices.iter().map(|&i| self.labels[i]).collect(),
             files: indices.iter().map(|&i| self.files[i].clone()).collect(),
             skipped: Vec::new(),
-            passed_over: Vec::new(),
+            ignored: Vec::new(),
             from_cache: self.from_cache,
             cache_error: None,
         }
@@ -72,7 +72,7 @@ pub struct Parts {
 /// [`ImageFolder`](super::ImageFolder) reads them when they are wanted. `progress` is told how many files of how many are decoded, from
 /// several threads.
 ///
-/// Files whose names are not those of pictures are passed over and listed in [`Images::passed_over`]. The name of a picture ends in
+/// Files whose names are not those of pictures are ignored and listed in [`Images::ignored`]. The name of a picture ends in
 /// `.png`, `.jpg`, `.jpeg` or the like, or has no such end; kinds of pictures that are not read, as `.gif`, are errors.
 ///
 /// # Errors
@@ -85,7 +85,7 @@ pub fn read_folder(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Images, Error> {
     let folder = folder.as_ref();
-    read(Found::list(folder, options)?, progress)
+    read(FolderIndex::list(folder, options)?, progress)
 }
 
 /// The pictures of `folder/train` and `folder/val`; or, where there is neither, of the folder itself, of which this share of each class is for
@@ -103,7 +103,7 @@ pub fn read_parts(
     let folder = folder.as_ref();
     match ["train", "val"].map(|name| folder.join(name).is_dir()) {
         [true, true] => {
-            let [train, validation] = Found::list_parts(folder, options)?;
+            let [train, validation] = FolderIndex::list_parts(folder, options)?;
             Ok(Parts { train: read(train, progress)?, validation: read(validation, progress)? })
         }
         [false, false] => {
@@ -111,7 +111,7 @@ pub fn read_parts(
             let fold = split::stratified(&all.labels, validation, seed).map_err(Error::model(folder))?;
             let mut train = all.part(&fold.train);
             (train.skipped, train.cache_error) = (std::mem::take(&mut all.skipped), all.cache_error.take());
-            train.passed_over = std::mem::take(&mut all.passed_over);
+            train.ignored = std::mem::take(&mut all.ignored);
             Ok(Parts { train, validation: all.part(&fold.validation) })
         }
         [has_train, _] => {
@@ -122,7 +122,7 @@ pub fn read_parts(
 }
 
 /// All pictures of what was found, from the cache or decoded.
-fn read(mut found: Found, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Images, Error> {
+fn read(mut found: FolderIndex, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Images, Error> {
     let Options { height, width, cache, .. } = found.options.clone();
     let mut pixels = Array4::zeros((found.pictures.len(), height, width, found.channels));
     let file =
@@ -138,14 +138,14 @@ fn read(mut found: Found, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Im
             cache_error = cache::write(&file, &pixels).err().or(cache_error);
         }
     }
-    let Found { classes, pictures, skipped, passed_over, .. } = found;
+    let FolderIndex { classes, pictures, skipped, ignored, .. } = found;
     let (labels, files) = pictures.into_iter().map(|picture| (picture.label, picture.file)).unzip();
-    Ok(Images { classes, pixels, labels, files, skipped, passed_over, from_cache, cache_error })
+    Ok(Images { classes, pixels, labels, files, skipped, ignored, from_cache, cache_error })
 }
 
 /// Decodes every file into its place, and leaves out those that cannot be, where that is wanted.
 fn decode(
-    found: &mut Found,
+    found: &mut FolderIndex,
     mut pixels: Array4<u8>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Array4<u8>, Error> {

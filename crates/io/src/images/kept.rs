@@ -12,14 +12,14 @@ use crate::error::Error;
 /// A file of pictures, all of one size: at its place each has its pixels and behind them a CRC-32C (RFC 3720) of place and pixels. A
 /// place that was not written yet is a hole or behind the end of the file, and its checksum is wrong, as is that of a damaged one.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct PixelFile {
     file: PathBuf,
 }
 
 /// Bytes of a checksum.
 const SUM: usize = 4;
 
-impl Kept {
+impl PixelFile {
     /// The file for these pictures, read with these options, in a folder for such files. The name is made from what tells without reading
     /// them that they are the same: where they are, and their lengths and times of writing.
     pub fn open(folder: &Path, root: &Path, pictures: &[Listed], options: &Options) -> Result<Self, Error> {

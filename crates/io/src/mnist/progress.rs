@@ -2,7 +2,7 @@
 
 /// How far a download is.
 #[derive(Debug, Clone, Copy)]
-pub struct Progress<'a> {
+pub struct DownloadProgress<'a> {
     /// The file being fetched.
     pub file: &'a str,
     /// Bytes so far.

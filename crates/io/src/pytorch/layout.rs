@@ -12,7 +12,7 @@ pub(super) type Order = Option<Rc<[usize]>>;
 
 /// The order of a tensor's numbers in a file of PyTorch, and here.
 #[derive(Debug, Clone)]
-pub(crate) struct Layout {
+pub(crate) struct TensorOrder {
     pub(super) here: Shape,
     pub(super) axes: Axes,
 }
@@ -38,7 +38,7 @@ pub(crate) fn shape_here(there: &[usize]) -> Vec<usize> {
     }
 }
 
-impl Layout {
+impl TensorOrder {
     /// Of a tensor whose axes alone tell.
     pub(super) fn by_axes(here: Shape) -> Self {
         let axes = match here.len() {
