@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use backstitch::PictureGrid;
-use backstitch::metrics::likeliest;
+use backstitch::metrics::argmax_rows;
 use backstitch::prelude::*;
 use backstitch::safetensors;
 use backstitch::zoo::{self, Lenet5};
@@ -78,7 +78,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         let one = set.subset(&[index])?;
         let (class, x) = (&photographs.classes[labels(&one)[0]], one.inputs()?);
         let probabilities = model.predict_proba(x.view())?;
-        let predicted = likeliest(probabilities.view())?[0];
+        let predicted = argmax_rows(probabilities.view())?[0];
         let probability = probabilities[[0, predicted]];
         let predicted = names.get(predicted).ok_or("a name for every class")?;
         report.heading(format!("A picture of the class {class}"));

@@ -43,7 +43,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let [train, validation, test] = fashion::rows(&mut run)?;
     let fit = |activation: Activation, rate: f64| {
         let path = run.out.join(format!("{activation}_{rate}.checkpoint"));
-        let saved = if options.resume { checkpoint::load_if_there(&path)? } else { None };
+        let saved = if options.resume { checkpoint::load_if_exists(&path)? } else { None };
         if let Some(saved) = &saved {
             println!("{activation}: going on after epoch {}", saved.history.epochs.len());
         }
@@ -58,7 +58,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
             .setting("activation", activation)
             .callback(&mut watch)
             .callback(SaveWeights { folder: &run.out, activation })
-            .callback(SaveCheckpoints::to(&path))
+            .callback(SaveCheckpoints::new(&path))
             .fit(&mut model, &train)?;
         let trained = watch
             .end(model, history)

@@ -72,6 +72,8 @@ pub use progress::{Progress, WithProgress};
 
 /// What most programs use.
 pub mod prelude {
+    pub use std::ops::ControlFlow;
+
     pub use crate::data::{
         Batch, Sample, Source, TargetKind, blobs, moons, spirals, standardize, unstandardize,
     };
@@ -89,7 +91,7 @@ pub mod prelude {
     pub use crate::mlp::{MlpClassifier, MlpParameters, MlpRegressor};
     pub use crate::optim::{Adagrad, Adam, Optimizer, OptimizerMemory, RmsProp, Schedule, Sgd};
     pub use crate::train::{
-        Callback, CallbackError, Epoch, Figures, Flow, History, Run, StepEnd, Trainer, evaluate, evaluate_by,
+        Callback, CallbackError, Epoch, Figures, History, Run, StepEnd, Trainer, evaluate, evaluate_with,
     };
     pub use crate::{
         Activation, Backward, Context, Dataset, Declare, Error, Fan, FusedModel, Init, Keep, Layer, Mode,

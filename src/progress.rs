@@ -1,12 +1,13 @@
 //! A progress bar for training.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Scalar;
-use crate::train::{Callback, CallbackError, Flow, Run, StepEnd, Trainer};
+use crate::train::{Callback, CallbackError, Run, StepEnd, Trainer};
 
 /// Shows how training goes, on standard output: a bar on a terminal, and a line an epoch everywhere.
 ///
@@ -50,7 +51,7 @@ impl Progress {
 }
 
 impl<F: Scalar> Callback<F> for Progress {
-    fn step(&mut self, at: &StepEnd) -> Flow {
+    fn step(&mut self, at: &StepEnd) -> ControlFlow<()> {
         if at.step == 1 {
             self.bar.reset();
             self.bar.set_length(at.steps as u64);
@@ -60,11 +61,11 @@ impl<F: Scalar> Callback<F> for Progress {
         if at.step.is_multiple_of(64) {
             self.bar.set_position(at.step as u64);
         }
-        Flow::Continue
+        ControlFlow::Continue(())
     }
 
-    fn epoch(&mut self, run: &Run<'_, F>) -> Result<Flow, CallbackError> {
-        let Some(record) = run.history().epochs.last() else { return Ok(Flow::Continue) };
+    fn epoch(&mut self, run: &Run<'_, F>) -> Result<ControlFlow<()>, CallbackError> {
+        let Some(record) = run.history().epochs.last() else { return Ok(ControlFlow::Continue(())) };
         let took = self.epoch_start.elapsed();
         self.spent += took;
         self.done += 1;
@@ -76,7 +77,7 @@ impl<F: Scalar> Callback<F> for Progress {
         if record.epoch == epochs {
             self.bar.finish_and_clear();
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

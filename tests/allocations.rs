@@ -84,11 +84,13 @@ fn count(warm_up: usize, (net, input): &Case, batches: &[usize]) -> usize {
         (x, (0..n).map(|i| i % 10).collect::<Vec<_>>())
     };
     let inputs: Vec<(Tensor, Vec<usize>)> = batches.iter().map(batch).collect();
-    let rules =
-        train::Rules { clip_norm: Some(1.0), ..train::Rules::new(Adam::new(0.01), CrossEntropy::new()) };
+    let rules = train::StepSettings {
+        clip_norm: Some(1.0),
+        ..train::StepSettings::new(Adam::new(0.01), CrossEntropy::new())
+    };
     let mut step = |i: u64| {
         for (x, labels) in &inputs {
-            let examples = train::Examples { inputs: x, targets: Targets::Classes(labels), weights: None };
+            let examples = train::BatchView { inputs: x, targets: Targets::Classes(labels), weights: None };
             train::step(&mut model, &rules, examples, 1.0, &mut workspace, &Context::train(0, i)).unwrap();
         }
     };

@@ -122,7 +122,7 @@ fn cut_and_damaged_files_are_errors_and_take_no_memory() {
     let mut first = model();
     let mut run = trainer().start(&mut first, &samples).unwrap();
     run.epoch().unwrap();
-    checkpoint::save(&path, &run.save()).unwrap();
+    checkpoint::save(&path, &run.checkpoint()).unwrap();
     damage(&path, 3, |path, model| {
         // The checksum is corrected, so that later checks have to find the damage.
         let mut bytes = fs::read(path).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use backstitch::metrics::{Average, ConfusionMatrix, likeliest, log_loss, roc_auc_one_against_rest};
+use backstitch::metrics::{Average, ConfusionMatrix, argmax_rows, log_loss, roc_auc_one_against_rest};
 use backstitch::npz;
 use ndarray::{Array2, Ix2};
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn every_metric_is_that_of_scikit_learn() {
     let expected: Value =
         serde_json::from_str(&fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
 
-    let predictions = likeliest(probabilities.view()).unwrap();
+    let predictions = argmax_rows(probabilities.view()).unwrap();
     let matrix = ConfusionMatrix::new(&labels, &predictions, 5).unwrap();
     let rows: Vec<Vec<u64>> = matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect();
     assert_eq!(serde_json::json!(rows), expected["confusion"]);

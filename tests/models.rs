@@ -35,9 +35,9 @@ fn trained(net: fn() -> Net, input: &[usize], steps: u64, threads: usize) -> Vec
             (0..33).map(|i| i % 10).collect::<Vec<_>>(),
         );
         for step in 0..steps {
-            let examples = train::Examples { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+            let examples = train::BatchView { inputs: &x, targets: Targets::Classes(&labels), weights: None };
             let (rules, ctx) =
-                (train::Rules::new(Adam::new(1e-3), CrossEntropy::new()), Context::train(7, step));
+                (train::StepSettings::new(Adam::new(1e-3), CrossEntropy::new()), Context::train(7, step));
             train::step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx).unwrap();
         }
         state(&model)
@@ -258,10 +258,10 @@ fn constants_that_a_file_brings_predict_the_same_bits() {
     let path = folder.path().join("m.safetensors");
     safetensors::save(&path, &model).unwrap();
     let others = Standardize::new(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]).unwrap();
-    let unset = Standardize::unset;
+    let unset = Standardize::unfitted;
     let x = data.inputs().unwrap().to_array();
     let bits = |model: &Model| model.predict(x.view()).unwrap().mapv(f32::to_bits);
-    for net in [net(others, unset().undone()), net(unset(), unset().undone()), known()] {
+    for net in [net(others, unset().inverse()), net(unset(), unset().inverse()), known()] {
         let mut loaded: Model = Model::new(net, &[3], 9).unwrap();
         safetensors::load(&path, &mut loaded).unwrap();
         assert_eq!(bits(&loaded), bits(&model));
@@ -270,7 +270,7 @@ fn constants_that_a_file_brings_predict_the_same_bits() {
         assert_eq!(fused.mapv(f32::to_bits), bits(&model));
     }
     // No file has set the constants: training gives an error.
-    let mut forgot: Model = Model::new(net(unset(), unset().undone()), &[3], 1).unwrap();
+    let mut forgot: Model = Model::new(net(unset(), unset().inverse()), &[3], 1).unwrap();
     let error = Trainer::new(Adam::new(1e-2)).fit(&mut forgot, &data).unwrap_err().to_string();
     assert_eq!(error, "standardize1.mean: expected finite numbers, got NaN at [0]");
 }

@@ -15,7 +15,7 @@ use example::{example, run, summary};
 fn an_output_folder_is_for_one_program_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let quick = || run(example("kl_cross_entropy").arg("--quick").arg("--out").arg(folder.path()));
-    let lock = FolderLock::take(folder.path()).unwrap();
+    let lock = FolderLock::acquire(folder.path()).unwrap();
     let (ok, output) = quick();
     assert!(!ok, "{output}");
     let process = format!("another process, {}, writes to", std::process::id());

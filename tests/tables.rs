@@ -42,9 +42,9 @@ fn a_program_that_loads_predicts_what_the_one_that_trained_does() {
     encoding.save(at("flats.json")).unwrap();
     safetensors::save(at("flats.safetensors"), &model).unwrap();
     let encoding = Encoding::load(at("flats.json")).unwrap();
-    let unset = Standardize::unset;
+    let unset = Standardize::unfitted;
     let mut loaded: Model =
-        Model::new(net(unset(), unset().undone()), &[encoding.features().len()], 5).unwrap();
+        Model::new(net(unset(), unset().inverse()), &[encoding.features().len()], 5).unwrap();
     safetensors::load(at("flats.safetensors"), &mut loaded).unwrap();
     let rows = Table::parse(flats(40, 700).as_bytes(), Path::new("new.csv")).unwrap();
     let x = encoding.inputs(&rows).unwrap().into_dyn();

@@ -110,13 +110,17 @@ fn resumes<F: Scalar>(
         let path = folder.path().join(format!("{done}.checkpoint"));
         // In the middle of the next epoch, as with Ctrl-C.
         let stop = move |at: &StepEnd| {
-            if (at.epoch, at.step) == (done + 1, 2) { Flow::Stop } else { Flow::Continue }
+            if (at.epoch, at.step) == (done + 1, 2) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         let mut interrupted = new();
-        let save = SaveCheckpoints::to(&path);
+        let save = SaveCheckpoints::new(&path);
         trainer().callback(save).each_step(stop).fit(&mut interrupted, data).unwrap();
         let mut resumed = new();
-        let saved = checkpoint::load_if_there(&path).unwrap();
+        let saved = checkpoint::load_if_exists(&path).unwrap();
         assert_eq!(saved.as_ref().map(|saved| saved.history.epochs.len()), Some(done), "{name}");
         let again = trainer().resume(saved).fit(&mut resumed, data).unwrap();
         assert_eq!(again, history, "{name}, after epoch {done}");
@@ -163,7 +167,7 @@ fn settings_that_differ_are_refused_by_name() {
     let mut first = model();
     let mut run = trainer().start(&mut first, &data).unwrap();
     run.epoch().unwrap();
-    let saved = run.save();
+    let saved = run.checkpoint();
     let before = state(&model());
     let refused = |trainer: Trainer<'static>, data: &Dataset, expected: &str| {
         let mut model = model();
@@ -229,7 +233,9 @@ fn frozen_weights_keep_their_bits_through_training() {
 fn callbacks_can_stop_training_and_fail() {
     let data = garments(0, 64);
     let trainer = || Trainer::new(optimizer()).epochs(9).seed(5);
-    let stop = |run: &Run| Ok(if run.history().epochs.len() == 3 { Flow::Stop } else { Flow::Continue });
+    let stop = |run: &Run| {
+        Ok(if run.history().epochs.len() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    };
     let history = trainer().each_epoch(stop).fit(&mut model(), &data).unwrap();
     assert_eq!(history.epochs.len(), 3);
     let fail = |_: &Run| Err("the disk is full".into());

@@ -141,8 +141,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::Error> {
     let mut model: Model = Model::new((workload.net)(), workload.input, 0)?;
     let rules = match workload.kind {
-        Kind::Adam | Kind::Epoch => train::Rules::new(Adam::new(1e-3), CrossEntropy::new()),
-        _ => train::Rules::new(Sgd::new(0.01), CrossEntropy::new()),
+        Kind::Adam | Kind::Epoch => train::StepSettings::new(Adam::new(1e-3), CrossEntropy::new()),
+        _ => train::StepSettings::new(Sgd::new(0.01), CrossEntropy::new()),
     };
     if workload.kind == Kind::Frozen {
         model.freeze("conv*")?;
@@ -167,7 +167,7 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::Error
         if workload.kind == Kind::GradCam {
             return grad_cam(&model, x.view(), &labels, "conv5", Cam::GradCam).map(drop);
         }
-        let examples = train::Examples { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+        let examples = train::BatchView { inputs: &x, targets: Targets::Classes(&labels), weights: None };
         train::step(&mut model, &rules, examples, 1.0, &mut workspace, &Context::train(0, step)).map(drop)
     })
 }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use backstitch::kaggle;
-use backstitch::metrics::likeliest;
+use backstitch::metrics::argmax_rows;
 use backstitch::prelude::*;
 use backstitch_examples::{AnyError, Flags, Run, Watch, fashion, one_cycle};
 use clap::Parser;
@@ -98,7 +98,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let best = entries.iter().max_by(|a, b| a.validated().total_cmp(&b.validated()));
     if let (Some(pictures), Some(best)) = (to_submit, best) {
         let x = pictures.rows.to_shape((pictures.rows.nrows(), 28, 28, 1))?;
-        let classes = likeliest(best.trained.model.predict_proba(x.view().into_dyn())?.view())?;
+        let classes = argmax_rows(best.trained.model.predict_proba(x.view().into_dyn())?.view())?;
         kaggle::write_submission(run.out.join("submission.csv"), pictures.ids.as_deref(), &classes)?;
         println!("submission.csv: {} pictures by {}", classes.len(), best.trained.name);
     }

@@ -2,7 +2,7 @@
 
 use backstitch::ReluRule;
 use backstitch::explain::{Maximized, activations, saliency};
-use backstitch::metrics::largest;
+use backstitch::metrics::argmax;
 use backstitch::{PictureGrid, Report};
 use backstitch_examples::AnyError;
 use backstitch_examples::pictures::{heat, heat_of_most};
@@ -105,7 +105,7 @@ pub fn layers(subject: &Subject, random: &ArrayD<f32>) -> Result<(PictureGrid, S
         let maps = maps.index_axis_move(Axis(0), 0);
         let (height, width, channels) = maps.dim();
         let means = maps.sum_axis(Axis(0)).sum_axis(Axis(0)) / (height * width) as f32;
-        let strongest = largest(means.iter().copied()).ok_or("maps without NaN")?;
+        let strongest = argmax(means.iter().copied()).ok_or("maps without NaN")?;
         let map = maps.index_axis(Axis(2), strongest);
         let large = enlarged(map.to_owned(), subject.model.input_shape()[0]);
         pictures.push((format!("{}\nmap {} of {channels}", name, strongest + 1), heat(large.view())?));

@@ -100,12 +100,12 @@ fn saved_after(epochs: usize) -> Vec<usize> {
 }
 
 impl Callback<f32> for SaveWeights<'_> {
-    fn epoch(&mut self, run: &Run<'_, f32>) -> Result<Flow, CallbackError> {
+    fn epoch(&mut self, run: &Run<'_, f32>) -> Result<ControlFlow<()>, CallbackError> {
         let (epoch, name) = (run.history().epochs.len(), self.activation.name());
         if saved_after(run.epochs()).contains(&epoch) {
             pickle::save_model(self.folder, epoch, name, run.model())?;
             npz::save(self.folder.join(format!("{epoch}_{name}.npz")), run.model())?;
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }

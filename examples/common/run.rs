@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use backstitch::atomic::{self, FolderLock};
-use backstitch::mnist::{DATA_VARIABLE, FashionMnist, MnistImages, Progress, Source};
+use backstitch::mnist::{DATA_VARIABLE, DownloadProgress, FashionMnist, MnistImages, Origin};
 use backstitch::{Block, ConfusionChart, LineChart, PictureGrid, Report};
 use backstitch::{history, images};
 use clap::Args;
@@ -69,7 +69,7 @@ impl Run {
         rayon::ThreadPoolBuilder::new().num_threads(flags.threads.unwrap_or(0)).build_global()?;
         let out = flags.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
         atomic::prepare_folder(&out, 0)?;
-        let lock = FolderLock::take(&out)?;
+        let lock = FolderLock::acquire(&out)?;
         atomic::prepare_folder(&out, bytes)?;
         Ok(Self {
             _lock: lock,
@@ -91,14 +91,14 @@ impl Run {
     pub fn fashion_mnist(&mut self) -> Result<MnistImages, AnyError> {
         let bar = ProgressBar::new(0);
         bar.set_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {eta}")?);
-        let data = FashionMnist::images(self.data.as_deref(), &mut |at: Progress<'_>| {
+        let data = FashionMnist::images(self.data.as_deref(), &mut |at: DownloadProgress<'_>| {
             bar.set_message(at.file.to_owned());
             bar.set_length(at.total.unwrap_or(at.received));
             bar.set_position(at.received);
         })?;
         bar.finish_and_clear();
-        self.sample = matches!(data.source, Source::Sample(_));
-        self.announce(data.source.to_string());
+        self.sample = matches!(data.origin, Origin::Sample(_));
+        self.announce(data.origin.to_string());
         Ok(data)
     }
 
@@ -127,9 +127,9 @@ impl Run {
             println!("{} pictures {from}, {} left out as broken", part.labels.len(), part.skipped.len());
             part.skipped.iter().for_each(|error| println!("left out: {error}"));
             part.cache_error.iter().for_each(|error| println!("cache of pictures: {error}"));
-            if let [first, ..] = &part.passed_over[..] {
-                let (files, first) = (part.passed_over.len(), first.display());
-                println!("{files} files passed over as no pictures, the first {first}");
+            if let [first, ..] = &part.ignored[..] {
+                let (files, first) = (part.ignored.len(), first.display());
+                println!("{files} files ignored, since their names are not those of pictures, the first {first}");
             }
         }
         println!("read in {:.2} s", start.elapsed().as_secs_f64());

@@ -1,7 +1,7 @@
 //! A trained model, how good it became, and the parts of a report that show both.
 
 use backstitch::Summary;
-use backstitch::metrics::{Average, ConfusionMatrix, likeliest, log_loss, roc_auc_one_against_rest};
+use backstitch::metrics::{Average, ConfusionMatrix, argmax_rows, log_loss, roc_auc_one_against_rest};
 use backstitch::prelude::*;
 use backstitch::{ConfusionChart, LineChart, Report, Series};
 use serde_json::{Value, json};
@@ -128,7 +128,7 @@ pub struct Score {
 impl Score {
     pub fn of(model: &Model, data: &Dataset) -> Result<Self, AnyError> {
         let probabilities = model.predict_proba(data.inputs()?.view())?;
-        let (labels, predictions) = (labels(data), likeliest(probabilities.view())?);
+        let (labels, predictions) = (labels(data), argmax_rows(probabilities.view())?);
         Ok(Self {
             matrix: ConfusionMatrix::new(&labels, &predictions, probabilities.ncols())?,
             areas: roc_auc_one_against_rest(&labels, probabilities.view())?,

@@ -74,7 +74,7 @@ impl Watch {
 }
 
 impl Callback<f32> for Watch {
-    fn step(&mut self, at: &StepEnd) -> Flow {
+    fn step(&mut self, at: &StepEnd) -> ControlFlow<()> {
         if at.step == 1 {
             self.bar.reset();
             self.bar.set_length(at.steps as u64);
@@ -83,11 +83,11 @@ impl Callback<f32> for Watch {
         if at.step.is_multiple_of(64) {
             self.bar.set_position(at.step as u64);
         }
-        if PRESSED.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue }
+        if PRESSED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn epoch(&mut self, run: &Run<'_, f32>) -> Result<Flow, CallbackError> {
-        let Some(record) = run.history().epochs.last() else { return Ok(Flow::Continue) };
+    fn epoch(&mut self, run: &Run<'_, f32>) -> Result<ControlFlow<()>, CallbackError> {
+        let Some(record) = run.history().epochs.last() else { return Ok(ControlFlow::Continue(())) };
         let took = self.epoch_start.elapsed();
         self.spent += took;
         self.done += 1;
@@ -105,6 +105,6 @@ impl Callback<f32> for Watch {
         if epoch == epochs {
             self.bar.finish_and_clear();
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }

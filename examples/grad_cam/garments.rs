@@ -1,7 +1,7 @@
 //! `grad_cam` on Fashion-MNIST: its pictures and figures.
 
 use backstitch::explain::{Cam, CamMaps, Goal, Maximizer, activations, grad_cam, upsample};
-use backstitch::metrics::likeliest;
+use backstitch::metrics::argmax_rows;
 use backstitch::prelude::*;
 use backstitch::{Picture, PictureGrid, Report};
 use backstitch_examples::AnyError;
@@ -33,7 +33,7 @@ pub fn look(model: &Model, chosen: &Dataset, layers: Layers) -> Result<Seen, Any
     let inputs = chosen.inputs()?;
     let x = inputs.view();
     let probabilities = model.predict_proba(&x)?;
-    let classes = likeliest(probabilities.view())?;
+    let classes = argmax_rows(probabilities.view())?;
     let maps = [
         grad_cam(model, &x, &classes, layers.early, Cam::GradCam)?,
         grad_cam(model, &x, &classes, layers.last, Cam::GradCam)?,
@@ -68,7 +68,7 @@ impl Seen {
                 let map = heat(maps.maps.index_axis(Axis(0), i))?;
                 let empty = if maps.empty[i] { "empty" } else { " " };
                 pictures.push((format!("{layer}\n{empty}"), map.clone()));
-                pictures.push((format!("{layer}, over\n "), map.over(&grey, COVER)?));
+                pictures.push((format!("{layer}, over\n "), map.blend(&grey, COVER)?));
             }
         }
         Ok(PictureGrid { title: title.to_owned(), columns: 5, enlarge: 4, bar: heat_bar(), pictures })
@@ -141,7 +141,7 @@ pub fn neurons(
         maps.mean_axis(Axis(1)).and_then(|m| m.mean_axis(Axis(1))).ok_or("maps that are not empty")?;
     let mut order: Vec<usize> = (0..means.ncols()).collect();
     // The picture to which each channel responds most.
-    let strongest = likeliest(means.t())?;
+    let strongest = argmax_rows(means.t())?;
     order.sort_by(|&a, &b| means[[strongest[b], b]].total_cmp(&means[[strongest[a], a]]));
     let maximizer =
         Maximizer::new(iterations, 0.03)?.decay(0.005)?.blur(0.5, 4)?.jitter(1).range(0.0, 1.0)?.seed(seed);

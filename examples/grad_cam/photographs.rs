@@ -2,7 +2,7 @@
 
 use backstitch::PictureGrid;
 use backstitch::explain::{Cam, Goal, Maximizer, activations, grad_cam, upsample};
-use backstitch::metrics::largest;
+use backstitch::metrics::argmax;
 use backstitch::prelude::*;
 use backstitch_examples::imagenet::{ImageNet, SIDE, TEN, picture};
 use backstitch_examples::pictures::{COVER, heat};
@@ -128,7 +128,7 @@ fn grid(seen: &[Seen], net: &ImageNet) -> Result<PictureGrid, AnyError> {
         for (layer, map) in LAYERS.iter().zip(&s.maps) {
             let map = heat(map.view())?;
             pictures.push((format!("{layer}\n "), map.clone()));
-            pictures.push((format!("{layer}, over\n "), map.over(&photograph, COVER)?));
+            pictures.push((format!("{layer}, over\n "), map.blend(&photograph, COVER)?));
         }
     }
     let title = "Grad-CAM on photographs".to_owned();
@@ -180,7 +180,7 @@ fn neurons(net: &ImageNet, seen: &[Seen], quick: bool, seed: u64) -> Result<(Pic
             let others = (0..seen.len()).filter(|&other| other != i).map(|other| mean(other, channel));
             mean(i, channel) - others.fold(0.0, f32::max)
         };
-        let channel = largest((0..channels).map(alone)).ok_or("responses without NaN")?;
+        let channel = argmax((0..channels).map(alone)).ok_or("responses without NaN")?;
         let goal = Goal::Filter { layer: LAYER.to_owned(), channel };
         let wanted = maximizer.run(&net.model, &goal, start.view())?;
         let last = wanted.responses.last().copied().unwrap_or_default();
@@ -191,7 +191,7 @@ fn neurons(net: &ImageNet, seen: &[Seen], quick: bool, seed: u64) -> Result<(Pic
             format!("channel {channel}\n{} {:.2}", seen[i].name, mean(i, channel)),
             photograph.clone(),
         ));
-        pictures.push(("its response\n ".to_owned(), heat(map.view())?.over(&photograph, COVER)?));
+        pictures.push(("its response\n ".to_owned(), heat(map.view())?.blend(&photograph, COVER)?));
         pictures.push((format!("what it wants\n{last:.2}"), picture(wanted.picture.view())?));
         found.push(format!(
             "channel {channel} reaches {:.2} on the {} and {last:.2} on the picture made for it",

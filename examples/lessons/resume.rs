@@ -17,8 +17,10 @@ fn main() -> Result<()> {
     let folder = std::env::temp_dir().join(format!("backstitch-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("run.checkpoint");
-    let stop = |run: &Run| Ok(if run.history().epochs.len() == 4 { Flow::Stop } else { Flow::Continue });
-    trainer().callback(SaveCheckpoints::to(&file)).each_epoch(stop).fit(&mut new()?, &train)?;
+    let stop = |run: &Run| {
+        Ok(if run.history().epochs.len() == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    };
+    trainer().callback(SaveCheckpoints::new(&file)).each_epoch(stop).fit(&mut new()?, &train)?;
 
     // In another program, another day.
     let mut resumed = new()?;

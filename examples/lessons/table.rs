@@ -43,7 +43,7 @@ fn main() -> Result<()> {
 
     // In another program: build the same network. The constants of its standardization come from the file.
     let encoding = Encoding::load(folder.join("houses.encoding.json"))?;
-    let net = net(Standardize::unset(), Standardize::unset().undone());
+    let net = net(Standardize::unfitted(), Standardize::unfitted().inverse());
     let mut loaded: Model = Model::new(net, &[encoding.features().len()], 0)?;
     loaded.load(folder.join("houses.safetensors"))?;
     let house = Table::parse("area,age,town\n120,,Linz\n".as_bytes(), "one house")?;

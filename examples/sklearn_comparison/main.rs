@@ -51,7 +51,7 @@ fn experiment(flags: &Flags) -> Result<(), AnyError> {
             .validation(validation)
             .callback(&mut watch)
             .callback(SaveWeights { folder: &run.out, activation })
-            .callback(SaveCheckpoints::to(run.out.join(format!("{activation}_{rate}.checkpoint"))))
+            .callback(SaveCheckpoints::new(run.out.join(format!("{activation}_{rate}.checkpoint"))))
             .fit(&mut model, train)?;
         Outcome::test(watch.end(model, history)?, rate, &run.out, test)
     };

@@ -19,12 +19,12 @@ pub struct Base {
     pub trained_on: Option<String>,
     pub preparation: Preparation,
     pub net: fn() -> Net,
-    weights: Option<Weights>,
+    weights: Option<BaseWeights>,
 }
 
 /// A file of weights and how it is read.
 #[derive(Clone)]
-struct Weights {
+struct BaseWeights {
     path: PathBuf,
     pattern: &'static str,
     name_in_file: fn(&str) -> String,
@@ -64,7 +64,7 @@ impl Preparation {
     }
 }
 
-impl Weights {
+impl BaseWeights {
     /// Of the parameters that match a pattern, in a file in PyTorch's layout with these names.
     fn published(path: PathBuf, pattern: &'static str, name_in_file: fn(&str) -> String) -> Self {
         Self { path, pattern, name_in_file, of_pytorch: true }
@@ -86,25 +86,27 @@ impl Base {
             Ok::<_, AnyError>(data.ok_or_else(wanted)?.join("pretrained").join(file))
         };
         type Make = fn() -> Net;
-        let (trained_on, preparation, net, weights): (&str, Preparation, Make, Weights) = match name {
+        let (trained_on, preparation, net, weights): (&str, Preparation, Make, BaseWeights) = match name {
             "vgg16" => {
                 let path = weights.map_or_else(|| fetched(&pretrained::VGG16), |path| Ok(path.to_owned()))?;
-                let weights = Weights::published(path, "conv*", zoo::vgg16_torchvision_name);
+                let weights = BaseWeights::published(path, "conv*", zoo::vgg16_torchvision_name);
                 ("ImageNet", TORCHVISION, || zoo::vgg16_features().push(global_avg_pool()), weights)
             }
             "vgg16-blocks12" => {
                 let path = in_data("vgg16_blocks_1_2.safetensors")?;
-                let weights = Weights::published(path, "conv*", zoo::vgg16_torchvision_name);
+                let weights = BaseWeights::published(path, "conv*", zoo::vgg16_torchvision_name);
                 ("ImageNet", VGG, || zoo::vgg16_blocks12().push(max_pool(4)).push(flatten()), weights)
             }
             "squeezenet" => {
                 let path = in_data("squeezenet1_0.safetensors")?;
-                let weights = Weights::published(path, "*", zoo::squeezenet_published_name);
+                let weights = BaseWeights::published(path, "*", zoo::squeezenet_published_name);
                 ("ImageNet", SQUEEZENET, || zoo::squeezenet_features().push(global_avg_pool()), weights)
             }
             file => {
-                let weights =
-                    Weights { of_pytorch: false, ..Weights::published(file.into(), "*", str::to_owned) };
+                let weights = BaseWeights {
+                    of_pytorch: false,
+                    ..BaseWeights::published(file.into(), "*", str::to_owned)
+                };
                 let net: Make = || zoo::vgg16_batch_norm_features().push(global_avg_pool());
                 ("the 101 classes of photographs", TORCHVISION, net, weights)
             }
@@ -132,7 +134,7 @@ impl Base {
     pub fn model(&self, seed: u64) -> Result<Model, AnyError> {
         let size = self.preparation.size;
         let mut model = Model::new((self.net)(), &[size, size, 3], seed)?;
-        if let Some(Weights { path, pattern, name_in_file, of_pytorch }) = &self.weights {
+        if let Some(BaseWeights { path, pattern, name_in_file, of_pytorch }) = &self.weights {
             if *of_pytorch {
                 pytorch::load_part(path, &mut model, pattern, name_in_file)?;
             } else {
@@ -152,7 +154,7 @@ fn fetched(file: &pretrained::Published) -> Result<PathBuf, AnyError> {
     let bar = ProgressBar::new(file.size)
         .with_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {eta}")?)
         .with_message(file.name);
-    let path = pretrained::into_cache(file, &mut |received| bar.set_position(received));
+    let path = pretrained::download(file, &mut |received| bar.set_position(received));
     bar.finish_and_clear();
     path.map_err(|error| {
         format!("{error}\nwithout a network, name torchvision's file by --weights, or take --backbone vgg16-blocks12").into()

@@ -104,7 +104,9 @@ fn from_scratch(run: &Run, base: &Base, sets: &[Dataset; 3], seconds: f64) -> Re
         .batch_size(32)
         // The time ends in the middle of an epoch, and at Adam's 0.001 single steps can still spoil the network: the best epoch counts.
         .early_stopping(run.epochs)
-        .each_step(move |_| if Instant::now() < end { Flow::Continue } else { Flow::Stop })
+        .each_step(
+            move |_| if Instant::now() < end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) },
+        )
         .callback(&mut watch)
         .fit(&mut model, &train)?;
     let trained = watch.end(model, history)?;

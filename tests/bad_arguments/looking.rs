@@ -180,7 +180,7 @@ fn augmentations() {
         ("nothing", &[0]),
     ] {
         let mut maps = Tensor::<f32>::zeros(shape).unwrap();
-        t.refused(&format!("evaluate of {name}"), "got", || three.evaluate(&mut maps));
+        t.refused(&format!("normalization of {name}"), "got", || three.apply_normalization(&mut maps));
         assert!(maps.data().iter().all(|&v| v == 0.0), "{name}: changed before it was refused");
     }
     let inputs = ArrayD::<f32>::zeros(IxDyn(&[4, 8, 8, 3]));

@@ -180,9 +180,10 @@ fn gradients_of_another_model() {
     t.refused("a step", "of another", || {
         let mut workspace = train::Workspace::new(&model);
         workspace.grads = other.grads();
-        let (rules, ctx) = (train::Rules::new(Sgd::new(0.1), CrossEntropy::new()), Context::train(0, 0));
+        let (rules, ctx) =
+            (train::StepSettings::new(Sgd::new(0.1), CrossEntropy::new()), Context::train(0, 0));
         let (inputs, targets) = (&batch(4), Targets::Classes(&[0, 1, 2, 3]));
-        let examples = train::Examples { inputs, targets, weights: None };
+        let examples = train::BatchView { inputs, targets, weights: None };
         train::step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx)
     });
     assert_eq!(model.state(), before.state());

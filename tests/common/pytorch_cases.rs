@@ -2,7 +2,7 @@
 
 use backstitch::CrossEntropy;
 use backstitch::prelude::*;
-use backstitch::train::Rules;
+use backstitch::train::StepSettings;
 
 fn one(layer: impl Into<Net>) -> Net {
     Net::new().push(layer)
@@ -68,9 +68,9 @@ fn inception() -> impl Into<Net> {
 }
 
 /// Every optimizer of the script, with the settings of its steps.
-pub fn optimizers() -> Vec<(&'static str, Rules)> {
-    fn plain(optimizer: impl Optimizer<f32>) -> Rules {
-        Rules::new(optimizer, CrossEntropy::new())
+pub fn optimizers() -> Vec<(&'static str, StepSettings)> {
+    fn plain(optimizer: impl Optimizer<f32>) -> StepSettings {
+        StepSettings::new(optimizer, CrossEntropy::new())
     }
     let (adam, rms) = (Adam::new(0.01), RmsProp::new(0.01));
     let smoothed = CrossEntropy::label_smoothing(0.2).unwrap();
@@ -82,7 +82,7 @@ pub fn optimizers() -> Vec<(&'static str, Rules)> {
         ("rmsprop", plain(rms.weight_decay(0.01))),
         ("rmsprop_alpha", plain(rms.alpha(0.9).epsilon(1e-6))),
         ("adagrad", plain(Adagrad::new(0.1).weight_decay(0.01))),
-        ("clipped", Rules { clip_norm: Some(0.1), ..plain(Sgd::new(0.5)) }),
-        ("smoothed", Rules::new(Sgd::new(0.5), smoothed)),
+        ("clipped", StepSettings { clip_norm: Some(0.1), ..plain(Sgd::new(0.5)) }),
+        ("smoothed", StepSettings::new(Sgd::new(0.5), smoothed)),
     ]
 }

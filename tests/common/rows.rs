@@ -122,7 +122,7 @@ fn normalizations() -> Vec<Row> {
         row("batch_norm, another epsilon", &[2, 2, 3], || batch_norm().epsilon(0.1).momentum(0.5)),
         row("standardize, features", &[2], scale),
         row("standardize, maps", &[3, 4, 2], scale),
-        row("unstandardize", &[3, 2], || scale().undone()),
+        row("unstandardize", &[3, 2], || scale().inverse()),
         row("dropout 0.4", &[11], || dropout(0.4)),
         row("dropout 0", &[2, 2, 3], || dropout(0.0)),
     ]

@@ -143,13 +143,13 @@ impl Augment {
                 if let Some(least) = self.least {
                     let [share, top, left] = [0; 3].map(|_| rng.random_range(0.0..=1.0));
                     from.copy_from_slice(map);
-                    enlarge(from, map, shape, Part::new(shape, least + (1.0 - least) * share, top, left));
+                    enlarge(from, map, shape, Region::new(shape, least + (1.0 - least) * share, top, left));
                 }
                 from.copy_from_slice(map);
                 move_map(from, map, shape, Moved { flip, down, right, reflect: self.reflect });
             });
         }
-        self.evaluate(maps)
+        self.apply_normalization(maps)
     }
 
     /// Applies what is done in evaluation too: the normalization. For maps `[n, height, width, channels]` to predict from, do the same.
@@ -157,7 +157,7 @@ impl Augment {
     /// # Errors
     /// If there is a normalization, and the maps have other axes or another number of channels than it has means; they then stay as
     /// they are.
-    pub fn evaluate<F: Scalar>(&self, maps: &mut Tensor<F>) -> Result<(), Error> {
+    pub fn apply_normalization<F: Scalar>(&self, maps: &mut Tensor<F>) -> Result<(), Error> {
         if self.mean.is_empty() {
             return Ok(());
         }
@@ -176,13 +176,13 @@ impl Augment {
 
 /// A part of a map: a share of its sides, and the row and column it begins at.
 #[derive(Clone, Copy)]
-struct Part {
+struct Region {
     share: f64,
     top: f64,
     left: f64,
 }
 
-impl Part {
+impl Region {
     /// A part with this share of the map's sides, at these shares of where it can begin.
     fn new([height, width, _]: [usize; 3], share: f64, top: f64, left: f64) -> Self {
         let room = |side: usize| (1.0 - share) * side as f64;
@@ -191,7 +191,7 @@ impl Part {
 }
 
 /// Fills `to` with a part of `from`, bilinearly; beyond the edge lies the edge's own colour.
-fn enlarge<F: Scalar>(from: &[F], to: &mut [F], [height, width, channels]: [usize; 3], part: Part) {
+fn enlarge<F: Scalar>(from: &[F], to: &mut [F], [height, width, channels]: [usize; 3], part: Region) {
     let place = |begin: f64, i: usize, side: usize| {
         let (first, second, share) = between(begin + (i as f64 + 0.5) * part.share - 0.5, side);
         (first, second, F::from_f64(share))
@@ -297,10 +297,10 @@ mod tests {
     fn a_part_is_enlarged_between_the_middles_of_its_pixels() {
         let from: Vec<f64> = (0..16).map(f64::from).collect();
         let mut to = vec![0.0; 16];
-        enlarge(&from, &mut to, [4, 4, 1], Part::new([4, 4, 1], 1.0, 0.3, 0.9));
+        enlarge(&from, &mut to, [4, 4, 1], Region::new([4, 4, 1], 1.0, 0.3, 0.9));
         assert_eq!(to, from);
         // The middle 2x2: a pixel becomes two by two, and half way to a neighbour lies a quarter of the next.
-        enlarge(&from, &mut to, [4, 4, 1], Part::new([4, 4, 1], 0.5, 0.5, 0.5));
+        enlarge(&from, &mut to, [4, 4, 1], Region::new([4, 4, 1], 0.5, 0.5, 0.5));
         assert_eq!(to[..4], [3.75, 4.25, 4.75, 5.25]);
         assert_eq!(to[12..], [9.75, 10.25, 10.75, 11.25]);
         for least in [0.0, 1.5, f64::NAN] {
@@ -318,14 +318,14 @@ mod tests {
     fn channels_are_normalized_each_by_its_own() {
         let augment = Augment::new().normalize(&[1.0, 2.0], &[1.0, 2.0]).unwrap();
         let mut batch = maps(1);
-        augment.evaluate(&mut batch).unwrap();
+        augment.apply_normalization(&mut batch).unwrap();
         assert_eq!(batch.data()[..4], [0.0, 0.0, 2.0, 1.0]);
         assert!(augment.check(&[3, 4, 2]).is_ok() && augment.check(&[3, 4, 1]).is_err());
         assert!(augment.check(&[784]).is_err());
         // Five channels are not two and a half pixels of two.
         for shape in [&[1, 2, 2, 5][..], &[1, 2, 2, 1], &[4, 2]] {
             let mut others = Tensor::<f64>::zeros(shape).unwrap();
-            assert!(augment.evaluate(&mut others).is_err());
+            assert!(augment.apply_normalization(&mut others).is_err());
             assert!(others.data().iter().all(|v| *v == 0.0), "nothing is changed");
         }
         assert!(Augment::new().normalize(&[0.0], &[0.0]).is_err());

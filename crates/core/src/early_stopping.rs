@@ -10,14 +10,14 @@ use crate::train::{Epoch, History};
 /// use backstitch_core::{Trainer, early_stopping::EarlyStopping, optim::Adam};
 /// let trainer: Trainer = Trainer::new(Adam::new(1e-3)).early_stopping(EarlyStopping::new(5));
 /// let trainer: Trainer =
-///     Trainer::new(Adam::new(1e-3)).early_stopping(EarlyStopping::new(5).highest("validation_accuracy").least(0.001));
+///     Trainer::new(Adam::new(1e-3)).early_stopping(EarlyStopping::new(5).maximize("validation_accuracy").min_delta(0.001));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct EarlyStopping {
     patience: usize,
     figure: String,
-    highest: bool,
-    least: f64,
+    maximize: bool,
+    min_delta: f64,
 }
 
 /// A number of epochs alone is the patience.
@@ -31,27 +31,27 @@ impl EarlyStopping {
     /// Ends training after this number of epochs in a row without a new lowest validation loss.
     #[must_use]
     pub fn new(patience: usize) -> Self {
-        Self { patience, figure: "validation_loss".to_owned(), highest: false, least: 0.0 }
+        Self { patience, figure: "validation_loss".to_owned(), maximize: false, min_delta: 0.0 }
     }
 
     /// Looks at another figure, which is to become low: `train_loss`.
     #[must_use]
-    pub fn lowest(mut self, figure: &str) -> Self {
-        (self.figure, self.highest) = (figure.to_owned(), false);
+    pub fn minimize(mut self, figure: &str) -> Self {
+        (self.figure, self.maximize) = (figure.to_owned(), false);
         self
     }
 
     /// Looks at another figure, which is to become high: `validation_accuracy`.
     #[must_use]
-    pub fn highest(mut self, figure: &str) -> Self {
-        (self.figure, self.highest) = (figure.to_owned(), true);
+    pub fn maximize(mut self, figure: &str) -> Self {
+        (self.figure, self.maximize) = (figure.to_owned(), true);
         self
     }
 
     /// Takes an epoch for better only where the figure is by more than this.
     #[must_use]
-    pub fn least(mut self, improvement: f64) -> Self {
-        self.least = improvement;
+    pub fn min_delta(mut self, improvement: f64) -> Self {
+        self.min_delta = improvement;
         self
     }
 
@@ -60,7 +60,7 @@ impl EarlyStopping {
         if self.patience == 0 {
             return Err(Error::argument("patience", "at least 1", 0));
         }
-        not_negative("least improvement", self.least).map(drop)
+        not_negative("least improvement", self.min_delta).map(drop)
     }
 
     /// What it looks at.
@@ -73,8 +73,8 @@ impl EarlyStopping {
         let figure = |epoch: &Epoch| Some((epoch.epoch, epoch.get(&self.figure)?));
         let mut best: Option<(usize, f64)> = None;
         for (epoch, value) in history.epochs.iter().filter_map(figure).filter(|(_, value)| !value.is_nan()) {
-            let gain = |best: f64| if self.highest { value - best } else { best - value };
-            if best.is_none_or(|(_, best)| gain(best) > self.least) {
+            let gain = |best: f64| if self.maximize { value - best } else { best - value };
+            if best.is_none_or(|(_, best)| gain(best) > self.min_delta) {
                 best = Some((epoch, value));
             }
         }
@@ -110,15 +110,15 @@ mod tests {
             assert_eq!(rule.best_epoch(&history(&[nan, 2.0, 1.0, nan])), Some(3));
             assert_eq!(rule.best_epoch(&history(&[nan])), None);
         }
-        assert_eq!(rule.lowest("other").best_epoch(&history(&[1.0])), None);
+        assert_eq!(rule.minimize("other").best_epoch(&history(&[1.0])), None);
     }
 
     #[test]
     fn better_is_what_it_is_told() {
         let losses = history(&[1.0, 0.95, 1.5, 0.8, 0.79]);
         assert_eq!(EarlyStopping::new(1).best_epoch(&losses), Some(5));
-        assert_eq!(EarlyStopping::new(1).least(0.1).best_epoch(&losses), Some(4));
-        assert_eq!(EarlyStopping::new(1).highest("validation_loss").best_epoch(&losses), Some(3));
+        assert_eq!(EarlyStopping::new(1).min_delta(0.1).best_epoch(&losses), Some(4));
+        assert_eq!(EarlyStopping::new(1).maximize("validation_loss").best_epoch(&losses), Some(3));
         // The first of equals.
         assert_eq!(EarlyStopping::new(1).best_epoch(&history(&[2.0, 1.0, 1.0])), Some(2));
     }
@@ -126,7 +126,9 @@ mod tests {
     #[test]
     fn any_patience_can_be_asked() {
         let losses = history(&[1.0, 2.0, 2.0]);
-        assert!(EarlyStopping::new(0).check().is_err() && EarlyStopping::new(1).least(-1.0).check().is_err());
+        assert!(
+            EarlyStopping::new(0).check().is_err() && EarlyStopping::new(1).min_delta(-1.0).check().is_err()
+        );
         assert!(EarlyStopping::new(2).is_over(&losses));
         for patience in [3, usize::MAX] {
             assert!(!EarlyStopping::new(patience).is_over(&losses));

@@ -11,7 +11,7 @@ use crate::layers::{BatchNorm, Conv2d, FusedConv2d};
 use crate::memory;
 use crate::model::Model;
 use crate::operation::Operation;
-use crate::program::{Kind, Op, Program};
+use crate::program::{Op, OpKind, Program};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -114,7 +114,7 @@ fn fuse<F: Scalar>(model: &Model<F>) -> Program<F> {
             fused += usize::from(norm.is_some());
             let norm = norm.as_ref().map(|(norm, w)| (*norm, w));
             let layer = FusedConv2d::new((conv, &model.weights(op)), norm, &old.shapes[op.inputs[0]]);
-            kind = Kind::Layer(Arc::new(layer));
+            kind = OpKind::Layer(Arc::new(layer));
         }
         ops.push(Op {
             path: op.path.clone(),

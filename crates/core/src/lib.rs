@@ -3,6 +3,7 @@
 //! No files, no printing, no clocks. Reading order, an afternoon: [`Tensor`], [`Layer`],
 //! [`layers::Dense`], [`Net`], [`Model`], [`Trace`], [`losses`], [`optim::Sgd`], [`train`].
 
+mod argmax;
 mod arrays;
 pub mod augment;
 mod bilinear;
@@ -21,7 +22,6 @@ mod kernels;
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]
 pub mod kernels;
-mod largest;
 mod layer;
 pub mod layers;
 mod logits;

@@ -5,7 +5,7 @@ use crate::layers::{
     Activation, ActivationLayer, BatchNorm, Conv2d, Dense, Dropout, Flatten, FusedConv2d, GlobalAvgPool,
 };
 use crate::model::Model;
-use crate::program::{Kind, Op, Program};
+use crate::program::{Op, OpKind, Program};
 use crate::scalar::Scalar;
 
 /// Checks that a model does not end in an activation that the loss applies itself: it would take the softmax of a softmax, whose gradients
@@ -77,8 +77,8 @@ fn end<F: Scalar>(program: &Program<F>, value: usize, wanted: Activation) -> Opt
 }
 
 /// The activation that an operation ends in.
-fn activation<F: Scalar>(kind: &Kind<F>) -> Option<Activation> {
-    if let Kind::Sum(activation) = kind {
+fn activation<F: Scalar>(kind: &OpKind<F>) -> Option<Activation> {
+    if let OpKind::Sum(activation) = kind {
         return Some(*activation);
     }
     let alone = kind.as_layer::<ActivationLayer>().map(ActivationLayer::last_activation);

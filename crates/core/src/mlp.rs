@@ -11,7 +11,7 @@ use crate::finite;
 use crate::init::Init;
 use crate::layers::{Activation, dense};
 use crate::memory::check_size;
-use crate::metrics::likeliest;
+use crate::metrics::argmax_rows;
 use crate::model::Model;
 use crate::net::Net;
 use crate::optim::{Optimizer, Sgd};
@@ -201,7 +201,7 @@ impl MlpClassifier {
     /// are the reason.
     pub fn predict(&self, inputs: impl IntoTensor<f32>) -> Result<Vec<usize>, Error> {
         let rows = self.mlp.outputs(inputs)?;
-        likeliest(rows.view()).or_else(|error| {
+        argmax_rows(rows.view()).or_else(|error| {
             finite::check_outputs(&self.mlp.model, &rows.into_raw_vec_and_offset().0, 0)?;
             Err(error)
         })

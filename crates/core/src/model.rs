@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
+use crate::argmax::argmax;
 use crate::arrays::IntoTensor;
 use crate::error::{Error, ShapeError, join_path};
 use crate::finite;
 use crate::kernels::elementwise::softmax_rows;
-use crate::largest::largest;
 use crate::layer::Context;
 use crate::logits;
 use crate::memory;
 use crate::needs::Needs;
 use crate::net::Net;
 use crate::pattern::matches;
-use crate::program::{Kind, Program};
+use crate::program::{OpKind, Program};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -172,7 +172,7 @@ impl<F: Scalar> Model<F> {
     /// Whether a training pass over a single sample makes sense, or which layer cannot do it.
     pub(crate) fn check_one_sample(&self) -> Result<(), Error> {
         for op in &self.program.ops {
-            let Kind::Layer(layer) = &op.kind else { continue };
+            let OpKind::Layer(layer) = &op.kind else { continue };
             let input = self.program.shapes[op.inputs[0]];
             // Frozen statistics are used as they are.
             let frozen = |&(_, at): &(&str, usize)| self.slots[at].is_learned() || self.slots[at].is_frozen();
@@ -261,7 +261,7 @@ impl<F: Scalar> Model<F> {
         let (classes, x) = (logits::classes(self)?, x.as_view());
         let rows = self.predict_view(&x)?.into_raw_vec_and_offset().0;
         self.check_predicted(&x, &rows)?;
-        let class = |row: &[F]| largest(row.iter().copied()).expect("a row of at least two finite numbers");
+        let class = |row: &[F]| argmax(row.iter().copied()).expect("a row of at least two finite numbers");
         Ok(rows.chunks_exact(classes).map(class).collect())
     }
 

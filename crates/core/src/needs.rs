@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::memory::{self, MEMORY_LIMIT, WORK_LIMIT};
 use crate::plan::{prediction_bytes, training_bytes};
-use crate::program::{Kind, Program};
+use crate::program::{OpKind, Program};
 use crate::scalar::Scalar;
 use crate::trace::Keep;
 use crate::weights::Spec;
@@ -28,7 +28,7 @@ impl Needs {
         // Parameters have gradients; the layer that takes most is named.
         let (mut all, mut scratch, mut work, mut largest) = (0_u64, 0_u64, 0_u64, (0, String::new()));
         for (i, op) in program.ops.iter().enumerate() {
-            let Kind::Layer(layer) = &op.kind else { continue };
+            let OpKind::Layer(layer) = &op.kind else { continue };
             let input = &program.shapes[op.inputs[0]];
             let cost = layer.cost(input);
             let weights = memory::bytes::<F>(parameters[i].saturating_mul(2));

@@ -1,7 +1,7 @@
 //! A model's list of operations, for what goes through a network from outside: exporters, converters, drawings.
 
 use crate::model::Model;
-use crate::program::{Kind, Op, Program};
+use crate::program::{Op, OpKind, Program};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::weights::Slot;
@@ -54,12 +54,12 @@ impl<'a, F: Scalar> Operation<'a, F> {
 
     /// Whether it adds its inputs up.
     pub fn is_sum(self) -> bool {
-        matches!(self.op().kind, Kind::Sum(_))
+        matches!(self.op().kind, OpKind::Sum(_))
     }
 
     /// Whether it puts its inputs side by side along the last axis.
     pub fn is_concat(self) -> bool {
-        matches!(self.op().kind, Kind::Concat)
+        matches!(self.op().kind, OpKind::Concat)
     }
 
     /// The values it reads, in the order of the branches.

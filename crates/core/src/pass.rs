@@ -9,10 +9,10 @@ use crate::layer::{Backward, Context, DynCache, DynLayer, Mode};
 use crate::layers::Activation;
 use crate::model::Model;
 use crate::plan::{BackwardStep, DX, ForwardPlan, To, Wanted, reads};
-use crate::program::{Kind, Op};
+use crate::program::{Op, OpKind};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
-use crate::trace::{Buffers, Keep, Pass, Trace};
+use crate::trace::{InputFingerprint, Keep, Trace, TraceBuffers};
 use crate::undeclared::declared_only;
 use crate::weights::{Grads, LayerGrads, Weights, WeightsMut};
 
@@ -38,7 +38,7 @@ impl<F: Scalar> Model<F> {
     /// [`forward`](Self::forward) for what has been checked.
     pub(crate) fn run(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
         trace.prepare(self);
-        let Trace { plan, buffers: Buffers { y: values, caches, .. }, .. } = trace;
+        let Trace { plan, buffers: TraceBuffers { y: values, caches, .. }, .. } = trace;
         let program = self.program();
         for (i, op) in program.ops.iter().enumerate() {
             let mut y = take(&mut values[plan.buffer[i + 1]]);
@@ -48,18 +48,18 @@ impl<F: Scalar> Model<F> {
                 value => &values[plan.buffer[value]],
             };
             match &op.kind {
-                Kind::Layer(layer) => {
+                OpKind::Layer(layer) => {
                     let (w, x, cache) = (self.weights(op), input(0), caches[i].as_mut());
                     let forward = || layer.forward(&w, x, &mut y, cache, ctx);
                     declared_only(&op.path, || layer.describe(), forward)?;
                 }
-                Kind::Sum(activation) => add_up([input(0), input(1)], *activation, &mut y),
-                Kind::Concat => put_side_by_side((0..op.inputs.len()).map(input), &mut y),
+                OpKind::Sum(activation) => add_up([input(0), input(1)], *activation, &mut y),
+                OpKind::Concat => put_side_by_side((0..op.inputs.len()).map(input), &mut y),
             }
             values[plan.buffer[i + 1]] = y;
         }
         // Of a prediction nothing can be done backward, and a hash would be part of its time.
-        trace.pass = (trace.keep() != Keep::Last).then(|| Pass::of(x));
+        trace.pass = (trace.keep() != Keep::Last).then(|| InputFingerprint::of(x));
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl<F: Scalar> Model<F> {
         let (pass, keep) = (trace.pass, trace.keep());
         let wanted = Wanted { from, dx: dx.is_some(), grads: grads.is_some() };
         let (plan, back, buffers) = trace.prepare_backward(self, wanted)?;
-        let (pass, here) = (pass.expect("looked at above"), Pass::of(x));
+        let (pass, here) = (pass.expect("looked at above"), InputFingerprint::of(x));
         if here != pass {
             let (expected, got) = match here.input == pass.input {
                 true => ("the batch that the forward pass was over".to_owned(), "other numbers".to_owned()),
@@ -136,9 +136,9 @@ impl<F: Scalar> Model<F> {
             });
             let mut work = Work { model: self, plan, x, ctx, buffers, dx: dx.as_deref_mut() };
             match &self.program().ops[step.op].kind {
-                Kind::Layer(layer) => work.layer(layer.as_ref(), step, &mut dy, grads.as_deref_mut())?,
-                Kind::Sum(activation) => work.sum(*activation, step, &mut dy),
-                Kind::Concat => work.concat(step, &dy),
+                OpKind::Layer(layer) => work.layer(layer.as_ref(), step, &mut dy, grads.as_deref_mut())?,
+                OpKind::Sum(activation) => work.sum(*activation, step, &mut dy),
+                OpKind::Concat => work.concat(step, &dy),
             }
             if let Some(kept) = kept {
                 buffers.scratch = std::mem::replace(&mut dy, kept);
@@ -161,7 +161,7 @@ impl<F: Scalar> Model<F> {
         trace.check_model(self)?;
         let program = Arc::clone(self.program());
         for (op, cache) in program.ops.iter().zip(&trace.buffers.caches) {
-            if let Kind::Layer(layer) = &op.kind {
+            if let OpKind::Layer(layer) = &op.kind {
                 let mut state = WeightsMut { slots: self.own_slots(), places: &op.places };
                 let commit = || layer.commit(cache.as_ref(), &mut state);
                 declared_only(&op.path, || layer.describe(), commit)?;
@@ -181,7 +181,7 @@ struct Work<'a, F: Scalar> {
     plan: &'a ForwardPlan,
     x: &'a Tensor<F>,
     ctx: &'a Context,
-    buffers: &'a mut Buffers<F>,
+    buffers: &'a mut TraceBuffers<F>,
     dx: Option<&'a mut Tensor<F>>,
 }
 
@@ -201,7 +201,7 @@ impl<F: Scalar> Work<'_, F> {
         };
         let own = target.map(|buffer| self.take_gradient(buffer, op.inputs[0]));
         let mut own = own;
-        let Buffers { y: values, caches, nothing, .. } = &mut *self.buffers;
+        let TraceBuffers { y: values, caches, nothing, .. } = &mut *self.buffers;
         let value = |value: usize| if value == 0 { self.x } else { &values[self.plan.buffer[value]] };
         let (reads_x, reads_y) = reads(&op.kind);
         let pass = Backward {

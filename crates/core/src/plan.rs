@@ -2,7 +2,7 @@
 //!
 //! The memory figure of a model and the buffers that its passes take come from the same plans.
 
-use crate::program::{Kind, Op, Program};
+use crate::program::{Op, OpKind, Program};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::trace::Keep;
@@ -126,11 +126,11 @@ fn kept_values<F: Scalar>(program: &Program<F>, keep: Keep) -> Vec<bool> {
 }
 
 /// Whether the derivative of an operation reads its inputs and its output.
-pub(crate) fn reads<F: Scalar>(kind: &Kind<F>) -> (bool, bool) {
+pub(crate) fn reads<F: Scalar>(kind: &OpKind<F>) -> (bool, bool) {
     match kind {
-        Kind::Layer(layer) => (layer.reads().x, layer.reads().y),
-        Kind::Sum(activation) => (false, activation.reads_output()),
-        Kind::Concat => (false, false),
+        OpKind::Layer(layer) => (layer.reads().x, layer.reads().y),
+        OpKind::Sum(activation) => (false, activation.reads_output()),
+        OpKind::Concat => (false, false),
     }
 }
 
@@ -160,7 +160,7 @@ pub(crate) fn backward<F: Scalar>(
                 _ if !needed[value] => To::Nowhere,
                 Some(to) => To::Add { to, spare: spare(&mut pool, op, &program.shapes[value]) },
                 None if value == 0 => To::Write(DX),
-                None if last && may_go && matches!(op.kind, Kind::Sum(_)) => {
+                None if last && may_go && matches!(op.kind, OpKind::Sum(_)) => {
                     taken = true;
                     To::Take(dy)
                 }
@@ -180,7 +180,7 @@ pub(crate) fn backward<F: Scalar>(
 
 /// A buffer for a gradient that is then added, free again at once. Sums and concatenations add where it lies.
 fn spare<F: Scalar>(pool: &mut Pool, op: &Op<F>, shape: &Shape) -> usize {
-    if !matches!(op.kind, Kind::Layer(_)) {
+    if !matches!(op.kind, OpKind::Layer(_)) {
         return DX;
     }
     let spare = pool.take(shape.elements());
@@ -222,7 +222,7 @@ pub(crate) fn training_bytes<F: Scalar>(program: &Program<F>, trainable: &[bool]
         fixed: 0,
     };
     for op in &program.ops {
-        if let Kind::Layer(layer) = &op.kind {
+        if let OpKind::Layer(layer) = &op.kind {
             let cost = layer.cost(&program.shapes[op.inputs[0]]);
             bytes.per_sample = bytes.per_sample.saturating_add(cost.sample_bytes);
             bytes.fixed = bytes.fixed.saturating_add(cost.fixed_bytes);

@@ -18,7 +18,7 @@ pub(crate) struct Op<F: Scalar> {
     pub(crate) path: String,
     /// Tells operations apart, for those that draw random numbers.
     pub(crate) key: u64,
-    pub(crate) kind: Kind<F>,
+    pub(crate) kind: OpKind<F>,
     /// The values it reads.
     pub(crate) inputs: Vec<usize>,
     /// The first operation of its branches; the operation itself where it has none.
@@ -29,13 +29,13 @@ pub(crate) struct Op<F: Scalar> {
 
 /// What an operation does.
 #[derive(Debug, Clone)]
-pub(crate) enum Kind<F: Scalar> {
+pub(crate) enum OpKind<F: Scalar> {
     Layer(Arc<dyn DynLayer<F>>),
     Sum(Activation),
     Concat,
 }
 
-impl<F: Scalar> Kind<F> {
+impl<F: Scalar> OpKind<F> {
     /// The layer, if it is one of this type.
     pub(crate) fn as_layer<L: 'static>(&self) -> Option<&L> {
         match self {
@@ -84,7 +84,7 @@ impl<F: Scalar> Program<F> {
         self.ties.extend(net.ties.iter().map(|(name, with)| (full(name), full(with))));
         let value = match &net.node {
             Node::Layer(layer) => {
-                self.append(Kind::Layer(in_precision(layer)), vec![x], self.ops.len(), path)?
+                self.append(OpKind::Layer(in_precision(layer)), vec![x], self.ops.len(), path)?
             }
             Node::Chain(list) => {
                 check_names(list, path)?;
@@ -94,14 +94,20 @@ impl<F: Scalar> Program<F> {
                 }
                 value
             }
-            Node::Sum(list, activation) => self.branches(list, Kind::Sum(*activation), path, x)?,
-            Node::Concat(list) => self.branches(list, Kind::Concat, path, x)?,
+            Node::Sum(list, activation) => self.branches(list, OpKind::Sum(*activation), path, x)?,
+            Node::Concat(list) => self.branches(list, OpKind::Concat, path, x)?,
         };
         self.values.insert(path.to_owned(), value);
         Ok(value)
     }
 
-    fn branches(&mut self, list: &[Child], kind: Kind<F>, path: &str, x: usize) -> Result<usize, ShapeError> {
+    fn branches(
+        &mut self,
+        list: &[Child],
+        kind: OpKind<F>,
+        path: &str,
+        x: usize,
+    ) -> Result<usize, ShapeError> {
         let first = self.ops.len();
         let ends = list.iter().map(|Child { name, net }| self.add(net, &join_path(path, name), x));
         let ends = ends.collect::<Result<Vec<_>, _>>()?;
@@ -110,7 +116,7 @@ impl<F: Scalar> Program<F> {
 
     fn append(
         &mut self,
-        kind: Kind<F>,
+        kind: OpKind<F>,
         inputs: Vec<usize>,
         first: usize,
         path: &str,
@@ -119,13 +125,13 @@ impl<F: Scalar> Program<F> {
             ShapeError::new(kind.describe(inputs.len()), expected, got).within(path)
         };
         let shape = match &kind {
-            Kind::Layer(layer) => layer.output_shape(&self.shapes[inputs[0]]).map_err(|mut error| {
+            OpKind::Layer(layer) => layer.output_shape(&self.shapes[inputs[0]]).map_err(|mut error| {
                 if let Some(before) = inputs[0].checked_sub(1) {
                     error.got = format!("{}, the output of {}", error.got, self.ops[before].path);
                 }
                 error.within(path)
             })?,
-            Kind::Sum(activation) => {
+            OpKind::Sum(activation) => {
                 activation.check().map_err(|(expected, got)| misfit(expected.to_owned(), got))?;
                 let [main, shortcut] = [0, 1].map(|i| self.shapes[inputs[i]]);
                 if main != shortcut {
@@ -134,7 +140,7 @@ impl<F: Scalar> Program<F> {
                 }
                 main
             }
-            Kind::Concat => {
+            OpKind::Concat => {
                 let shapes: Vec<Shape> = inputs.iter().map(|&value| self.shapes[value]).collect();
                 side_by_side(&shapes).map_err(|(expected, got)| misfit(expected, got))?
             }
@@ -199,7 +205,7 @@ impl<F: Scalar> Program<F> {
     pub(crate) fn declare(&mut self) -> Result<Vec<(usize, Spec)>, ShapeError> {
         let mut all = Vec::new();
         for (i, op) in self.ops.iter_mut().enumerate() {
-            let Kind::Layer(layer) = &op.kind else { continue };
+            let OpKind::Layer(layer) = &op.kind else { continue };
             let mut declare = Declare::default();
             layer.params(&self.shapes[op.inputs[0]], &mut declare);
             if let Some((name, error)) = declare.refused {

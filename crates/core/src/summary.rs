@@ -6,7 +6,7 @@ use crate::error::join_path;
 use crate::layer::DynLayer;
 use crate::model::Model;
 use crate::plan::{TrainingBytes, training_bytes};
-use crate::program::{Kind, Op};
+use crate::program::{Op, OpKind};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 
@@ -54,7 +54,7 @@ impl<F: Scalar> Model<F> {
         let program = self.program();
         let (mut lines, mut live) = (Vec::new(), 0);
         for (i, op) in program.ops.iter().enumerate() {
-            if let Kind::Layer(layer) = &op.kind {
+            if let OpKind::Layer(layer) = &op.kind {
                 let (input, output) = (&program.shapes[op.inputs[0]], program.shapes[i + 1]);
                 let line = self.line(op, layer.as_ref(), input, output);
                 live = live.max(input.elements() * size_of::<F>() + line.activation_bytes);

@@ -2,8 +2,8 @@
 
 use ndarray::Array2;
 
+use crate::argmax::argmax;
 use crate::error::Error;
-use crate::largest::largest;
 use crate::memory::check_size;
 use crate::scalar::Scalar;
 use crate::shape::product;
@@ -58,7 +58,7 @@ impl<'a, F: Scalar> Targets<'a, F> {
             Self::Classes(classes) => classes.get(row).copied(),
             Self::Values(values) => {
                 let row = values.data().chunks_exact(values.width().max(1)).nth(row)?;
-                largest(row.iter().copied())
+                argmax(row.iter().copied())
             }
         }
     }

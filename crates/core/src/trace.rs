@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::layer::DynCache;
 use crate::model::Model;
 use crate::plan::{self, BackwardPlan, ForwardPlan, Wanted};
-use crate::program::{Kind, Op, Program};
+use crate::program::{Op, OpKind, Program};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -43,20 +43,20 @@ pub struct Trace<F: Scalar = f32> {
     pub(crate) plan: ForwardPlan,
     back: Option<(Wanted, BackwardPlan)>,
     /// Of which inputs the last forward pass was, where something can be done backward from it.
-    pub(crate) pass: Option<Pass>,
-    pub(crate) buffers: Buffers<F>,
+    pub(crate) pass: Option<InputFingerprint>,
+    pub(crate) buffers: TraceBuffers<F>,
 }
 
 /// The inputs of a forward pass, as a backward pass recognizes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pass {
+pub(crate) struct InputFingerprint {
     /// Shape of the inputs.
     pub(crate) input: Shape,
     /// A sum over some of the numbers, by which others are told from them.
     sample: u64,
 }
 
-impl Pass {
+impl InputFingerprint {
     /// Of a pass over these inputs.
     pub(crate) fn of<F: Scalar>(x: &Tensor<F>) -> Self {
         // FNV-1a over some hundred of the numbers: all of them would be one more walk through memory.
@@ -71,7 +71,7 @@ impl Pass {
 
 /// The memory of a trace.
 #[derive(Debug)]
-pub(crate) struct Buffers<F: Scalar> {
+pub(crate) struct TraceBuffers<F: Scalar> {
     /// Values.
     pub(crate) y: Vec<Tensor<F>>,
     /// Gradients of values. The first is that from which a backward pass starts.
@@ -94,7 +94,7 @@ impl<F: Scalar> Trace<F> {
             plan: ForwardPlan { buffer: Vec::new(), sizes: Vec::new() },
             back: None,
             pass: None,
-            buffers: Buffers {
+            buffers: TraceBuffers {
                 y: Vec::new(),
                 dy: vec![Tensor::default()],
                 caches: Vec::new(),
@@ -118,8 +118,8 @@ impl<F: Scalar> Trace<F> {
         let program = model.program();
         if !self.is_of(program) {
             let cache = |op: &Op<F>| match &op.kind {
-                Kind::Layer(layer) => layer.new_cache(),
-                Kind::Sum(_) | Kind::Concat => Box::new(()),
+                OpKind::Layer(layer) => layer.new_cache(),
+                OpKind::Sum(_) | OpKind::Concat => Box::new(()),
             };
             self.buffers.caches = program.ops.iter().map(cache).collect();
             self.program = Some(Arc::clone(program));
@@ -152,7 +152,7 @@ impl<F: Scalar> Trace<F> {
         &mut self,
         model: &Model<F>,
         wanted: Wanted,
-    ) -> Result<(&ForwardPlan, &BackwardPlan, &mut Buffers<F>), Error> {
+    ) -> Result<(&ForwardPlan, &BackwardPlan, &mut TraceBuffers<F>), Error> {
         if self.keep == Keep::Last {
             return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
         }
@@ -171,7 +171,7 @@ impl<F: Scalar> Trace<F> {
 
     /// A value, and where the gradient with respect to it is to be put before a backward pass from there.
     pub(crate) fn value_and_gradient(&mut self, value: usize) -> (&Tensor<F>, &mut Tensor<F>) {
-        let Buffers { y, dy, .. } = &mut self.buffers;
+        let TraceBuffers { y, dy, .. } = &mut self.buffers;
         (&y[self.plan.buffer[value]], &mut dy[0])
     }
 
@@ -187,7 +187,7 @@ impl<F: Scalar> Trace<F> {
     /// The output, and where the gradient with respect to it is to be put before a backward pass.
     pub fn output_and_gradient(&mut self) -> (&Tensor<F>, &mut Tensor<F>) {
         let buffer = self.output_buffer();
-        let Buffers { y, dy, nothing, .. } = &mut self.buffers;
+        let TraceBuffers { y, dy, nothing, .. } = &mut self.buffers;
         (buffer.map_or(nothing, |buffer| &y[buffer]), &mut dy[0])
     }
 
@@ -219,7 +219,7 @@ impl<F: Scalar> Trace<F> {
 
     /// Bytes of memory the trace holds.
     pub fn bytes(&self) -> usize {
-        let Buffers { y, dy, caches, scratch, .. } = &self.buffers;
+        let TraceBuffers { y, dy, caches, scratch, .. } = &self.buffers;
         y.iter().chain(dy).chain([scratch]).map(Tensor::allocated_bytes).sum::<usize>()
             + caches.iter().map(|cache| cache.bytes()).sum::<usize>()
     }

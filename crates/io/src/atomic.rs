@@ -146,10 +146,10 @@ pub fn prepare_folder(folder: impl AsRef<Path>, bytes: u64) -> Result<(), Error>
 /// ```
 /// use backstitch_io::atomic::FolderLock;
 /// let folder = tempfile::tempdir()?;
-/// let lock = FolderLock::take(folder.path())?;
-/// assert!(FolderLock::take(folder.path()).is_err());
+/// let lock = FolderLock::acquire(folder.path())?;
+/// assert!(FolderLock::acquire(folder.path()).is_err());
 /// drop(lock);
-/// FolderLock::take(folder.path())?;
+/// FolderLock::acquire(folder.path())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -164,7 +164,7 @@ impl FolderLock {
     /// # Errors
     /// If this or another process has locked the folder already, the folder cannot be written to, or its file system has no
     /// locks.
-    pub fn take(folder: impl AsRef<Path>) -> Result<Self, Error> {
+    pub fn acquire(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
         let path = folder.join(LOCK);
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
@@ -304,21 +304,21 @@ mod tests {
         let all = [".writing-folder", ".writing-living", ".written", "file", "other", "writing-x"];
         assert_eq!(names(folder.path()), all);
         drop(living);
-        let _lock = FolderLock::take(folder.path()).unwrap();
+        let _lock = FolderLock::acquire(folder.path()).unwrap();
         assert!(!at(".writing-living").exists());
     }
 
     #[test]
     fn a_folder_is_taken_once() {
         let folder = tempfile::tempdir().unwrap();
-        let first = FolderLock::take(folder.path()).unwrap();
-        let error = FolderLock::take(folder.path()).unwrap_err().to_string();
+        let first = FolderLock::acquire(folder.path()).unwrap();
+        let error = FolderLock::acquire(folder.path()).unwrap_err().to_string();
         let process = std::process::id();
         assert!(error.contains(&format!("got one that another process, {process}, writes to")), "{error}");
         write(folder.path().join("file"), |to| to.write_all(b"x")).unwrap();
         drop(first);
-        FolderLock::take(folder.path()).unwrap();
-        let error = FolderLock::take(folder.path().join("none")).unwrap_err().to_string();
+        FolderLock::acquire(folder.path()).unwrap();
+        let error = FolderLock::acquire(folder.path().join("none")).unwrap_err().to_string();
         assert!(error.contains("could not create"), "{error}");
     }
 

@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Seek as _, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use backstitch_core::optim::{OptimizerState, ParameterState};
-use backstitch_core::train::{Callback, CallbackError, Flow, Run, Saved, State};
+use backstitch_core::train::{Callback, CallbackError, Checkpoint, ModelState, Run};
 use backstitch_core::{History, Scalar, Tensor};
 use bincode::config::standard;
 use bincode::error::DecodeError;
@@ -21,7 +22,7 @@ use serde_json::Map;
 use crate::atomic;
 use crate::error::Error;
 use crate::floats::Floats;
-use crate::safetensors::file::{self, CHECKPOINT, Entry, Header};
+use crate::safetensors::file::{self, CHECKPOINT, Header, TensorEntry};
 use crate::safetensors::whole;
 
 const VERSION: u32 = 4;
@@ -44,10 +45,10 @@ const OPTIMIZER: &str = "optimizer/";
 /// let data: Dataset = data::blobs(60, 3, 0.1, 0)?;
 /// let trainer = |epochs| Trainer::new(Adam::new(0.01)).epochs(epochs);
 /// let mut model = Model::new(dense(3), &data.input_shape(), 0)?;
-/// trainer(2).callback(SaveCheckpoints::to(&path)).fit(&mut model, &data)?;
+/// trainer(2).callback(SaveCheckpoints::new(&path)).fit(&mut model, &data)?;
 /// // Later, or after an interruption: on to 5 epochs.
 /// let mut again = Model::new(dense(3), &data.input_shape(), 0)?;
-/// let history = trainer(5).resume(checkpoint::load_if_there(&path)?).fit(&mut again, &data)?;
+/// let history = trainer(5).resume(checkpoint::load_if_exists(&path)?).fit(&mut again, &data)?;
 /// assert_eq!(history.epochs.len(), 5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -59,14 +60,14 @@ pub struct SaveCheckpoints {
 
 impl SaveCheckpoints {
     /// Writes to this file after each epoch, atomically.
-    pub fn to(path: impl Into<PathBuf>) -> Self {
+    pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), best: None }
     }
 }
 
 impl<F: Scalar> Callback<F> for SaveCheckpoints {
-    fn epoch(&mut self, run: &Run<'_, F>) -> Result<Flow, CallbackError> {
-        let saved = run.save();
+    fn epoch(&mut self, run: &Run<'_, F>) -> Result<ControlFlow<()>, CallbackError> {
+        let saved = run.checkpoint();
         let best = saved.best.as_ref().map(|(epoch, _)| *epoch);
         // The best weights are written first, so that an outline never names an epoch whose weights are missing.
         if best.is_some() && best != self.best {
@@ -74,7 +75,7 @@ impl<F: Scalar> Callback<F> for SaveCheckpoints {
             self.best = best;
         }
         save_outline(&self.path, &saved)?;
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -101,7 +102,7 @@ struct OptimizerOutline {
 ///
 /// # Errors
 /// If a file cannot be written, or history and settings take more than 4 MiB.
-pub fn save<F: Scalar>(path: impl AsRef<Path>, saved: &Saved<F>) -> Result<(), Error> {
+pub fn save<F: Scalar>(path: impl AsRef<Path>, saved: &Checkpoint<F>) -> Result<(), Error> {
     let path = path.as_ref();
     save_best(path, saved)?;
     save_outline(path, saved)
@@ -115,14 +116,14 @@ pub fn best_path(path: impl AsRef<Path>) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn save_best<F: Scalar>(path: &Path, saved: &Saved<F>) -> Result<(), Error> {
+fn save_best<F: Scalar>(path: &Path, saved: &Checkpoint<F>) -> Result<(), Error> {
     let Some((epoch, state)) = &saved.best else { return Ok(()) };
     let texts = Map::from_iter([(BEST_EPOCH.to_owned(), epoch.to_string().into())]);
     let entries: Vec<_> = state.iter().map(|(name, tensor)| whole(name.clone(), tensor)).collect();
     atomic::write(best_path(path), |to| file::write(to, &texts, &entries))
 }
 
-fn save_outline<F: Scalar>(path: &Path, saved: &Saved<F>) -> Result<(), Error> {
+fn save_outline<F: Scalar>(path: &Path, saved: &Checkpoint<F>) -> Result<(), Error> {
     let wrong = |got: String| Error::content(path, "a history and settings of at most 4 MiB", got);
     let outline = encode_to_vec(outline(saved), standard()).map_err(|error| wrong(error.to_string()))?;
     if outline.len() > LONGEST_OUTLINE {
@@ -140,7 +141,7 @@ fn save_outline<F: Scalar>(path: &Path, saved: &Saved<F>) -> Result<(), Error> {
     })
 }
 
-fn outline<F: Scalar>(saved: &Saved<F>) -> Outline {
+fn outline<F: Scalar>(saved: &Checkpoint<F>) -> Outline {
     let OptimizerState { kind, learning_rate, settings, of_parameters } = &saved.optimizer;
     let optimizer = OptimizerOutline {
         kind: kind.clone(),
@@ -152,7 +153,7 @@ fn outline<F: Scalar>(saved: &Saved<F>) -> Outline {
     Outline { settings: saved.settings.clone(), history: saved.history.clone(), best, optimizer }
 }
 
-fn entries<F: Scalar>(saved: &Saved<F>) -> Vec<Entry<'_>> {
+fn entries<F: Scalar>(saved: &Checkpoint<F>) -> Vec<TensorEntry<'_>> {
     let mut entries: Vec<_> =
         saved.state.iter().map(|(name, tensor)| whole(format!("{MODEL}{name}"), tensor)).collect();
     for of in &saved.optimizer.of_parameters {
@@ -160,7 +161,7 @@ fn entries<F: Scalar>(saved: &Saved<F>) -> Vec<Entry<'_>> {
             // As short as possible without changing a bit.
             let double = row.iter().any(|&v| f64::from(v as f32).to_bits() != v.to_bits());
             let (name, shape) = (optimizer_name(&of.name, i), vec![row.len()]);
-            entries.push(Entry { name, shape, double, number: Box::new(|i| row[i]) });
+            entries.push(TensorEntry { name, shape, double, number: Box::new(|i| row[i]) });
         }
     }
     entries
@@ -170,7 +171,7 @@ fn entries<F: Scalar>(saved: &Saved<F>) -> Vec<Entry<'_>> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_if_there<F: Scalar>(path: impl AsRef<Path>) -> Result<Option<Saved<F>>, Error> {
+pub fn load_if_exists<F: Scalar>(path: impl AsRef<Path>) -> Result<Option<Checkpoint<F>>, Error> {
     let path = path.as_ref();
     if path.exists() { load(path).map(Some) } else { Ok(None) }
 }
@@ -180,7 +181,7 @@ pub fn load_if_there<F: Scalar>(path: impl AsRef<Path>) -> Result<Option<Saved<F
 /// # Errors
 /// If a file cannot be read, is not a checkpoint, has another version, belongs to a model with numbers other than `F`, or is
 /// damaged, or if the best weights are of another epoch.
-pub fn load<F: Scalar>(path: impl AsRef<Path>) -> Result<Saved<F>, Error> {
+pub fn load<F: Scalar>(path: impl AsRef<Path>) -> Result<Checkpoint<F>, Error> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
     let Some(rest) = bytes.strip_prefix(CHECKPOINT) else {
@@ -208,7 +209,7 @@ pub fn load<F: Scalar>(path: impl AsRef<Path>) -> Result<Saved<F>, Error> {
     Ok(saved)
 }
 
-fn load_best<F: Scalar>(path: &Path, epoch: usize) -> Result<State<F>, Error> {
+fn load_best<F: Scalar>(path: &Path, epoch: usize) -> Result<ModelState<F>, Error> {
     let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
     let header = Header::read(path, Cursor::new(&bytes), bytes.len() as u64)?;
     let saved = header.texts.get(BEST_EPOCH).cloned().unwrap_or_else(|| "none".to_owned());
@@ -224,7 +225,7 @@ fn load_best<F: Scalar>(path: &Path, epoch: usize) -> Result<State<F>, Error> {
 }
 
 /// A run, and its best epoch.
-fn decode<F: Scalar>(path: &Path, payload: &[u8]) -> Result<(Saved<F>, Option<usize>), Error> {
+fn decode<F: Scalar>(path: &Path, payload: &[u8]) -> Result<(Checkpoint<F>, Option<usize>), Error> {
     let damaged = |got: String| Error::content(path, "the outline of a checkpoint", got);
     let (length, rest) = payload.split_first_chunk().ok_or_else(|| damaged("the end of the file".into()))?;
     let length = usize::try_from(u64::from_le_bytes(*length))
@@ -269,7 +270,7 @@ fn decode<F: Scalar>(path: &Path, payload: &[u8]) -> Result<(Saved<F>, Option<us
     }
     let OptimizerOutline { kind, learning_rate, settings: of_optimizer, .. } = outline;
     let optimizer = OptimizerState { kind, learning_rate, settings: of_optimizer, of_parameters };
-    Ok((Saved { settings, state, optimizer, history, best: None }, best))
+    Ok((Checkpoint { settings, state, optimizer, history, best: None }, best))
 }
 
 fn optimizer_name(parameter: &str, row: usize) -> String {
@@ -307,14 +308,14 @@ mod tests {
     }
 
     /// A run of two epochs, with early stopping, and with numbers that `f32` cannot hold if `F` can.
-    fn run<F: Scalar>(optimizer: impl Optimizer<F>) -> Saved<F> {
+    fn run<F: Scalar>(optimizer: impl Optimizer<F>) -> Checkpoint<F> {
         let (mut model, samples) = (model(1), samples());
         let trainer = Trainer::new(optimizer).epochs(5).batch_size(8).early_stopping(3);
         let mut run = trainer.validation(&samples).start(&mut model, &samples).unwrap();
         for _ in 0..2 {
             run.epoch().unwrap();
         }
-        run.save()
+        run.checkpoint()
     }
 
     fn momentum() -> Sgd {
@@ -324,11 +325,11 @@ mod tests {
     fn comes_back<F: Scalar>(optimizer: impl Optimizer<F>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.checkpoint");
-        assert!(load_if_there::<F>(&path).unwrap().is_none());
+        assert!(load_if_exists::<F>(&path).unwrap().is_none());
         let saved = run(optimizer);
         assert!(saved.best.is_some() && !saved.optimizer.of_parameters.is_empty());
         save(&path, &saved).unwrap();
-        assert_eq!(load_if_there(&path).unwrap(), Some(saved));
+        assert_eq!(load_if_exists(&path).unwrap(), Some(saved));
     }
 
     #[test]
@@ -352,7 +353,7 @@ mod tests {
         fs::remove_file(best_path(&path)).unwrap();
         assert!(load::<f32>(&path).is_err());
         // Without early stopping there is no such file.
-        let alone = Saved { best: None, ..saved };
+        let alone = Checkpoint { best: None, ..saved };
         save(&path, &alone).unwrap();
         assert!(!best_path(&path).exists());
         assert_eq!(load(&path).unwrap(), alone);

@@ -25,7 +25,7 @@ pub struct Labelled {
 }
 
 /// Labels must be below this. A network has one output per class, so one wrong label could ask for any amount of memory.
-pub const MOST_CLASSES: usize = 1 << 16;
+pub const MAX_CLASSES: usize = 1 << 16;
 
 /// Reads a CSV file whose first line names the columns. One column has the labels. Every other column is a feature, except a
 /// column that numbers the samples.
@@ -35,7 +35,7 @@ pub const MOST_CLASSES: usize = 1 << 16;
 ///
 /// # Errors
 /// If the file cannot be read, the column of labels is missing or there twice, or there are no rows. If a row is too short or too
-/// long, its label is not a class below [`MOST_CLASSES`], or a feature is not a finite number: the message names the line.
+/// long, its label is not a class below [`MAX_CLASSES`], or a feature is not a finite number: the message names the line.
 pub fn read(path: impl AsRef<Path>, label_column: &str) -> Result<Labelled, Error> {
     let path = path.as_ref();
     parse(File::open(path).map_err(Error::io(path, "open"))?, path, label_column)
@@ -125,8 +125,8 @@ impl<R: Read> Lines<'_, R> {
         let field = &self.record[column];
         let whole = |value: f64| (value.fract() == 0.0 && value >= 0.0).then_some(value as usize);
         let class = field.parse().ok().or_else(|| field.parse().ok().and_then(whole));
-        let class = class.filter(|&class| class < MOST_CLASSES);
-        let expected = || format!("a class from 0 to {}", MOST_CLASSES - 1);
+        let class = class.filter(|&class| class < MAX_CLASSES);
+        let expected = || format!("a class from 0 to {}", MAX_CLASSES - 1);
         class.ok_or_else(|| self.wrong(expected(), format!("{field:?}")))
     }
 }
@@ -394,7 +394,7 @@ mod tests {
             let end = end.index(bytes.len() + 1);
             if let Ok(table) = parse(&bytes[..end], Path::new("x"), "label") {
                 prop_assert_eq!(table.features.dim(), (table.labels.len(), table.columns.len()));
-                prop_assert!(table.labels.iter().all(|&label| label < MOST_CLASSES));
+                prop_assert!(table.labels.iter().all(|&label| label < MAX_CLASSES));
             }
         }
     }

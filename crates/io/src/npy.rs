@@ -16,12 +16,12 @@ const LONGEST_HEADER: usize = 10_000;
 
 /// What was expected of an array, and what was found.
 #[derive(Debug)]
-pub(crate) struct Wrong {
+pub(crate) struct Mismatch {
     pub(crate) expected: String,
     pub(crate) got: String,
 }
 
-impl Wrong {
+impl Mismatch {
     fn new(expected: impl Into<String>, got: impl ToString) -> Self {
         Self { expected: expected.into(), got: got.to_string() }
     }
@@ -39,41 +39,41 @@ pub(crate) struct Header {
 
 impl Header {
     /// Reads the header, and no more.
-    pub(crate) fn read(reader: &mut impl Read) -> Result<Self, Wrong> {
+    pub(crate) fn read(reader: &mut impl Read) -> Result<Self, Mismatch> {
         let broken = |error: io::Error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Wrong::new("the header of an array", "the end of it"),
-            _ => Wrong::new("the header of an array", error),
+            io::ErrorKind::UnexpectedEof => Mismatch::new("the header of an array", "the end of it"),
+            _ => Mismatch::new("the header of an array", error),
         };
         let mut start = [0; 8];
         reader.read_exact(&mut start).map_err(broken)?;
         if !start.starts_with(MAGIC) {
-            return Err(Wrong::new("an array, which begins with NUMPY", format!("{:02x?}", &start[..6])));
+            return Err(Mismatch::new("an array, which begins with NUMPY", format!("{:02x?}", &start[..6])));
         }
         let mut length = [0; 4];
         let width = match start[6] {
             1 => 2,
             2 | 3 => 4,
-            other => return Err(Wrong::new("version 1, 2 or 3 of the format", other)),
+            other => return Err(Mismatch::new("version 1, 2 or 3 of the format", other)),
         };
         reader.read_exact(&mut length[..width]).map_err(broken)?;
         let length = u32::from_le_bytes(length) as usize;
         if length > LONGEST_HEADER {
-            return Err(Wrong::new(format!("a header of at most {LONGEST_HEADER} bytes"), length));
+            return Err(Mismatch::new(format!("a header of at most {LONGEST_HEADER} bytes"), length));
         }
         let mut text = vec![0; length];
         reader.read_exact(&mut text).map_err(broken)?;
-        let text = std::str::from_utf8(&text).map_err(|error| Wrong::new("a header of text", error))?;
+        let text = std::str::from_utf8(&text).map_err(|error| Mismatch::new("a header of text", error))?;
         let (descr, fortran, shape) = Dictionary { rest: text }.read().ok_or_else(|| {
-            Wrong::new(
+            Mismatch::new(
                 "a header with descr, fortran_order and shape of plain numbers",
                 format!("{:?}", text.trim_end()),
             )
         })?;
         let dtype = Dtype::parse(descr).ok_or_else(|| {
-            Wrong::new("floats of 2 to 8 bytes or integers", format!("numbers of kind {descr:?}"))
+            Mismatch::new("floats of 2 to 8 bytes or integers", format!("numbers of kind {descr:?}"))
         })?;
         let size = size_of_shape(&shape, dtype.bytes())
-            .ok_or_else(|| Wrong::new("a shape that fits in memory", format!("{shape:?}")))?;
+            .ok_or_else(|| Mismatch::new("a shape that fits in memory", format!("{shape:?}")))?;
         Ok(Self { dtype, fortran, shape, size })
     }
 
@@ -83,13 +83,13 @@ impl Header {
     }
 
     /// The numbers after the header, up to the end.
-    pub(crate) fn numbers<T: Number>(&self, reader: impl Read) -> Result<ArrayD<T>, Wrong> {
+    pub(crate) fn numbers<T: Number>(&self, reader: impl Read) -> Result<ArrayD<T>, Mismatch> {
         let expected = || format!("{} bytes of numbers for the shape {:?}", self.size, self.shape);
-        let data = input::exactly(reader, self.size).map_err(|unlike| Wrong::new(expected(), unlike))?;
+        let data = input::exactly(reader, self.size).map_err(|unlike| Mismatch::new(expected(), unlike))?;
         let numbers =
-            self.dtype.decode(&data).map_err(|got| Wrong::new("numbers that can be converted", got))?;
+            self.dtype.decode(&data).map_err(|got| Mismatch::new("numbers that can be converted", got))?;
         ArrayD::from_shape_vec(IxDyn(&self.shape).set_f(self.fortran), numbers)
-            .map_err(|error| Wrong::new("an array that can be", error))
+            .map_err(|error| Mismatch::new("an array that can be", error))
     }
 }
 

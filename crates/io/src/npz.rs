@@ -141,7 +141,7 @@ impl Archive {
     }
 }
 
-fn unlike(path: &Path, name: &str, wrong: npy::Wrong) -> Error {
+fn unlike(path: &Path, name: &str, wrong: npy::Mismatch) -> Error {
     Error::content(path, format!("{} in {name:?}", wrong.expected), wrong.got)
 }
 

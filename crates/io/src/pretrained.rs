@@ -36,9 +36,9 @@ pub const RESNET18: Published =
 ///
 /// # Errors
 /// If there is no home folder, the server cannot be reached ([`Error::Download`] says so), or it sends other content.
-pub fn into_cache(file: &Published, progress: &mut dyn FnMut(u64)) -> Result<PathBuf, Error> {
+pub fn download(file: &Published, progress: &mut dyn FnMut(u64)) -> Result<PathBuf, Error> {
     let url = std::env::var(URL_VARIABLE).unwrap_or_else(|_| OFFICIAL_URL.to_owned());
-    into(&cache::folder("pretrained")?, &url, file, progress)
+    download_to(&cache::folder("pretrained")?, &url, file, progress)
 }
 
 /// The path of the file in a folder. It is downloaded from a base address if it is not there yet. It is written under a temporary
@@ -47,7 +47,7 @@ pub fn into_cache(file: &Published, progress: &mut dyn FnMut(u64)) -> Result<Pat
 /// # Errors
 /// If the server cannot be reached, does not have the file, stops in the middle, or sends other content; or if the folder cannot
 /// be written to.
-pub fn into(
+pub fn download_to(
     folder: impl AsRef<Path>,
     base_url: &str,
     file: &Published,
@@ -123,7 +123,7 @@ mod tests {
     fn fetch(body: &'static [u8], sha256: &'static str) -> (Result<PathBuf, Error>, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let file = Published { sha256, ..FILE };
-        (into(folder.path(), &server(body), &file, &mut |_| ()), folder)
+        (download_to(folder.path(), &server(body), &file, &mut |_| ()), folder)
     }
 
     fn digest() -> &'static str {
@@ -152,7 +152,7 @@ mod tests {
         }
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let error = into(folder.path(), &format!("http://{closed}"), &FILE, &mut |_| ()).unwrap_err();
+        let error = download_to(folder.path(), &format!("http://{closed}"), &FILE, &mut |_| ()).unwrap_err();
         assert!(matches!(error, Error::Download { unreachable: true, .. }), "{error}");
     }
 }

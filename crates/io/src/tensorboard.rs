@@ -5,12 +5,13 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use backstitch_core::Scalar;
-use backstitch_core::train::{Callback, CallbackError, Flow, Run};
+use backstitch_core::train::{Callback, CallbackError, Run};
 use prost::Message;
 
 use crate::error::Error;
@@ -122,8 +123,8 @@ impl EventWriter {
 }
 
 impl<F: Scalar> Callback<F> for EventWriter {
-    fn epoch(&mut self, run: &Run<'_, F>) -> Result<Flow, CallbackError> {
-        let Some(epoch) = run.history().epochs.last() else { return Ok(Flow::Continue) };
+    fn epoch(&mut self, run: &Run<'_, F>) -> Result<ControlFlow<()>, CallbackError> {
+        let Some(epoch) = run.history().epochs.last() else { return Ok(ControlFlow::Continue(())) };
         for (name, value) in epoch.figures.iter() {
             // `train_loss` is shown as `loss/training`, beside `loss/validation`.
             let tag = match name.split_once('_') {
@@ -133,7 +134,7 @@ impl<F: Scalar> Callback<F> for EventWriter {
             };
             self.scalar(&tag, epoch.epoch as u64, value)?;
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) struct Placed<'a> {
 }
 
 /// Something that can draw itself.
-pub(crate) trait Figure {
+pub(crate) trait Drawable {
     /// For messages.
     fn title(&self) -> &str;
     /// Width and height in pixels, however many they are.
@@ -73,7 +73,7 @@ pub(crate) trait Figure {
     fn draw<B: Canvas>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B>;
 }
 
-fn failed(figure: &impl Figure, error: impl ToString) -> Error {
+fn failed(figure: &impl Drawable, error: impl ToString) -> Error {
     Error::Draw { title: figure.title().to_owned(), got: error.to_string() }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn checked_size(width: u64, height: u64) -> Result<(u32, u32), Error>
 }
 
 /// The figure as SVG text.
-pub(crate) fn svg(figure: &impl Figure) -> Result<String, Error> {
+pub(crate) fn svg(figure: &impl Drawable) -> Result<String, Error> {
     let (width, height) = figure.size();
     let size = checked_size(width, height)?;
     let mut text = String::new();
@@ -123,7 +123,7 @@ fn image(placed: &Placed<'_>) -> Result<String, png::EncodingError> {
 }
 
 /// The figure as the bytes of a PNG file.
-pub(crate) fn png(figure: &impl Figure) -> Result<Vec<u8>, Error> {
+pub(crate) fn png(figure: &impl Drawable) -> Result<Vec<u8>, Error> {
     let (width, height) = figure.size();
     let (width, height) = checked_size(width, height)?;
     let mut pixels = vec![255; 3 * width as usize * height as usize];

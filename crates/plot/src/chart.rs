@@ -4,7 +4,7 @@ use backstitch_core::History;
 
 use crate::Error;
 use crate::canvas;
-use crate::chart_layout::Layout;
+use crate::chart_layout::ChartLayout;
 
 /// A line of a [`LineChart`].
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +70,7 @@ impl LineChart {
     /// # Errors
     /// If there is no finite point to draw.
     pub fn svg(&self) -> Result<String, Error> {
-        canvas::svg(&Layout::new(self)?)
+        canvas::svg(&ChartLayout::new(self)?)
     }
 
     /// The chart as the bytes of a PNG file.
@@ -78,7 +78,7 @@ impl LineChart {
     /// # Errors
     /// If there is no finite point to draw.
     pub fn png(&self) -> Result<Vec<u8>, Error> {
-        canvas::png(&Layout::new(self)?)
+        canvas::png(&ChartLayout::new(self)?)
     }
 }
 

@@ -5,8 +5,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::axis::{Axis, Tick};
-use crate::canvas::{Canvas, Drawn, Figure, Place};
-use crate::legend::{Entry, Legend};
+use crate::canvas::{Canvas, Drawable, Drawn, Place};
+use crate::legend::{Legend, LegendEntry};
 use crate::line::{along, dashes, thinned};
 use crate::text::{anchored, fitted, text, turned, width};
 use crate::{Error, LineChart, Series};
@@ -39,7 +39,7 @@ const MOST_MARKS: usize = 20;
 const MARK: i32 = 3;
 
 /// A chart that has something to draw.
-pub(crate) struct Layout<'a> {
+pub(crate) struct ChartLayout<'a> {
     chart: &'a LineChart,
     x: Axis,
     y: Axis,
@@ -112,7 +112,7 @@ fn widest(ticks: &[Tick]) -> i32 {
     ticks.iter().map(|tick| width(&tick.label, FONT)).max().unwrap_or(0)
 }
 
-impl<'a> Layout<'a> {
+impl<'a> ChartLayout<'a> {
     pub(crate) fn new(chart: &'a LineChart) -> Result<Self, Error> {
         let Some((x, y)) = axes(chart) else {
             return Err(Error::Empty { title: chart.title.clone() });
@@ -231,15 +231,15 @@ fn stroke(series: &Series) -> ShapeStyle {
     COLOURS[series.colour % COLOURS.len()].stroke_width(2)
 }
 
-fn entry(series: &Series) -> Entry {
+fn entry(series: &Series) -> LegendEntry {
     let label = match finite(&series.points).next() {
         Some(_) => series.label.clone(),
         None => format!("no finite point: {}", series.label),
     };
-    Entry { label, style: stroke(series), dashed: series.dashed }
+    LegendEntry { label, style: stroke(series), dashed: series.dashed }
 }
 
-impl Figure for Layout<'_> {
+impl Drawable for ChartLayout<'_> {
     fn title(&self) -> &str {
         &self.chart.title
     }

@@ -6,7 +6,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::Error;
 use crate::axis::{Axis, Tick};
-use crate::canvas::{self, Canvas, Drawn, Figure, Placed, checked_size};
+use crate::canvas::{self, Canvas, Drawable, Drawn, Placed, checked_size};
 use crate::picture::{ColourMap, Picture};
 use crate::text::{anchored, fitted, text, width};
 
@@ -67,12 +67,12 @@ impl PictureGrid {
     /// If there are no pictures or no columns, pixels are enlarged to nothing, the figure has more than 67,108,864 pixels, or the
     /// bar is not from a finite number to a larger finite one.
     pub fn png(&self) -> Result<Vec<u8>, Error> {
-        canvas::png(&Layout::new(self)?)
+        canvas::png(&GridLayout::new(self)?)
     }
 }
 
 /// A grid as it is drawn.
-struct Layout<'a> {
+struct GridLayout<'a> {
     grid: &'a PictureGrid,
     title: String,
     /// The lines of the pictures' titles.
@@ -83,7 +83,7 @@ struct Layout<'a> {
     bar: Option<(ColourBar, Vec<Tick>)>,
 }
 
-impl<'a> Layout<'a> {
+impl<'a> GridLayout<'a> {
     fn new(grid: &'a PictureGrid) -> Result<Self, Error> {
         let count = grid.pictures.len();
         if count == 0 || grid.columns == 0 || grid.enlarge == 0 {
@@ -186,7 +186,7 @@ fn widest(ticks: &[Tick]) -> i32 {
     ticks.iter().map(|tick| width(&tick.label, 15)).max().unwrap_or(0)
 }
 
-impl<'a> Figure for Layout<'a> {
+impl<'a> Drawable for GridLayout<'a> {
     fn title(&self) -> &str {
         &self.grid.title
     }
@@ -292,7 +292,7 @@ mod tests {
         let mut grid = grid(2, 4, 2);
         grid.title = "b".repeat(1_000_000);
         grid.pictures[1].0 = "c".repeat(1_000_000);
-        let layout = Layout::new(&grid).unwrap();
+        let layout = GridLayout::new(&grid).unwrap();
         assert!(layout.size.0 < 1000, "{:?}", layout.size);
         assert!(layout.title.ends_with('…') && layout.lines[1][0].ends_with('…'));
     }

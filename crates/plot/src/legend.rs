@@ -9,7 +9,7 @@ use crate::text::{anchored, fitted, text, width};
 
 /// An entry of a legend.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct LegendEntry {
     pub(crate) label: String,
     pub(crate) style: ShapeStyle,
     pub(crate) dashed: bool,
@@ -18,7 +18,7 @@ pub(crate) struct Entry {
 /// A box with the names of lines, in one column or in several.
 #[derive(Debug)]
 pub(crate) struct Legend {
-    entries: Vec<Entry>,
+    entries: Vec<LegendEntry>,
     /// How many lines are named nowhere.
     more: usize,
     columns: usize,
@@ -41,7 +41,7 @@ const MOST: usize = 99;
 
 impl Legend {
     /// A legend with one column.
-    pub(crate) fn new(mut entries: Vec<Entry>) -> Self {
+    pub(crate) fn new(mut entries: Vec<LegendEntry>) -> Self {
         let more = entries.len().saturating_sub(MOST);
         entries.truncate(MOST);
         for entry in &mut entries {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn legend(labels: usize, letters: usize) -> Legend {
-        let entry = Entry { label: "a".repeat(letters), style: BLACK.stroke_width(2), dashed: false };
+        let entry = LegendEntry { label: "a".repeat(letters), style: BLACK.stroke_width(2), dashed: false };
         Legend::new(vec![entry; labels])
     }
 

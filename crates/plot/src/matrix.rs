@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::Error;
-use crate::canvas::{self, Canvas, Drawn, Figure, Placed};
+use crate::canvas::{self, Canvas, Drawable, Drawn, Placed};
 use crate::picture::Picture;
 use crate::text::{anchored, fitted, text, turned, width};
 
@@ -56,7 +56,7 @@ impl ConfusionChart {
     /// # Errors
     /// If there are not as many names as classes.
     pub fn svg(&self) -> Result<String, Error> {
-        canvas::svg(&Layout::new(self)?)
+        canvas::svg(&MatrixLayout::new(self)?)
     }
 
     /// The matrix as the bytes of a PNG file.
@@ -64,12 +64,12 @@ impl ConfusionChart {
     /// # Errors
     /// If there are not as many names as classes.
     pub fn png(&self) -> Result<Vec<u8>, Error> {
-        canvas::png(&Layout::new(self)?)
+        canvas::png(&MatrixLayout::new(self)?)
     }
 }
 
 /// A confusion matrix as it is drawn.
-struct Layout<'a> {
+struct MatrixLayout<'a> {
     chart: &'a ConfusionChart,
     title: String,
     /// Classes in a row of pixels.
@@ -85,7 +85,7 @@ struct Layout<'a> {
     picture: Option<Picture>,
 }
 
-impl<'a> Layout<'a> {
+impl<'a> MatrixLayout<'a> {
     fn new(chart: &'a ConfusionChart) -> Result<Self, Error> {
         let classes = chart.matrix.counts().nrows();
         if chart.names.len() != classes {
@@ -187,7 +187,7 @@ fn shares(matrix: &ConfusionMatrix, block: usize) -> Result<Picture, Error> {
     Picture::of(largest.view(), colour)
 }
 
-impl Figure for Layout<'_> {
+impl Drawable for MatrixLayout<'_> {
     fn title(&self) -> &str {
         &self.chart.title
     }
@@ -265,7 +265,7 @@ mod tests {
             (2000, 2, 112, "true class (one of 18 named, 2 in a pixel: the largest share)"),
         ] {
             let chart = chart(classes, classes);
-            let layout = Layout::new(&chart).unwrap();
+            let layout = MatrixLayout::new(&chart).unwrap();
             assert_eq!((layout.block, layout.names.len()), (block, names), "{classes}");
             assert_eq!(layout.axis("true class"), axis);
             let (width, height) = layout.size();
@@ -280,16 +280,16 @@ mod tests {
     fn a_pixel_shows_the_largest_share_of_its_classes() {
         let picture = shares(&chart(2001, 2001).matrix, 3).unwrap();
         assert_eq!((picture.width(), picture.height()), (667, 667));
-        assert_eq!(picture.at(0, 0), Some(colour(1.0)));
-        assert_eq!(picture.at(0, 1), Some(colour(0.0)));
+        assert_eq!(picture.get(0, 0), Some(colour(1.0)));
+        assert_eq!(picture.get(0, 1), Some(colour(0.0)));
         // The last block: one of its classes is right, two are taken for class 0.
-        assert_eq!([picture.at(666, 666), picture.at(666, 0)], [Some(colour(1.0)); 2]);
+        assert_eq!([picture.get(666, 666), picture.get(666, 0)], [Some(colour(1.0)); 2]);
     }
 
     #[test]
     fn the_name_of_an_axis_is_whole_below_a_single_class() {
         let chart = chart(1, 1);
-        let layout = Layout::new(&chart).unwrap();
+        let layout = MatrixLayout::new(&chart).unwrap();
         let end = layout.left() + i32::midpoint(layout.side(), width("predicted class", 16));
         assert!(layout.size().0 as i32 >= end + MARGIN, "{:?}, {end}", layout.size());
     }
@@ -299,7 +299,7 @@ mod tests {
         let mut chart = chart(30, 30);
         chart.names[3] = "a".repeat(1_000_000);
         chart.title = "b".repeat(1_000_000);
-        let layout = Layout::new(&chart).unwrap();
+        let layout = MatrixLayout::new(&chart).unwrap();
         assert!(layout.size().0 < 1500 && layout.size().1 < 1500, "{:?}", layout.size());
         assert!(layout.names[3].1.ends_with('…'));
     }

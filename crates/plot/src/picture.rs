@@ -88,7 +88,7 @@ impl Picture {
     ///
     /// # Errors
     /// If the sizes differ, or the share is not from 0 to 1.
-    pub fn over(&self, other: &Self, share: f64) -> Result<Self, Error> {
+    pub fn blend(&self, other: &Self, share: f64) -> Result<Self, Error> {
         if (self.width, self.height) != (other.width, other.height) || !(0.0..=1.0).contains(&share) {
             let expected = format!("{}x{} and a share from 0 to 1", self.height, self.width);
             let got = format!("{}x{} and {share}", other.height, other.width);
@@ -118,7 +118,7 @@ impl Picture {
     }
 
     /// The colour at a place; `None` if it is outside of the picture.
-    pub fn at(&self, row: usize, column: usize) -> Option<[u8; 3]> {
+    pub fn get(&self, row: usize, column: usize) -> Option<[u8; 3]> {
         if row >= self.height || column >= self.width {
             return None;
         }
@@ -156,32 +156,32 @@ mod tests {
     #[test]
     fn numbers_become_colours() {
         let picture = Picture::grey(array![[0.0, 0.5, 2.0]].view()).unwrap();
-        assert_eq!([0, 1, 2].map(|column| picture.at(0, column).unwrap()[0]), [0, 128, 255]);
+        assert_eq!([0, 1, 2].map(|column| picture.get(0, column).unwrap()[0]), [0, 128, 255]);
         let signed = Picture::mapped(array![[-1.0, 0.0, 1.0]].view(), -1.0, 1.0, ColourMap::BlueRed).unwrap();
-        let [blue, white, red] = [0, 1, 2].map(|column| signed.at(0, column).unwrap());
+        let [blue, white, red] = [0, 1, 2].map(|column| signed.get(0, column).unwrap());
         assert!(
             blue[2] > blue[0] && red[0] > red[2] && white.iter().all(|&c| c > 230),
             "{blue:?} {white:?} {red:?}"
         );
         assert_eq!(ColourMap::Viridis.colour(f64::NAN), ColourMap::Viridis.colour(-3.0));
-        assert_eq!([picture.at(1, 0), picture.at(0, 3), picture.at(usize::MAX, usize::MAX)], [None; 3]);
+        assert_eq!([picture.get(1, 0), picture.get(0, 3), picture.get(usize::MAX, usize::MAX)], [None; 3]);
     }
 
     #[test]
     fn numbers_may_be_as_far_apart_as_they_like() {
         let row = array![[f32::MIN, 0.0, f32::INFINITY]];
         let picture = Picture::mapped(row.view(), f32::MIN, f32::MAX, ColourMap::Grey).unwrap();
-        assert_eq!([0, 1, 2].map(|column| picture.at(0, column).unwrap()[0]), [0, 128, 255]);
+        assert_eq!([0, 1, 2].map(|column| picture.get(0, column).unwrap()[0]), [0, 128, 255]);
     }
 
     #[test]
     fn one_picture_lies_over_another() {
         let [black, white] = [0.0, 1.0].map(|v| Picture::grey(array![[v, v]].view()).unwrap());
-        assert_eq!(white.over(&black, 0.25).unwrap().at(0, 1), Some([64; 3]));
-        let error = white.over(&Picture::grey(array![[0.0]].view()).unwrap(), 0.5).unwrap_err().to_string();
+        assert_eq!(white.blend(&black, 0.25).unwrap().get(0, 1), Some([64; 3]));
+        let error = white.blend(&Picture::grey(array![[0.0]].view()).unwrap(), 0.5).unwrap_err().to_string();
         assert_eq!(error, "picture: expected 1x2 and a share from 0 to 1, got 1x1 and 0.5");
         for share in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
-            white.over(&black, share).unwrap_err();
+            white.blend(&black, share).unwrap_err();
         }
     }
 

@@ -221,8 +221,8 @@ proptest! {
             prop_assert_eq!(picture.is_ok(), good);
             let bar = Some(ColourBar { map, low, high });
             if let Ok(picture) = picture {
-                prop_assert_eq!(picture.over(&picture, share).is_ok(), (0.0..=1.0).contains(&share));
-                prop_assert!(picture.at(height, 0).is_none() && picture.at(0, 0).is_some());
+                prop_assert_eq!(picture.blend(&picture, share).is_ok(), (0.0..=1.0).contains(&share));
+                prop_assert!(picture.get(height, 0).is_none() && picture.get(0, 0).is_some());
                 let grid = PictureGrid { title: title.clone(), columns, enlarge, bar, pictures: vec![(title.clone(), picture)] };
                 prop_assert_eq!(grid.png().is_ok(), columns > 0 && (1..4).contains(&enlarge));
             }

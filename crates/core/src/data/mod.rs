@@ -133,7 +133,7 @@ impl<F: Scalar> Dataset<F> {
     ///
     /// # Errors
     /// If there are none.
-    pub fn of(source: impl Source<F>) -> Result<Self, Error> {
+    pub fn from_source(source: impl Source<F>) -> Result<Self, Error> {
         if source.is_empty() {
             return Err(Error::argument("samples", "at least one", 0));
         }

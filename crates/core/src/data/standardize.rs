@@ -9,7 +9,7 @@ use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
 /// Samples that are read at once.
-const AT_A_TIME: usize = 256;
+const BATCH_SIZE: usize = 256;
 
 /// A layer that brings every feature of these inputs, or every channel (each number of the last axis, over all samples and places), to
 /// mean 0 and deviation 1. Give it the training set alone, so that nothing of a test set is known before.
@@ -29,7 +29,7 @@ const AT_A_TIME: usize = 256;
 /// # Errors
 /// If a sample cannot be read, or holds a number that is not finite (the message says which sample), or a deviation is beyond `f32`.
 pub fn standardize<F: Scalar>(data: &Dataset<F>) -> Result<Standardize, Error> {
-    of(data, Part::Inputs)
+    of(data, Field::Inputs)
 }
 
 /// A layer that turns standardized values into those of the data set: the last one of a network for regression, whose layers before
@@ -49,17 +49,17 @@ pub fn standardize<F: Scalar>(data: &Dataset<F>) -> Result<Standardize, Error> {
 /// # Errors
 /// As [`standardize`], and if the targets are classes.
 pub fn unstandardize<F: Scalar>(data: &Dataset<F>) -> Result<Standardize, Error> {
-    of(data, Part::Values).map(Standardize::undone)
+    of(data, Field::Values).map(Standardize::inverse)
 }
 
 /// Which numbers of the samples.
 #[derive(Clone, Copy)]
-enum Part {
+enum Field {
     Inputs,
     Values,
 }
 
-impl Part {
+impl Field {
     fn of<F: Scalar>(self, batch: &Batch<F>) -> Result<&Tensor<F>, Error> {
         match (self, batch.targets()) {
             (Self::Inputs, _) => Ok(&batch.inputs),
@@ -69,11 +69,11 @@ impl Part {
     }
 }
 
-fn of<F: Scalar>(data: &Dataset<F>, part: Part) -> Result<Standardize, Error> {
+fn of<F: Scalar>(data: &Dataset<F>, part: Field) -> Result<Standardize, Error> {
     let mut moments: Option<Moments> = None;
     let mut batch = Batch::default();
     let all: Vec<usize> = (0..data.len()).collect();
-    for samples in all.chunks(AT_A_TIME) {
+    for samples in all.chunks(BATCH_SIZE) {
         data.gather(samples, &mut batch)?;
         let numbers = part.of(&batch)?;
         if let Some(at) = finite::first_wrong(numbers.data()) {

@@ -91,7 +91,7 @@ impl Source<f32> for Made {
 
 #[test]
 fn samples_that_are_read_train_with_the_bits_of_those_in_memory() {
-    let read = Dataset::of(Made { broken: None }).unwrap();
+    let read = Dataset::from_source(Made { broken: None }).unwrap();
     let labels: Vec<usize> = (0..40).map(|i| i % 3).collect();
     let memory = Dataset::classes(read.inputs().unwrap(), &labels).unwrap();
     let [a, b] = [&read, &memory].map(|data| {
@@ -101,7 +101,7 @@ fn samples_that_are_read_train_with_the_bits_of_those_in_memory() {
         (history, model.state()["dense1.weight"].clone(), evaluate(&model, data).unwrap())
     });
     assert_eq!(a, b);
-    let broken = Dataset::of(Made { broken: Some(11) }).unwrap();
+    let broken = Dataset::from_source(Made { broken: Some(11) }).unwrap();
     let mut model = Model::new(dense(3), &[2], 1).unwrap();
     let error = Trainer::new(Sgd::new(0.1)).fit(&mut model, &broken).unwrap_err().to_string();
     assert_eq!(error, "sample 11: the file is gone");

@@ -12,7 +12,7 @@ use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 
 /// The most samples that are made: more would be a mistake.
-const MOST: usize = 10_000_000;
+const MAX_SAMPLES: usize = 10_000_000;
 
 /// Two half circles that reach into each other, a class each, with noise of this deviation. Inputs `[n, 2]`, classes 0 and 1. As
 /// scikit-learn's `make_moons`.
@@ -73,8 +73,8 @@ fn plane<F: Scalar>(
     seed: u64,
     place: impl Fn(usize, f64) -> [f64; 2],
 ) -> Result<Dataset<F>, Error> {
-    in_range("classes", classes, MOST)?;
-    in_range("samples", samples, MOST)?;
+    in_range("classes", classes, MAX_SAMPLES)?;
+    in_range("samples", samples, MAX_SAMPLES)?;
     if samples < classes {
         return Err(Error::argument("samples", format!("at least {classes}, one a class"), samples));
     }

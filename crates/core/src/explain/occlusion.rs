@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::scalar::Scalar;
 
 /// The most numbers in the copies of a picture that are predicted from at once.
-const AT_ONCE: usize = 1 << 26;
+const MAX_BATCH_NUMBERS: usize = 1 << 26;
 
 /// How much the logit of a class falls when a patch of the picture is covered with `fill`: for each pixel the mean over the patches
 /// that cover it (M. Zeiler and R. Fergus, "Visualizing and understanding convolutional networks", 2014, section 4.2).
@@ -45,7 +45,7 @@ pub fn occlusion<F: Scalar>(
     finite::check(|| "fill".to_owned(), &[fill], &[])?;
     let base = logit(model, &model.predict(x)?, 0, class)?;
     // Copies of one row of patches, or of a part of it: of large pictures few.
-    let copies = (AT_ONCE / x.len()).max(1);
+    let copies = (MAX_BATCH_NUMBERS / x.len()).max(1);
     let (mut sums, mut counts) = (Array2::zeros((height, width)), Array2::zeros((height, width)));
     for top in starts(height, patch, stride) {
         for lefts in starts(width, patch, stride).chunks(copies) {

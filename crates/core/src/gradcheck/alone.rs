@@ -9,7 +9,7 @@ use rand::Rng;
 use crate::gradcheck::report::GradientError;
 use crate::layer::{Backward, Context, DynCache, DynLayer, Mode, Reads};
 use crate::model::Model;
-use crate::program::Kind;
+use crate::program::OpKind;
 use crate::rng::{Purpose, stream};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -31,7 +31,7 @@ pub(super) struct Alone {
 
 /// How a pass is made.
 #[derive(Clone, Copy)]
-pub(super) struct How {
+pub(super) struct PassSettings {
     pub(super) ctx: Context,
     /// Which numbers lie in y and in dx before they are written.
     pub(super) noise: u64,
@@ -42,7 +42,7 @@ pub(super) struct How {
 }
 
 /// What a pass wrote.
-pub(super) struct Done {
+pub(super) struct PassOutput {
     pub(super) y: Tensor<f64>,
     pub(super) dx: Option<Tensor<f64>>,
     pub(super) grads: Option<Grads<f64>>,
@@ -54,7 +54,7 @@ impl Alone {
     pub(super) fn of(model: &Model<f64>, op: usize, name: String) -> Option<Self> {
         let program = model.program();
         let op_at = &program.ops[op];
-        let Kind::Layer(layer) = &op_at.kind else { return None };
+        let OpKind::Layer(layer) = &op_at.kind else { return None };
         let slots = op_at.places.iter().map(|&(_, at)| model.slots()[at].clone()).collect();
         let places = op_at.places.iter().enumerate().map(|(i, &(name, _))| (name, i)).collect();
         let (input, output) = (program.shapes[op_at.inputs[0]], program.shapes[op + 1]);
@@ -109,8 +109,8 @@ impl Alone {
         &self,
         x: &Tensor<f64>,
         dy: &Tensor<f64>,
-        done: &mut Done,
-        how: &How,
+        done: &mut PassOutput,
+        how: &PassSettings,
     ) -> Result<(), GradientError> {
         let nothing = Tensor::default();
         let mut dy = dy.clone();
@@ -152,19 +152,19 @@ impl Alone {
         x: &Tensor<f64>,
         dy: &Tensor<f64>,
         cache: Option<Box<dyn DynCache>>,
-        how: &How,
-    ) -> Result<Done, GradientError> {
+        how: &PassSettings,
+    ) -> Result<PassOutput, GradientError> {
         let mut cache = cache.unwrap_or_else(|| self.layer.new_cache());
         let y = self.forward(x, cache.as_mut(), &how.ctx, how.noise)?;
         let grads = how.grads.then(|| Grads::new(&self.slots));
-        let mut done = Done { y, dx: None, grads, cache };
+        let mut done = PassOutput { y, dx: None, grads, cache };
         self.backward(x, dy, &mut done, how)?;
         Ok(done)
     }
 
     /// The pass of a training step or of a prediction, with everything wanted.
-    pub(super) fn how(&self, ctx: &Context) -> How {
-        How { ctx: *ctx, noise: 1, there: self.layer.reads(), dx: true, grads: true }
+    pub(super) fn how(&self, ctx: &Context) -> PassSettings {
+        PassSettings { ctx: *ctx, noise: 1, there: self.layer.reads(), dx: true, grads: true }
     }
 
     /// The same layer with one of its parameters frozen.

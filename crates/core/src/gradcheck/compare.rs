@@ -10,7 +10,7 @@ use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
 
 /// Up to this number, all derivatives are compared; of more, a sample of about this number.
-pub(super) const MOST: usize = 4000;
+pub(super) const MAX_NUMBERS: usize = 4000;
 /// Of each tensor, a sample has this number at least.
 const LEAST: usize = 32;
 
@@ -79,10 +79,10 @@ impl Gradient {
 
 /// The positions to compare of a tensor of this length: all, or this tensor's share of the sample.
 fn chosen(length: usize, total: usize, seed: u64, tensor: usize) -> Vec<usize> {
-    if total <= MOST {
+    if total <= MAX_NUMBERS {
         return (0..length).collect();
     }
-    let share = (length as f64 / total as f64 * MOST as f64).ceil() as usize;
+    let share = (length as f64 / total as f64 * MAX_NUMBERS as f64).ceil() as usize;
     let count = share.max(LEAST).min(length);
     let mut rng = stream(seed, Purpose::GradientCheck, 2, tensor as u64);
     let mut positions = index::sample(&mut rng, length, count).into_vec();

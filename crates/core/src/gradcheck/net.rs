@@ -14,7 +14,7 @@ use crate::layer::Context;
 use crate::losses::{CrossEntropy, Loss as _, Targets};
 use crate::model::Model;
 use crate::net::Net;
-use crate::program::Kind;
+use crate::program::OpKind;
 use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
 use crate::trace::{Keep, Trace};
@@ -79,7 +79,7 @@ pub fn check_outputs(
     draw_all(model, seed);
     let x = random(&model.input_shape().batched(batch).map_err(Error::from)?, seed, 0)?;
     let weights = random(&model.output_shape().batched(batch).map_err(Error::from)?, seed, 5)?;
-    let loss = Loss {
+    let loss = OutputLoss {
         outputs: &|y| Ok(y.data().to_vec()),
         gradient: &|_, dy| {
             dy.copy_from(&weights);
@@ -104,7 +104,7 @@ pub fn check_model(
 ) -> Result<Passed, GradientError> {
     let x = Tensor::from_array(inputs)?;
     let entropy = CrossEntropy::new();
-    let loss = Loss {
+    let loss = OutputLoss {
         outputs: &|y| Ok(vec![entropy.loss(y, targets, None)?.value()]),
         gradient: &|y, dy| {
             dy.resize(&y.shape());
@@ -136,7 +136,7 @@ pub(super) fn draw_all(model: &mut Model<f64>, seed: u64) {
 fn least_samples(model: &Model<f64>) -> usize {
     let program = model.program();
     let least = program.ops.iter().filter_map(|op| match &op.kind {
-        Kind::Layer(layer) => Some(layer.cost(&program.shapes[op.inputs[0]]).least_samples),
+        OpKind::Layer(layer) => Some(layer.cost(&program.shapes[op.inputs[0]]).least_samples),
         _ => None,
     });
     least.max().unwrap_or(1)
@@ -194,7 +194,7 @@ type OutputGradient<'a> = dyn Fn(&Tensor<f64>, &mut Tensor<f64>) -> Result<(), E
 
 /// The outputs of a whole that are compared, the gradient with respect to those of the model, and the weights of the
 /// outputs' sum.
-struct Loss<'a> {
+struct OutputLoss<'a> {
     outputs: &'a Outputs<'a>,
     gradient: &'a OutputGradient<'a>,
     weights: &'a [f64],
@@ -207,7 +207,7 @@ struct Whole<'a> {
     ctx: &'a Context,
     trace: Trace<f64>,
     learned: Vec<usize>,
-    loss: &'a Loss<'a>,
+    loss: &'a OutputLoss<'a>,
 }
 
 impl Subject for Whole<'_> {
@@ -229,7 +229,7 @@ fn check(
     model: &mut Model<f64>,
     x: &Tensor<f64>,
     ctx: &Context,
-    loss: &Loss<'_>,
+    loss: &OutputLoss<'_>,
     seed: u64,
 ) -> Result<Passed, GradientError> {
     let mut trace = Trace::new(Keep::ForBackward);

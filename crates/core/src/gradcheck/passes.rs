@@ -1,6 +1,6 @@
 //! What a layer promises of its passes: what it writes, what it adds to, and what it reads.
 
-use crate::gradcheck::alone::{Alone, Done, How};
+use crate::gradcheck::alone::{Alone, PassOutput, PassSettings};
 use crate::gradcheck::report::GradientError;
 use crate::layer::{Context, Mode, Reads, ReluRule};
 use crate::tensor::Tensor;
@@ -99,10 +99,10 @@ fn what_is_read_is_declared(
     alone: &Alone,
     x: &Tensor<f64>,
     dy: &Tensor<f64>,
-    how: &How,
+    how: &PassSettings,
 ) -> Result<(), GradientError> {
     let all = Reads { x: true, y: true };
-    let full = alone.pass(x, dy, None, &How { there: all, ..*how })?;
+    let full = alone.pass(x, dy, None, &PassSettings { there: all, ..*how })?;
     let declared = alone.layer.reads();
     for (name, missing, there) in
         [("x", !declared.x, Reads { x: false, y: true }), ("y", !declared.y, Reads { x: true, y: false })]
@@ -110,7 +110,7 @@ fn what_is_read_is_declared(
         if !missing {
             continue;
         }
-        let got = match alone.pass(x, dy, None, &How { there, ..*how }) {
+        let got = match alone.pass(x, dy, None, &PassSettings { there, ..*how }) {
             Ok(part) if same_gradients(&full, &part) => continue,
             Ok(_) => "other gradients when it is empty".to_owned(),
             Err(GradientError::Contract { got, .. }) => format!("{got} (when it is empty)"),
@@ -125,7 +125,7 @@ fn what_is_read_is_declared(
     Ok(())
 }
 
-fn same_gradients(a: &Done, b: &Done) -> bool {
+fn same_gradients(a: &PassOutput, b: &PassOutput) -> bool {
     let dx = match (&a.dx, &b.dx) {
         (Some(a), Some(b)) => same(a.data(), b.data()),
         _ => true,
@@ -144,10 +144,10 @@ fn input_gradient_is_overwritten(
     alone: &Alone,
     x: &Tensor<f64>,
     dy: &Tensor<f64>,
-    done: &Done,
-    how: &How,
+    done: &PassOutput,
+    how: &PassSettings,
 ) -> Result<(), GradientError> {
-    let other = alone.pass(x, dy, None, &How { noise: 2, ..*how })?;
+    let other = alone.pass(x, dy, None, &PassSettings { noise: 2, ..*how })?;
     match (&done.dx, &other.dx) {
         (Some(first), Some(second)) if !same(first.data(), second.data()) => Err(alone.broken(
             format!("every number of dx overwritten by backward in {}", mode(&how.ctx)),
@@ -161,13 +161,13 @@ fn input_gradient_is_overwritten(
 /// The gradient of each parameter that has one, with its name.
 fn gradients<'a>(
     alone: &'a Alone,
-    done: &'a Done,
+    done: &'a PassOutput,
 ) -> impl Iterator<Item = (&'static str, Option<&'a Tensor<f64>>)> {
     let trainable = alone.places.iter().filter(|&&(_, at)| alone.slots[at].is_trainable());
     trainable.map(|&(name, at)| (name, done.grads.as_ref().and_then(|grads| grads.get(at))))
 }
 
-fn every_parameter_has_a_gradient(alone: &Alone, done: &Done) -> Result<(), GradientError> {
+fn every_parameter_has_a_gradient(alone: &Alone, done: &PassOutput) -> Result<(), GradientError> {
     match gradients(alone, done).find(|(_, gradient)| gradient.is_none()) {
         None => Ok(()),
         Some((name, _)) => Err(alone.broken(
@@ -191,7 +191,7 @@ fn gradients_are_added(
     alone: &Alone,
     x: &Tensor<f64>,
     dy: &Tensor<f64>,
-    how: &How,
+    how: &PassSettings,
     doubt: Doubt,
 ) -> Result<(), GradientError> {
     let mut twice = alone.pass(x, dy, None, how)?;
@@ -223,8 +223,8 @@ fn backward_is_linear(
     alone: &Alone,
     x: &Tensor<f64>,
     dy: &Tensor<f64>,
-    done: &Done,
-    how: &How,
+    done: &PassOutput,
+    how: &PassSettings,
 ) -> Result<(), GradientError> {
     let scaled = |tensor: &mut Tensor<f64>| tensor.data_mut().iter_mut().for_each(|v| *v *= LARGE);
     let mut large = dy.clone();
@@ -251,10 +251,10 @@ fn each_gradient_alone(
     alone: &Alone,
     x: &Tensor<f64>,
     dy: &Tensor<f64>,
-    done: &Done,
-    how: &How,
+    done: &PassOutput,
+    how: &PassSettings,
 ) -> Result<(), GradientError> {
-    let only_dx = alone.pass(x, dy, None, &How { grads: false, ..*how })?;
+    let only_dx = alone.pass(x, dy, None, &PassSettings { grads: false, ..*how })?;
     if let (Some(first), Some(second)) = (&done.dx, &only_dx.dx)
         && !same(first.data(), second.data())
     {
@@ -264,7 +264,7 @@ fn each_gradient_alone(
             "write dx also where grads.add gives None",
         ));
     }
-    let only_grads = alone.pass(x, dy, None, &How { dx: false, ..*how })?;
+    let only_grads = alone.pass(x, dy, None, &PassSettings { dx: false, ..*how })?;
     compare_gradients(alone, done, &only_grads, |name| {
         (
             format!("the same gradient of parameter {name:?} whether or not dx is wanted"),
@@ -276,8 +276,8 @@ fn each_gradient_alone(
 /// Whether the gradients that both have are the same, and the second has those of the first.
 fn compare_gradients(
     alone: &Alone,
-    first: &Done,
-    second: &Done,
+    first: &PassOutput,
+    second: &PassOutput,
     say: impl Fn(&str) -> (String, String),
 ) -> Result<(), GradientError> {
     for ((name, a), (_, b)) in gradients(alone, first).zip(gradients(alone, second)) {
@@ -296,8 +296,8 @@ fn frozen_parameters_have_none(
     alone: &Alone,
     x: &Tensor<f64>,
     dy: &Tensor<f64>,
-    done: &Done,
-    how: &How,
+    done: &PassOutput,
+    how: &PassSettings,
 ) -> Result<(), GradientError> {
     for &(frozen, at) in alone.places.iter().filter(|&&(_, at)| alone.slots[at].is_trainable()) {
         let copy = alone.with_frozen(at);
@@ -329,8 +329,8 @@ fn used_caches_are_as_good_as_new(
     alone: &Alone,
     x: &Tensor<f64>,
     dy: &Tensor<f64>,
-    done: &Done,
-    how: &How,
+    done: &PassOutput,
+    how: &PassSettings,
 ) -> Result<(), GradientError> {
     let mut cache = None;
     for samples in [x.batch() + 2, x.batch()] {

@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use crate::gradcheck::alone::{Alone, Done};
+use crate::gradcheck::alone::{Alone, PassOutput};
 use crate::gradcheck::passes::{difference, repeated, same};
 use crate::gradcheck::report::GradientError;
 use crate::layer::{Context, Mode};
@@ -121,7 +121,7 @@ fn trained(
     dy: &Tensor<f64>,
     samples: usize,
     ctx: &Context,
-) -> Result<Done, GradientError> {
+) -> Result<PassOutput, GradientError> {
     let how = alone.how(&in_mode(ctx, Mode::Train));
     alone.pass(&repeated(x, samples)?, &repeated(dy, samples)?, None, &how)
 }

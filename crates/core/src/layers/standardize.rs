@@ -10,7 +10,7 @@ use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
 use crate::weights::{Declare, Weights};
 
-/// Takes a mean away from every feature, or every channel, and divides by a deviation; or, [`undone`](Self::undone), the opposite.
+/// Takes a mean away from every feature, or every channel, and divides by a deviation; or, [`inverse`](Self::inverse), the opposite.
 ///
 /// The constants are tensors of the model, `mean` and `deviation`: saved with its weights, never learned, frozen from the start. So
 /// what is predicted later is scaled as what was trained. [`data::standardize`](crate::data::standardize) and
@@ -20,10 +20,10 @@ use crate::weights::{Declare, Weights};
 /// x `[n, .., features]`, y the same; mean μ and deviation σ `[features]`, one number for each of the last axis.
 ///
 /// # Forward
-/// y = (x - μ) / σ; undone: y = σ x + μ.
+/// y = (x - μ) / σ; inverse: y = σ x + μ.
 ///
 /// # Backward
-/// dL/dx = dL/dy / σ; undone: dL/dx = σ dL/dy.
+/// dL/dx = dL/dy / σ; inverse: dL/dx = σ dL/dy.
 ///
 /// ```
 /// use backstitch_core::{Model, Net, layers::{Standardize, conv2d}};
@@ -37,7 +37,7 @@ use crate::weights::{Declare, Weights};
 pub struct Standardize {
     /// Mean and deviation; none where a file is to bring them.
     constants: Option<[Arc<[f64]>; 2]>,
-    undone: bool,
+    inverse: bool,
 }
 
 impl Standardize {
@@ -58,23 +58,23 @@ impl Standardize {
             let name = format!("deviation {at}");
             return Err(Error::argument(name, "a finite number of f32 above 0", deviation[at]));
         }
-        Ok(Self { constants: Some([mean.into(), deviation.into()]), undone: false })
+        Ok(Self { constants: Some([mean.into(), deviation.into()]), inverse: false })
     }
 
     /// With constants that a file will bring, for a program that loads a model and has no data. Until then they are NaN: so are all
     /// outputs, and training is refused.
-    pub fn unset() -> Self {
-        Self { constants: None, undone: false }
+    pub fn unfitted() -> Self {
+        Self { constants: None, inverse: false }
     }
 
     /// The opposite: standardized values become those they were made of.
     #[must_use]
-    pub fn undone(self) -> Self {
-        Self { undone: !self.undone, ..self }
+    pub fn inverse(self) -> Self {
+        Self { inverse: !self.inverse, ..self }
     }
 
     fn name(&self) -> String {
-        if self.undone { "Unstandardize".to_owned() } else { "Standardize".to_owned() }
+        if self.inverse { "Unstandardize".to_owned() } else { "Standardize".to_owned() }
     }
 }
 
@@ -117,7 +117,7 @@ impl<F: Scalar> Layer<F> for Standardize {
     }
 
     fn forward(&self, w: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {
-        match self.undone {
+        match self.inverse {
             false => each(x.data(), y.data_mut(), w, |x, mean, deviation| (x - mean) / deviation),
             true => each(x.data(), y.data_mut(), w, |x, mean, deviation| x * deviation + mean),
         }
@@ -125,7 +125,7 @@ impl<F: Scalar> Layer<F> for Standardize {
 
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), _ctx: &Context) {
         let Backward { dy, dx: Some(dx), .. } = pass else { return };
-        match self.undone {
+        match self.inverse {
             false => each(dy.data(), dx.data_mut(), w, |dy, _, deviation| dy / deviation),
             true => each(dy.data(), dx.data_mut(), w, |dy, _, deviation| dy * deviation),
         }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_contract_of_a_layer_holds_in_both_directions() {
-        for layer in [scale(), scale().undone()] {
+        for layer in [scale(), scale().inverse()] {
             for input in [&[2][..], &[3, 2], &[2, 3, 2]] {
                 check_layer(layer.clone(), input, 3, &Context::train(0, 0), 1).unwrap();
             }
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn undone_it_gives_back_what_came() {
-        let net = Net::new().push(scale()).push(scale().undone());
+        let net = Net::new().push(scale()).push(scale().inverse());
         let model: Model<f64> = Model::new(net, &[2], 0).unwrap();
         let x = ndarray::array![[1001.0, 5.0], [999.5, -3.0]].into_dyn();
         assert_eq!(model.predict(x.view()).unwrap(), x);
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_no_file_has_brought_is_not_finite() {
-        let model: Model = Model::new(Standardize::unset(), &[2], 0).unwrap();
+        let model: Model = Model::new(Standardize::unfitted(), &[2], 0).unwrap();
         let y = model.predict(ndarray::array![[1.0, 2.0]].into_dyn().view()).unwrap();
         assert!(y.iter().all(|y| y.is_nan()));
     }

@@ -101,7 +101,7 @@ impl CrossEntropy {
     }
 
     /// What the sum over a batch is divided by.
-    fn divisor<F: Scalar>(&self, rows: &Rows<'_, F>, learns: bool) -> Result<f64, Error> {
+    fn divisor<F: Scalar>(&self, rows: &RowTargets<'_, F>, learns: bool) -> Result<f64, Error> {
         let Targets::Classes(labels) = rows.targets else {
             return Ok((0..rows.count).map(|row| rows.weights.of(row)).sum());
         };
@@ -134,7 +134,8 @@ impl CrossEntropy {
         targets.check_count(&shape)?;
         self.check(&shape[1..], targets)?;
         let count = logits.data().len() / classes;
-        let rows = Rows { targets: *targets, weights: RowWeights::new(weights, samples, count)?, count };
+        let rows =
+            RowTargets { targets: *targets, weights: RowWeights::new(weights, samples, count)?, count };
         let all = self.divisor(&rows, gradient.is_some())?;
         let logits_of = logits.data().chunks_exact(classes).enumerate();
         let sum = match gradient {
@@ -161,7 +162,7 @@ impl CrossEntropy {
     fn one<F: Scalar>(
         &self,
         logits: &[F],
-        rows: &Rows<'_, F>,
+        rows: &RowTargets<'_, F>,
         (at, all): (usize, f64),
         row: &mut [F],
         gradient: bool,
@@ -203,7 +204,7 @@ impl CrossEntropy {
     #[inline(always)]
     fn shares<F: Scalar>(
         &self,
-        rows: &Rows<'_, F>,
+        rows: &RowTargets<'_, F>,
         at: usize,
         classes: usize,
         mut f: impl FnMut(usize, f64),
@@ -230,7 +231,7 @@ impl CrossEntropy {
 }
 
 /// What the rows of a batch of logits are compared with.
-struct Rows<'a, F> {
+struct RowTargets<'a, F> {
     targets: Targets<'a, F>,
     weights: RowWeights<'a>,
     count: usize,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, above_zero};
 use crate::layers::Activation;
 use crate::losses::{Loss, Mean, RowWeights, Targets, impossible};
-use crate::metrics::{Mae, Metric, R2, Rmse, SignAccuracy};
+use crate::metrics::{BinaryAccuracy, Mae, Metric, R2, Rmse};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -109,7 +109,7 @@ impl<F: Scalar> Loss<F> for Pointwise {
         match self.shows {
             Shows::Nothing => Vec::new(),
             Shows::Guesses => guesses(),
-            Shows::Signs => vec![Arc::new(SignAccuracy::around(0.0))],
+            Shows::Signs => vec![Arc::new(BinaryAccuracy::new(0.0))],
         }
     }
 }
@@ -275,7 +275,7 @@ impl<F: Scalar> Loss<F> for BceWithLogits {
     }
 
     fn metrics(&self) -> Vec<Arc<dyn Metric<F>>> {
-        vec![Arc::new(SignAccuracy::around(0.5))]
+        vec![Arc::new(BinaryAccuracy::new(0.5))]
     }
 
     fn applies(&self) -> Option<Activation> {

@@ -1,7 +1,7 @@
 //! Figures of outputs that are logits or probabilities of classes.
 
 use crate::error::{Error, in_range};
-use crate::metrics::{Metric, largest};
+use crate::metrics::{Metric, argmax};
 use crate::scalar::Scalar;
 use crate::targets::Targets;
 use crate::tensor::Tensor;
@@ -55,7 +55,7 @@ fn count<F: Scalar>(y: &Tensor<F>, targets: &Targets<'_, F>, sums: &mut Vec<f64>
     for (i, row) in y.data().chunks_exact(classes.max(1)).enumerate() {
         let Some(class) = targets.class(i) else { continue };
         sums[3 * class] += 1.0;
-        if let Some(taken) = largest(row.iter().copied()) {
+        if let Some(taken) = argmax(row.iter().copied()) {
             sums[3 * class + 1] += f64::from(taken == class);
             sums[3 * taken + 2] += 1.0;
         }

@@ -6,12 +6,12 @@ mod metric;
 mod ranking;
 mod values;
 
-pub use crate::largest::largest;
+pub use crate::argmax::argmax;
 pub use classes::{BalancedAccuracy, F1, TopK};
 pub use confusion::{Average, ClassScores, ConfusionMatrix};
 pub use metric::{Accuracy, Metric};
 pub use ranking::{log_loss, roc_auc, roc_auc_one_against_rest};
-pub use values::{Mae, R2, Rmse, SignAccuracy};
+pub use values::{BinaryAccuracy, Mae, R2, Rmse};
 
 use ndarray::ArrayView2;
 
@@ -24,9 +24,9 @@ use crate::tensor::Tensor;
 ///
 /// # Errors
 /// If a row has no numbers, or one that is NaN: the message says which.
-pub fn likeliest<F: Scalar>(rows: ArrayView2<'_, F>) -> Result<Vec<usize>, Error> {
+pub fn argmax_rows<F: Scalar>(rows: ArrayView2<'_, F>) -> Result<Vec<usize>, Error> {
     let class = |(sample, row): (usize, ndarray::ArrayView1<'_, F>)| {
-        largest(row.iter().copied()).ok_or_else(|| match row.iter().position(|v| v.is_nan()) {
+        argmax(row.iter().copied()).ok_or_else(|| match row.iter().position(|v| v.is_nan()) {
             Some(at) => Error::NotFinite {
                 what: format!("outputs for sample {sample}"),
                 got: format!("NaN at {:?}", [at]),
@@ -63,7 +63,7 @@ pub(crate) fn correct<F: Scalar>(
     let rows = outputs.data().chunks_exact(width.max(1)).enumerate();
     rows.filter(|(i, row)| {
         let class = targets.class(*i);
-        class.is_some() && class != ignored && largest(row.iter().copied()) == class
+        class.is_some() && class != ignored && argmax(row.iter().copied()) == class
     })
     .count()
 }
@@ -75,9 +75,9 @@ mod tests {
 
     #[test]
     fn rows_without_a_largest_number_are_errors() {
-        let error = likeliest(array![[0.0, 1.0], [1.0, f32::NAN]].view()).unwrap_err().to_string();
+        let error = argmax_rows(array![[0.0, 1.0], [1.0, f32::NAN]].view()).unwrap_err().to_string();
         assert_eq!(error, "outputs for sample 1: expected finite numbers, got NaN at [1]");
-        assert!(likeliest(ndarray::Array2::<f32>::zeros((2, 0)).view()).is_err());
+        assert!(argmax_rows(ndarray::Array2::<f32>::zeros((2, 0)).view()).is_err());
     }
 
     #[test]

@@ -107,18 +107,18 @@ impl<F: Scalar> Metric<F> for R2 {
 
 /// The share of outputs that lie on the side of their target: above 0 where it is above a threshold.
 #[derive(Debug, Clone, Copy)]
-pub struct SignAccuracy {
+pub struct BinaryAccuracy {
     threshold: f64,
 }
 
-impl SignAccuracy {
+impl BinaryAccuracy {
     /// For targets of 0 and 1 with a threshold of 0.5, and for those of -1 and 1 with one of 0.
-    pub fn around(threshold: f64) -> Self {
+    pub fn new(threshold: f64) -> Self {
         Self { threshold }
     }
 }
 
-impl<F: Scalar> Metric<F> for SignAccuracy {
+impl<F: Scalar> Metric<F> for BinaryAccuracy {
     fn name(&self) -> String {
         "accuracy".to_owned()
     }
@@ -184,7 +184,7 @@ mod tests {
         let y = Tensor::from_array(array![[0.3, -2.0, 0.0, f64::NAN]].into_dyn()).unwrap();
         let bits = Tensor::from_array(array![[1.0, 1.0, 0.0, 0.0]].into_dyn()).unwrap();
         let signs = Tensor::from_array(array![[1.0, -1.0, 1.0, -1.0]].into_dyn()).unwrap();
-        assert_eq!(figure(&SignAccuracy::around(0.5), &y, &bits), 0.5);
-        assert_eq!(figure(&SignAccuracy::around(0.0), &y, &signs), 0.5);
+        assert_eq!(figure(&BinaryAccuracy::new(0.5), &y, &bits), 0.5);
+        assert_eq!(figure(&BinaryAccuracy::new(0.0), &y, &signs), 0.5);
     }
 }

@@ -191,7 +191,7 @@ mod tests {
     use crate::net::Net;
     use crate::optim::{Adagrad, Adam, RmsProp, Sgd};
     use crate::tensor::Tensor;
-    use crate::train::{Examples, Rules, Workspace, step};
+    use crate::train::{BatchView, StepSettings, Workspace, step};
     use crate::{Context, CrossEntropy, Targets};
 
     fn model(hidden: usize) -> Model<f64> {
@@ -204,8 +204,11 @@ mod tests {
         x.data_mut().iter_mut().zip([0.3, -0.2, 0.9, 0.5, 0.1, -0.7]).for_each(|(x, v)| *x = v);
         let mut workspace = Workspace::new(model);
         std::mem::swap(&mut workspace.memory, memory);
-        let rules = Rules { optimizer: Arc::clone(rule), ..Rules::new(Sgd::new(1.0), CrossEntropy::new()) };
-        let examples = Examples { inputs: &x, targets: Targets::Classes(&[0, 1]), weights: None };
+        let rules = StepSettings {
+            optimizer: Arc::clone(rule),
+            ..StepSettings::new(Sgd::new(1.0), CrossEntropy::new())
+        };
+        let examples = BatchView { inputs: &x, targets: Targets::Classes(&[0, 1]), weights: None };
         step(model, &rules, examples, 1.0, &mut workspace, &Context::train(0, 0)).unwrap();
         std::mem::swap(&mut workspace.memory, memory);
     }

@@ -16,12 +16,12 @@ use crate::train::History;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    shape: Shape,
+    shape: Curve,
     warm_up: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Shape {
+enum Curve {
     Constant,
     Step { epochs: usize, factor: f64 },
     Cosine { steps: u64 },
@@ -30,13 +30,13 @@ enum Shape {
 }
 
 impl Schedule {
-    fn of(shape: Shape) -> Self {
+    fn of(shape: Curve) -> Self {
         Self { shape, warm_up: 0 }
     }
 
     /// The optimizer's own rate throughout.
     pub fn constant() -> Self {
-        Self::of(Shape::Constant)
+        Self::of(Curve::Constant)
     }
 
     /// Times `factor` after every `epochs` epochs.
@@ -47,7 +47,7 @@ impl Schedule {
         if epochs == 0 {
             return Err(Error::argument("epochs", "at least 1", 0));
         }
-        Ok(Self::of(Shape::Step { epochs, factor: above_zero("factor", factor)? }))
+        Ok(Self::of(Curve::Step { epochs, factor: above_zero("factor", factor)? }))
     }
 
     /// Half a cosine from 1 to 0 over so many steps (Loshchilov and Hutter 2017, equation 5, without restarts).
@@ -56,7 +56,7 @@ impl Schedule {
     /// If there are no steps.
     pub fn cosine(steps: u64) -> Result<Self, Error> {
         at_least_one(steps)?;
-        Ok(Self::of(Shape::Cosine { steps }))
+        Ok(Self::of(Curve::Cosine { steps }))
     }
 
     /// Up from 1/25 to 1 over the first 30 per cent of so many steps, and down to almost 0, both along a cosine
@@ -66,7 +66,7 @@ impl Schedule {
     /// If there are no steps.
     pub fn one_cycle(steps: u64) -> Result<Self, Error> {
         at_least_one(steps)?;
-        Ok(Self::of(Shape::OneCycle { steps, rise: 0.3, start: 1.0 / 25.0, end: 1.0 / 25e4 }))
+        Ok(Self::of(Curve::OneCycle { steps, rise: 0.3, start: 1.0 / 25.0, end: 1.0 / 25e4 }))
     }
 
     /// Times `factor` whenever the validation loss (the training loss, where there is no validation) has not
@@ -76,7 +76,7 @@ impl Schedule {
     /// If the factor is not in (0, 1).
     pub fn on_plateau(patience: usize, factor: f64) -> Result<Self, Error> {
         if factor > 0.0 && factor < 1.0 {
-            Ok(Self::of(Shape::Plateau { patience, factor }))
+            Ok(Self::of(Curve::Plateau { patience, factor }))
         } else {
             Err(Error::argument("factor", "a number above 0 and below 1", factor))
         }
@@ -95,12 +95,12 @@ impl Schedule {
     pub fn factor(&self, step: u64, epoch: usize, history: &History) -> f64 {
         let warm = if step < self.warm_up { (step + 1) as f64 / self.warm_up as f64 } else { 1.0 };
         warm * match self.shape {
-            Shape::Constant => 1.0,
-            Shape::Step { epochs, factor } => {
+            Curve::Constant => 1.0,
+            Curve::Step { epochs, factor } => {
                 factor.powi(i32::try_from(epoch.saturating_sub(1) / epochs).unwrap_or(i32::MAX))
             }
-            Shape::Cosine { steps } => between(1.0, 0.0, step as f64 / steps as f64),
-            Shape::OneCycle { steps, rise, start, end } => {
+            Curve::Cosine { steps } => between(1.0, 0.0, step as f64 / steps as f64),
+            Curve::OneCycle { steps, rise, start, end } => {
                 let last = (steps - 1) as f64;
                 let top = (rise * steps as f64 - 1.0).max(0.0);
                 let step = step as f64;
@@ -110,7 +110,7 @@ impl Schedule {
                     between(1.0, end, (step - top) / (last - top).max(1.0))
                 }
             }
-            Shape::Plateau { patience, factor } => factor.powi(reductions(history, patience)),
+            Curve::Plateau { patience, factor } => factor.powi(reductions(history, patience)),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::optim::Sgd;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::train::{Trainer, evaluate_by};
+use crate::train::{Trainer, evaluate_with};
 
 /// Samples of which those from a number on are counted when they are read.
 #[derive(Debug)]
@@ -64,15 +64,15 @@ impl Loss<f32> for Waiting {
 /// Evaluates two batches, the first not before the second, which is one sample, is read.
 fn judge() {
     let reads = Arc::new(AtomicUsize::new(0));
-    let data = Dataset::of(Counted { len: 257, from: 256, reads: Arc::clone(&reads) }).unwrap();
+    let data = Dataset::from_source(Counted { len: 257, from: 256, reads: Arc::clone(&reads) }).unwrap();
     let model = Model::new(dense(2), &[1], 0).unwrap();
-    evaluate_by(&model, &data, Waiting { reads, least: 1 }).unwrap();
+    evaluate_with(&model, &data, Waiting { reads, least: 1 }).unwrap();
 }
 
 /// Trains on two batches of one sample, on the first not before the second is read.
 fn train() {
     let reads = Arc::new(AtomicUsize::new(0));
-    let data = Dataset::of(Counted { len: 2, from: 0, reads: Arc::clone(&reads) }).unwrap();
+    let data = Dataset::from_source(Counted { len: 2, from: 0, reads: Arc::clone(&reads) }).unwrap();
     let mut model = Model::new(dense(2), &[1], 0).unwrap();
     let trainer = Trainer::new(Sgd::new(0.1)).batch_size(1);
     let mut run =

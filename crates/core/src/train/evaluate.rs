@@ -21,7 +21,7 @@ const EVALUATION_BATCH: usize = 256;
 
 /// The loss of a model as it is at evaluation, and the metrics of that loss: `loss` and `accuracy` where samples have classes, of which
 /// the loss is cross-entropy; `loss` and `r2` where they have values, of which it is the mean squared error. For a model that was trained
-/// by another loss there is [`evaluate_by`].
+/// by another loss there is [`evaluate_with`].
 ///
 /// # Errors
 /// If data and model do not fit, the model ends in an activation that the loss applies itself, or an output is not finite: the message says
@@ -33,17 +33,17 @@ pub fn evaluate<F: Scalar>(model: &Model<F>, data: &Dataset<F>) -> Result<Figure
 /// As [`evaluate`], by a loss and its metrics.
 ///
 /// ```
-/// use backstitch_core::{Dataset, Model, layers::dense, losses::BceWithLogits, train::evaluate_by};
+/// use backstitch_core::{Dataset, Model, layers::dense, losses::BceWithLogits, train::evaluate_with};
 /// use ndarray::array;
 /// let data: Dataset = Dataset::values(array![[0.0], [2.0]], array![[0.0], [1.0]])?;
 /// let model = Model::new(dense(1), &[1], 0)?;
-/// println!("{}", evaluate_by(&model, &data, BceWithLogits::new())?);
+/// println!("{}", evaluate_with(&model, &data, BceWithLogits::new())?);
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
 ///
 /// # Errors
 /// As [`evaluate`].
-pub fn evaluate_by<F: Scalar>(
+pub fn evaluate_with<F: Scalar>(
     model: &Model<F>,
     data: &Dataset<F>,
     loss: impl Loss<F>,
@@ -53,9 +53,9 @@ pub fn evaluate_by<F: Scalar>(
 
 fn judged<F: Scalar>(model: &Model<F>, data: &Dataset<F>, loss: Arc<dyn Loss<F>>) -> Result<Figures, Error> {
     let metrics = loss.metrics();
-    let judge = Judge { loss, metrics };
+    let judge = Evaluator { loss, metrics };
     judge.check(model, data)?;
-    evaluate_with(model, data, &Augment::new(), &judge)
+    evaluate_augmented(model, data, &Augment::new(), &judge)
 }
 
 /// The loss of those who say none.
@@ -68,12 +68,12 @@ pub(super) fn usual<F: Scalar>(kind: TargetKind) -> Arc<dyn Loss<F>> {
 
 /// What samples are judged by.
 #[derive(Debug)]
-pub(super) struct Judge<F: Scalar> {
+pub(super) struct Evaluator<F: Scalar> {
     pub(super) loss: Arc<dyn Loss<F>>,
     pub(super) metrics: Vec<Arc<dyn Metric<F>>>,
 }
 
-impl<F: Scalar> Judge<F> {
+impl<F: Scalar> Evaluator<F> {
     /// Checks that a model's outputs for these samples can be judged.
     pub(super) fn check(&self, model: &Model<F>, data: &Dataset<F>) -> Result<(), Error> {
         logits::check_end(model, self.loss.applies())?;
@@ -83,12 +83,12 @@ impl<F: Scalar> Judge<F> {
     }
 }
 
-/// As [`evaluate_by`], with the inputs transformed; the judge has checked model and data, once for all epochs.
-pub(super) fn evaluate_with<F: Scalar>(
+/// As [`evaluate_with`], with the inputs transformed; the judge has checked model and data, once for all epochs.
+pub(super) fn evaluate_augmented<F: Scalar>(
     model: &Model<F>,
     data: &Dataset<F>,
     augment: &Augment,
-    judge: &Judge<F>,
+    judge: &Evaluator<F>,
 ) -> Result<Figures, Error> {
     let (mut trace, mut batches) = (Trace::new(Keep::Last), <[Batch<F>; 2]>::default());
     let (mut total, mut sums) = (Mean::default(), vec![Vec::new(); judge.metrics.len()]);
@@ -97,7 +97,7 @@ pub(super) fn evaluate_with<F: Scalar>(
     data.gather(pieces[0], &mut batches[0])?;
     for (i, samples) in pieces.iter().enumerate() {
         total += while_reading(data, pieces.get(i + 1).copied(), &mut batches, |batch| {
-            augment.evaluate(&mut batch.inputs)?;
+            augment.apply_normalization(&mut batch.inputs)?;
             model.forward(&batch.inputs, &mut trace, &Context::evaluate())?;
             let (y, targets) = (trace.output(), batch.targets());
             let loss = match batch.weights() {

@@ -2,20 +2,20 @@
 
 mod ahead;
 mod callback;
+mod checkpoint;
 mod evaluate;
 mod history;
 mod run;
-mod saved;
 mod step;
 mod trainer;
 
 pub use crate::kernels::keep_awake;
-pub use callback::{Callback, CallbackError, Flow, StepEnd};
-pub use evaluate::{evaluate, evaluate_by};
+pub use callback::{Callback, CallbackError, StepEnd};
+pub use checkpoint::{Checkpoint, ModelState};
+pub use evaluate::{evaluate, evaluate_with};
 pub use history::{Epoch, Figures, History};
 pub use run::Run;
-pub use saved::{Saved, State};
-pub use step::{Examples, Rules, StepLoss, Workspace, step};
+pub use step::{BatchView, StepLoss, StepSettings, Workspace, step};
 pub use trainer::Trainer;
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Training between two epochs: one thing that is saved and resumed.
 
+use std::ops::ControlFlow;
+
 use rand::seq::SliceRandom;
 
 use crate::augment::Augment;
@@ -17,10 +19,10 @@ use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use crate::train::ahead::while_reading;
-use crate::train::callback::{Callback, Flow, StepEnd};
-use crate::train::evaluate::{Judge, evaluate_with};
-use crate::train::saved::{Saved, State, state_of};
-use crate::train::{Epoch, Examples, Figures, History, Rules, StepLoss, Workspace, step};
+use crate::train::callback::{Callback, StepEnd};
+use crate::train::checkpoint::{Checkpoint, ModelState, state_of};
+use crate::train::evaluate::{Evaluator, evaluate_augmented};
+use crate::train::{BatchView, Epoch, Figures, History, StepLoss, StepSettings, Workspace, step};
 
 /// A run: model, optimizer, history and best weights. Made by [`Trainer::start`](crate::Trainer::start), for those who want the loop
 /// themselves.
@@ -41,14 +43,14 @@ use crate::train::{Epoch, Examples, Figures, History, Rules, StepLoss, Workspace
 pub struct Run<'a, F: Scalar = f32> {
     pub(super) model: &'a mut Model<F>,
     pub(super) data: &'a Dataset<F>,
-    pub(super) validation: Option<(Dataset<F>, Judge<F>)>,
-    pub(super) rules: Rules<F>,
+    pub(super) validation: Option<(Dataset<F>, Evaluator<F>)>,
+    pub(super) rules: StepSettings<F>,
     pub(super) metrics: Vec<std::sync::Arc<dyn Metric<F>>>,
-    pub(super) plan: Plan,
+    pub(super) plan: LoopSettings,
     pub(super) settings: Vec<(String, String)>,
     pub(super) workspace: Workspace<F>,
     pub(super) history: History,
-    pub(super) best: Option<(usize, State<F>)>,
+    pub(super) best: Option<(usize, ModelState<F>)>,
     pub(super) batches: [Batch<F>; 2],
     /// A callback said stop.
     pub(super) stopped: bool,
@@ -56,7 +58,7 @@ pub struct Run<'a, F: Scalar = f32> {
 
 /// The settings of the loop itself.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
+pub(super) struct LoopSettings {
     pub(super) epochs: usize,
     pub(super) batch_size: usize,
     pub(super) drop_last: bool,
@@ -66,7 +68,7 @@ pub(super) struct Plan {
     pub(super) augment: Augment,
 }
 
-impl Plan {
+impl LoopSettings {
     /// The number of steps an epoch has.
     pub(super) fn steps(&self, samples: usize) -> usize {
         if self.drop_last { samples / self.batch_size } else { samples.div_ceil(self.batch_size) }
@@ -88,7 +90,7 @@ impl<F: Scalar> Run<'_, F> {
     }
 
     /// The best epoch so far, with early stopping, and the state after it.
-    pub fn best(&self) -> Option<(usize, &State<F>)> {
+    pub fn best(&self) -> Option<(usize, &ModelState<F>)> {
         self.best.as_ref().map(|(epoch, state)| (*epoch, state))
     }
 
@@ -98,8 +100,8 @@ impl<F: Scalar> Run<'_, F> {
     }
 
     /// Everything of the run, to be written to a file.
-    pub fn save(&self) -> Saved<F> {
-        Saved {
+    pub fn checkpoint(&self) -> Checkpoint<F> {
+        Checkpoint {
             settings: self.settings.clone(),
             state: state_of(self.model),
             optimizer: self.workspace.memory.state(&*self.rules.optimizer),
@@ -129,7 +131,7 @@ impl<F: Scalar> Run<'_, F> {
         check_weights(self.model, (epoch, steps))?;
         let Some(mut figures) = trained else { return Ok(None) };
         if let Some((data, judge)) = &self.validation {
-            let judged = evaluate_with(self.model, data, &self.plan.augment, judge);
+            let judged = evaluate_augmented(self.model, data, &self.plan.augment, judge);
             let judged = judged.map_err(|error| match error {
                 Error::NotFinite { what, got } => {
                     let (what, got) = ("validation loss".to_owned(), format!("{what}: {got}"));
@@ -161,7 +163,7 @@ impl<F: Scalar> Run<'_, F> {
 
     /// The steps of one epoch: the figures of the training samples, or `None` where a callback stopped it on the way.
     fn train(&mut self, epoch: usize, callbacks: &mut Callbacks<'_, F>) -> Result<Option<Figures>, Error> {
-        let Plan { seed, batch_size, .. } = self.plan;
+        let LoopSettings { seed, batch_size, .. } = self.plan;
         let mut order: Vec<usize> = (0..self.data.len()).collect();
         order.shuffle(&mut stream(seed, Purpose::Shuffle, epoch as u64, 0));
         let steps = self.plan.steps(self.data.len());
@@ -185,7 +187,7 @@ impl<F: Scalar> Run<'_, F> {
             let at = StepEnd { epoch, epochs, step: i + 1, steps, loss };
             // Every callback hears of the step, also after one of them has said stop.
             let wishes = callbacks.iter_mut().map(|callback| callback.step(&at));
-            if wishes.fold(false, |stop, wish| stop | (wish == Flow::Stop)) {
+            if wishes.fold(false, |stop, wish| stop | (wish == ControlFlow::Break(()))) {
                 self.stopped = true;
                 return Ok(None);
             }
@@ -214,7 +216,8 @@ impl<F: Scalar> Run<'_, F> {
         self.plan.augment.train(&mut batch.inputs, samples, self.plan.seed, epoch)?;
         let taken = ((epoch - 1) * steps + i) as u64;
         let factor = self.plan.schedule.factor(taken, epoch, &self.history);
-        let examples = Examples { inputs: &batch.inputs, targets: batch.targets(), weights: batch.weights() };
+        let examples =
+            BatchView { inputs: &batch.inputs, targets: batch.targets(), weights: batch.weights() };
         let ctx = Context::train(self.plan.seed, taken);
         let loss = step(self.model, &self.rules, examples, factor, &mut self.workspace, &ctx);
         let loss = loss.map_err(|error| match error {

@@ -16,7 +16,7 @@ use crate::weights::Grads;
 
 /// How a step learns.
 #[derive(Debug, Clone)]
-pub struct Rules<F: Scalar = f32> {
+pub struct StepSettings<F: Scalar = f32> {
     /// How gradients change parameters.
     pub optimizer: Arc<dyn Optimizer<F>>,
     /// The loss of the data.
@@ -27,7 +27,7 @@ pub struct Rules<F: Scalar = f32> {
     pub clip_norm: Option<f64>,
 }
 
-impl<F: Scalar> Rules<F> {
+impl<F: Scalar> StepSettings<F> {
     /// Without penalty and clipping.
     pub fn new(optimizer: impl Optimizer<F>, loss: impl Loss<F>) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl<F: Scalar> Rules<F> {
 
 /// What a step learns from.
 #[derive(Debug, Clone, Copy)]
-pub struct Examples<'a, F: Scalar = f32> {
+pub struct BatchView<'a, F: Scalar = f32> {
     /// `[n, ..]`.
     pub inputs: &'a Tensor<F>,
     /// What the outputs should be.
@@ -102,13 +102,13 @@ impl<F: Scalar> Workspace<F> {
 /// itself, a setting of the rules cannot be, or gradients that are to be clipped are not finite (the weights are then as they were).
 pub fn step<F: Scalar>(
     model: &mut Model<F>,
-    rules: &Rules<F>,
-    examples: Examples<'_, F>,
+    rules: &StepSettings<F>,
+    examples: BatchView<'_, F>,
     factor: f64,
     workspace: &mut Workspace<F>,
     ctx: &Context,
 ) -> Result<StepLoss, Error> {
-    let Examples { inputs: x, targets, weights } = examples;
+    let BatchView { inputs: x, targets, weights } = examples;
     logits::check_end(model, rules.loss.applies())?;
     if x.batch() == 0 {
         return Err(Error::argument("input", "at least one sample", x.shape()));

@@ -1,5 +1,6 @@
 //! What training does where something goes wrong, and what counts how often.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use ndarray::{Array2, ArrayD};
@@ -95,18 +96,22 @@ struct Watcher {
 }
 
 impl Callback<f32> for Watcher {
-    fn step(&mut self, at: &StepEnd) -> Flow {
+    fn step(&mut self, at: &StepEnd) -> ControlFlow<()> {
         self.losses.push(at.loss);
         self.steps.push(at.steps);
-        if self.stop_after == Some(self.losses.len()) { Flow::Stop } else { Flow::Continue }
+        if self.stop_after == Some(self.losses.len()) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
-    fn epoch(&mut self, run: &Run<'_, f32>) -> Result<Flow, CallbackError> {
+    fn epoch(&mut self, run: &Run<'_, f32>) -> Result<ControlFlow<()>, CallbackError> {
         self.states.push(state(run.model()));
         if self.fail_after == Some(run.history().epochs.len()) {
             Err("the disk is full".into())
         } else {
-            Ok(Flow::Continue)
+            Ok(ControlFlow::Continue(()))
         }
     }
 }
@@ -120,8 +125,8 @@ fn with<'c>(epochs: usize, optimizer: impl Optimizer<f32>) -> Trainer<'c> {
     Trainer::new(optimizer).epochs(epochs).batch_size(3)
 }
 
-fn rules() -> Rules {
-    Rules::new(Sgd::new(0.1), CrossEntropy::new())
+fn rules() -> StepSettings {
+    StepSettings::new(Sgd::new(0.1), CrossEntropy::new())
 }
 
 #[test]
@@ -200,7 +205,7 @@ fn a_step_whose_loss_is_not_finite_changes_nothing() {
     set(&mut model, "dense2.bias", 1, f32::NAN);
     let before = format!("{:?}", state(&model));
     let (x, mut workspace) = (Tensor::from_array(&x).unwrap(), Workspace::new(&model));
-    let examples = Examples { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+    let examples = BatchView { inputs: &x, targets: Targets::Classes(&labels), weights: None };
     let loss = step(&mut model, &rules(), examples, 1.0, &mut workspace, &Context::train(0, 0)).unwrap();
     assert!(loss.data.value().is_nan());
     assert_eq!(format!("{:?}", state(&model)), before);
@@ -275,7 +280,7 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
         let fit = trainer(1, 0.1).fit(&mut model, &data).unwrap_err();
         let evaluated = evaluate(&model, &data).unwrap_err();
         let (batch, mut workspace) = (Tensor::from_array(&x).unwrap(), Workspace::new(&model));
-        let examples = Examples { inputs: &batch, targets: Targets::Classes(&labels), weights: None };
+        let examples = BatchView { inputs: &batch, targets: Targets::Classes(&labels), weights: None };
         let ctx = Context::train(0, 0);
         let stepped = step(&mut model, &rules(), examples, 1.0, &mut workspace, &ctx).unwrap_err();
         for error in [fit, evaluated, stepped].map(|error| error.to_string()) {
@@ -405,9 +410,9 @@ fn targets_and_rules_that_do_not_fit_are_errors_and_change_nothing() {
     let x = Tensor::from_array(&x).unwrap();
     let mut model = model(net());
     let before = state(&model);
-    let mut try_step = |x: &Tensor<f32>, labels: &[usize], rules: Rules| {
+    let mut try_step = |x: &Tensor<f32>, labels: &[usize], rules: StepSettings| {
         let (mut workspace, ctx) = (Workspace::new(&model), Context::train(0, 0));
-        let examples = Examples { inputs: x, targets: Targets::Classes(labels), weights: None };
+        let examples = BatchView { inputs: x, targets: Targets::Classes(labels), weights: None };
         let result = step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx);
         (result.map(|_| ()), state(&model))
     };
@@ -416,11 +421,12 @@ fn targets_and_rules_that_do_not_fit_are_errors_and_change_nothing() {
         assert!(result.is_err() && after == before, "{labels:?}");
     }
     for rate in [f64::NAN, f64::INFINITY, -0.1] {
-        let (result, after) = try_step(&x, &[0, 1, 0, 1], Rules::new(Sgd::new(rate), CrossEntropy::new()));
+        let (result, after) =
+            try_step(&x, &[0, 1, 0, 1], StepSettings::new(Sgd::new(rate), CrossEntropy::new()));
         assert!(result.unwrap_err().to_string().starts_with("learning_rate: expected") && after == before);
     }
     for norm in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
-        let (result, after) = try_step(&x, &[0, 1, 0, 1], Rules { clip_norm: Some(norm), ..rules() });
+        let (result, after) = try_step(&x, &[0, 1, 0, 1], StepSettings { clip_norm: Some(norm), ..rules() });
         assert!(result.unwrap_err().to_string().starts_with("clip_norm: expected") && after == before);
     }
     let (result, after) = try_step(&Tensor::zeros(&[0, 3]).unwrap(), &[], rules());

@@ -1,6 +1,7 @@
 //! The settings of a training run.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::augment::Augment;
@@ -14,11 +15,11 @@ use crate::model::Model;
 use crate::optim::{Optimizer, OptimizerMemory, Schedule};
 use crate::penalty::Penalty;
 use crate::scalar::Scalar;
-use crate::train::callback::{Callback, CallbackError, EachEpoch, EachStep, Flow, StepEnd};
-use crate::train::evaluate::{Judge, usual};
-use crate::train::run::{Callbacks, Plan, Run};
-use crate::train::saved::Saved;
-use crate::train::{History, Rules, Workspace};
+use crate::train::callback::{Callback, CallbackError, EachEpoch, EachStep, StepEnd};
+use crate::train::checkpoint::Checkpoint;
+use crate::train::evaluate::{Evaluator, usual};
+use crate::train::run::{Callbacks, LoopSettings, Run};
+use crate::train::{History, StepSettings, Workspace};
 
 /// Trains a model: batches in a new order each epoch, one optimizer step a batch. Settings are checked once, in [`fit`](Self::fit).
 ///
@@ -39,9 +40,9 @@ pub struct Trainer<'c, F: Scalar = f32> {
     metrics: Option<Vec<Arc<dyn Metric<F>>>>,
     penalty: Penalty,
     clip_norm: Option<f64>,
-    plan: Plan,
+    plan: LoopSettings,
     validation: Option<Dataset<F>>,
-    resumed: Option<Saved<F>>,
+    resumed: Option<Checkpoint<F>>,
     more: Vec<(String, String)>,
     callbacks: Vec<Box<dyn Callback<F> + Send + 'c>>,
 }
@@ -63,7 +64,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
 
     /// As [`new`](Self::new), with an optimizer that others may share.
     pub(crate) fn with(optimizer: Arc<dyn Optimizer<F>>) -> Self {
-        let plan = Plan {
+        let plan = LoopSettings {
             epochs: 10,
             batch_size: 32,
             drop_last: false,
@@ -175,13 +176,16 @@ impl<'c, F: Scalar> Trainer<'c, F> {
 
     /// Calls this after each epoch.
     #[must_use]
-    pub fn each_epoch(self, f: impl FnMut(&Run<'_, F>) -> Result<Flow, CallbackError> + Send + 'c) -> Self {
+    pub fn each_epoch(
+        self,
+        f: impl FnMut(&Run<'_, F>) -> Result<ControlFlow<()>, CallbackError> + Send + 'c,
+    ) -> Self {
         self.callback(EachEpoch(f))
     }
 
     /// Calls this after each step.
     #[must_use]
-    pub fn each_step(self, f: impl FnMut(&StepEnd) -> Flow + Send + 'c) -> Self {
+    pub fn each_step(self, f: impl FnMut(&StepEnd) -> ControlFlow<()> + Send + 'c) -> Self {
         self.callback(EachStep(f))
     }
 
@@ -194,7 +198,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
 
     /// Goes on from a saved run, as if training had never stopped. Where there is none, training begins at the first epoch.
     #[must_use]
-    pub fn resume(mut self, saved: impl Into<Option<Saved<F>>>) -> Self {
+    pub fn resume(mut self, saved: impl Into<Option<Checkpoint<F>>>) -> Self {
         self.resumed = saved.into();
         self
     }
@@ -215,18 +219,18 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         let loss = self.loss.clone().unwrap_or_else(|| usual(data.target_kind()));
         let metrics = self.metrics.clone().unwrap_or_else(|| loss.metrics());
         let judge = loss.judge().unwrap_or_else(|| Arc::clone(&loss));
-        let rules = Rules {
+        let rules = StepSettings {
             optimizer: Arc::clone(&self.optimizer),
             loss: Arc::clone(&loss),
             penalty: self.penalty,
             clip_norm: self.clip_norm,
         };
         rules.check()?;
-        Judge { loss, metrics: metrics.clone() }.check(model, data)?;
+        Evaluator { loss, metrics: metrics.clone() }.check(model, data)?;
         let validation = match &self.validation {
             None => None,
             Some(data) => {
-                let judge = Judge { loss: judge, metrics: metrics.clone() };
+                let judge = Evaluator { loss: judge, metrics: metrics.clone() };
                 judge.check(model, data).map_err(|source| Error::Validation { source: Box::new(source) })?;
                 Some((data.clone(), judge))
             }
@@ -285,7 +289,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
     }
 
     /// What a run that goes on has to agree in: all but how long it is.
-    fn settings(&self, rules: &Rules<F>, data: &Dataset<F>) -> Vec<(String, String)> {
+    fn settings(&self, rules: &StepSettings<F>, data: &Dataset<F>) -> Vec<(String, String)> {
         let plan = &self.plan;
         let validation = self.validation.as_ref().map_or("none".to_owned(), |data| data.len().to_string());
         let mut settings = vec![
@@ -308,7 +312,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
 
     /// Checks that there is a batch, and that each has enough samples for the model's layers.
     fn check_batches(&self, model: &Model<F>, samples: usize) -> Result<(), Error> {
-        let Plan { epochs, batch_size, drop_last, .. } = self.plan;
+        let LoopSettings { epochs, batch_size, drop_last, .. } = self.plan;
         if epochs == 0 {
             return Err(Error::argument("epochs", "at least 1", epochs));
         }
@@ -344,7 +348,7 @@ fn all_epochs<F: Scalar>(run: &mut Run<'_, F>, callbacks: &mut Callbacks<'_, F>)
         for callback in &mut *callbacks {
             let wish = callback.epoch(run);
             let wish = wish.map_err(|source| Error::Callback { epoch: record.epoch, source })?;
-            stop |= wish == Flow::Stop;
+            stop |= wish == ControlFlow::Break(());
         }
         if stop {
             break;

@@ -8,7 +8,7 @@ use backstitch_core::{
 use crate::{Case, case};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+enum Mistake {
     Right,
     ThreeTerms,
     KeepsNormalized,
@@ -24,11 +24,11 @@ enum How {
     WeightForgotten,
     WeightGradientOfX,
 }
-use How::*;
+use Mistake::*;
 
 #[derive(Debug, Clone, Copy)]
 struct BatchNorm {
-    how: How,
+    how: Mistake,
     epsilon: f64,
 }
 
@@ -176,7 +176,7 @@ impl<F: Scalar> Layer<F> for BatchNorm {
     }
 }
 
-fn norm(how: How, epsilon: f64) -> Case {
+fn norm(how: Mistake, epsilon: f64) -> Case {
     case(BatchNorm { how, epsilon }, &[3], 5)
 }
 

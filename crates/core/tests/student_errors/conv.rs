@@ -9,7 +9,7 @@ use crate::{Case, case};
 const FILTERS: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+enum Mistake {
     Right,
     Scattered,
     WithoutBias,
@@ -24,11 +24,11 @@ enum How {
     OtherFilter,
     FirstSampleOnly,
 }
-use How::*;
+use Mistake::*;
 
 #[derive(Debug, Clone, Copy)]
 struct Conv {
-    how: How,
+    how: Mistake,
     kernel: usize,
     stride: usize,
     padding: usize,
@@ -48,7 +48,7 @@ impl Conv {
     }
 
     /// Calls f with every product of the convolution; `how` may spoil where things lie.
-    fn each(&self, how: How, shape: &[usize], mut f: impl FnMut(Term)) {
+    fn each(&self, how: Mistake, shape: &[usize], mut f: impl FnMut(Term)) {
         let [samples, height, width, channels] = [shape[0], shape[1], shape[2], shape[3]];
         let (rows, columns, k) = (self.out(height), self.out(width), self.kernel);
         let padding =
@@ -148,7 +148,7 @@ impl<F: Scalar> Layer<F> for Conv {
     }
 }
 
-fn conv(how: How, kernel: usize, stride: usize, padding: usize) -> Case {
+fn conv(how: Mistake, kernel: usize, stride: usize, padding: usize) -> Case {
     case(Conv { how, kernel, stride, padding }, &[5, 4, 3], 2)
 }
 

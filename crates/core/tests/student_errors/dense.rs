@@ -9,7 +9,7 @@ use crate::{Case, case};
 const UNITS: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+enum Mistake {
     Right,
     SamplesLast,
     WithoutBias,
@@ -33,10 +33,10 @@ enum How {
     ReluOfGradient,
     LeakyForgotten,
 }
-use How::*;
+use Mistake::*;
 
 #[derive(Debug, Clone, Copy)]
-struct Dense(How);
+struct Dense(Mistake);
 
 impl Dense {
     fn activate<F: Scalar>(&self, z: F) -> F {
@@ -193,7 +193,7 @@ impl<F: Scalar> Layer<F> for Dense {
     }
 }
 
-fn cases(all: &[How]) -> Vec<Case> {
+fn cases(all: &[Mistake]) -> Vec<Case> {
     all.iter().map(|&how| case(Dense(how), &[4], 3)).collect()
 }
 

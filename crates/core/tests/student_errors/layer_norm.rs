@@ -7,7 +7,7 @@ use backstitch_core::{
 use crate::{Case, case};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+enum Mistake {
     Right,
     ThreeTerms,
     Jacobian,
@@ -22,11 +22,11 @@ enum How {
     BiasOfOneSample,
     Unbiased,
 }
-use How::*;
+use Mistake::*;
 
 #[derive(Debug, Clone, Copy)]
 struct LayerNorm {
-    how: How,
+    how: Mistake,
     epsilon: f64,
 }
 
@@ -120,7 +120,7 @@ impl LayerNorm {
     }
 }
 
-fn norm(how: How, epsilon: f64, width: usize) -> Case {
+fn norm(how: Mistake, epsilon: f64, width: usize) -> Case {
     case(LayerNorm { how, epsilon }, &[width], 3)
 }
 

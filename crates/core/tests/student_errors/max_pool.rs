@@ -5,7 +5,7 @@ use backstitch_core::{Backward, Context, Cost, Layer, Reads, Scalar, Shape, Shap
 use crate::{Case, case};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+enum Mistake {
     First,
     Last,
     Shared,
@@ -19,11 +19,11 @@ enum How {
     Averaged,
     StrideForgotten,
 }
-use How::*;
+use Mistake::*;
 
 #[derive(Debug, Clone, Copy)]
 struct MaxPool {
-    how: How,
+    how: Mistake,
     window: usize,
     stride: usize,
 }
@@ -125,7 +125,7 @@ impl<F: Scalar> Layer<F> for MaxPool {
     }
 }
 
-fn pool(how: How, window: usize, stride: usize) -> Case {
+fn pool(how: Mistake, window: usize, stride: usize) -> Case {
     case(MaxPool { how, window, stride }, &[5, 4, 2], 2)
 }
 

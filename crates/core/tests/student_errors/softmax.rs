@@ -5,7 +5,7 @@ use backstitch_core::{Backward, Context, Layer, Reads, Scalar, Shape, ShapeError
 use crate::{Case, case};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+enum Mistake {
     Right,
     WithoutMaximum,
     Jacobian,
@@ -20,10 +20,10 @@ enum How {
     WithoutY,
     TemperatureForgotten,
 }
-use How::*;
+use Mistake::*;
 
 #[derive(Debug, Clone, Copy)]
-struct Softmax(How);
+struct Softmax(Mistake);
 
 impl Softmax {
     fn row<F: Scalar>(&self, x: &[F], y: &mut [F]) {

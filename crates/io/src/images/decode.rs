@@ -10,10 +10,10 @@ use super::{jpeg, png};
 use crate::error::Error;
 
 /// A wider or higher picture is an error before it is decoded, because a file of some bytes can announce gigabytes.
-pub const LARGEST_SIDE: usize = 16_384;
+pub const MAX_SIDE: usize = 16_384;
 
 /// A picture with more pixels is an error before it is decoded.
-pub const MOST_PIXELS: usize = 1 << 26;
+pub const MAX_PIXELS: usize = 1 << 26;
 
 /// The pixels of a PNG or JPEG file in red, green and blue, `[height, width, 3]`, 0 to 255.
 ///
@@ -24,7 +24,7 @@ pub const MOST_PIXELS: usize = 1 << 26;
 /// are grey, as in libjpeg-turbo.
 ///
 /// # Errors
-/// If the file cannot be read, is neither PNG nor JPEG, is damaged or cut, or is larger than [`LARGEST_SIDE`] or [`MOST_PIXELS`].
+/// If the file cannot be read, is neither PNG nor JPEG, is damaged or cut, or is larger than [`MAX_SIDE`] or [`MAX_PIXELS`].
 pub fn read(path: impl AsRef<Path>) -> Result<Array3<u8>, Error> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io(path, "open"))?;
@@ -90,12 +90,12 @@ fn other(bytes: &[u8]) -> String {
 
 /// Refuses sizes that would take too much memory, and sizes of 0.
 pub(super) fn check_size(height: usize, width: usize) -> Result<(), String> {
-    let fits = height <= LARGEST_SIDE && width <= LARGEST_SIDE && height * width <= MOST_PIXELS;
+    let fits = height <= MAX_SIDE && width <= MAX_SIDE && height * width <= MAX_PIXELS;
     if fits && height > 0 && width > 0 {
         return Ok(());
     }
     Err(format!(
-        "one of {height}x{width} pixels; a side may have 1 to {LARGEST_SIDE} pixels, a picture {MOST_PIXELS}"
+        "one of {height}x{width} pixels; a side may have 1 to {MAX_SIDE} pixels, a picture {MAX_PIXELS}"
     ))
 }
 

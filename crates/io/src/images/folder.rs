@@ -8,7 +8,7 @@ use backstitch_core::data::{Sample, Source, SourceError, TargetKind};
 use backstitch_core::{Dataset, Shape};
 
 use super::Options;
-use super::found::Found;
+use super::found::FolderIndex;
 use crate::error::Error;
 
 /// A folder of pictures with one folder for each class, `root/class/file`: its classes and the names of its files. Pictures are
@@ -30,18 +30,18 @@ use crate::error::Error;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct ImageFolder(Arc<Found>);
+pub struct ImageFolder(Arc<FolderIndex>);
 
 impl ImageFolder {
     /// Lists the pictures of a folder in the order of their names. They will be read in colour, in this size. None is decoded
     /// yet.
     ///
-    /// Files whose names are not those of pictures are skipped ([`passed_over`](Self::passed_over)). The name of a picture ends
+    /// Files whose names are not those of pictures are ignored ([`ignored`](Self::ignored)). The name of a picture ends
     /// in `.png`, `.jpg`, `.jpeg` or similar, or has no ending. Formats that cannot be read, such as `.gif`, are errors when they
     /// are read.
     ///
     /// # Errors
-    /// If a side is 0 or above [`LARGEST_SIDE`](super::LARGEST_SIDE), or there are no class folders, or one of them is empty, holds a
+    /// If a side is 0 or above [`MAX_SIDE`](super::MAX_SIDE), or there are no class folders, or one of them is empty, holds a
     /// folder or has a name that is not UTF-8.
     pub fn open(folder: impl AsRef<Path>, height: usize, width: usize) -> Result<Self, Error> {
         Self::open_with(folder, &Options::new(height, width)?)
@@ -55,7 +55,7 @@ impl ImageFolder {
     /// As [`open`](Self::open). With `AsStored` also if the first picture cannot be read; with `skip_broken` if no picture of a
     /// class can be read; with [`Options::cache`] if the cache folder cannot be written to.
     pub fn open_with(folder: impl AsRef<Path>, options: &Options) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Found::list(folder.as_ref(), options)?.ready()?)))
+        Ok(Self(Arc::new(FolderIndex::list(folder.as_ref(), options)?.ready()?)))
     }
 
     /// The folders `train` and `val` of a folder: `[train, validation]`, both with the classes of `train`.
@@ -64,7 +64,7 @@ impl ImageFolder {
     /// As [`open_with`](Self::open_with). Also if `val` has a class that `train` lacks, or, with `AsStored`, if `val` has grey
     /// pictures and `train` has coloured ones.
     pub fn open_parts(folder: impl AsRef<Path>, options: &Options) -> Result<[Self; 2], Error> {
-        let [train, validation] = Found::list_parts(folder.as_ref(), options)?;
+        let [train, validation] = FolderIndex::list_parts(folder.as_ref(), options)?;
         Ok([Self(Arc::new(train.ready()?)), Self(Arc::new(validation.ready()?))])
     }
 
@@ -75,7 +75,7 @@ impl ImageFolder {
     /// differs), training stops with an error that names it. For pictures in the [`Options::cache`], the files are not examined
     /// again.
     pub fn dataset(&self) -> Dataset<f32> {
-        Dataset::of(self.clone()).expect("a folder without pictures is refused when it is opened")
+        Dataset::from_source(self.clone()).expect("a folder without pictures is refused when it is opened")
     }
 
     /// Names of the classes, in order.
@@ -95,8 +95,8 @@ impl ImageFolder {
 
     /// The files that were skipped because their names are not those of pictures: `Thumbs.db`, `notes.txt`, names that begin with
     /// a dot, and files beside the class folders.
-    pub fn passed_over(&self) -> &[PathBuf] {
-        &self.0.passed_over
+    pub fn ignored(&self) -> &[PathBuf] {
+        &self.0.ignored
     }
 }
 
@@ -133,7 +133,7 @@ pub(super) fn unit(byte: u8) -> f32 {
 /// The number of pictures and classes and how they are read, on one line.
 impl fmt::Display for ImageFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Found { root, classes, pictures, skipped, passed_over, kept, .. } = &*self.0;
+        let FolderIndex { root, classes, pictures, skipped, ignored, kept, .. } = &*self.0;
         let (n, shape) = (pictures.len(), self.input_shape());
         write!(f, "{}: {n} pictures of {} classes, read as {shape}", root.display(), classes.len())?;
         match kept {
@@ -143,8 +143,8 @@ impl fmt::Display for ImageFolder {
         if let Some(first) = skipped.first() {
             write!(f, "; {} broken files left out, the first {first}", skipped.len())?;
         }
-        if let Some(first) = passed_over.first() {
-            write!(f, "; {} files skipped, the first {}", passed_over.len(), first.display())?;
+        if let Some(first) = ignored.first() {
+            write!(f, "; {} files ignored, the first {}", ignored.len(), first.display())?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Folders whose pictures are read when they are needed.
 
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,7 @@ use backstitch_core::augment::Augment;
 use backstitch_core::data::Batch;
 use backstitch_core::layers::{conv2d, dense, flatten};
 use backstitch_core::optim::Adam;
-use backstitch_core::train::{Flow, History, Run, Trainer};
+use backstitch_core::train::{History, Run, Trainer};
 use backstitch_core::{Dataset, Model, Net};
 
 use super::tests::{GREY, PICTURE, options, tree};
@@ -70,7 +71,7 @@ fn pixels_and_order_are_those_of_the_folder_in_memory() {
             let folder = ImageFolder::open_with(root.path(), &options).unwrap();
             assert_eq!(folder.classes(), memory.classes);
             assert!(folder.files().eq(memory.files.iter().map(|file| &**file)));
-            assert_eq!(folder.passed_over(), [root.path().join("c/notes.txt")]);
+            assert_eq!(folder.ignored(), [root.path().join("c/notes.txt")]);
             let data = folder.dataset();
             assert_eq!(data.input_shape(), of_memory.input_shape());
             assert_eq!((data.labels(), data.target_kind()), (of_memory.labels(), of_memory.target_kind()));
@@ -233,8 +234,14 @@ fn trained(all: &Dataset, interrupted: bool) -> (History, Vec<Vec<f32>>) {
     let history = if interrupted {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("run.checkpoint");
-        let stop = |run: &Run| Ok(if run.history().epochs.len() == 1 { Flow::Stop } else { Flow::Continue });
-        let save = checkpoint::SaveCheckpoints::to(&file);
+        let stop = |run: &Run| {
+            Ok(if run.history().epochs.len() == 1 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        };
+        let save = checkpoint::SaveCheckpoints::new(&file);
         trainer().callback(save).each_epoch(stop).fit(&mut network(&data), &train).unwrap();
         trainer().resume(checkpoint::load(&file).unwrap()).fit(&mut model, &train).unwrap()
     } else {

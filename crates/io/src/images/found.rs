@@ -5,31 +5,31 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::Options;
-use super::kept::Kept;
+use super::kept::PixelFile;
 use super::listing::{Listed, Listing, list};
 use super::options::mixed;
 use crate::error::Error;
 
 /// A folder of pictures with their classes.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FolderIndex {
     pub root: PathBuf,
     pub options: Options,
     pub classes: Vec<String>,
     pub pictures: Vec<Listed>,
     pub channels: usize,
     pub skipped: Vec<Error>,
-    pub passed_over: Vec<PathBuf>,
+    pub ignored: Vec<PathBuf>,
     /// The file that keeps the decoded pixels, picture by picture.
-    pub kept: Option<Kept>,
+    pub kept: Option<PixelFile>,
 }
 
-impl Found {
+impl FolderIndex {
     pub fn list(root: &Path, options: &Options) -> Result<Self, Error> {
-        let Listing { classes, pictures, passed_over } = list(root)?;
+        let Listing { classes, pictures, ignored } = list(root)?;
         let channels = options.count_channels(&pictures)?;
         let (root, options, skipped) = (root.to_owned(), options.clone(), Vec::new());
-        Ok(Self { root, options, classes, pictures, channels, skipped, passed_over, kept: None })
+        Ok(Self { root, options, classes, pictures, channels, skipped, ignored, kept: None })
     }
 
     /// The folders `train` and `val`, both with the classes of `train`.
@@ -55,7 +55,7 @@ impl Found {
     /// so.
     pub fn ready(mut self) -> Result<Self, Error> {
         if let Some(cache) = &self.options.cache {
-            self.kept = Some(Kept::open(cache, &self.root, &self.pictures, &self.options)?);
+            self.kept = Some(PixelFile::open(cache, &self.root, &self.pictures, &self.options)?);
         }
         if self.options.skip_broken {
             let errors = (0..self.pictures.len()).into_par_iter().map(|i| self.pixels(i).err()).collect();

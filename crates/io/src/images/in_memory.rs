@@ -8,7 +8,7 @@ use ndarray::{Array4, Axis};
 use rayon::prelude::*;
 
 use super::folder::unit;
-use super::found::Found;
+use super::found::FolderIndex;
 use super::{Options, cache};
 use crate::error::Error;
 
@@ -28,7 +28,7 @@ pub struct Images {
     pub skipped: Vec<Error>,
     /// The files that were skipped because their names are not those of pictures: `Thumbs.db`, `notes.txt`, names that begin with
     /// a dot, and files beside the class folders.
-    pub passed_over: Vec<PathBuf>,
+    pub ignored: Vec<PathBuf>,
     /// Whether the pixels came from the cache.
     pub from_cache: bool,
     /// Why the pixels could not be read from the cache (it was damaged) or written to it.
@@ -53,7 +53,7 @@ impl Images {
             labels: indices.iter().map(|&i| self.labels[i]).collect(),
             files: indices.iter().map(|&i| self.files[i].clone()).collect(),
             skipped: Vec::new(),
-            passed_over: Vec::new(),
+            ignored: Vec::new(),
             from_cache: self.from_cache,
             cache_error: None,
         }
@@ -73,7 +73,7 @@ pub struct Parts {
 /// ([`ImageFolder`](super::ImageFolder) reads them when they are needed instead.) `progress` gets the number of decoded files and
 /// the number of all files, from several threads.
 ///
-/// Files whose names are not those of pictures are skipped and listed in [`Images::passed_over`]. The name of a picture ends in
+/// Files whose names are not those of pictures are ignored and listed in [`Images::ignored`]. The name of a picture ends in
 /// `.png`, `.jpg`, `.jpeg` or similar, or has no ending. Formats that cannot be read, such as `.gif`, are errors.
 ///
 /// # Errors
@@ -87,7 +87,7 @@ pub fn read_folder(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Images, Error> {
     let folder = folder.as_ref();
-    read(Found::list(folder, options)?, progress)
+    read(FolderIndex::list(folder, options)?, progress)
 }
 
 /// The pictures of `folder/train` and `folder/val`. If neither exists, those of the folder itself: a random share of each class
@@ -105,7 +105,7 @@ pub fn read_parts(
     let folder = folder.as_ref();
     match ["train", "val"].map(|name| folder.join(name).is_dir()) {
         [true, true] => {
-            let [train, validation] = Found::list_parts(folder, options)?;
+            let [train, validation] = FolderIndex::list_parts(folder, options)?;
             Ok(Parts { train: read(train, progress)?, validation: read(validation, progress)? })
         }
         [false, false] => {
@@ -113,7 +113,7 @@ pub fn read_parts(
             let fold = split::stratified(&all.labels, validation, seed).map_err(Error::model(folder))?;
             let mut train = all.part(&fold.train);
             (train.skipped, train.cache_error) = (std::mem::take(&mut all.skipped), all.cache_error.take());
-            train.passed_over = std::mem::take(&mut all.passed_over);
+            train.ignored = std::mem::take(&mut all.ignored);
             Ok(Parts { train, validation: all.part(&fold.validation) })
         }
         [has_train, _] => {
@@ -124,7 +124,7 @@ pub fn read_parts(
 }
 
 /// All pictures of a listing, from the cache or decoded.
-fn read(mut found: Found, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Images, Error> {
+fn read(mut found: FolderIndex, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Images, Error> {
     let Options { height, width, cache, .. } = found.options.clone();
     let mut pixels = Array4::zeros((found.pictures.len(), height, width, found.channels));
     let file =
@@ -140,14 +140,14 @@ fn read(mut found: Found, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Im
             cache_error = cache::write(&file, &pixels).err().or(cache_error);
         }
     }
-    let Found { classes, pictures, skipped, passed_over, .. } = found;
+    let FolderIndex { classes, pictures, skipped, ignored, .. } = found;
     let (labels, files) = pictures.into_iter().map(|picture| (picture.label, picture.file)).unzip();
-    Ok(Images { classes, pixels, labels, files, skipped, passed_over, from_cache, cache_error })
+    Ok(Images { classes, pixels, labels, files, skipped, ignored, from_cache, cache_error })
 }
 
 /// Decodes every file into its place. Leaves out files that cannot be decoded, if the options say so.
 fn decode(
-    found: &mut Found,
+    found: &mut FolderIndex,
     mut pixels: Array4<u8>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Array4<u8>, Error> {

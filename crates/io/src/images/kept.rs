@@ -13,14 +13,14 @@ use crate::error::Error;
 /// position and the pixels. A position that was not written yet is a hole or beyond the end of the file. Its checksum is wrong,
 /// like that of a damaged picture.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct PixelFile {
     file: PathBuf,
 }
 
 /// Bytes of a checksum.
 const SUM: usize = 4;
 
-impl Kept {
+impl PixelFile {
     /// The cache file for these pictures, read with these options, in a folder for such files. Its name is made from the paths,
     /// lengths and modification times of the pictures, so that no picture has to be read to find it.
     pub fn open(folder: &Path, root: &Path, pictures: &[Listed], options: &Options) -> Result<Self, Error> {

@@ -19,7 +19,7 @@ pub(super) struct Listing {
     pub classes: Vec<String>,
     pub pictures: Vec<Listed>,
     /// Files whose names are not those of pictures.
-    pub passed_over: Vec<PathBuf>,
+    pub ignored: Vec<PathBuf>,
 }
 
 /// A file with the name of a picture.
@@ -63,10 +63,10 @@ impl Listed {
 
 /// The pictures of a folder with one folder a class.
 pub(super) fn list(folder: &Path) -> Result<Listing, Error> {
-    let mut listing = Listing { classes: Vec::new(), pictures: Vec::new(), passed_over: Vec::new() };
+    let mut listing = Listing { classes: Vec::new(), pictures: Vec::new(), ignored: Vec::new() };
     for path in entries(folder)? {
         if hidden(&path) || !fs::metadata(&path).map_err(Error::io(&path, "look at"))?.is_dir() {
-            listing.passed_over.push(path);
+            listing.ignored.push(path);
         } else {
             listing.add_class(&path)?;
         }
@@ -82,11 +82,11 @@ impl Listing {
         let name = folder.file_name().and_then(OsStr::to_str);
         let name =
             name.ok_or_else(|| Error::content(folder, "the name of a class in UTF-8", "another name"))?;
-        let (before, label) = ((self.pictures.len(), self.passed_over.len()), self.classes.len());
+        let (before, label) = ((self.pictures.len(), self.ignored.len()), self.classes.len());
         for file in entries(folder)? {
             let found = fs::metadata(&file).ok();
             if hidden(&file) {
-                self.passed_over.push(file);
+                self.ignored.push(file);
             } else if found.as_ref().is_some_and(Metadata::is_dir) {
                 // A link that leads back to itself ends here too, and so does a folder, which could contain its own parent
                 // through a link.
@@ -95,11 +95,11 @@ impl Listing {
                 let stamp = found.as_ref().map(Stamp::of);
                 self.pictures.push(Listed { file, label, place: self.pictures.len(), stamp });
             } else {
-                self.passed_over.push(file);
+                self.ignored.push(file);
             }
         }
         if self.pictures.len() == before.0 {
-            let others = self.passed_over.len() - before.1;
+            let others = self.ignored.len() - before.1;
             let got = match others {
                 0 => "an empty folder".to_owned(),
                 _ => format!("a folder with {others} files and no picture by its name"),

@@ -33,7 +33,7 @@ mod resize;
 mod sample;
 
 pub use cache::cache_folder;
-pub use decode::{LARGEST_SIDE, MOST_PIXELS, read};
+pub use decode::{MAX_PIXELS, MAX_SIDE, read};
 pub use folder::ImageFolder;
 pub use in_memory::{Images, Parts, read_folder, read_parts};
 pub use options::{Channels, Options};

@@ -37,9 +37,9 @@ impl Options {
     /// Pictures of this size, in pixels. Larger and smaller pictures are resized. In colour, without turning them upright.
     ///
     /// # Errors
-    /// If a side is 0 or above [`super::LARGEST_SIDE`].
+    /// If a side is 0 or above [`super::MAX_SIDE`].
     pub fn new(height: usize, width: usize) -> Result<Self, Error> {
-        if [height, width].iter().any(|side| !(1..=super::LARGEST_SIDE).contains(side)) {
+        if [height, width].iter().any(|side| !(1..=super::MAX_SIDE).contains(side)) {
             return Err(Error::Resize {
                 from: "a folder of pictures".to_owned(),
                 to: format!("{height}x{width}"),

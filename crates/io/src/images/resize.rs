@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, ArrayView3};
 
-use super::LARGEST_SIDE;
+use super::MAX_SIDE;
 use crate::error::Error;
 
 /// Resizes a picture `[height, width, 3]` or `[height, width, 1]` with a triangle filter. The filter is as wide as the step from
@@ -11,10 +11,10 @@ use crate::error::Error;
 /// different factors.
 ///
 /// # Errors
-/// If a side, old or new, is 0 or above [`LARGEST_SIDE`], or the number of channels is not one or three.
+/// If a side, old or new, is 0 or above [`MAX_SIDE`], or the number of channels is not one or three.
 pub fn resize(picture: ArrayView3<'_, u8>, height: usize, width: usize) -> Result<Array3<u8>, Error> {
     let (from_height, from_width, channels) = picture.dim();
-    let sides = 1..=LARGEST_SIDE;
+    let sides = 1..=MAX_SIDE;
     if ![from_height, from_width, height, width].iter().all(|side| sides.contains(side))
         || ![1, 3].contains(&channels)
     {
@@ -38,7 +38,7 @@ pub fn resize(picture: ArrayView3<'_, u8>, height: usize, width: usize) -> Resul
 }
 
 /// The sources of one new pixel: old pixels from `first` on, with weights in units of 2^-BITS.
-struct Taps {
+struct PixelWeights {
     first: usize,
     weights: Vec<i64>,
 }
@@ -46,7 +46,7 @@ struct Taps {
 /// The number of fraction bits of a weight.
 const BITS: u32 = 22;
 
-impl Taps {
+impl PixelWeights {
     fn sum(&self, pixel: impl Fn(usize) -> u8) -> u8 {
         let half = 1 << (BITS - 1);
         let terms =
@@ -56,7 +56,7 @@ impl Taps {
 }
 
 /// The taps of every new pixel along a side.
-fn taps(from: usize, to: usize) -> Vec<Taps> {
+fn taps(from: usize, to: usize) -> Vec<PixelWeights> {
     let step = from as f64 / to as f64;
     let reach = step.max(1.0);
     let one = |i: usize| {
@@ -67,7 +67,7 @@ fn taps(from: usize, to: usize) -> Vec<Taps> {
         let weights: Vec<f64> = (first..last).map(triangle).collect();
         let total: f64 = weights.iter().sum();
         let fixed = |weight: &f64| (weight / total * f64::from(1 << BITS) + 0.5) as i64;
-        Taps { first, weights: weights.iter().map(fixed).collect() }
+        PixelWeights { first, weights: weights.iter().map(fixed).collect() }
     };
     (0..to).map(one).collect()
 }

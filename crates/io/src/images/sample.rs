@@ -44,7 +44,7 @@ fn draw(options: &Options, part: u64, counts: &[usize]) -> Images {
         pixels,
         labels,
         skipped: Vec::new(),
-        passed_over: Vec::new(),
+        ignored: Vec::new(),
         from_cache: false,
         cache_error: None,
     }

@@ -48,7 +48,7 @@ fn classes_are_folders_in_the_order_of_their_names() {
     assert_eq!(found.pixels.index_axis(Axis(0), 1), found.pixels.index_axis(Axis(0), 2));
     let names: Vec<_> = found.files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["x.jpg", "10.png", "2.png"]);
-    assert_eq!(found.passed_over, ["b/.DS_Store", "readme.txt"].map(|name| root.path().join(name)));
+    assert_eq!(found.ignored, ["b/.DS_Store", "readme.txt"].map(|name| root.path().join(name)));
     let mut seen = seen.into_inner().unwrap();
     seen.sort_unstable();
     assert_eq!(seen, [(1, 3), (2, 3), (3, 3)]);
@@ -75,7 +75,7 @@ fn what_is_no_picture_by_name_is_passed_over_and_what_is_damaged_is_not() {
     let root = tree(&files);
     let found = read_folder(root.path(), &options(), &|_, _| ()).unwrap();
     assert_eq!(found.labels, [0, 0, 1, 1]);
-    assert_eq!(found.passed_over, others.map(|name| root.path().join(name)));
+    assert_eq!(found.ignored, others.map(|name| root.path().join(name)));
     assert!(found.skipped.is_empty());
     // Damaged files, with every name that a picture may have; and formats that cannot be read.
     for name in
@@ -85,7 +85,7 @@ fn what_is_no_picture_by_name_is_passed_over_and_what_is_damaged_is_not() {
         let error = failure(&root, &options());
         assert!(error.contains(&format!("{name}: expected a PNG or JPEG picture, got")), "{error}");
         let found = read_folder(root.path(), &options().skip_broken(), &|_, _| ()).unwrap();
-        assert_eq!((found.skipped.len(), found.passed_over.len()), (1, others.len()));
+        assert_eq!((found.skipped.len(), found.ignored.len()), (1, others.len()));
         fs::remove_file(root.path().join(name)).unwrap();
     }
     let root = tree(&[("a/notes.txt", b""), ("b/1.png", PICTURE)]);
@@ -93,7 +93,7 @@ fn what_is_no_picture_by_name_is_passed_over_and_what_is_damaged_is_not() {
     assert!(error.ends_with("a folder with 1 files and no picture by its name"), "{error}");
     let parts = tree(&[("a/1.png", PICTURE), ("a/2.png", PICTURE), ("a/notes.txt", b"")]);
     let parts = read_parts(parts.path(), &options(), (0.5, 0), &|_, _| ()).unwrap();
-    assert_eq!((parts.train.passed_over.len(), parts.validation.passed_over.len()), (1, 0));
+    assert_eq!((parts.train.ignored.len(), parts.validation.ignored.len()), (1, 0));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use md5::{Digest, Md5};
 
-use super::progress::Progress;
+use super::progress::DownloadProgress;
 use crate::error::Error;
 use crate::{atomic, download};
 
@@ -31,11 +31,11 @@ pub struct Remote {
 /// # Errors
 /// If the server cannot be reached, does not have a file, breaks off, or sends another content; or
 /// the folder cannot be written to.
-pub fn into(
+pub fn download_to(
     folder: &Path,
     base_url: &str,
     files: &[Remote],
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(DownloadProgress<'_>),
 ) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
     for file in files {
@@ -48,11 +48,16 @@ pub fn into(
     Ok(())
 }
 
-fn fetch(path: &Path, url: &str, file: &Remote, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
+fn fetch(
+    path: &Path,
+    url: &str,
+    file: &Remote,
+    progress: &mut dyn FnMut(DownloadProgress<'_>),
+) -> Result<(), Error> {
     let mut content = Vec::new();
     download::stream(url, LARGEST, &mut |bytes, total| {
         content.extend_from_slice(bytes);
-        progress(Progress { file: file.name, received: content.len() as u64, total });
+        progress(DownloadProgress { file: file.name, received: content.len() as u64, total });
         Ok(())
     })?;
     verify(&content, file).map_err(|got| download::failed(url, got))?;
@@ -127,7 +132,7 @@ mod tests {
     fn fetch_from(answer: Vec<u8>, folder: &Path) -> (Result<(), Error>, Arc<AtomicUsize>, Vec<u64>) {
         let (url, requests) = server(answer);
         let mut seen = Vec::new();
-        let result = into(folder, &url, &[file()], &mut |progress| seen.push(progress.received));
+        let result = download_to(folder, &url, &[file()], &mut |progress| seen.push(progress.received));
         (result, requests, seen)
     }
 
@@ -146,7 +151,7 @@ mod tests {
         let body = gzipped(CONTENT);
         let (url, requests) = server(answer("200 OK", body.len(), &body));
         for _ in 0..2 {
-            into(folder.path(), &url, &[file()], &mut |_| ()).unwrap();
+            download_to(folder.path(), &url, &[file()], &mut |_| ()).unwrap();
         }
         assert_eq!(requests.load(Ordering::SeqCst), 1);
         assert_eq!(fs::read(folder.path().join("garments.gz")).unwrap(), body);
@@ -193,7 +198,8 @@ mod tests {
     fn a_server_that_cannot_be_reached_is_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = into(folder.path(), &format!("http://{closed}"), &[file()], &mut |_| ()).unwrap_err();
+        let error =
+            download_to(folder.path(), &format!("http://{closed}"), &[file()], &mut |_| ()).unwrap_err();
         assert!(matches!(error, Error::Download { unreachable: true, .. }), "{error}");
     }
 }

@@ -14,14 +14,14 @@ const CLASSES: usize = 10;
 
 /// Pictures with their classes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Images {
+pub struct LabelledImages {
     /// `[n, 28, 28]`, 0 (background) to 255.
     pub pixels: Array3<u8>,
     /// The class of each picture.
     pub labels: Vec<usize>,
 }
 
-impl Images {
+impl LabelledImages {
     /// The pictures as inputs `[28, 28, 1]` from 0 to 1 (min-max scaling of 0..255), with their classes.
     ///
     /// # Errors
@@ -38,11 +38,11 @@ impl Images {
 #[derive(Debug, Clone)]
 pub struct MnistImages {
     /// The 60,000 training pictures.
-    pub train: Images,
+    pub train: LabelledImages,
     /// The 10,000 test samples.
-    pub test: Images,
-    /// The source of the pictures.
-    pub source: Source,
+    pub test: LabelledImages,
+    /// The origin of the pictures.
+    pub origin: Origin,
 }
 
 /// A set as data sets, and its source.
@@ -54,19 +54,19 @@ pub struct MnistData {
     pub test: Dataset,
     /// The names of the classes.
     pub classes: [&'static str; CLASSES],
-    /// The source of the pictures.
-    pub source: Source,
+    /// The origin of the pictures.
+    pub origin: Origin,
 }
 
 impl fmt::Display for MnistData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} training and {} test images", self.source, self.train.len(), self.test.len())
+        write!(f, "{}: {} training and {} test images", self.origin, self.train.len(), self.test.len())
     }
 }
 
 /// The source of the pictures.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum Origin {
     /// Files of a data set.
     Files {
         /// The set's name.
@@ -78,7 +78,7 @@ pub enum Source {
     Sample(String),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Files { name, folder } => write!(f, "{name} from {}", folder.display()),
@@ -95,19 +95,19 @@ impl MnistImages {
         Ok(Self {
             train: read_part(folder, "train")?,
             test: read_part(folder, "t10k")?,
-            source: Source::Files { name, folder: folder.to_owned() },
+            origin: Origin::Files { name, folder: folder.to_owned() },
         })
     }
 
     /// Makes data sets from the pictures, and frees the bytes of each part as soon as it is converted.
     pub(super) fn into_datasets(self, classes: [&'static str; CLASSES]) -> Result<MnistData, Error> {
-        let Self { train, test, source } = self;
-        let path = match &source {
-            Source::Files { folder, .. } => folder.clone(),
-            Source::Sample(_) => PathBuf::from("generated sample"),
+        let Self { train, test, origin } = self;
+        let path = match &origin {
+            Origin::Files { folder, .. } => folder.clone(),
+            Origin::Sample(_) => PathBuf::from("generated sample"),
         };
-        let dataset = |images: Images| images.dataset().map_err(Error::dataset(&path));
-        Ok(MnistData { train: dataset(train)?, test: dataset(test)?, classes, source })
+        let dataset = |images: LabelledImages| images.dataset().map_err(Error::dataset(&path));
+        Ok(MnistData { train: dataset(train)?, test: dataset(test)?, classes, origin })
     }
 
     /// Training and test pictures together, in this order.
@@ -141,7 +141,7 @@ impl MnistImages {
     }
 }
 
-fn read_part(folder: &Path, part: &str) -> Result<Images, Error> {
+fn read_part(folder: &Path, part: &str) -> Result<LabelledImages, Error> {
     let pixels_path = find(folder, &format!("{part}-images"), "idx3-ubyte")?;
     let labels_path = find(folder, &format!("{part}-labels"), "idx1-ubyte")?;
     let pixels = idx::read_bytes(&pixels_path)?;
@@ -163,7 +163,7 @@ fn read_part(folder: &Path, part: &str) -> Result<Images, Error> {
     if let Some(at) = labels.iter().position(|&label| usize::from(label) >= CLASSES) {
         return Err(Error::content(&labels_path, "labels from 0 to 9", format!("{} at {at}", labels[at])));
     }
-    Ok(Images { pixels, labels: labels.iter().map(|&label| usize::from(label)).collect() })
+    Ok(LabelledImages { pixels, labels: labels.iter().map(|&label| usize::from(label)).collect() })
 }
 
 /// The path of a file, in any of the ways in which its name is written.
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(sample.train, again.train);
         assert_eq!(sample.test, again.test);
         assert_eq!(
-            sample.source.to_string(),
+            sample.origin.to_string(),
             "GENERATED SAMPLE of drawn garments, not Fashion-MNIST: no network"
         );
         for class in 0..10 {

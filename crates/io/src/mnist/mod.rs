@@ -20,7 +20,7 @@ mod progress;
 mod sample;
 mod sets;
 
-pub use images::{Images, MnistData, MnistImages, Source};
-pub use progress::Progress;
+pub use images::{LabelledImages, MnistData, MnistImages, Origin};
+pub use progress::DownloadProgress;
 pub use sample::generate_sample;
 pub use sets::{DATA_VARIABLE, FASHION_CLASSES, FashionMnist, Kmnist, Mnist};

@@ -2,7 +2,7 @@
 
 /// The progress of a download.
 #[derive(Debug, Clone, Copy)]
-pub struct Progress<'a> {
+pub struct DownloadProgress<'a> {
     /// The file being fetched.
     pub file: &'a str,
     /// Bytes so far.

@@ -4,7 +4,7 @@ use backstitch_core::rng::{Purpose, stream};
 use ndarray::{Array2, Array3, Axis};
 use rand::Rng;
 
-use super::images::{Images, MnistImages, Source};
+use super::images::{LabelledImages, MnistImages, Origin};
 
 /// A corner in a square of side 1, x to the right and y down.
 type Corner = (f32, f32);
@@ -12,17 +12,17 @@ type Corner = (f32, f32);
 /// A small set of drawn pictures that look like garments, in the ten classes. It is always the same, and is never called
 /// Fashion-MNIST. The reason says why it is used.
 pub fn generate_sample(reason: &str) -> MnistImages {
-    MnistImages { train: draw(6_000, 0), test: draw(1_000, 1), source: Source::Sample(reason.to_owned()) }
+    MnistImages { train: draw(6_000, 0), test: draw(1_000, 1), origin: Origin::Sample(reason.to_owned()) }
 }
 
 /// Draws `count` pictures, class after class in turn. Another `part` gives other pictures.
-fn draw(count: usize, part: u64) -> Images {
+fn draw(count: usize, part: u64) -> LabelledImages {
     let mut pixels = Array3::zeros((count, 28, 28));
     let labels: Vec<usize> = (0..count).map(|i| i % 10).collect();
     for (i, mut picture) in pixels.axis_iter_mut(Axis(0)).enumerate() {
         picture.assign(&one(labels[i], i as u64, part));
     }
-    Images { pixels, labels }
+    LabelledImages { pixels, labels }
 }
 
 /// One picture: the outline of the class, a little wider or longer, shifted, in a random shade of grey, with noise.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::images::{MnistData, MnistImages};
-use super::progress::Progress;
+use super::progress::DownloadProgress;
 use super::sample::generate_sample;
 use crate::cache;
 use crate::error::Error;
@@ -143,7 +143,7 @@ impl FashionMnist {
     /// As [`load`](Self::load).
     pub fn images(
         folder: Option<&Path>,
-        progress: &mut dyn FnMut(Progress<'_>),
+        progress: &mut dyn FnMut(DownloadProgress<'_>),
     ) -> Result<MnistImages, Error> {
         open(&FASHION_MNIST, folder, progress)
     }
@@ -209,7 +209,7 @@ fn load_from(set: &Set, folder: &Path) -> Result<MnistData, Error> {
 fn open(
     set: &Set,
     folder: Option<&Path>,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(DownloadProgress<'_>),
 ) -> Result<MnistImages, Error> {
     let named = std::env::var_os(DATA_VARIABLE).map(PathBuf::from);
     match folder.or(named.as_deref()) {
@@ -222,7 +222,7 @@ fn open(
 fn open_cached(
     set: &Set,
     folder: &Path,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(DownloadProgress<'_>),
 ) -> Result<MnistImages, Error> {
     let why = match fetch(set, folder, progress) {
         _ if FILES.iter().all(|file| folder.join(file).exists()) => {
@@ -252,14 +252,14 @@ fn open_cached(
 }
 
 #[cfg(feature = "download")]
-fn fetch(set: &Set, folder: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
+fn fetch(set: &Set, folder: &Path, progress: &mut dyn FnMut(DownloadProgress<'_>)) -> Result<(), Error> {
     let url = std::env::var(set.url_variable).unwrap_or_else(|_| set.url.to_owned());
     let remote = |i| super::download::Remote { name: FILES[i], size: SIZES[i], md5: set.md5[i] };
-    super::download::into(folder, &url, &[0, 1, 2, 3].map(remote), progress)
+    super::download::download_to(folder, &url, &[0, 1, 2, 3].map(remote), progress)
 }
 
 #[cfg(not(feature = "download"))]
-fn fetch(_: &Set, _: &Path, _: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
+fn fetch(_: &Set, _: &Path, _: &mut dyn FnMut(DownloadProgress<'_>)) -> Result<(), Error> {
     Ok(())
 }
 
@@ -271,7 +271,7 @@ mod tests {
 
     use super::*;
     use crate::idx::Idx;
-    use crate::mnist::Source;
+    use crate::mnist::Origin;
 
     /// The four files with these labels; every pixel is 51.
     fn write_files(folder: &Path, end: &str, labels: &[u8]) {
@@ -324,7 +324,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write_files(&folder.path().join("kmnist"), "", &[1]);
         let given = open(&KMNIST, Some(folder.path()), &mut |_| ()).unwrap();
-        assert_eq!(given.source, Source::Files { name: "KMNIST", folder: folder.path().join("kmnist") });
+        assert_eq!(given.origin, Origin::Files { name: "KMNIST", folder: folder.path().join("kmnist") });
         let cache = folder.path().join("cache");
         write_files(&cache, ".gz", &[1]);
         assert_eq!(open_cached(&MNIST, &cache, &mut |_| ()).unwrap().len(), 2);
@@ -343,11 +343,11 @@ mod tests {
         assert!(!error.contains("more letters"), "{error}");
         let drawn = open_cached(&nowhere(Some(generate_sample)), &cache, &mut |_| ()).unwrap();
         assert!(
-            matches!(&drawn.source, Source::Sample(why) if why.starts_with("BACKSTITCH_DATA names no folder, the cache has not all four files, and "))
+            matches!(&drawn.origin, Origin::Sample(why) if why.starts_with("BACKSTITCH_DATA names no folder, the cache has not all four files, and "))
         );
         let drawn =
             open_cached(&nowhere(Some(generate_sample)), &folder.path().join("none"), &mut |_| ()).unwrap();
-        let source = drawn.source.to_string();
+        let source = drawn.origin.to_string();
         let why = "GENERATED SAMPLE of drawn garments, not Fashion-MNIST: BACKSTITCH_DATA names no folder, the cache has no files, and ";
         let network = source.strip_prefix(why).unwrap_or_else(|| panic!("{source}"));
         match cfg!(feature = "download") {

@@ -5,55 +5,60 @@ use std::rc::Rc;
 
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
-use super::read::{Machine, Wrong, quoted};
-use super::value::{Bytes, Global, Value};
+use super::read::{Machine, ParseError, quoted};
+use super::value::{Bytes, Global, Object};
 use crate::numbers::{Dtype, size_of_shape};
 
 impl<'a> Machine<'a> {
     /// The function or type of this name, if arrays need it.
-    pub(super) fn global(&self, module: &str, name: &str) -> Result<Value<'a>, Wrong> {
+    pub(super) fn global(&self, module: &str, name: &str) -> Result<Object<'a>, ParseError> {
         let unknown =
             || self.wrong("a call that makes a NumPy array", format!("{}.{}", quoted(module), quoted(name)));
-        Global::of(module, name).map(Value::Global).ok_or_else(unknown)
+        Global::of(module, name).map(Object::Global).ok_or_else(unknown)
     }
 
     /// The calls of NumPy's pickles.
-    pub(super) fn reduce(&mut self) -> Result<Value<'a>, Wrong> {
+    pub(super) fn reduce(&mut self) -> Result<Object<'a>, ParseError> {
         let (arguments, function) = (self.pop()?, self.pop()?);
-        let (Value::Tuple(arguments), Value::Global(function)) = (arguments, function) else {
+        let (Object::Tuple(arguments), Object::Global(function)) = (arguments, function) else {
             return Err(self.wrong("a function and its arguments", "other values"));
         };
         match (function, arguments.as_slice()) {
-            (Global::Reconstruct, [Value::Global(Global::Ndarray), _, _]) => Ok(Value::Array(Rc::default())),
+            (Global::Reconstruct, [Object::Global(Global::Ndarray), _, _]) => {
+                Ok(Object::Array(Rc::default()))
+            }
             (Global::Dtype, [code, ..]) => {
                 let code = code.word().ok_or_else(|| self.wrong("the text of a dtype", code.name()))?;
                 let dtype = Dtype::parse(code)
                     .ok_or_else(|| self.wrong("a dtype of floats up to f8 or of integers", quoted(code)))?;
-                Ok(Value::Dtype(Rc::new(Cell::new(dtype))))
+                Ok(Object::Dtype(Rc::new(Cell::new(dtype))))
             }
-            (Global::FromBuffer, [Value::Bytes(data), Value::Dtype(dtype), Value::Tuple(shape), order]) => {
+            (
+                Global::FromBuffer,
+                [Object::Bytes(data), Object::Dtype(dtype), Object::Tuple(shape), order],
+            ) => {
                 let fortran = match order.word() {
                     Some("C") => false,
                     Some("F") => true,
                     _ => return Err(self.wrong("the order C or F", "another")),
                 };
                 let array = self.array(*data, dtype.get(), shape, fortran)?;
-                Ok(Value::Array(Rc::new(RefCell::new(Some(array)))))
+                Ok(Object::Array(Rc::new(RefCell::new(Some(array)))))
             }
-            (Global::Encode, [Value::Text(text), encoding]) if encoding.word() == Some("latin1") => {
-                Ok(Value::Bytes(Bytes::Latin1(*text)))
+            (Global::Encode, [Object::Text(text), encoding]) if encoding.word() == Some("latin1") => {
+                Ok(Object::Bytes(Bytes::Latin1(*text)))
             }
-            (Global::NoBytes, []) => Ok(Value::Bytes(Bytes::Plain(&[]))),
+            (Global::NoBytes, []) => Ok(Object::Bytes(Bytes::Plain(&[]))),
             _ => Err(self.wrong("the arguments of a call that makes a NumPy array", "others")),
         }
     }
 
     /// Sets the state of a dtype or of an array.
-    pub(super) fn build(&mut self) -> Result<(), Wrong> {
+    pub(super) fn build(&mut self) -> Result<(), ParseError> {
         let state = self.pop()?;
-        let Value::Tuple(state) = state else { return Err(self.wrong("a state", state.name())) };
+        let Object::Tuple(state) = state else { return Err(self.wrong("a state", state.name())) };
         match (self.stack.last().cloned(), state.as_slice()) {
-            (Some(Value::Dtype(dtype)), [Value::Int(_), order, ..]) => {
+            (Some(Object::Dtype(dtype)), [Object::Int(_), order, ..]) => {
                 let big_endian = match order.word() {
                     Some("<" | "|") => false,
                     Some(">") => true,
@@ -63,8 +68,8 @@ impl<'a> Machine<'a> {
                 Ok(())
             }
             (
-                Some(Value::Array(array)),
-                [Value::Int(_), Value::Tuple(shape), Value::Dtype(dtype), fortran, Value::Bytes(data)],
+                Some(Object::Array(array)),
+                [Object::Int(_), Object::Tuple(shape), Object::Dtype(dtype), fortran, Object::Bytes(data)],
             ) => {
                 let fortran = fortran.truth().ok_or_else(|| self.wrong("True or False", fortran.name()))?;
                 let made = self.array(*data, dtype.get(), shape, fortran)?;
@@ -79,11 +84,11 @@ impl<'a> Machine<'a> {
         &mut self,
         data: Bytes<'a>,
         dtype: Dtype,
-        shape: &[Value<'a>],
+        shape: &[Object<'a>],
         fortran: bool,
-    ) -> Result<ArrayD<f32>, Wrong> {
+    ) -> Result<ArrayD<f32>, ParseError> {
         let lengths = shape.iter().map(|length| match length {
-            Value::Int(length) => usize::try_from(*length).ok(),
+            Object::Int(length) => usize::try_from(*length).ok(),
             _ => None,
         });
         let lengths: Option<Vec<usize>> = lengths.collect();

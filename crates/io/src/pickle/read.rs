@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use ndarray::ArrayD;
 
-use super::value::{Bytes, Text, Value};
+use super::value::{Bytes, Object, Text};
 
 /// The largest number of opcodes of a pickle: enough for about 8,000 arrays. Their values take about 40 MB at most.
 const MOST_OPCODES: usize = 1 << 18;
@@ -23,7 +23,7 @@ const NEWEST: u8 = 5;
 
 /// The offset at which a file leaves the subset, and how.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct ParseError {
     pub(super) offset: usize,
     pub(super) expected: &'static str,
     pub(super) got: String,
@@ -37,15 +37,15 @@ pub(super) fn quoted(text: &str) -> String {
 pub(super) struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    pub(super) stack: Vec<Value<'a>>,
+    pub(super) stack: Vec<Object<'a>>,
     marks: Vec<usize>,
-    memo: HashMap<u32, Value<'a>>,
+    memo: HashMap<u32, Object<'a>>,
     /// The bytes that arrays may still take.
     room: usize,
 }
 
 /// The arrays of a pickled list or tuple, or the only one.
-pub(super) fn arrays(bytes: &[u8]) -> Result<Vec<ArrayD<f32>>, Wrong> {
+pub(super) fn arrays(bytes: &[u8]) -> Result<Vec<ArrayD<f32>>, ParseError> {
     let room = bytes.len().saturating_mul(4).saturating_add(FREE);
     let mut machine =
         Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), room };
@@ -58,22 +58,22 @@ pub(super) fn arrays(bytes: &[u8]) -> Result<Vec<ArrayD<f32>>, Wrong> {
     machine.memo.clear();
     machine.stack.clear();
     let items = match result {
-        Value::List(items) => items.take(),
-        Value::Tuple(items) => Rc::unwrap_or_clone(items),
-        array @ Value::Array(_) => vec![array],
+        Object::List(items) => items.take(),
+        Object::Tuple(items) => Rc::unwrap_or_clone(items),
+        array @ Object::Array(_) => vec![array],
         other => return Err(machine.wrong("an array, a list or a tuple of arrays", other.name())),
     };
     items.into_iter().map(|item| machine.finished(item)).collect()
 }
 
 impl<'a> Machine<'a> {
-    pub(super) fn wrong(&self, expected: &'static str, got: impl Into<String>) -> Wrong {
-        Wrong { offset: self.at, expected, got: got.into() }
+    pub(super) fn wrong(&self, expected: &'static str, got: impl Into<String>) -> ParseError {
+        ParseError { offset: self.at, expected, got: got.into() }
     }
 
     /// An array of the result. An array that is in the list twice is copied.
-    fn finished(&mut self, item: Value<'a>) -> Result<ArrayD<f32>, Wrong> {
-        let Value::Array(array) = item else {
+    fn finished(&mut self, item: Object<'a>) -> Result<ArrayD<f32>, ParseError> {
+        let Object::Array(array) = item else {
             return Err(self.wrong("an array", item.name()));
         };
         let array = match Rc::try_unwrap(array) {
@@ -87,7 +87,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Counts the numbers of an array before memory is taken for them.
-    pub(super) fn take_room(&mut self, numbers: Option<usize>) -> Result<(), Wrong> {
+    pub(super) fn take_room(&mut self, numbers: Option<usize>) -> Result<(), ParseError> {
         let bytes = numbers.and_then(|numbers| numbers.checked_mul(size_of::<f32>()));
         let room = bytes.and_then(|bytes| self.room.checked_sub(bytes));
         self.room = room.ok_or_else(|| {
@@ -99,51 +99,51 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Wrong> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], ParseError> {
         let taken = self.at.checked_add(count).and_then(|end| self.bytes.get(self.at..end));
         let taken = taken.ok_or_else(|| self.wrong("more bytes", "the end of the file"))?;
         self.at += count;
         Ok(taken)
     }
 
-    fn number(&mut self, bytes: usize) -> Result<u64, Wrong> {
+    fn number(&mut self, bytes: usize) -> Result<u64, ParseError> {
         let mut number = [0; 8];
         number[..bytes].copy_from_slice(self.take(bytes)?);
         Ok(u64::from_le_bytes(number))
     }
 
     /// Bytes that follow their length. The length is a number with this number of bytes.
-    fn counted(&mut self, length_bytes: usize) -> Result<&'a [u8], Wrong> {
+    fn counted(&mut self, length_bytes: usize) -> Result<&'a [u8], ParseError> {
         let length = self.number(length_bytes)?;
         self.take(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    fn utf8(&self, bytes: &'a [u8]) -> Result<&'a str, Wrong> {
+    fn utf8(&self, bytes: &'a [u8]) -> Result<&'a str, ParseError> {
         std::str::from_utf8(bytes).map_err(|_| self.wrong("UTF-8 text", "other bytes"))
     }
 
-    fn text(&mut self, length_bytes: usize) -> Result<Value<'a>, Wrong> {
+    fn text(&mut self, length_bytes: usize) -> Result<Object<'a>, ParseError> {
         let bytes = self.counted(length_bytes)?;
-        Ok(Value::Text(Text::Utf8(self.utf8(bytes)?)))
+        Ok(Object::Text(Text::Utf8(self.utf8(bytes)?)))
     }
 
-    fn line(&mut self) -> Result<&'a [u8], Wrong> {
+    fn line(&mut self) -> Result<&'a [u8], ParseError> {
         let length = self.bytes[self.at..].iter().position(|&byte| byte == b'\n');
         let length = length.ok_or_else(|| self.wrong("a line", "the end of the file"))?;
         Ok(&self.take(length + 1)?[..length])
     }
 
-    fn text_line(&mut self) -> Result<&'a str, Wrong> {
+    fn text_line(&mut self) -> Result<&'a str, ParseError> {
         let line = self.line()?;
         self.utf8(line)
     }
 
     /// A number in decimal digits.
-    fn decimal<T: std::str::FromStr>(&self, digits: &str) -> Result<T, Wrong> {
+    fn decimal<T: std::str::FromStr>(&self, digits: &str) -> Result<T, ParseError> {
         digits.parse().map_err(|_| self.wrong("a whole number", quoted(digits)))
     }
 
-    pub(super) fn pop(&mut self) -> Result<Value<'a>, Wrong> {
+    pub(super) fn pop(&mut self) -> Result<Object<'a>, ParseError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
             return Err(self.wrong("a value on the stack", "none"));
@@ -151,12 +151,12 @@ impl<'a> Machine<'a> {
         Ok(self.stack.pop().expect("not empty"))
     }
 
-    fn since_mark(&mut self) -> Result<Vec<Value<'a>>, Wrong> {
+    fn since_mark(&mut self) -> Result<Vec<Object<'a>>, ParseError> {
         let mark = self.marks.pop().ok_or_else(|| self.wrong("a mark", "none"))?;
         Ok(self.stack.split_off(mark))
     }
 
-    fn tuple(&mut self, count: usize) -> Result<Value<'a>, Wrong> {
+    fn tuple(&mut self, count: usize) -> Result<Object<'a>, ParseError> {
         let mut items = (0..count).map(|_| self.pop()).collect::<Result<Vec<_>, _>>()?;
         items.reverse();
         self.tuple_of(items)
@@ -164,10 +164,10 @@ impl<'a> Machine<'a> {
 
     /// Arrays need a tuple in a tuple, and no more. Deeper tuples would be freed by a recursion of the same depth, and lists
     /// inside could contain themselves.
-    fn tuple_of(&self, items: Vec<Value<'a>>) -> Result<Value<'a>, Wrong> {
-        let deep = |item: &Value<'a>| match item {
-            Value::Tuple(inner) => inner.iter().any(|item| matches!(item, Value::Tuple(_))),
-            Value::List(_) => true,
+    fn tuple_of(&self, items: Vec<Object<'a>>) -> Result<Object<'a>, ParseError> {
+        let deep = |item: &Object<'a>| match item {
+            Object::Tuple(inner) => inner.iter().any(|item| matches!(item, Object::Tuple(_))),
+            Object::List(_) => true,
             _ => false,
         };
         if items.iter().any(deep) {
@@ -176,23 +176,23 @@ impl<'a> Machine<'a> {
                 "one that contains a list or two levels of tuples",
             ));
         }
-        Ok(Value::Tuple(Rc::new(items)))
+        Ok(Object::Tuple(Rc::new(items)))
     }
 
-    fn list_of(&self, items: Vec<Value<'a>>) -> Result<Value<'a>, Wrong> {
+    fn list_of(&self, items: Vec<Object<'a>>) -> Result<Object<'a>, ParseError> {
         self.check_items(&items)?;
-        Ok(Value::List(Rc::new(RefCell::new(items))))
+        Ok(Object::List(Rc::new(RefCell::new(items))))
     }
 
     /// A list has only arrays, so it cannot contain itself.
-    fn check_items(&self, items: &[Value<'a>]) -> Result<(), Wrong> {
-        match items.iter().find(|item| !matches!(item, Value::Array(_))) {
+    fn check_items(&self, items: &[Object<'a>]) -> Result<(), ParseError> {
+        match items.iter().find(|item| !matches!(item, Object::Array(_))) {
             Some(other) => Err(self.wrong("a list of arrays", format!("one with {} in it", other.name()))),
             None => Ok(()),
         }
     }
 
-    fn run(&mut self) -> Result<Value<'a>, Wrong> {
+    fn run(&mut self) -> Result<Object<'a>, ParseError> {
         for _ in 0..MOST_OPCODES {
             let opcode = self.take(1)?[0];
             if opcode == b'.' {
@@ -206,7 +206,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Executes one opcode, and returns the value that it pushes.
-    fn step(&mut self, opcode: u8) -> Result<Option<Value<'a>>, Wrong> {
+    fn step(&mut self, opcode: u8) -> Result<Option<Object<'a>>, ParseError> {
         Ok(Some(match opcode {
             0x80 => return self.protocol().map(|()| None),
             0x95 => return self.take(8).map(|_| None), // FRAME
@@ -216,7 +216,7 @@ impl<'a> Machine<'a> {
             }
             b'p' | b'q' | b'r' | 0x94 => return self.memoize(opcode).map(|()| None),
             b'g' | b'h' | b'j' => self.remembered(opcode)?,
-            b']' => Value::List(Rc::default()),
+            b']' => Object::List(Rc::default()),
             b'l' => {
                 let items = self.since_mark()?;
                 self.list_of(items)?
@@ -227,30 +227,30 @@ impl<'a> Machine<'a> {
                 let items = self.since_mark()?;
                 self.tuple_of(items)?
             }
-            b'N' => Value::None,
-            0x88 | 0x89 => Value::Bool(opcode == 0x88),
-            b'K' => Value::Int(self.number(1)?.cast_signed()),
-            b'M' => Value::Int(self.number(2)?.cast_signed()),
-            b'J' => Value::Int(i64::from((self.number(4)? as u32).cast_signed())),
+            b'N' => Object::None,
+            0x88 | 0x89 => Object::Bool(opcode == 0x88),
+            b'K' => Object::Int(self.number(1)?.cast_signed()),
+            b'M' => Object::Int(self.number(2)?.cast_signed()),
+            b'J' => Object::Int(i64::from((self.number(4)? as u32).cast_signed())),
             b'I' => self.int_line()?,
             b'L' => {
                 let digits = self.text_line()?;
-                Value::Int(self.decimal(digits.strip_suffix('L').unwrap_or(digits))?)
+                Object::Int(self.decimal(digits.strip_suffix('L').unwrap_or(digits))?)
             }
             0x8a => self.long()?,
-            b'C' | b'U' => Value::Bytes(Bytes::Plain(self.counted(1)?)),
-            b'B' | b'T' => Value::Bytes(Bytes::Plain(self.counted(4)?)),
-            0x8e | 0x96 => Value::Bytes(Bytes::Plain(self.counted(8)?)),
+            b'C' | b'U' => Object::Bytes(Bytes::Plain(self.counted(1)?)),
+            b'B' | b'T' => Object::Bytes(Bytes::Plain(self.counted(4)?)),
+            0x8e | 0x96 => Object::Bytes(Bytes::Plain(self.counted(8)?)),
             b'S' => self.quoted_line()?,
             0x8c => self.text(1)?,
             b'X' => self.text(4)?,
-            b'V' => Value::Text(Text::Escaped(self.line()?)),
+            b'V' => Object::Text(Text::Escaped(self.line()?)),
             b'c' => {
                 let (module, name) = (self.text_line()?, self.text_line()?);
                 self.global(module, name)?
             }
             0x93 => match (self.pop()?, self.pop()?) {
-                (Value::Text(Text::Utf8(name)), Value::Text(Text::Utf8(module))) => {
+                (Object::Text(Text::Utf8(name)), Object::Text(Text::Utf8(module))) => {
                     self.global(module, name)?
                 }
                 _ => return Err(self.wrong("a module and a name", "other values")),
@@ -268,14 +268,14 @@ impl<'a> Machine<'a> {
         }))
     }
 
-    fn protocol(&mut self) -> Result<(), Wrong> {
+    fn protocol(&mut self) -> Result<(), ParseError> {
         match self.take(1)?[0] {
             0..=NEWEST => Ok(()),
             newer => Err(self.wrong("a protocol from 0 to 5", newer.to_string())),
         }
     }
 
-    fn memoize(&mut self, opcode: u8) -> Result<(), Wrong> {
+    fn memoize(&mut self, opcode: u8) -> Result<(), ParseError> {
         let key = match opcode {
             b'p' => {
                 let digits = self.text_line()?;
@@ -290,7 +290,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn remembered(&mut self, opcode: u8) -> Result<Value<'a>, Wrong> {
+    fn remembered(&mut self, opcode: u8) -> Result<Object<'a>, ParseError> {
         let key = match opcode {
             b'g' => {
                 let digits = self.text_line()?;
@@ -303,22 +303,22 @@ impl<'a> Machine<'a> {
     }
 
     /// Protocol 0 has True and False as numbers of two digits.
-    fn int_line(&mut self) -> Result<Value<'a>, Wrong> {
+    fn int_line(&mut self) -> Result<Object<'a>, ParseError> {
         Ok(match self.text_line()? {
-            "00" => Value::Bool(false),
-            "01" => Value::Bool(true),
-            digits => Value::Int(self.decimal(digits)?),
+            "00" => Object::Bool(false),
+            "01" => Object::Bool(true),
+            digits => Object::Int(self.decimal(digits)?),
         })
     }
 
-    fn quoted_line(&mut self) -> Result<Value<'a>, Wrong> {
+    fn quoted_line(&mut self) -> Result<Object<'a>, ParseError> {
         match self.line()? {
-            [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => Ok(Value::Bytes(Bytes::Quoted(inner))),
+            [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => Ok(Object::Bytes(Bytes::Quoted(inner))),
             _ => Err(self.wrong("a string in quotes", "another line")),
         }
     }
 
-    fn long(&mut self) -> Result<Value<'a>, Wrong> {
+    fn long(&mut self) -> Result<Object<'a>, ParseError> {
         let digits = self.counted(1)?;
         if digits.len() > 8 {
             return Err(self.wrong("a number below 2^63", "a longer one"));
@@ -326,14 +326,14 @@ impl<'a> Machine<'a> {
         let negative = digits.last().is_some_and(|&byte| byte >= 0x80);
         let mut bytes = [if negative { 0xff } else { 0 }; 8];
         bytes[..digits.len()].copy_from_slice(digits);
-        Ok(Value::Int(i64::from_le_bytes(bytes)))
+        Ok(Object::Int(i64::from_le_bytes(bytes)))
     }
 
-    fn append(&mut self, all: bool) -> Result<(), Wrong> {
+    fn append(&mut self, all: bool) -> Result<(), ParseError> {
         let items = if all { self.since_mark()? } else { vec![self.pop()?] };
         self.check_items(&items)?;
         match self.stack.last() {
-            Some(Value::List(list)) => {
+            Some(Object::List(list)) => {
                 list.borrow_mut().extend(items);
                 Ok(())
             }

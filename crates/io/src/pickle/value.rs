@@ -10,14 +10,14 @@ use ndarray::ArrayD;
 use crate::numbers::Dtype;
 
 #[derive(Clone, Debug)]
-pub(super) enum Value<'a> {
+pub(super) enum Object<'a> {
     None,
     Bool(bool),
     Int(i64),
     Bytes(Bytes<'a>),
     Text(Text<'a>),
-    Tuple(Rc<Vec<Value<'a>>>),
-    List(Rc<RefCell<Vec<Value<'a>>>>),
+    Tuple(Rc<Vec<Object<'a>>>),
+    List(Rc<RefCell<Vec<Object<'a>>>>),
     Global(Global),
     Dtype(Rc<Cell<Dtype>>),
     Array(Rc<RefCell<Option<ArrayD<f32>>>>),
@@ -68,7 +68,7 @@ impl Global {
     }
 }
 
-impl<'a> Value<'a> {
+impl<'a> Object<'a> {
     /// A short text such as that of a dtype, which Python 2 wrote as bytes.
     pub(super) fn word(&self) -> Option<&'a str> {
         match self {

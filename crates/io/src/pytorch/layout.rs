@@ -13,7 +13,7 @@ pub(super) type Order = Option<Rc<[usize]>>;
 
 /// The order of a tensor's numbers in a file of PyTorch, and in backstitch (here).
 #[derive(Debug, Clone)]
-pub(crate) struct Layout {
+pub(crate) struct TensorOrder {
     pub(super) here: Shape,
     pub(super) axes: Axes,
 }
@@ -39,7 +39,7 @@ pub(crate) fn shape_here(there: &[usize]) -> Vec<usize> {
     }
 }
 
-impl Layout {
+impl TensorOrder {
     /// The layout of a tensor if the number of axes alone decides it.
     pub(super) fn by_axes(here: Shape) -> Self {
         let axes = match here.len() {

@@ -16,9 +16,9 @@ use serde_json::Map;
 
 use crate::atomic;
 use crate::error::Error;
-use crate::safetensors::file::{Entry, out_of_range, shape_of, write};
+use crate::safetensors::file::{TensorEntry, out_of_range, shape_of, write};
 use file::WeightsFile;
-use layout::{Layout, shape_here};
+use layout::{TensorOrder, shape_here};
 use orders::layouts;
 
 /// Loads a file in PyTorch's layout into a model: safetensors, or a file of `torch.save(model.state_dict(), path)`. The first
@@ -110,7 +110,7 @@ pub fn save<F: Scalar>(
         }
         let number = |i| tensor.data()[layout.place(i)].as_f64();
         let (shape, double) = (layout.shape_there(), size_of::<F>() == 8);
-        entries.push(Entry { name: theirs, shape, double, number: Box::new(number) });
+        entries.push(TensorEntry { name: theirs, shape, double, number: Box::new(number) });
     }
     let texts = Map::from_iter([("format".to_owned(), "pt".into())]);
     atomic::write(path, |to| write(to, &texts, &entries))
@@ -129,9 +129,9 @@ pub(crate) fn is_pickled(path: &Path) -> Result<bool, Error> {
 
 fn layout_of<'a>(
     path: &Path,
-    layouts: &'a BTreeMap<String, Result<Layout, String>>,
+    layouts: &'a BTreeMap<String, Result<TensorOrder, String>>,
     name: &str,
-) -> Result<&'a Layout, Error> {
+) -> Result<&'a TensorOrder, Error> {
     let why = match layouts.get(name) {
         Some(Ok(layout)) => return Ok(layout),
         Some(Err(why)) => why,

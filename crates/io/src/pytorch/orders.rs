@@ -7,16 +7,16 @@ use backstitch_core::layers::{
 };
 use backstitch_core::{Model, Operation, Scalar, Shape};
 
-use super::layout::{Axes, Layout, Order, flattened, order, part, place};
+use super::layout::{Axes, Order, TensorOrder, flattened, order, part, place};
 
 /// The layout of every parameter and statistic, or why it is not known.
-pub(crate) fn layouts<F: Scalar>(model: &Model<F>) -> BTreeMap<String, Result<Layout, String>> {
+pub(crate) fn layouts<F: Scalar>(model: &Model<F>) -> BTreeMap<String, Result<TensorOrder, String>> {
     let mut network =
         Network { operations: model.operations().collect(), values: Vec::new(), refused: Vec::new() };
     network.values.push(match model.input_shape().len() {
-        1 => Value::Row(None),
-        3 => Value::Map,
-        _ => Value::Lines,
+        1 => ValueOrder::Row(None),
+        3 => ValueOrder::Map,
+        _ => ValueOrder::Lines,
     });
     network.refused.resize(network.operations.len(), None);
     for at in 0..network.operations.len() {
@@ -29,7 +29,7 @@ pub(crate) fn layouts<F: Scalar>(model: &Model<F>) -> BTreeMap<String, Result<La
 
 /// What is known about the order of the numbers of a value.
 #[derive(Debug, Clone, PartialEq)]
-enum Value {
+enum ValueOrder {
     /// `[height, width, channels]`; PyTorch has the channels first.
     Map,
     /// A row of features.
@@ -44,7 +44,7 @@ enum Value {
     Differing,
 }
 
-impl Value {
+impl ValueOrder {
     /// What is known about the result of two values of one shape.
     fn with(self, other: Self) -> Self {
         match (self, other) {
@@ -62,18 +62,18 @@ struct Network<'a, F: Scalar> {
     operations: Vec<Operation<'a, F>>,
     /// What is known about each value so far. A dense layer gives its outputs in the same order at first, and in another order if
     /// a sum needs it.
-    values: Vec<Value>,
+    values: Vec<ValueOrder>,
     /// Why the layouts of an operation are not known, although its input is known.
     refused: Vec<Option<String>>,
 }
 
 impl<F: Scalar> Network<'_, F> {
     /// The output of an operation, from what is known about its inputs.
-    fn give(&self, at: usize) -> Value {
+    fn give(&self, at: usize) -> ValueOrder {
         let operation = self.operations[at];
         let inputs = operation.inputs().iter().map(|&value| self.values[value].clone());
         if operation.is_sum() {
-            return inputs.reduce(Value::with).unwrap_or(Value::Lines);
+            return inputs.reduce(ValueOrder::with).unwrap_or(ValueOrder::Lines);
         }
         if operation.is_concat() {
             return self.side_by_side(operation);
@@ -81,41 +81,43 @@ impl<F: Scalar> Network<'_, F> {
         let (path, input) = (operation.path(), operation.inputs()[0]);
         let shape = operation.shape_of(input).unwrap_or_default();
         match self.values[input].clone() {
-            Value::Unknown(why) => Value::Unknown(why),
-            Value::Row(_) if is::<Dense, F>(operation) => match self.values.get(operation.output()) {
+            ValueOrder::Unknown(why) => ValueOrder::Unknown(why),
+            ValueOrder::Row(_) if is::<Dense, F>(operation) => match self.values.get(operation.output()) {
                 Some(settled) => settled.clone(),
-                None => Value::Row(None),
+                None => ValueOrder::Row(None),
             },
-            Value::Lines if normalizes(operation) => {
+            ValueOrder::Lines if normalizes(operation) => {
                 let axes = shape.len();
-                Value::Turned(format!("{path} normalizes the last of {axes} axes, which PyTorch has first"))
+                ValueOrder::Turned(format!(
+                    "{path} normalizes the last of {axes} axes, which PyTorch has first"
+                ))
             }
-            Value::Map if is::<Conv2d, F>(operation) => Value::Map,
-            Value::Map if is::<Flatten, F>(operation) => match *shape {
-                [height, width, channels] => Value::Row(flattened([height, width, channels])),
-                _ => Value::Unknown(format!("{path} flattens {shape}")),
+            ValueOrder::Map if is::<Conv2d, F>(operation) => ValueOrder::Map,
+            ValueOrder::Map if is::<Flatten, F>(operation) => match *shape {
+                [height, width, channels] => ValueOrder::Row(flattened([height, width, channels])),
+                _ => ValueOrder::Unknown(format!("{path} flattens {shape}")),
             },
-            Value::Row(order) if is::<Flatten, F>(operation) => Value::Row(order),
-            Value::Lines if is::<Flatten, F>(operation) => Value::Row(None),
-            Value::Turned(why) if is::<Flatten, F>(operation) => Value::Unknown(why),
-            Value::Map if is::<GlobalAvgPool, F>(operation) => Value::Row(None),
+            ValueOrder::Row(order) if is::<Flatten, F>(operation) => ValueOrder::Row(order),
+            ValueOrder::Lines if is::<Flatten, F>(operation) => ValueOrder::Row(None),
+            ValueOrder::Turned(why) if is::<Flatten, F>(operation) => ValueOrder::Unknown(why),
+            ValueOrder::Map if is::<GlobalAvgPool, F>(operation) => ValueOrder::Row(None),
             value if keeps(operation) || is::<MaxPool, F>(operation) || is::<AvgPool, F>(operation) => value,
             value => own(operation, &shape, &value),
         }
     }
 
     /// The features of one branch after those of another.
-    fn side_by_side(&self, operation: Operation<'_, F>) -> Value {
-        let (mut places, mut from, mut other): (Vec<_>, _, Option<Value>) = (Vec::new(), 0, None);
+    fn side_by_side(&self, operation: Operation<'_, F>) -> ValueOrder {
+        let (mut places, mut from, mut other): (Vec<_>, _, Option<ValueOrder>) = (Vec::new(), 0, None);
         for &value in operation.inputs() {
             let width = self.width(operation, value);
             match self.values[value].clone() {
-                Value::Row(order) => places.extend((0..width).map(|i| from + place(&order, i))),
+                ValueOrder::Row(order) => places.extend((0..width).map(|i| from + place(&order, i))),
                 output => other = Some(other.take().map_or(output.clone(), |other| other.with(output))),
             }
             from += width;
         }
-        other.unwrap_or_else(|| Value::Row(order(places)))
+        other.unwrap_or_else(|| ValueOrder::Row(order(places)))
     }
 
     fn width(&self, operation: Operation<'_, F>, value: usize) -> usize {
@@ -125,24 +127,24 @@ impl<F: Scalar> Network<'_, F> {
     /// Brings the branches of a sum into one order, if dense layers in them can give their outputs in any order.
     fn settle(&mut self, at: usize) {
         let operation = self.operations[at];
-        if self.values[operation.output()] != Value::Differing {
+        if self.values[operation.output()] != ValueOrder::Differing {
             return;
         }
         let first = operation.first();
         let settled = operation.inputs().iter().rev().find(|&&value| !self.is_free(value, first));
         if let Some(&settled) = settled
-            && let Value::Row(order) = self.values[settled].clone()
+            && let ValueOrder::Row(order) = self.values[settled].clone()
         {
             for &value in operation.inputs().iter().filter(|&&value| value != settled) {
                 self.reorder(value, &order, first);
             }
             self.values[at + 1] = self.give(at);
         }
-        if self.values[at + 1] == Value::Differing {
+        if self.values[at + 1] == ValueOrder::Differing {
             let path = operation.path();
             let why = format!("{path} adds features whose order in PyTorch is not the order here");
             self.refused[first..=at].fill(Some(why.clone()));
-            self.values[at + 1] = Value::Unknown(why);
+            self.values[at + 1] = ValueOrder::Unknown(why);
         }
     }
 
@@ -167,8 +169,8 @@ impl<F: Scalar> Network<'_, F> {
         let Some(at) = self.maker(value, first) else { return };
         let operation = self.operations[at];
         if is::<Dense, F>(operation) {
-            if matches!(self.values[value], Value::Row(_)) {
-                self.values[value] = Value::Row(wanted.clone());
+            if matches!(self.values[value], ValueOrder::Row(_)) {
+                self.values[value] = ValueOrder::Row(wanted.clone());
             }
             return;
         }
@@ -185,14 +187,14 @@ impl<F: Scalar> Network<'_, F> {
         self.values[value] = self.give(at);
     }
 
-    fn layouts(&self) -> BTreeMap<String, Result<Layout, String>> {
+    fn layouts(&self) -> BTreeMap<String, Result<TensorOrder, String>> {
         let mut layouts = BTreeMap::new();
         for (&operation, refused) in self.operations.iter().zip(&self.refused) {
             for (_, slot) in operation.slots() {
                 let here = slot.value().shape();
                 let layout = match refused {
                     Some(why) => Err(why.clone()),
-                    None => self.axes(operation, here).map(|axes| Layout { here, axes }),
+                    None => self.axes(operation, here).map(|axes| TensorOrder { here, axes }),
                 };
                 layouts.insert(slot.name().to_owned(), layout);
             }
@@ -203,11 +205,12 @@ impl<F: Scalar> Network<'_, F> {
     /// The layout of a tensor of this shape of a layer.
     fn axes(&self, operation: Operation<'_, F>, here: Shape) -> Result<Axes, String> {
         let input = &self.values[operation.inputs()[0]];
-        if let Value::Unknown(why) = input {
+        if let ValueOrder::Unknown(why) = input {
             return Err(why.clone());
         }
         if is::<Dense, F>(operation)
-            && let (Value::Row(inputs), Value::Row(outputs)) = (input, &self.values[operation.output()])
+            && let (ValueOrder::Row(inputs), ValueOrder::Row(outputs)) =
+                (input, &self.values[operation.output()])
         {
             let (inputs, outputs) = (inputs.clone(), outputs.clone());
             return Ok(if here.len() == 2 {
@@ -218,31 +221,31 @@ impl<F: Scalar> Network<'_, F> {
         }
         if normalizes(operation) {
             return Ok(match input {
-                Value::Row(order) => Axes::Features(order.clone()),
+                ValueOrder::Row(order) => Axes::Features(order.clone()),
                 _ => Axes::Same,
             });
         }
-        if is::<Conv2d, F>(operation) && *input == Value::Map {
+        if is::<Conv2d, F>(operation) && *input == ValueOrder::Map {
             return Ok(if here.len() == 4 { Axes::Kernel } else { Axes::Same });
         }
-        if matches!(input, Value::Row(Some(_)) | Value::Turned(_)) {
+        if matches!(input, ValueOrder::Row(Some(_)) | ValueOrder::Turned(_)) {
             let unknown = "follows a flatten, and its counterpart in PyTorch is not known";
             return Err(format!("{} ({}) {unknown}", operation.path(), operation.describe()));
         }
-        Ok(Layout::by_axes(here).axes)
+        Ok(TensorOrder::by_axes(here).axes)
     }
 }
 
 /// The output of a layer of the caller: what the number of axes alone decides.
-fn own<F: Scalar>(operation: Operation<'_, F>, input: &Shape, value: &Value) -> Value {
+fn own<F: Scalar>(operation: Operation<'_, F>, input: &Shape, value: &ValueOrder) -> ValueOrder {
     let axes = operation.shape_of(operation.output()).map_or(0, |shape| shape.len());
     match (value, axes) {
-        (Value::Map, 3) => Value::Map,
-        (Value::Row(None), 1) => Value::Row(None),
-        (Value::Lines, axes) if axes == input.len() => Value::Lines,
+        (ValueOrder::Map, 3) => ValueOrder::Map,
+        (ValueOrder::Row(None), 1) => ValueOrder::Row(None),
+        (ValueOrder::Lines, axes) if axes == input.len() => ValueOrder::Lines,
         _ => {
             let (path, what) = (operation.path(), operation.describe());
-            Value::Unknown(format!("{path} ({what}) may give its outputs in any order"))
+            ValueOrder::Unknown(format!("{path} ({what}) may give its outputs in any order"))
         }
     }
 }
@@ -317,7 +320,8 @@ mod tests {
     #[test]
     fn constants_lie_in_the_order_of_what_they_scale() {
         let scale = || Standardize::new(&[0.0; 12], &[1.0; 12]).unwrap();
-        let net = Net::new().push(flatten()).push(scale()).push(dense(2)).push(Standardize::unset().undone());
+        let net =
+            Net::new().push(flatten()).push(scale()).push(dense(2)).push(Standardize::unfitted().inverse());
         let order = "Some([0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11])";
         for (name, expected) in [
             ("standardize1.mean", format!("Features({order})")),
@@ -327,7 +331,7 @@ mod tests {
         ] {
             assert_eq!(why(net.clone(), &[2, 3, 2], name), expected);
         }
-        let net = Net::new().push(Standardize::unset()).push(conv2d(2, 1)).push(flatten()).push(dense(2));
+        let net = Net::new().push(Standardize::unfitted()).push(conv2d(2, 1)).push(flatten()).push(dense(2));
         assert_eq!(why(net, &[1, 3, 2], "standardize1.mean"), "Same");
     }
 

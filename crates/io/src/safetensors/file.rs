@@ -137,7 +137,7 @@ pub(crate) fn shape_of(path: &Path, name: &str, axes: &[usize]) -> Result<Shape,
 }
 
 /// A tensor to write: its name, its shape, and a function that gives its numbers.
-pub(crate) struct Entry<'a> {
+pub(crate) struct TensorEntry<'a> {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
     /// Whether numbers have 8 bytes instead of 4.
@@ -146,10 +146,10 @@ pub(crate) struct Entry<'a> {
 }
 
 /// Writes a file. The same content gives the same bytes.
-pub(crate) fn write(to: &mut dyn Sink, texts: &Map<String, Value>, entries: &[Entry<'_>]) -> io::Result<()> {
+pub(crate) fn write(to: &mut dyn Sink, texts: &Map<String, Value>, entries: &[TensorEntry<'_>]) -> io::Result<()> {
     let mut header = Map::from_iter([(TEXTS.to_owned(), Value::Object(texts.clone()))]);
     let mut end = 0;
-    for Entry { name, shape, double, .. } in entries {
+    for TensorEntry { name, shape, double, .. } in entries {
         let (kind, bytes) = if *double { ("F64", 8) } else { ("F32", 4) };
         let start = end;
         end += bytes * shape.iter().product::<usize>();
@@ -169,7 +169,7 @@ pub(crate) fn write(to: &mut dyn Sink, texts: &Map<String, Value>, entries: &[En
     }
     to.write_all(&(header.len() as u64).to_le_bytes())?;
     to.write_all(&header)?;
-    for Entry { shape, double, number, .. } in entries {
+    for TensorEntry { shape, double, number, .. } in entries {
         for i in 0..shape.iter().product() {
             match double {
                 true => to.write_all(&number(i).to_le_bytes())?,

@@ -13,16 +13,16 @@ use backstitch_core::{Model, Scalar, Tensor};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-use crate::pytorch::layout::Layout;
+use crate::pytorch::layout::TensorOrder;
 use crate::pytorch::orders::layouts;
 use crate::{atomic, pytorch};
-use file::{Entry, Header};
+use file::{Header, TensorEntry};
 
 /// The key of the classes in the metadata of a file.
-const CLASSES: &str = "classes";
+const CLASSES_KEY: &str = "classes";
 /// The keys and values that say who wrote the file. Only this library writes the second and third.
-const FORMAT: &str = "format";
-const OURS: [(&str, &str); 3] = [(FORMAT, "backstitch"), ("layout", "channels last"), ("version", "1")];
+const FORMAT_KEY: &str = "format";
+const OURS: [(&str, &str); 3] = [(FORMAT_KEY, "backstitch"), ("layout", "channels last"), ("version", "1")];
 
 /// Saves every parameter and buffer, as `f32` or `f64`, in the order of their names.
 ///
@@ -59,7 +59,7 @@ pub fn save_with_classes<F: Scalar>(
     let path = path.as_ref();
     let list =
         serde_json::to_string(classes).map_err(|error| Error::content(path, "names of classes", error))?;
-    write(path, model, Map::from_iter([(CLASSES.to_owned(), list.into())]))
+    write(path, model, Map::from_iter([(CLASSES_KEY.to_owned(), list.into())]))
 }
 
 /// The names of the classes in a file by [`save_with_classes`]; `None` if it was saved without them.
@@ -69,7 +69,7 @@ pub fn save_with_classes<F: Scalar>(
 pub fn classes(path: impl AsRef<Path>) -> Result<Option<Vec<String>>, Error> {
     let path = path.as_ref();
     let (_, header) = open(path)?;
-    let Some(list) = header.texts.get(CLASSES) else { return Ok(None) };
+    let Some(list) = header.texts.get(CLASSES_KEY) else { return Ok(None) };
     serde_json::from_str(list)
         .map(Some)
         .map_err(|error| Error::content(path, "a list of names under \"classes\"", error))
@@ -78,13 +78,13 @@ pub fn classes(path: impl AsRef<Path>) -> Result<Option<Vec<String>>, Error> {
 fn write<F: Scalar>(path: &Path, model: &Model<F>, mut texts: Map<String, Value>) -> Result<(), Error> {
     texts.extend(OURS.map(|(name, text)| (name.to_owned(), text.into())));
     let entry = |(name, tensor)| whole(name, tensor);
-    let entries: Vec<Entry<'_>> = model.state().into_iter().map(entry).collect();
+    let entries: Vec<TensorEntry<'_>> = model.state().into_iter().map(entry).collect();
     atomic::write(path, |to| file::write(to, &texts, &entries))
 }
 
 /// A tensor to write in its own order.
-pub(crate) fn whole<F: Scalar>(name: impl Into<String>, tensor: &Tensor<F>) -> Entry<'_> {
-    Entry {
+pub(crate) fn whole<F: Scalar>(name: impl Into<String>, tensor: &Tensor<F>) -> TensorEntry<'_> {
+    TensorEntry {
         name: name.into(),
         shape: tensor.shape().to_vec(),
         double: size_of::<F>() == 8,
@@ -153,10 +153,10 @@ pub(crate) enum Origin {
 
 /// Finds out who wrote a file, from its metadata, and from names that only one of the two writes.
 pub(crate) fn origin(header: &Header) -> Origin {
-    match header.texts.get(FORMAT).map(|format| &**format) {
+    match header.texts.get(FORMAT_KEY).map(|format| &**format) {
         Some("backstitch") => Origin::Ours,
         Some("pt") => Origin::PyTorch,
-        _ if header.texts.contains_key(CLASSES) => Origin::Ours,
+        _ if header.texts.contains_key(CLASSES_KEY) => Origin::Ours,
         _ if header.tensors.keys().any(|name| name.ends_with("num_batches_tracked")) => Origin::PyTorch,
         _ => Origin::Unknown,
     }
@@ -168,7 +168,7 @@ fn refuse_pytorch(path: &Path, header: &Header) -> Result<Origin, Error> {
         return Err(of_pytorch(path, "one of PyTorch"));
     }
     let version = header.texts.get(OURS[2].0).filter(|version| *version != OURS[2].1);
-    if let Some(version) = version.filter(|_| header.texts.contains_key(FORMAT)) {
+    if let Some(version) = version.filter(|_| header.texts.contains_key(FORMAT_KEY)) {
         return Err(Error::content(path, "version 1 of weights of backstitch", format!("version {version}")));
     }
     Ok(origin)
@@ -199,7 +199,7 @@ fn refuse_other_layout<F: Scalar>(
     if !fits {
         return Err(of_pytorch(path, "shapes of PyTorch"));
     }
-    let same = |layout: &Result<Layout, String>| layout.as_ref().is_ok_and(Layout::is_same);
+    let same = |layout: &Result<TensorOrder, String>| layout.as_ref().is_ok_and(TensorOrder::is_same);
     if layouts.values().all(same) {
         return Ok(());
     }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::encoding::{Encoding, Input, Kind, Learned, MOST_CATEGORIES, Target, number};
+use super::encoding::{ColumnKind, Encoding, InputColumn, Learned, MAX_CATEGORIES, Target, number};
 use super::rows::{Table, is_missing};
 use crate::error::Error;
-use crate::kaggle::MOST_CLASSES;
+use crate::kaggle::MAX_CLASSES;
 
 /// The replacement of a missing value.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +98,7 @@ impl Columns {
     ///
     /// # Errors
     /// If a column does not exist, or has two roles. If there is no target or label, or both, or no input. If a fill does not
-    /// suit its column, or there is nothing to compute it from. If there are more than [`MOST_CATEGORIES`] categories or 65,536
+    /// suit its column, or there is nothing to compute it from. If there are more than [`MAX_CATEGORIES`] categories or 65,536
     /// classes. If a value is missing and has no fill, or a field of numbers is not a number: the message gives line and column.
     pub fn fit(&self, table: &Table) -> Result<Encoding, Error> {
         self.check(table)?;
@@ -113,7 +113,7 @@ impl Columns {
                 Role::Number => self.numbers(table, at)?,
                 Role::OneHot => self.categories(table, at)?,
             };
-            learned.inputs.push(Input { name: name.clone(), kind });
+            learned.inputs.push(InputColumn { name: name.clone(), kind });
         }
         if learned.inputs.is_empty() {
             return Err(Error::content(table.path(), "at least one column of inputs", "none"));
@@ -171,7 +171,7 @@ impl Columns {
             ([], [label]) => {
                 let at = table.place(label)?;
                 let counts = counts(table, at, Some(["a class", "leave out rows that have none"]))?;
-                most(table, label, "classes", counts.len(), MOST_CLASSES)?;
+                most(table, label, "classes", counts.len(), MAX_CLASSES)?;
                 Ok(Target::Label { name: (*label).clone(), classes: in_order(counts.into_keys().collect()) })
             }
             ([_, ..], []) => {
@@ -188,7 +188,7 @@ impl Columns {
         }
     }
 
-    fn numbers(&self, table: &Table, at: usize) -> Result<Kind, Error> {
+    fn numbers(&self, table: &Table, at: usize) -> Result<ColumnKind, Error> {
         let name = &table.columns()[at];
         let fill = self.fill_of(name);
         let mut values = Vec::new();
@@ -208,10 +208,10 @@ impl Columns {
             Some(Fill::Median) => Some(median(values)),
             Some(_) => Some(values.iter().sum::<f64>() / values.len() as f64),
         };
-        Ok(Kind::Number { fill: fill.map(|fill| fill as f32) })
+        Ok(ColumnKind::Number { fill: fill.map(|fill| fill as f32) })
     }
 
-    fn categories(&self, table: &Table, at: usize) -> Result<Kind, Error> {
+    fn categories(&self, table: &Table, at: usize) -> Result<ColumnKind, Error> {
         let name = &table.columns()[at];
         let fill = self.fill_of(name);
         let refused = fill.is_none().then_some(["a category", "fill it, or leave the row out"]);
@@ -229,8 +229,8 @@ impl Columns {
             }
             None => None,
         };
-        most(table, name, "categories", counts.len(), MOST_CATEGORIES)?;
-        Ok(Kind::OneHot { categories: in_order(counts.into_keys().collect()), fill })
+        most(table, name, "categories", counts.len(), MAX_CATEGORIES)?;
+        Ok(ColumnKind::OneHot { categories: in_order(counts.into_keys().collect()), fill })
     }
 }
 

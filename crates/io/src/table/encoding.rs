@@ -10,7 +10,7 @@ use super::rows::{Table, is_missing};
 use crate::error::Error;
 
 /// The largest number of categories of a column. Each category is a feature of every row.
-pub const MOST_CATEGORIES: usize = 1000;
+pub const MAX_CATEGORIES: usize = 1000;
 
 /// How the columns of a table become numbers: learned by [`Columns::fit`](super::Columns::fit). Keep it together with the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,21 +22,21 @@ pub struct Encoding {
 #[serde(deny_unknown_fields)]
 pub(super) struct Learned {
     /// In the order of the features.
-    pub(super) inputs: Vec<Input>,
+    pub(super) inputs: Vec<InputColumn>,
     pub(super) ignored: Vec<String>,
     pub(super) target: Target,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Input {
+pub(super) struct InputColumn {
     pub(super) name: String,
-    pub(super) kind: Kind,
+    pub(super) kind: ColumnKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Kind {
+pub(super) enum ColumnKind {
     Number { fill: Option<f32> },
     OneHot { categories: Vec<String>, fill: Option<String> },
 }
@@ -82,9 +82,9 @@ fn places(names: &[String]) -> HashMap<&str, usize> {
 impl Encoding {
     /// The names of the features, in the order of the inputs: the name of a column of numbers, or `column=category`.
     pub fn features(&self) -> Vec<String> {
-        let of = |Input { name, kind }: &Input| match kind {
-            Kind::Number { .. } => vec![name.clone()],
-            Kind::OneHot { categories, .. } => {
+        let of = |InputColumn { name, kind }: &InputColumn| match kind {
+            ColumnKind::Number { .. } => vec![name.clone()],
+            ColumnKind::OneHot { categories, .. } => {
                 categories.iter().map(|category| format!("{name}={category}")).collect()
             }
         };
@@ -145,26 +145,26 @@ impl Encoding {
             let got = format!("{other:?}, which the training rows did not have");
             return Err(Error::content(table.path(), "the columns of the training rows and no others", got));
         }
-        let columns = inputs.iter().map(|Input { name, kind }| {
+        let columns = inputs.iter().map(|InputColumn { name, kind }| {
             let of = match kind {
-                Kind::Number { .. } => HashMap::new(),
-                Kind::OneHot { categories, .. } => places(categories),
+                ColumnKind::Number { .. } => HashMap::new(),
+                ColumnKind::OneHot { categories, .. } => places(categories),
             };
             Ok((table.place(name)?, kind, of))
         });
         let columns = columns.collect::<Result<Vec<_>, Error>>()?;
-        let width = |kind: &Kind| match kind {
-            Kind::Number { .. } => 1,
-            Kind::OneHot { categories, .. } => categories.len(),
+        let width = |kind: &ColumnKind| match kind {
+            ColumnKind::Number { .. } => 1,
+            ColumnKind::OneHot { categories, .. } => categories.len(),
         };
         let mut values = room(table, columns.iter().map(|(_, kind, _)| width(kind)).sum())?;
         for row in 0..table.len() {
             for (at, kind, of) in &columns {
                 let missing = is_missing(table.field(row, *at));
                 match kind {
-                    Kind::Number { fill: Some(fill) } if missing => values.push(*fill),
-                    Kind::Number { .. } => values.push(number(table, row, *at)?),
-                    Kind::OneHot { categories, fill } => {
+                    ColumnKind::Number { fill: Some(fill) } if missing => values.push(*fill),
+                    ColumnKind::Number { .. } => values.push(number(table, row, *at)?),
+                    ColumnKind::OneHot { categories, fill } => {
                         let filled = fill.as_ref().filter(|_| missing).and_then(|fill| of.get(fill.as_str()));
                         let expected = "one of the categories of the training rows";
                         let category = match filled {

@@ -26,8 +26,8 @@
 //! ```
 //!
 //! Another program builds the same network. It needs no training data for the standardization, because means and standard
-//! deviations are in the file of weights. Write [`Standardize::unset`](backstitch_core::layers::Standardize::unset) in place of
-//! `standardize(&train)`, and `Standardize::unset().undone()` in place of `unstandardize(&train)`. Loading sets their constants.
+//! deviations are in the file of weights. Write [`Standardize::unfitted`](backstitch_core::layers::Standardize::unfitted) in place of
+//! `standardize(&train)`, and `Standardize::unfitted().inverse()` in place of `unstandardize(&train)`. Loading sets their constants.
 //!
 //! ```
 //! # use backstitch_core::{Model, Net, data::{standardize, unstandardize}, layers::{Standardize, dense}};
@@ -42,7 +42,7 @@
 //! # encoding.save(&encoding_file)?;
 //! # safetensors::save(&weights_file, &trained)?;
 //! let encoding = Encoding::load(&encoding_file)?;
-//! let net = Net::new().push(Standardize::unset()).push(dense(8).relu()).push(dense(1)).push(Standardize::unset().undone());
+//! let net = Net::new().push(Standardize::unfitted()).push(dense(8).relu()).push(dense(1)).push(Standardize::unfitted().inverse());
 //! let mut model: Model = Model::new(net, &[encoding.features().len()], 0)?;
 //! safetensors::load(&weights_file, &mut model)?;
 //! // Rows without a price.
@@ -61,5 +61,5 @@ mod saved;
 mod tests;
 
 pub use columns::{Columns, Fill};
-pub use encoding::{Encoding, MOST_CATEGORIES};
+pub use encoding::{Encoding, MAX_CATEGORIES};
 pub use rows::Table;

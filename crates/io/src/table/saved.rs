@@ -7,17 +7,17 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::encoding::{Encoding, Input, Kind, Learned, MOST_CATEGORIES, Target};
+use super::encoding::{ColumnKind, Encoding, InputColumn, Learned, MAX_CATEGORIES, Target};
 use super::rows::is_missing;
 use crate::atomic;
 use crate::error::Error;
-use crate::kaggle::MOST_CLASSES;
+use crate::kaggle::MAX_CLASSES;
 
 const FORMAT: &str = "backstitch columns";
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Saved<'a> {
+struct SavedEncoding<'a> {
     format: &'a str,
     version: u32,
     columns: Learned,
@@ -29,7 +29,7 @@ impl Encoding {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        let saved = Saved { format: FORMAT, version: VERSION, columns: self.learned.clone() };
+        let saved = SavedEncoding { format: FORMAT, version: VERSION, columns: self.learned.clone() };
         atomic::write(path.as_ref(), |to| Ok(serde_json::to_writer_pretty(to, &saved)?))
     }
 
@@ -66,14 +66,14 @@ fn check(Learned { inputs, ignored, target }: &Learned) -> Result<(), String> {
     if inputs.is_empty() || target.columns().is_empty() {
         return Err(format!("{} inputs and {} targets", inputs.len(), target.columns().len()));
     }
-    for Input { name, kind } in inputs {
+    for InputColumn { name, kind } in inputs {
         match kind {
-            Kind::Number { fill: Some(fill) } if !fill.is_finite() => {
+            ColumnKind::Number { fill: Some(fill) } if !fill.is_finite() => {
                 return Err(format!("{fill} to fill column {name}"));
             }
-            Kind::Number { .. } => {}
-            Kind::OneHot { categories, fill } => {
-                texts(&format!("categories of column {name}"), categories, MOST_CATEGORIES)?;
+            ColumnKind::Number { .. } => {}
+            ColumnKind::OneHot { categories, fill } => {
+                texts(&format!("categories of column {name}"), categories, MAX_CATEGORIES)?;
                 if let Some(fill) = fill.as_ref().filter(|fill| !categories.contains(fill)) {
                     return Err(format!("{fill:?}, which is no category, to fill column {name}"));
                 }
@@ -82,7 +82,7 @@ fn check(Learned { inputs, ignored, target }: &Learned) -> Result<(), String> {
     }
     match target {
         Target::Values(_) => Ok(()),
-        Target::Label { name, classes } => texts(&format!("classes of column {name}"), classes, MOST_CLASSES),
+        Target::Label { name, classes } => texts(&format!("classes of column {name}"), classes, MAX_CLASSES),
     }
 }
 

@@ -216,7 +216,7 @@ fn columns_that_do_not_suit_a_table_are_refused() {
         unsuited(frequent, empty),
         "t.csv: expected at least one category in column x, for MostFrequent, got only missing values"
     );
-    let many: String = (0..=MOST_CATEGORIES).map(|i| format!("{i},1\n")).collect();
+    let many: String = (0..=MAX_CATEGORIES).map(|i| format!("{i},1\n")).collect();
     let expected = "t.csv: expected at most 1000 categories in column x (ignore it if it numbers or names the rows), got 1001";
     assert_eq!(unsuited(target().one_hot("x"), &format!("x,y\n{many}")), expected);
 }

@@ -13,16 +13,14 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::decode::{LARGEST_SIDE, Stored, check_size};
+use super::decode::{MAX_SIDE, Stored, check_size};
 
 /// The pixels, grey or in colour. The error says what is wrong.
 pub(super) fn decode(bytes: &[u8]) -> Result<Stored, String> {
     let broken = |error| format!("a broken JPEG: {error}");
     let bytes = segments::without_junk(bytes).map_err(|what| format!("a broken JPEG: {what}"))?;
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(LARGEST_SIDE)
-        .set_max_height(LARGEST_SIDE);
+    let options =
+        DecoderOptions::default().set_strict_mode(true).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&bytes[..]), options);
     decoder.decode_headers().map_err(broken)?;
     let (width, height) = decoder.dimensions().ok_or("a broken JPEG: no header")?;

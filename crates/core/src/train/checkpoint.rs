@@ -10,26 +10,26 @@ use crate::tensor::Tensor;
 use crate::train::History;
 
 /// Parameters and statistics by name.
-pub type State<F> = BTreeMap<String, Tensor<F>>;
+pub type ModelState<F> = BTreeMap<String, Tensor<F>>;
 
 /// Everything of a run between two epochs: written to a file and read again, it goes on with the same bits.
 ///
 /// Random streams have no state to save: they are made from the seed, the epoch and the step (see [`rng`](crate::rng)).
 #[derive(Debug, Clone, PartialEq)]
-pub struct Saved<F: Scalar = f32> {
+pub struct Checkpoint<F: Scalar = f32> {
     /// What the run was told, by name: a run that goes on has to agree in all of it.
     pub settings: Vec<(String, String)>,
     /// Parameters and statistics.
-    pub state: State<F>,
+    pub state: ModelState<F>,
     /// What the optimizer remembers.
     pub optimizer: OptimizerState,
     /// All epochs so far.
     pub history: History,
     /// With early stopping, the best epoch so far and the state after it.
-    pub best: Option<(usize, State<F>)>,
+    pub best: Option<(usize, ModelState<F>)>,
 }
 
-impl<F: Scalar> Saved<F> {
+impl<F: Scalar> Checkpoint<F> {
     /// Checks that a run with these settings goes on where this one stopped.
     pub(super) fn check(&self, settings: &[(String, String)]) -> Result<(), Error> {
         for (name, value) in settings {
@@ -49,6 +49,6 @@ impl<F: Scalar> Saved<F> {
 }
 
 /// A copy of a model's parameters and statistics.
-pub(super) fn state_of<F: Scalar>(model: &Model<F>) -> State<F> {
+pub(super) fn state_of<F: Scalar>(model: &Model<F>) -> ModelState<F> {
     model.state().into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }

@@ -5,11 +5,11 @@ use crate::scalar::Scalar;
 /// The position of the largest value, the first of equals. `None` where there is no value, or one is NaN: then none is the largest.
 ///
 /// ```
-/// use backstitch_core::metrics::largest;
-/// assert_eq!(largest([1.0, 3.0, 3.0]), Some(1));
-/// assert_eq!(largest([1.0, f32::NAN, 3.0]), None);
+/// use backstitch_core::metrics::argmax;
+/// assert_eq!(argmax([1.0, 3.0, 3.0]), Some(1));
+/// assert_eq!(argmax([1.0, f32::NAN, 3.0]), None);
 /// ```
-pub fn largest<F: Scalar>(values: impl IntoIterator<Item = F>) -> Option<usize> {
+pub fn argmax<F: Scalar>(values: impl IntoIterator<Item = F>) -> Option<usize> {
     let mut best: Option<(usize, F)> = None;
     for (i, value) in values.into_iter().enumerate() {
         if value.is_nan() {
@@ -28,12 +28,12 @@ mod tests {
 
     #[test]
     fn the_first_of_equals_is_the_largest_and_nan_never() {
-        assert_eq!(largest([1.0, 3.0, 3.0]), Some(1));
-        assert_eq!(largest([f32::NEG_INFINITY; 2]), Some(0));
-        assert_eq!(largest([2.0, f32::INFINITY]), Some(1));
+        assert_eq!(argmax([1.0, 3.0, 3.0]), Some(1));
+        assert_eq!(argmax([f32::NEG_INFINITY; 2]), Some(0));
+        assert_eq!(argmax([2.0, f32::INFINITY]), Some(1));
         for with_nan in [[f32::NAN, -1.0], [-1.0, f32::NAN], [f32::NAN; 2]] {
-            assert_eq!(largest(with_nan), None);
+            assert_eq!(argmax(with_nan), None);
         }
-        assert_eq!(largest::<f32>([]), None);
+        assert_eq!(argmax::<f32>([]), None);
     }
 }
