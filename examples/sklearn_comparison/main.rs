@@ -101,10 +101,16 @@ fn report(run: &Run, outcomes: &[Outcome], sklearn: &Sklearn, recorded: bool) ->
     }
     let best = rows
         .iter()
-        .flat_map(|r| [("backstitch", &r[0], &r[1], &r[2]), ("scikit-learn", &r[0], &r[1], &r[3])]);
-    if let Some((whose, name, epoch, accuracy)) = best.max_by(|a, b| a.3.cmp(b.3)) {
+        // Where the epochs differ they are "ours / theirs".
+        .flat_map(|r| {
+            [
+                ("backstitch", &r[0], r[1].split(" / ").next(), &r[2]),
+                ("scikit-learn", &r[0], r[1].split(" / ").last(), &r[3]),
+            ]
+        });
+    if let Some((whose, name, Some(epoch), accuracy)) = best.max_by(|a, b| a.3.cmp(b.3)) {
         report.paragraph(format!(
-            "Best of all: {whose}, {name} after {epoch} epochs, test accuracy {accuracy}."
+            "Best of all: {whose}, {name} after epoch {epoch}, test accuracy {accuracy}."
         ));
     }
     let head = ["activation", "epoch", "backstitch", version.as_str()];
