@@ -18,17 +18,17 @@ const DEPTH: usize = 3;
 /// A longer summary is not read, in bytes.
 const LONGEST: u64 = 16 << 20;
 /// Names of columns, with the figure of summary.json that each shows and its decimals.
-const FIGURES: [(&str, &str, Option<usize>); 9] = [
-    ("epochs", "epochs", None),
-    ("parameters", "parameters", None),
-    ("training loss", "train_loss", Some(4)),
-    ("validation accuracy", "validation_accuracy", Some(4)),
+const FIGURES: [(&str, &str, Option<usize>); 7] = [
     ("test accuracy", "test_accuracy", Some(4)),
     ("test loss", "test_loss", Some(4)),
+    ("validation accuracy", "validation_accuracy", Some(4)),
+    ("epochs", "epochs", None),
     ("seconds an epoch", "seconds_per_epoch", Some(2)),
     ("minutes", "minutes", Some(1)),
-    ("multiply-adds", "multiply_adds", None),
+    ("parameters", "parameters", None),
 ];
+/// Names of the columns before and behind the figures.
+const AROUND: ([&str; 3], [&str; 3]) = (["folder", "network", "kind"], ["ended (UTC)", "data", "example"]);
 
 /// What a folder of runs holds.
 #[derive(Default)]
@@ -73,11 +73,12 @@ fn folder_of_runs(out: &Path, default: &Path) -> Result<Option<PathBuf>, AnyErro
     if out.components().any(|part| part == Component::ParentDir) {
         out = out.canonicalize()?;
     }
-    let default = default.canonicalize().ok();
+    let (given, default) = (default, default.canonicalize().ok());
     let is_default = |folder: &Path| default.is_some() && folder.canonicalize().ok() == default;
     let found =
         out.ancestors().skip(1).take(DEPTH).find(|folder| is_default(folder) || is_ours(&folder.join(PAGE)));
-    Ok(found.map(Path::to_owned))
+    // The name that was given is the shorter one.
+    Ok(found.map(|folder| if is_default(folder) { given.to_owned() } else { folder.to_owned() }))
 }
 
 /// Whether a file is a page of contents that an earlier run wrote.
@@ -167,17 +168,16 @@ impl Contents {
             None => wrong.push(format!("runs: expected a list, got {}", shown(&summary["runs"]))),
             Some(runs) => {
                 for (i, run) in runs.iter().enumerate() {
+                    if !run.is_object() {
+                        wrong.push(format!("runs[{i}]: expected an object, got {}", shown(run)));
+                    }
                     let name = text(&run["name"], &format!("runs[{i}].name"), &mut wrong);
-                    let mut row = vec![
-                        cell.clone(),
-                        name.into(),
-                        example.as_str().into(),
-                        moment(ended).into(),
-                        kind.into(),
-                    ];
-                    row.extend(FIGURES.iter().map(|figure| number(run, i, *figure, &mut wrong).into()));
-                    row.push(data.as_str().into());
-                    rows.push(row);
+                    let mut row = vec![name, kind.to_owned()];
+                    row.extend(FIGURES.iter().map(|figure| number(run, i, *figure, &mut wrong)));
+                    row.extend([moment(ended), data.clone(), example.clone()]);
+                    rows.push(
+                        [cell.clone()].into_iter().chain(row.into_iter().map(TableCell::from)).collect(),
+                    );
                 }
             }
         }
@@ -191,10 +191,8 @@ impl Contents {
         if rows.is_empty() {
             report.paragraph("There is no run here yet.");
         } else {
-            let mut head: Vec<String> =
-                ["folder", "network", "example", "ended (UTC)", "kind"].map(str::to_owned).to_vec();
-            head.extend(FIGURES.iter().map(|(name, ..)| (*name).to_owned()));
-            head.push("data".to_owned());
+            let head = AROUND.0.into_iter().chain(FIGURES.iter().map(|(name, ..)| *name)).chain(AROUND.1);
+            let head = head.map(str::to_owned).collect();
             let caption = "All runs, the newest first; a folder's name leads to its report".to_owned();
             report.block(Block::Table { caption, head, rows });
         }

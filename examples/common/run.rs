@@ -199,7 +199,7 @@ impl Run {
         rows.extend([
             row("seed", self.seed.to_string()),
             row("machine", format!("{}, threads: {}", processor(), self.threads)),
-            row("time", format!("{:.1} minutes", self.minutes())),
+            row("time", duration(self.minutes())),
             row("ended", format!("{} UTC", moment(SystemTime::now()))),
             row("peak memory", memory),
             row("backstitch", env!("CARGO_PKG_VERSION").to_owned()),
@@ -290,6 +290,11 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// Minutes, or seconds where it is less than one.
+fn duration(minutes: f64) -> String {
+    if minutes < 1.0 { format!("{:.0} seconds", 60.0 * minutes) } else { format!("{minutes:.1} minutes") }
 }
 
 /// The processor's name, where the system tells.

@@ -37,6 +37,9 @@ fn figure(content: &str, caption: &str) -> String {
     format!("<figure>{content}<figcaption>{caption}</figcaption></figure>\n")
 }
 
+/// A table of more columns may be wider than the text, and its texts stay on one line.
+const MOST_COLUMNS: usize = 9;
+
 fn table(caption: &str, head: &[String], rows: &[Vec<TableCell>]) -> Result<String, Error> {
     let wrong = |row: usize, expected: String, got: String| Error::Block {
         what: format!("table {caption:?}, row {row}"),
@@ -52,8 +55,11 @@ fn table(caption: &str, head: &[String], rows: &[Vec<TableCell>]) -> Result<Stri
     };
     let class = |column: usize| if is_text(column) { " class=\"text\"" } else { "" };
     let classes: Vec<&str> = (0..head.len()).map(class).collect();
-    let mut html =
-        format!("<div class=\"scroll\" tabindex=\"0\"><table>\n<caption>{}</caption>\n", escaped(caption));
+    let wide = if head.len() > MOST_COLUMNS { " wide-table" } else { "" };
+    let mut html = format!(
+        "<div class=\"scroll{wide}\" tabindex=\"0\"><table>\n<caption><span>{}</span></caption>\n",
+        escaped(caption)
+    );
     if head.iter().any(|name| !name.is_empty()) {
         let names = head.iter().zip(&classes);
         let names = names.map(|(name, class)| format!("<th scope=\"col\"{class}>{}</th>", escaped(name)));
