@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
-    let mut run = Run::start("edge_filters", &options.flags, (1, 1), 1 << 20)?;
+    let mut run = Run::start("edge_filters", &options.flags, (0, 0), 1 << 20)?;
     let data = run.fashion_mnist()?;
     let count = data.test.labels.len();
     if options.picture >= count {

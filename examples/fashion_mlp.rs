@@ -11,7 +11,7 @@ use backstitch::prelude::*;
 use backstitch::{LineChart, Report};
 use backstitch_examples::mlp::{Outcome, SaveWeights, halving_the_rate};
 use backstitch_examples::trained::together;
-use backstitch_examples::{AnyError, Flags, Run, Watch, fashion, four};
+use backstitch_examples::{AnyError, Flags, Run, Watch, epochs, fashion, four};
 use clap::Parser;
 
 /// The assignment's network, with initial weights N(0, 1) times 0.01.
@@ -93,7 +93,7 @@ fn report(run: &Run, outcomes: &[Outcome]) -> Result<Report, AnyError> {
         .iter()
         .flat_map(|o| o.tested.iter().map(move |(epoch, _, accuracy)| (o.name(), *epoch, *accuracy)));
     if let Some((name, epoch, accuracy)) = best.max_by(|a, b| a.2.total_cmp(&b.2)) {
-        let best = format!("Best of all: {name} after {epoch} epochs, test accuracy {accuracy:.4}.");
+        let best = format!("Best of all: {name} after {}, test accuracy {accuracy:.4}.", epochs(epoch));
         println!("{best}");
         report.paragraph(best);
     }
@@ -112,14 +112,14 @@ fn report(run: &Run, outcomes: &[Outcome]) -> Result<Report, AnyError> {
 
 /// What the figures of one run show.
 fn seen(outcome: &Outcome) -> String {
-    let epochs = &outcome.trained.history.epochs;
+    let records = &outcome.trained.history.epochs;
     let loss = |record: &Epoch| record.get("validation_loss").unwrap_or(f64::INFINITY);
     let learned = |record: &Epoch, figure| record.get(figure).unwrap_or(f64::NAN);
-    let lowest = epochs.iter().min_by(|a, b| loss(a).total_cmp(&loss(b)));
-    let (Some(lowest), Some(last)) = (lowest, epochs.last()) else { return String::new() };
-    let plateau = epochs.iter().take_while(|record| learned(record, "train_accuracy") < 0.15).count();
+    let lowest = records.iter().min_by(|a, b| loss(a).total_cmp(&loss(b)));
+    let (Some(lowest), Some(last)) = (lowest, records.last()) else { return String::new() };
+    let plateau = records.iter().take_while(|record| learned(record, "train_accuracy") < 0.15).count();
     let start = if plateau > 0 {
-        format!("Near chance (below 15 per cent) for {plateau} epochs. ")
+        format!("Near chance (below 15 per cent) for {}. ", epochs(plateau))
     } else {
         String::new()
     };

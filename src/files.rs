@@ -116,14 +116,14 @@ mod drawn {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use crate::Series;
+        use crate::{Series, SeriesStyle};
 
         #[test]
         fn a_chart_is_written_in_the_format_of_its_name() {
             let folder = tempfile::tempdir().unwrap();
             let points = vec![(1.0, 0.5), (2.0, 0.25)];
-            let line = Series { label: "loss".into(), points, dashed: false, colour: 0 };
-            let chart = LineChart { title: "t".into(), x: "x".into(), y: "y".into(), series: vec![line] };
+            let line = Series { label: "loss".into(), points, style: SeriesStyle::Line, colour: 0 };
+            let chart = LineChart::new("t", "x", "y", vec![line]);
             for (name, begins) in [("a.svg", &b"<svg"[..]), ("a.png", b"\x89PNG")] {
                 chart.save(folder.path().join(name)).unwrap();
                 assert!(std::fs::read(folder.path().join(name)).unwrap().starts_with(begins), "{name}");

@@ -2,7 +2,7 @@
 
 use backstitch::Report;
 use backstitch_examples::fashion::CLASSES;
-use backstitch_examples::{AnyError, Run, Score, Trained, defined, four};
+use backstitch_examples::{AnyError, Run, Score, Trained, defined, epochs, four};
 use clap::ValueEnum;
 
 /// A network that was trained, on the validation set and on the test set.
@@ -86,11 +86,11 @@ const TEXT_OPTIMIZERS: [TextRow; 3] = [
 pub fn report(run: &Run, batch: usize, tables: &[&[TextRow]], entries: &[Entry]) -> Result<Report, AnyError> {
     let mut report = run.report("Four architectures on Fashion-MNIST");
     report.paragraph(format!(
-        "All alike: batches of {batch}, {} epochs, one cycle of the learning rate up to 0.001 for Adam and RMSprop (0.003 for Inception \
+        "All alike: batches of {batch}, {}, one cycle of the learning rate up to 0.001 for Adam and RMSprop (0.003 for Inception \
          and the sigmoid, which learn slowly with less) and 0.03 for SGD with momentum 0.9, Glorot uniform initial weights; validation on a tenth of the 60,000 training pictures, test on the \
          published 10,000. The text trained 400 epochs with batches of 1024 and a fixed rate, on a GPU: its seconds are another \
          machine's. Training loss and accuracy are means over an epoch, taken before each step and with dropout.",
-        run.epochs
+        epochs(run.epochs)
     ));
     for rows in tables {
         table(&mut report, rows, entries);

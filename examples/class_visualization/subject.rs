@@ -12,7 +12,7 @@ use backstitch_examples::fashion::{self, CLASSES};
 use backstitch_examples::imagenet::{self, ImageNet};
 use backstitch_examples::pictures::blue_green_red;
 use backstitch_examples::trained::labels;
-use backstitch_examples::{AnyError, Run, Score, Watch};
+use backstitch_examples::{AnyError, Run, Score, Watch, epochs};
 use ndarray::{Array, ArrayD, ArrayView3, Axis, stack};
 use rand::Rng;
 
@@ -104,7 +104,7 @@ impl Subject {
                 .fit(&mut model, train)?;
             model = watch.end(model, history)?.model;
             safetensors::save(run.out.join("weights.safetensors"), &model)?;
-            format!("trained for {} epochs on {} pictures", run.epochs, train.len())
+            format!("trained for {} on {} pictures", epochs(run.epochs), train.len())
         };
         // The first picture of each class.
         let labels = labels(test);

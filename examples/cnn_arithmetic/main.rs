@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn experiment(options: &Options) -> Result<(), AnyError> {
-    let mut run = Run::start("cnn_arithmetic", &options.flags, (1, 1), 1 << 20)?;
+    let mut run = Run::start("cnn_arithmetic", &options.flags, (0, 0), 1 << 20)?;
     run.no_data();
     let mut report = run.report("The arithmetic of convolutions");
     let runs = [one_layer(&run, &mut report)?, three_layers(&mut report)?, bottleneck(&mut report)?];

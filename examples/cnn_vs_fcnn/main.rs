@@ -13,7 +13,7 @@ mod report;
 use std::process::ExitCode;
 
 use backstitch::prelude::*;
-use backstitch_examples::{AnyError, Flags, Run, Trained, Watch, fashion};
+use backstitch_examples::{AnyError, Flags, Run, Trained, Watch, epochs, fashion};
 use clap::Parser;
 use report::{Entry, Tuned, report};
 use serde_json::Value;
@@ -90,9 +90,9 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     }
     run.histories(entries.iter().map(|entry| &entry.trained))?;
     let settings = format!(
-        "The same for all: Adam with learning rate {LEARNING_RATE}, batches of {BATCH}, {} epochs, Glorot uniform initial \
+        "The same for all: Adam with learning rate {LEARNING_RATE}, batches of {BATCH}, {}, Glorot uniform initial \
          weights. (The text fixes these in a starter script that is lost.)",
-        run.epochs
+        epochs(run.epochs)
     );
     let report = report(&run, &settings, &entries)?;
     let runs: Vec<Value> = entries.iter().map(Entry::json).collect();

@@ -1,5 +1,6 @@
 //! What the examples share: flags, data, progress, reports. Not an example itself.
 
+pub mod contents;
 pub mod fashion;
 pub mod imagenet;
 pub mod memory;
@@ -55,6 +56,11 @@ pub fn four(value: f64) -> String {
 /// A score, or that there is none.
 pub fn defined(value: Option<f64>) -> String {
     value.map_or("undefined".to_owned(), four)
+}
+
+/// A number of epochs, in words.
+pub fn epochs(count: usize) -> String {
+    if count == 1 { "1 epoch".to_owned() } else { format!("{count} epochs") }
 }
 
 /// How often.

@@ -9,7 +9,7 @@ use clap::Args;
 use ndarray::{Array3, ArrayView3, Axis};
 
 use super::trained::{Column, labels, table};
-use super::{AnyError, Flags, Run, Score, Trained, defined, four, times};
+use super::{AnyError, Flags, Run, Score, Trained, defined, epochs, four, times};
 
 /// The flags of the examples on photographs.
 #[derive(Args, Clone, Debug)]
@@ -207,7 +207,7 @@ fn confused(score: &Score, photographs: &Photographs) -> Result<Option<PictureGr
 /// Loss and accuracy by epoch, saved under names with this prefix.
 pub fn curves(run: &Run, report: &mut Report, trained: &Trained, prefix: &str) -> Result<(), AnyError> {
     let loss = format!("{:.1} s an epoch.", trained.seconds_per_epoch);
-    let accuracy = format!("{} epochs, {:.1} minutes.", trained.history.epochs.len(), trained.minutes);
+    let accuracy = format!("{}, {:.1} minutes.", epochs(trained.history.epochs.len()), trained.minutes);
     trained.curves(run, report, prefix, [loss, accuracy])
 }
 

@@ -2,18 +2,22 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use backstitch::atomic::{self, FolderLock};
 use backstitch::mnist::{DATA_VARIABLE, DownloadProgress, FashionMnist, MnistImages, Origin};
-use backstitch::{Block, ConfusionChart, LineChart, PictureGrid, Report};
+use backstitch::{ConfusionChart, LineChart, PictureGrid, Report};
 use backstitch::{history, images};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::contents::{self, moment};
 use super::memory::peak_memory;
 use super::{AnyError, Trained};
+
+/// The folder of runs where `--out` names no other.
+const RUNS: &str = "runs";
 
 /// The flags that every example takes.
 #[derive(Args, Clone, Debug)]
@@ -41,6 +45,7 @@ pub struct Flags {
 /// One run of an example.
 pub struct Run {
     pub out: PathBuf,
+    /// Passes over the training data; 0 where nothing is trained.
     pub epochs: usize,
     pub seed: u64,
     pub quick: bool,
@@ -66,8 +71,13 @@ impl Run {
         if flags.epochs == Some(0) || flags.threads == Some(0) {
             return Err("--epochs and --threads: expected at least 1, got 0".into());
         }
+        if flags.epochs.is_some() && epochs == 0 {
+            return Err(
+                format!("--epochs: expected no such flag, because {name} trains nothing, got one").into()
+            );
+        }
         rayon::ThreadPoolBuilder::new().num_threads(flags.threads.unwrap_or(0)).build_global()?;
-        let out = flags.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
+        let out = flags.out.clone().unwrap_or_else(|| Path::new(RUNS).join(name));
         atomic::prepare_folder(&out, 0)?;
         let lock = FolderLock::acquire(&out)?;
         atomic::prepare_folder(&out, bytes)?;
@@ -175,19 +185,25 @@ impl Run {
         if self.quick {
             report.warning("A quick run (--quick): less data and fewer epochs than the real one.");
         }
-        let sets = ["train", "validation", "test"].map(|name| self.dataset[name].to_string());
+        let samples = ["train", "validation", "test"].map(|name| self.dataset[name].as_u64().unwrap_or(0));
         let memory = peak_memory().map_or("not known on this system".to_owned(), |mb| format!("{mb} MB"));
         let row = |name: &str, value: String| vec![name.to_owned(), value];
-        let rows = vec![
-            row("data", self.source.clone()),
-            row("samples: training, validation, test", sets.join(", ")),
-            row("epochs", self.epochs.to_string()),
+        let mut rows = vec![row("example", self.name.to_owned()), row("data", self.source.clone())];
+        if samples.iter().any(|&count| count > 0) {
+            let samples = samples.map(|count| count.to_string()).join(", ");
+            rows.push(row("samples: training, validation, test", samples));
+        }
+        if self.epochs > 0 {
+            rows.push(row("epochs", self.epochs.to_string()));
+        }
+        rows.extend([
             row("seed", self.seed.to_string()),
             row("machine", format!("{}, threads: {}", processor(), self.threads)),
-            row("time", format!("{:.1} minutes", self.start.elapsed().as_secs_f64() / 60.0)),
+            row("time", duration(self.minutes())),
+            row("ended", format!("{} UTC", moment(SystemTime::now()))),
             row("peak memory", memory),
             row("backstitch", env!("CARGO_PKG_VERSION").to_owned()),
-        ];
+        ]);
         report.table("What ran", &["", ""], rows);
         report
     }
@@ -200,7 +216,9 @@ impl Run {
         chart: &LineChart,
         caption: impl Into<String>,
     ) -> Result<(), AnyError> {
-        self.drawing(report, stem, (chart.svg()?, chart.png()?), caption.into())
+        self.drawing(stem, &chart.svg()?, &chart.png()?)?;
+        report.chart(chart, caption)?;
+        Ok(())
     }
 
     /// As [`chart`](Self::chart), a confusion matrix.
@@ -211,20 +229,14 @@ impl Run {
         chart: &ConfusionChart,
         caption: String,
     ) -> Result<(), AnyError> {
-        self.drawing(report, stem, (chart.svg()?, chart.png()?), caption)
+        self.drawing(stem, &chart.svg()?, &chart.png()?)?;
+        report.confusion(chart, caption)?;
+        Ok(())
     }
 
-    fn drawing(
-        &self,
-        report: &mut Report,
-        stem: &str,
-        (svg, png): (String, Vec<u8>),
-        caption: String,
-    ) -> Result<(), AnyError> {
+    fn drawing(&self, stem: &str, svg: &str, png: &[u8]) -> Result<(), AnyError> {
         self.save(&format!("{stem}.svg"), svg.as_bytes())?;
-        self.save(&format!("{stem}.png"), &png)?;
-        report.block(Block::Figure { svg, caption });
-        Ok(())
+        self.save(&format!("{stem}.png"), png)
     }
 
     /// Saves pictures as PNG under the name's stem, and shows them in the report.
@@ -235,9 +247,8 @@ impl Run {
         grid: &PictureGrid,
         caption: impl Into<String>,
     ) -> Result<(), AnyError> {
-        let png = grid.png()?;
-        self.save(&format!("{stem}.png"), &png)?;
-        report.png(&png, caption);
+        self.save(&format!("{stem}.png"), &grid.png()?)?;
+        report.pictures(grid, caption)?;
         Ok(())
     }
 
@@ -252,21 +263,38 @@ impl Run {
         Ok(history::write_csv(self.out.join("history.csv"), &all)?)
     }
 
-    /// Writes report.html and summary.json, and says where.
+    fn minutes(&self) -> f64 {
+        self.start.elapsed().as_secs_f64() / 60.0
+    }
+
+    /// Writes report.html and summary.json, then the page of contents of all runs, and says where.
     pub fn finish(self, report: &Report, runs: &[Value]) -> Result<(), AnyError> {
         let summary = json!({
             "example": self.name, "quick": self.quick, "seed": self.seed,
-            "dataset": self.dataset, "threads": self.threads, "runs": runs,
+            "dataset": self.dataset, "threads": self.threads, "machine": processor(), "minutes": self.minutes(),
+            "ended": SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(), "backstitch": env!("CARGO_PKG_VERSION"),
+            "runs": runs,
         });
         let (html, summary) = (report.html()?, serde_json::to_string_pretty(&summary)?);
         let report_path = self.out.join("report.html");
         atomic::write(&report_path, |to| to.write_all(html.as_bytes()))?;
         atomic::write(self.out.join("summary.json"), |to| to.write_all(summary.as_bytes()))?;
-        let minutes = self.start.elapsed().as_secs_f64() / 60.0;
+        let minutes = self.minutes();
         let memory = peak_memory().map_or(String::new(), |mb| format!(", peak memory {mb} MB"));
         println!("report: {} ({minutes:.1} minutes{memory})", report_path.display());
+        // The run is done and saved; a page of contents that cannot be written does not make it fail.
+        match contents::update(&self.out, Path::new(RUNS)) {
+            Ok(Some(page)) => println!("all runs: {}", page.display()),
+            Ok(None) => {}
+            Err(error) => eprintln!("page of contents: {error}"),
+        }
         Ok(())
     }
+}
+
+/// Minutes, or seconds where it is less than one.
+fn duration(minutes: f64) -> String {
+    if minutes < 1.0 { format!("{:.0} seconds", 60.0 * minutes) } else { format!("{minutes:.1} minutes") }
 }
 
 /// The processor's name, where the system tells.

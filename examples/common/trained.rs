@@ -103,7 +103,7 @@ pub fn table<T>(
 
 /// Lines over epochs.
 pub fn by_epoch(title: impl Into<String>, y: &str, series: Vec<Series>) -> LineChart {
-    LineChart { title: title.into(), x: "epoch".to_owned(), y: y.to_owned(), series }
+    LineChart::new(title, "epoch", y, series)
 }
 
 /// One figure of several trainings by epoch.

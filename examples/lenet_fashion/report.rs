@@ -3,7 +3,7 @@
 use backstitch::{Block, Report};
 use backstitch_examples::fashion::CLASSES;
 use backstitch_examples::trained::{Column, table};
-use backstitch_examples::{AnyError, Run, Score, Trained, four, pictures};
+use backstitch_examples::{AnyError, Run, Score, Trained, epochs, four, pictures};
 
 /// Hyperparameters and their accuracy in every fold.
 pub struct Candidate {
@@ -42,9 +42,9 @@ pub fn report(
     cross_validation(&mut report, candidates);
     report.heading("The best, trained on all training pictures");
     report.paragraph(format!(
-        "{samples} pictures, {} epochs, {:.1} minutes: test accuracy {:.4}, log loss {:.4}; the first network, without dropout, with a \
+        "{samples} pictures, {}, {:.1} minutes: test accuracy {:.4}, log loss {:.4}; the first network, without dropout, with a \
          learning rate of 0.001 and on the training set alone, had {:.4} and {:.4}.",
-        chosen.history.epochs.len(), chosen.minutes, scores[1].accuracy(), scores[1].log_loss,
+        epochs(chosen.history.epochs.len()), chosen.minutes, scores[1].accuracy(), scores[1].log_loss,
         scores[0].accuracy(), scores[0].log_loss,
     ));
     let chart = scores[1].confusion("Confusion matrix on the test set", &CLASSES);

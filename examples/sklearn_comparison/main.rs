@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use backstitch::checkpoint::SaveCheckpoints;
 use backstitch::prelude::*;
-use backstitch::{LineChart, Report, Series};
+use backstitch::{LineChart, Report, Series, SeriesStyle};
 use backstitch_examples::mlp::{Outcome, SaveWeights, halving_the_rate};
 use backstitch_examples::trained::by_epoch;
 use backstitch_examples::{AnyError, Flags, Run, Watch, fashion, four};
@@ -101,10 +101,16 @@ fn report(run: &Run, outcomes: &[Outcome], sklearn: &Sklearn, recorded: bool) ->
     }
     let best = rows
         .iter()
-        .flat_map(|r| [("backstitch", &r[0], &r[1], &r[2]), ("scikit-learn", &r[0], &r[1], &r[3])]);
-    if let Some((whose, name, epoch, accuracy)) = best.max_by(|a, b| a.3.cmp(b.3)) {
+        // Where the epochs differ they are "ours / theirs".
+        .flat_map(|r| {
+            [
+                ("backstitch", &r[0], r[1].split(" / ").next(), &r[2]),
+                ("scikit-learn", &r[0], r[1].split(" / ").last(), &r[3]),
+            ]
+        });
+    if let Some((whose, name, Some(epoch), accuracy)) = best.max_by(|a, b| a.3.cmp(b.3)) {
         report.paragraph(format!(
-            "Best of all: {whose}, {name} after {epoch} epochs, test accuracy {accuracy}."
+            "Best of all: {whose}, {name} after epoch {epoch}, test accuracy {accuracy}."
         ));
     }
     let head = ["activation", "epoch", "backstitch", version.as_str()];
@@ -114,19 +120,19 @@ fn report(run: &Run, outcomes: &[Outcome], sklearn: &Sklearn, recorded: bool) ->
 
 /// Both losses of both libraries by epoch.
 fn comparison(outcome: &Outcome, theirs: &SklearnRun, version: &str) -> LineChart {
-    let our_line = |label: &str, figure, dashed| {
+    let our_line = |label: &str, figure, style| {
         let line = Series::by_epoch(format!("backstitch, {label}"), &outcome.trained.history, 0, figure);
-        Series { dashed, ..line }
+        Series { style, ..line }
     };
-    let their_line = |label: &str, losses: &[f64], dashed| {
+    let their_line = |label: &str, losses: &[f64], style| {
         let points = losses.iter().enumerate().map(|(i, &loss)| ((i + 1) as f64, loss)).collect();
-        Series { label: format!("{version}, {label}"), points, dashed, colour: 1 }
+        Series { label: format!("{version}, {label}"), points, style, colour: 1 }
     };
     let series = vec![
-        our_line("training", "train_loss", false),
-        their_line("training", &theirs.train_loss, false),
-        our_line("validation", "validation_loss", true),
-        their_line("validation", &theirs.validation_loss, true),
+        our_line("training", "train_loss", SeriesStyle::Line),
+        their_line("training", &theirs.train_loss, SeriesStyle::Line),
+        our_line("validation", "validation_loss", SeriesStyle::Dashes),
+        their_line("validation", &theirs.validation_loss, SeriesStyle::Dashes),
     ];
     by_epoch(format!("{}: loss by epoch", outcome.name()), "cross-entropy loss", series)
 }

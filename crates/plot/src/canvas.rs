@@ -1,10 +1,11 @@
-//! What every figure shares: a size that is looked at before memory is taken, and a picture as SVG or PNG.
+//! What every figure shares: a size that is checked before memory is taken, SVG and PNG.
 
 use base64::Engine as _;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::Error;
+use crate::html::escaped;
 use crate::picture::Picture;
 
 /// Figures and pictures have no more pixels than this: 200 MB as they are drawn.
@@ -13,7 +14,7 @@ pub(crate) const MOST_PIXELS: u64 = 1 << 26;
 /// A place in a figure, in pixels from its upper left corner.
 pub(crate) type Place = (i32, i32);
 
-/// What drawing comes to.
+/// The result of drawing.
 pub(crate) type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
 /// What a figure is drawn on.
@@ -52,11 +53,21 @@ impl Canvas for BitMapBackend<'_> {
 
 /// A picture of pixels in a figure.
 pub(crate) struct Placed<'a> {
-    /// Where its upper left corner is.
+    /// Its upper left corner.
     pub(crate) at: Place,
-    /// How many pixels wide and high a pixel of it is drawn.
-    pub(crate) enlarge: usize,
+    /// Width and height in the figure.
+    pub(crate) size: (usize, usize),
     pub(crate) picture: &'a Picture,
+}
+
+/// What a part of a figure stands for, in words. A browser shows it beside the pointer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Note {
+    /// The upper left corner of the part.
+    pub(crate) at: Place,
+    /// Its width and height.
+    pub(crate) size: (i32, i32),
+    pub(crate) text: String,
 }
 
 /// Something that can draw itself.
@@ -67,6 +78,14 @@ pub(crate) trait Drawable {
     fn size(&self) -> (u64, u64);
     /// The pictures below what is drawn.
     fn pictures(&self) -> Vec<Placed<'_>> {
+        Vec::new()
+    }
+    /// What style sheets call it.
+    fn class(&self) -> &'static str {
+        "drawn"
+    }
+    /// What SVG says about its parts. A later note lies over an earlier one.
+    fn notes(&self) -> Vec<Note> {
         Vec::new()
     }
     /// Draws all but the pictures, on a white ground.
@@ -105,21 +124,41 @@ pub(crate) fn svg(figure: &impl Drawable) -> Result<String, Error> {
     if let Some((second, _)) = text.match_indices('\n').nth(1) {
         text.insert_str(second + 1, &images);
     }
+    let (class, title) = (figure.class(), escaped(figure.title()));
+    text = text.replacen("<svg ", &format!("<svg class=\"{class}\" role=\"img\" aria-label=\"{title}\" "), 1);
+    let (notes, end) = (figure.notes(), text.rfind("</svg>"));
+    if let (Some(end), false) = (end, notes.is_empty()) {
+        text.insert_str(end, &group(&notes));
+    }
     Ok(text)
+}
+
+/// Notes as rectangles that cannot be seen, over all else.
+fn group(notes: &[Note]) -> String {
+    let mut text = String::from("<g class=\"notes\" fill=\"transparent\">\n");
+    for Note { at: (x, y), size: (width, height), text: note } in notes {
+        let note = escaped(note);
+        text += &format!(
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"><title>{note}</title></rect>\n"
+        );
+    }
+    text + "</g>\n"
 }
 
 /// A picture as an element of SVG that needs no other file.
 fn image(placed: &Placed<'_>) -> Result<String, png::EncodingError> {
-    let picture = placed.picture;
-    let bytes: Vec<u8> = picture.rows().flatten().flatten().copied().collect();
-    let png = encode(&bytes, picture.width() as u32, picture.height() as u32)?;
-    let base64 = base64::engine::general_purpose::STANDARD.encode(png);
-    let [width, height] = [picture.width(), picture.height()].map(|length| length * placed.enlarge);
-    let (x, y) = placed.at;
+    let (href, (x, y), (width, height)) = (data(placed.picture)?, placed.at, placed.size);
     Ok(format!(
         "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\" \
-         style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{base64}\"/>\n"
+         style=\"image-rendering:pixelated\" href=\"{href}\"/>\n"
     ))
+}
+
+/// A picture as an address that holds all of it.
+pub(crate) fn data(picture: &Picture) -> Result<String, png::EncodingError> {
+    let bytes: Vec<u8> = picture.rows().flatten().flatten().copied().collect();
+    let png = encode(&bytes, picture.width() as u32, picture.height() as u32)?;
+    Ok(format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(png)))
 }
 
 /// The figure as the bytes of a PNG file.
@@ -137,15 +176,16 @@ pub(crate) fn png(figure: &impl Drawable) -> Result<Vec<u8>, Error> {
     encode(&pixels, width, height).map_err(|error| failed(figure, error))
 }
 
-/// Copies a picture into the pixels of a figure, which has room for it.
+/// Copies a picture into the pixels of a figure, which has room for it. Each pixel takes the nearest of the picture.
 fn lay(placed: &Placed<'_>, pixels: &mut [u8], width: usize) {
     let (left, top) = (placed.at.0 as usize, placed.at.1 as usize);
-    for (i, row) in placed.picture.rows().enumerate() {
-        let bytes: Vec<u8> = row.iter().flat_map(|pixel| pixel.repeat(placed.enlarge)).collect();
-        for j in 0..placed.enlarge {
-            let start = 3 * ((top + i * placed.enlarge + j) * width + left);
-            pixels[start..start + bytes.len()].copy_from_slice(&bytes);
-        }
+    let ((across, down), picture) = (placed.size, placed.picture);
+    let rows: Vec<&[[u8; 3]]> = picture.rows().collect();
+    for i in 0..down {
+        let row = rows[i * picture.height() / down];
+        let bytes: Vec<u8> = (0..across).flat_map(|j| row[j * picture.width() / across]).collect();
+        let start = 3 * ((top + i) * width + left);
+        pixels[start..start + bytes.len()].copy_from_slice(&bytes);
     }
 }
 

@@ -5,28 +5,31 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::axis::{Axis, Tick};
-use crate::canvas::{Canvas, Drawable, Drawn, Place};
-use crate::legend::{Legend, LegendEntry};
+use crate::bar::Bar;
+use crate::canvas::{Canvas, Drawn, Drawable, Note, Place, Placed};
+use crate::chart_notes::notes;
+use crate::legend::{LegendEntry, Legend};
 use crate::line::{along, dashes, thinned};
+use crate::palette::{GRID, LINES};
 use crate::text::{anchored, fitted, text, turned, width};
-use crate::{Error, LineChart, Series};
+use crate::{Backdrop, Error, LineChart, Series, SeriesStyle};
 
-/// Colours that also readers with a colour-vision deficiency tell apart (Okabe and Ito 2008).
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(0, 0, 0),
-];
+/// How large a chart is drawn, in pixels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    width: i32,
+    /// Without a legend below.
+    height: i32,
+    /// The fonts of the title and of the axes' names.
+    title: i32,
+    name: i32,
+    class: &'static str,
+}
 
-/// Width of a chart in pixels, and its height without a legend below.
-const SIZE: (i32, i32) = (900, 520);
+pub(crate) const WIDE: Size = Size { width: 900, height: 520, title: 24, name: 18, class: "drawn wide" };
+/// For the screens of telephones.
+pub(crate) const NARROW: Size = Size { width: 400, height: 340, title: 17, name: 16, class: "drawn narrow" };
 const MARGIN: i32 = 14;
-/// Title and the room below it.
-const TITLE: i32 = 38;
 /// Name of an axis and the room beside it.
 const NAME: i32 = 26;
 /// Numbers below the horizontal axis, with the room above them.
@@ -40,12 +43,14 @@ const MARK: i32 = 3;
 
 /// A chart that has something to draw.
 pub(crate) struct ChartLayout<'a> {
-    chart: &'a LineChart,
+    pub(crate) chart: &'a LineChart,
+    size: Size,
     x: Axis,
     y: Axis,
     x_ticks: Vec<Tick>,
     y_ticks: Vec<Tick>,
-    frame: Frame,
+    pub(crate) frame: Frame,
+    bar: Option<Bar>,
     legend: Legend,
     /// The legend's upper left corner.
     legend_at: Place,
@@ -54,11 +59,13 @@ pub(crate) struct ChartLayout<'a> {
 
 /// The part of a chart in which the lines are.
 #[derive(Clone, Copy)]
-struct Frame {
-    left: i32,
-    right: i32,
-    top: i32,
-    bottom: i32,
+pub(crate) struct Frame {
+    pub(crate) left: i32,
+    pub(crate) right: i32,
+    pub(crate) top: i32,
+    pub(crate) bottom: i32,
+    /// The vertical axis runs down.
+    down: bool,
 }
 
 impl Frame {
@@ -67,11 +74,12 @@ impl Frame {
     }
 
     fn up(&self, share: f64) -> i32 {
+        let share = if self.down { 1.0 - share } else { share };
         self.bottom - (share * f64::from(self.bottom - self.top)).round() as i32
     }
 }
 
-fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> + '_ {
+pub(crate) fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> + '_ {
     points.iter().copied().filter(is_finite)
 }
 
@@ -79,13 +87,21 @@ fn is_finite(&(x, y): &(f64, f64)) -> bool {
     x.is_finite() && y.is_finite()
 }
 
-/// The axes over all finite points, if there is one.
+/// The axes over all finite points and what is behind them, if there is anything.
 fn axes(chart: &LineChart) -> Option<(Axis, Axis)> {
-    let all = chart.series.iter().flat_map(|series| finite(&series.points));
+    let behind = chart.backdrop.iter().flat_map(|b| [(b.x.0, b.y.0), (b.x.1, b.y.1)]);
+    let all = chart.series.iter().flat_map(|series| finite(&series.points)).chain(behind);
     let (x0, x1, y0, y1) = all.fold(None, |ranges, (x, y)| {
         let (x0, x1, y0, y1) = ranges.unwrap_or((x, x, y, y));
         Some((x.min(x0), x.max(x1), y.min(y0), y.max(y1)))
     })?;
+    if chart.backdrop.is_some() {
+        return Some((Axis::around(x0, x1, 0.0), Axis::around(y0, y1, 0.0)));
+    }
+    // Room beside the points of a scatter plot; a line may begin at the edge.
+    if chart.series.iter().any(|series| series.style == SeriesStyle::Points) {
+        return Some((Axis::around(x0, x1, 0.04), Axis::around(y0, y1, 0.04)));
+    }
     // Losses and accuracies read best from zero, where that is not far below.
     let from_zero = y0 >= 0.0 && y0 < 0.5 * y1;
     let y = if from_zero { Axis::new(0.0, (1.04 * y1).min(f64::MAX)) } else { Axis::around(y0, y1, 0.04) };
@@ -113,45 +129,63 @@ fn widest(ticks: &[Tick]) -> i32 {
 }
 
 impl<'a> ChartLayout<'a> {
-    pub(crate) fn new(chart: &'a LineChart) -> Result<Self, Error> {
+    pub(crate) fn new(chart: &'a LineChart, size: Size) -> Result<Self, Error> {
+        chart.backdrop.as_ref().map(Backdrop::check).transpose()?;
         let Some((x, y)) = axes(chart) else {
             return Err(Error::Empty { title: chart.title.clone() });
         };
         let y_ticks = y.ticks(MOST_TICKS.1, false);
         // No mark between two epochs.
         let whole = chart.series.iter().all(|series| finite(&series.points).all(|(x, _)| x.fract() == 0.0));
+        let bar = chart.backdrop.as_ref().and_then(|backdrop| backdrop.bar).map(Bar::new).transpose()?;
+        let beside = bar.as_ref().map_or(0, |bar| bar.width() + MARGIN);
         let left = MARGIN + NAME + widest(&y_ticks) + 10;
-        let x_ticks = ticks_across(&x, whole, SIZE.0 - left - 2 * MARGIN);
+        let x_ticks = ticks_across(&x, whole, size.width - left - 2 * MARGIN - beside);
         // Half of a number is to the right of the last mark, or to the left of the first.
         let half = widest(&x_ticks) / 2;
         let frame = Frame {
             left: left.max(MARGIN + half),
-            right: SIZE.0 - MARGIN.max(half + 4),
-            top: MARGIN + TITLE,
-            bottom: SIZE.1 - MARGIN - NAME - NUMBERS,
+            right: size.width - MARGIN.max(half + 4) - beside,
+            top: MARGIN + size.title + 14,
+            bottom: size.height - MARGIN - NAME - NUMBERS,
+            down: chart.backdrop.as_ref().is_some_and(|backdrop| backdrop.y.0 < backdrop.y.1),
         };
         let legend = Legend::new(chart.series.iter().map(entry).collect());
-        let mut layout =
-            Self { chart, x, y, x_ticks, y_ticks, frame, legend, legend_at: (0, 0), height: SIZE.1 };
-        let (across, down) = layout.legend.size();
-        if across <= (frame.right - frame.left) * 6 / 10 && down <= (frame.bottom - frame.top) / 2 {
-            layout.legend_at = layout.emptiest_corner(across, down);
-        } else {
-            layout.legend = layout.legend.spread(SIZE.0 - 2 * MARGIN);
-            layout.legend_at = (MARGIN, SIZE.1);
-            layout.height = SIZE.1 + layout.legend.size().1 + MARGIN;
-        }
+        let legend_at = (MARGIN, size.height);
+        let height = size.height;
+        let mut layout = Self { chart, size, x, y, x_ticks, y_ticks, frame, bar, legend, legend_at, height };
+        layout.put_legend();
         Ok(layout)
     }
 
-    fn place(&self, (x, y): (f64, f64)) -> Place {
+    /// Puts the legend into a corner, or below the axes where it is too large for one or would lie on a picture.
+    fn put_legend(&mut self) {
+        let (frame, (across, down)) = (self.frame, self.legend.size());
+        let small = across <= (frame.right - frame.left) * 6 / 10 && down <= (frame.bottom - frame.top) / 2;
+        if small && self.chart.backdrop.is_none() {
+            self.legend_at = self.emptiest_corner(across, down);
+        } else if !self.chart.series.is_empty() {
+            self.legend.spread(self.size.width - 2 * MARGIN);
+            self.height = self.size.height + self.legend.size().1 + MARGIN;
+        }
+    }
+
+    fn bar_at(&self) -> Place {
+        (self.size.width - MARGIN - self.bar.as_ref().map_or(0, Bar::width), self.frame.top)
+    }
+
+    fn bar_height(&self) -> i32 {
+        self.frame.bottom - self.frame.top
+    }
+
+    pub(crate) fn place(&self, (x, y): (f64, f64)) -> Place {
         (self.frame.across(self.x.share(x)), self.frame.up(self.y.share(y)))
     }
 
     /// Where a legend of a width and height hides the least of the lines.
     fn emptiest_corner(&self, across: i32, down: i32) -> Place {
         const APART: i32 = 8;
-        let Frame { left, right, top, bottom } = self.frame;
+        let Frame { left, right, top, bottom, .. } = self.frame;
         let lines = self.chart.series.iter().flat_map(|series| self.lines(series));
         let places: Vec<Place> = lines.flat_map(|line| along(&line)).collect();
         let hidden = |at: &Place| {
@@ -173,20 +207,32 @@ impl<'a> ChartLayout<'a> {
         runs.map(|run| thinned(&run.iter().map(|&point| self.place(point)).collect::<Vec<_>>()))
     }
 
+    /// The places of a scatter plot's points, each once: what lies over another cannot be seen.
+    fn scattered(&self, series: &Series) -> Vec<Place> {
+        let mut places: Vec<Place> = finite(&series.points).map(|point| self.place(point)).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
     fn draw_axes<B: Canvas>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
-        let Frame { left, right, top, bottom } = self.frame;
-        let [grid, black] = [RGBColor(225, 225, 225), BLACK].map(|colour| colour.stroke_width(1));
+        let Frame { left, right, top, bottom, .. } = self.frame;
+        let [grid, black] = [GRID, BLACK].map(|colour| colour.stroke_width(1));
         let below = anchored(&text(FONT), HPos::Center, VPos::Top);
         for tick in &self.x_ticks {
             let x = self.frame.across(tick.share);
-            B::line(area, &[(x, top), (x, bottom)], grid)?;
+            if self.chart.backdrop.is_none() {
+                B::line(area, &[(x, top), (x, bottom)], grid)?;
+            }
             B::line(area, &[(x, bottom), (x, bottom + 4)], black)?;
             area.draw_text(&tick.label, &below, (x, bottom + 8))?;
         }
         let beside = anchored(&text(FONT), HPos::Right, VPos::Center);
         for tick in &self.y_ticks {
             let y = self.frame.up(tick.share);
-            B::line(area, &[(left, y), (right, y)], grid)?;
+            if self.chart.backdrop.is_none() {
+                B::line(area, &[(left, y), (right, y)], grid)?;
+            }
             B::line(area, &[(left - 4, y), (left, y)], black)?;
             area.draw_text(&tick.label, &beside, (left - 8, y))?;
         }
@@ -194,22 +240,29 @@ impl<'a> ChartLayout<'a> {
     }
 
     fn draw_names<B: Canvas>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
-        let Frame { left, right, top, bottom } = self.frame;
-        let above = anchored(&text(24), HPos::Center, VPos::Top);
-        area.draw_text(&fitted(&self.chart.title, 24, SIZE.0 - 2 * MARGIN), &above, (SIZE.0 / 2, MARGIN))?;
-        let below = anchored(&text(18), HPos::Center, VPos::Top);
-        let x = fitted(&self.chart.x, 18, right - left);
+        let Frame { left, right, top, bottom, .. } = self.frame;
+        let Size { width, title, name, .. } = self.size;
+        let above = anchored(&text(title), HPos::Center, VPos::Top);
+        area.draw_text(&fitted(&self.chart.title, title, width - 2 * MARGIN), &above, (width / 2, MARGIN))?;
+        let below = anchored(&text(name), HPos::Center, VPos::Top);
+        let x = fitted(&self.chart.x, name, right - left);
         area.draw_text(&x, &below, (i32::midpoint(left, right), bottom + NUMBERS + 4))?;
-        let beside = anchored(&turned(18), HPos::Center, VPos::Top);
-        let y = fitted(&self.chart.y, 18, bottom - top);
+        let beside = anchored(&turned(name), HPos::Center, VPos::Top);
+        let y = fitted(&self.chart.y, name, bottom - top);
         area.draw_text(&y, &beside, (MARGIN, i32::midpoint(top, bottom)))
     }
 
     fn draw_series<B: Canvas>(&self, area: &DrawingArea<B, Shift>, series: &Series) -> Drawn<B> {
         let style = stroke(series);
+        if series.style == SeriesStyle::Points {
+            for place in self.scattered(series) {
+                area.draw(&Circle::new(place, MARK, style.filled()))?;
+            }
+            return Ok(());
+        }
         let marked = finite(&series.points).take(MOST_MARKS + 1).count() <= MOST_MARKS;
         for line in self.lines(series) {
-            if series.dashed {
+            if series.style == SeriesStyle::Dashes {
                 for dash in dashes(&line) {
                     B::line(area, &dash, style)?;
                 }
@@ -228,7 +281,7 @@ impl<'a> ChartLayout<'a> {
 }
 
 fn stroke(series: &Series) -> ShapeStyle {
-    COLOURS[series.colour % COLOURS.len()].stroke_width(2)
+    LINES[series.colour % LINES.len()].stroke_width(2)
 }
 
 fn entry(series: &Series) -> LegendEntry {
@@ -236,7 +289,7 @@ fn entry(series: &Series) -> LegendEntry {
         Some(_) => series.label.clone(),
         None => format!("no finite point: {}", series.label),
     };
-    LegendEntry { label, style: stroke(series), dashed: series.dashed }
+    LegendEntry { label, stroke: stroke(series), style: series.style }
 }
 
 impl Drawable for ChartLayout<'_> {
@@ -245,7 +298,25 @@ impl Drawable for ChartLayout<'_> {
     }
 
     fn size(&self) -> (u64, u64) {
-        (SIZE.0 as u64, self.height as u64)
+        (self.size.width as u64, self.height as u64)
+    }
+
+    fn class(&self) -> &'static str {
+        self.size.class
+    }
+
+    fn pictures(&self) -> Vec<Placed<'_>> {
+        let Some(Backdrop { picture, x, y, .. }) = &self.chart.backdrop else { return Vec::new() };
+        let ((left, top), (right, bottom)) = (self.place((x.0, y.0)), self.place((x.1, y.1)));
+        let size = ((right - left) as usize, (bottom - top) as usize);
+        let behind = Placed { at: (left, top), size, picture };
+        let bar = self.bar.iter().map(|bar| bar.placed(self.bar_at(), self.bar_height()));
+        // Points far away may leave a picture no pixel.
+        [behind].into_iter().chain(bar).filter(|placed| placed.size.0 > 0 && placed.size.1 > 0).collect()
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        notes(self)
     }
 
     fn draw<B: Canvas>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
@@ -254,7 +325,12 @@ impl Drawable for ChartLayout<'_> {
         for series in &self.chart.series {
             self.draw_series(area, series)?;
         }
-        self.legend.draw(area, self.legend_at)?;
+        if let Some(bar) = &self.bar {
+            bar.draw(area, self.bar_at(), self.bar_height())?;
+        }
+        if !self.chart.series.is_empty() {
+            self.legend.draw(area, self.legend_at)?;
+        }
         area.present()
     }
 }

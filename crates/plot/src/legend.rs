@@ -4,15 +4,17 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use crate::SeriesStyle;
 use crate::canvas::{Canvas, Drawn, Place};
+use crate::palette::EDGE;
 use crate::text::{anchored, fitted, text, width};
 
 /// An entry of a legend.
 #[derive(Debug, Clone)]
 pub(crate) struct LegendEntry {
     pub(crate) label: String,
-    pub(crate) style: ShapeStyle,
-    pub(crate) dashed: bool,
+    pub(crate) stroke: ShapeStyle,
+    pub(crate) style: SeriesStyle,
 }
 
 /// A box with the names of lines, in one column or in several.
@@ -54,10 +56,15 @@ impl Legend {
     }
 
     /// In as many columns as the width has room for.
-    pub(crate) fn spread(mut self, across: i32) -> Self {
+    pub(crate) fn spread(&mut self, across: i32) {
         let columns = (across - 2 * PADDING + GAP) / (self.column + GAP);
         self.columns = columns.clamp(1, self.count().max(1) as i32) as usize;
-        self
+        // In a narrow chart names are shorter.
+        let room = across - 2 * PADDING - SAMPLE;
+        if self.column > SAMPLE + room {
+            self.entries.iter_mut().for_each(|entry| entry.label = fitted(&entry.label, FONT, room));
+            self.column = SAMPLE + room;
+        }
     }
 
     fn count(&self) -> usize {
@@ -79,7 +86,7 @@ impl Legend {
         let (across, down) = self.size();
         let corners = [at, (at.0 + across, at.1 + down)];
         area.draw(&Rectangle::new(corners, WHITE.mix(0.85).filled()))?;
-        area.draw(&Rectangle::new(corners, RGBColor(180, 180, 180).stroke_width(1)))?;
+        area.draw(&Rectangle::new(corners, EDGE.stroke_width(1)))?;
         let beside = anchored(&text(FONT), HPos::Left, VPos::Center);
         for i in 0..self.count() {
             let (row, column) = ((i / self.columns) as i32, (i % self.columns) as i32);
@@ -87,9 +94,18 @@ impl Legend {
             let y = at.1 + PADDING + row * ROW + ROW / 2;
             if let Some(entry) = self.entries.get(i) {
                 // Two strokes: with a gap for dashes, without one for a line.
-                let (end, start) = if entry.dashed { (8, 15) } else { (12, 12) };
-                B::line(area, &[(x, y), (x + end, y)], entry.style)?;
-                B::line(area, &[(x + start, y), (x + 23, y)], entry.style)?;
+                let (end, start) = match entry.style {
+                    SeriesStyle::Line => (12, 12),
+                    SeriesStyle::Dashes => (8, 15),
+                    SeriesStyle::Points => {
+                        area.draw(&Circle::new((x + 12, y), 4, entry.stroke.filled()))?;
+                        (0, 23)
+                    }
+                };
+                if end > 0 {
+                    B::line(area, &[(x, y), (x + end, y)], entry.stroke)?;
+                    B::line(area, &[(x + start, y), (x + 23, y)], entry.stroke)?;
+                }
             }
             area.draw_text(&self.label(i), &beside, (x + SAMPLE, y))?;
         }
@@ -102,7 +118,8 @@ mod tests {
     use super::*;
 
     fn legend(labels: usize, letters: usize) -> Legend {
-        let entry = LegendEntry { label: "a".repeat(letters), style: BLACK.stroke_width(2), dashed: false };
+        let entry =
+            LegendEntry { label: "a".repeat(letters), stroke: BLACK.stroke_width(2), style: SeriesStyle::Line };
         Legend::new(vec![entry; labels])
     }
 
@@ -118,15 +135,28 @@ mod tests {
 
     #[test]
     fn columns_fill_the_width() {
-        let spread = legend(40, 10).spread(860);
-        let (across, down) = spread.size();
+        let spread = |labels, letters, across| {
+            let mut legend = legend(labels, letters);
+            legend.spread(across);
+            legend
+        };
+        let many = spread(40, 10, 860);
+        let (across, down) = many.size();
         assert!(
-            spread.columns > 3 && across <= 860 && across + spread.column > 860,
+            many.columns > 3 && across <= 860 && across + many.column > 860,
             "{} columns, {across}",
-            spread.columns
+            many.columns
         );
-        assert_eq!(down, 40_usize.div_ceil(spread.columns) as i32 * ROW + 2 * PADDING);
-        assert_eq!(legend(2, 10).spread(860).columns, 2);
-        assert_eq!(legend(3, 10).spread(1).columns, 1);
+        assert_eq!(down, 40_usize.div_ceil(many.columns) as i32 * ROW + 2 * PADDING);
+        assert_eq!(spread(2, 10, 860).columns, 2);
+        assert_eq!(spread(3, 10, 100).columns, 1);
+    }
+
+    #[test]
+    fn names_are_cut_to_a_narrow_chart() {
+        let mut legend = legend(2, 60);
+        legend.spread(300);
+        assert!(legend.size().0 <= 300, "{:?}", legend.size());
+        assert!(legend.label(0).ends_with('…'));
     }
 }

@@ -1,24 +1,30 @@
-//! The pictures of backstitch: curves as SVG and PNG, and reports as one self-contained HTML file.
+//! Charts of backstitch as SVG and PNG, and reports as one self-contained HTML file.
 //!
-//! Everything is made in memory; saving is the caller's.
+//! Everything is made in memory. The caller saves it.
 
 mod axis;
+mod bar;
 mod canvas;
 mod chart;
 mod chart_layout;
+mod chart_notes;
 mod grid;
+mod html;
 mod legend;
 mod line;
 mod matrix;
+mod palette;
 mod picture;
 mod report;
+mod report_html;
 mod text;
 
-pub use chart::{LineChart, Series};
-pub use grid::{ColourBar, PictureGrid};
+pub use bar::ColourBar;
+pub use chart::{Backdrop, LineChart, Series, SeriesStyle};
+pub use grid::PictureGrid;
 pub use matrix::ConfusionChart;
 pub use picture::{ColourMap, Picture};
-pub use report::{Block, Report};
+pub use report::{Block, Report, TableCell};
 
 use thiserror::Error;
 
@@ -32,38 +38,35 @@ pub enum Error {
         /// Title of the chart.
         title: String,
     },
-    /// The drawing library gave up.
+    /// The drawing library returned an error.
     #[error("chart {title:?}: expected a picture, got {got}")]
     Draw {
         /// Title of the chart.
         title: String,
-        /// What it said.
+        /// Its message.
         got: String,
     },
-    /// Numbers that are no picture.
+    /// Arguments of which no picture can be made.
     #[error("picture: expected {expected}, got {got}")]
     Picture {
-        /// What would do.
+        /// What was expected.
         expected: String,
         /// What came.
         got: String,
     },
-    /// A part of a report that no page can show.
+    /// A part of a report that cannot be shown.
     #[error("report: {what}: expected {expected}, got {got}")]
     Block {
         /// Which part.
         what: String,
-        /// What would do.
+        /// What was expected.
         expected: String,
         /// What came.
         got: String,
     },
-    /// The report could not be put together.
-    #[error("report: {0}")]
-    Report(#[from] askama::Error),
 }
 
-/// So that `?` turns it into the error of a whole program.
+/// With this, `?` turns it into the error of a whole program.
 impl From<Error> for backstitch_core::Error {
     fn from(error: Error) -> Self {
         Self::Other(Box::new(error))

@@ -7,7 +7,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::Error;
-use crate::canvas::{self, Canvas, Drawable, Drawn, Placed};
+use crate::canvas::{self, Canvas, Drawn, Drawable, Note, Placed};
+use crate::palette::CELL;
 use crate::picture::Picture;
 use crate::text::{anchored, fitted, text, turned, width};
 
@@ -23,7 +24,7 @@ use crate::text::{anchored, fitted, text, turned, width};
 /// use backstitch_plot::ConfusionChart;
 /// let matrix = ConfusionMatrix::new(&[0, 1, 1], &[0, 1, 0], 2)?;
 /// let names = vec!["Coat".to_owned(), "Dress".to_owned()];
-/// let chart = ConfusionChart { title: "Test part".into(), names, matrix };
+/// let chart = ConfusionChart { title: "Test set".into(), names, matrix };
 /// assert!(chart.svg()?.contains("Coat"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -43,12 +44,14 @@ const TITLE: i32 = 44;
 const MOST_WITH_NUMBERS: usize = 25;
 /// A class with a number in it, in pixels.
 const NUMBERED: usize = 58;
+/// The font of numbers and of the names beside them.
+const FONT: i32 = 15;
 /// Pixels of a matrix without numbers, about.
 const SIDE: usize = 1000;
 /// The longest name of a class, in pixels.
 const LONGEST: i32 = 260;
-/// From this share of a row on, its colour is so dark that the number is white.
-const DARK: f64 = 0.55;
+/// A cell of more than this part of [`CELL`]'s colour has a white number, else a black one.
+const DARK: f64 = 0.65;
 
 impl ConfusionChart {
     /// The matrix as SVG text.
@@ -95,7 +98,7 @@ impl<'a> MatrixLayout<'a> {
         let numbered = classes <= MOST_WITH_NUMBERS;
         let block = classes.div_ceil(SIDE);
         let cell = if numbered { NUMBERED } else { (SIDE * block / classes).clamp(1, 24) };
-        let font = if numbered { 15 } else { (cell as i32 - 1).clamp(8, 15) };
+        let font = if numbered { FONT } else { (cell as i32 - 1).clamp(8, 15) };
         // Names begin far enough from each other that they do not touch.
         let apart = (font as usize + 1).div_ceil(cell) * block;
         let name = |i: usize| (i, fitted(&chart.names[i], font, LONGEST));
@@ -146,15 +149,14 @@ impl<'a> MatrixLayout<'a> {
         for ((row, column), &count) in counts.indexed_iter() {
             let share = share_of_row(count, counts.row(row).sum());
             let (x, y) = (left + column as i32 * cell, top + row as i32 * cell);
-            let [r, g, b] = colour(share);
             let corners = [(x, y), (x + cell - 1, y + cell - 1)];
-            area.draw(&Rectangle::new(corners, RGBColor(r, g, b).filled()))?;
+            area.draw(&Rectangle::new(corners, CELL.mix(part(share)).filled()))?;
             if count > 0 {
                 let number = count.to_string();
                 // Seven digits fit; more are smaller.
                 let size = (15 * (cell - 6) / width(&number, 15).max(1)).clamp(4, 15);
                 let style = anchored(&text(size), HPos::Center, VPos::Center);
-                let style = if share.sqrt() > DARK { style.color(&WHITE) } else { style };
+                let style = if part(share) > DARK { style.color(&WHITE) } else { style };
                 area.draw_text(&number, &style, (x + cell / 2, y + cell / 2))?;
             }
         }
@@ -167,9 +169,15 @@ fn share_of_row(count: u64, row: u64) -> f64 {
     count as f64 / row.max(1) as f64
 }
 
-/// The colour of a share. The square root, so that also a few per cent can be seen.
+/// What part of [`CELL`]'s colour a share has. The square root, so that also a few per cent can be seen.
+fn part(share: f64) -> f64 {
+    share.sqrt() * 0.95
+}
+
+/// The colour of a share on white.
 fn colour(share: f64) -> [u8; 3] {
-    colorous::BLUES.eval_continuous(share.sqrt() * 0.9).as_array()
+    let RGBColor(r, g, b) = CELL;
+    [r, g, b].map(|c| (255.0 - part(share) * (255.0 - f64::from(c))).round() as u8)
 }
 
 /// The largest share of every block of classes, as a picture.
@@ -199,7 +207,33 @@ impl Drawable for MatrixLayout<'_> {
 
     fn pictures(&self) -> Vec<Placed<'_>> {
         let at = (self.left(), MARGIN + TITLE);
-        self.picture.iter().map(|picture| Placed { at, enlarge: self.cell, picture }).collect()
+        let size = (self.side() as usize, self.side() as usize);
+        self.picture.iter().map(|picture| Placed { at, size, picture }).collect()
+    }
+
+    fn class(&self) -> &'static str {
+        "drawn matrix"
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        if self.picture.is_some() {
+            return Vec::new();
+        }
+        let (counts, cell) = (self.chart.matrix.counts(), self.cell as i32);
+        let note = |((row, column), &count): ((usize, usize), &u64)| {
+            // Where there are numbers, every class is named.
+            let [label, taken] = [row, column].map(|class| &self.names[class].1);
+            let all = counts.row(row).sum();
+            let percent = 100.0 * share_of_row(count, all);
+            Note {
+                at: (self.left() + column as i32 * cell, MARGIN + TITLE + row as i32 * cell),
+                size: (cell - 1, cell - 1),
+                text: format!(
+                    "true class: {label}\npredicted class: {taken}\n{count} of {all} samples, {percent:.1} %"
+                ),
+            }
+        };
+        counts.indexed_iter().filter(|(_, count)| **count > 0).map(note).collect()
     }
 
     fn draw<B: Canvas>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {

@@ -1,15 +1,17 @@
 //! What a caller can give to charts and pictures: each is drawn or is an error, and none takes without end.
 
-use backstitch_plot::{ColourBar, ColourMap, LineChart, Picture, PictureGrid, Report, Series};
+use backstitch_plot::{ColourBar, ColourMap, LineChart, Picture, PictureGrid, Report, Series, SeriesStyle};
 use ndarray::{Array2, Array3};
 use proptest::prelude::*;
 
+const STYLES: [SeriesStyle; 3] = [SeriesStyle::Line, SeriesStyle::Dashes, SeriesStyle::Points];
+
 fn series(label: &str, points: Vec<(f64, f64)>) -> Series {
-    Series { label: label.to_owned(), points, dashed: false, colour: 0 }
+    Series { label: label.to_owned(), points, style: SeriesStyle::Line, colour: 0 }
 }
 
 fn chart(series: Vec<Series>) -> LineChart {
-    LineChart { title: "Title".to_owned(), x: "across".to_owned(), y: "up".to_owned(), series }
+    LineChart::new("Title", "across", "up", series)
 }
 
 /// Text that the SVG shows, in order.
@@ -127,10 +129,10 @@ fn points_in_any_order_stay_in_the_frame() {
             (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
         };
         let ((x0, x1), (y0, y1)) = (ends(|point| point.0), ends(|point| point.1));
-        let corners = chart(vec![series("", vec![(x0, y0), (x1, y1)])]);
-        let [left, right, top, bottom] = blue(&corners.png().unwrap());
-        for dashed in [false, true] {
-            let chart = chart(vec![Series { dashed, ..series("", points.clone()) }]);
+        for style in STYLES {
+            let styled = |points| chart(vec![Series { style, ..series("", points) }]);
+            let [left, right, top, bottom] = blue(&styled(vec![(x0, y0), (x1, y1)]).png().unwrap());
+            let chart = styled(points.clone());
             assert_inside(&chart.svg().unwrap());
             let [l, r, t, b] = blue(&chart.png().unwrap());
             assert!(l >= left && r <= right && t >= top && b <= bottom, "{name}: {:?}", [l, r, t, b]);
@@ -150,8 +152,7 @@ fn long_texts_and_many_lines_stay_in_the_picture() {
     let long = "<&> \u{1f600} ".repeat(300);
     for count in [1, 40, 2000] {
         let lines = (0..count).map(|i| series(&format!("{i} {long}"), vec![(1.0, 1.0), (2.0, 2.0)]));
-        let chart =
-            LineChart { title: long.clone(), x: long.clone(), y: long.clone(), series: lines.collect() };
+        let chart = LineChart::new(&long, &long, &long, lines.collect());
         let svg = chart.svg().unwrap();
         assert_inside(&svg);
         let texts = texts(&svg);
@@ -186,11 +187,11 @@ proptest! {
 
     #[test]
     fn any_points_are_drawn_or_an_error(
-        lines in prop::collection::vec((".{0,30}", prop::collection::vec((any_f64(), any_f64()), 0..25), any::<bool>(), any::<usize>()), 0..5),
+        lines in prop::collection::vec((".{0,30}", prop::collection::vec((any_f64(), any_f64()), 0..25), 0_usize..3, any::<usize>()), 0..5),
         title in "\\PC{0,80}",
     ) {
         let lines: Vec<Series> =
-            lines.into_iter().map(|(label, points, dashed, colour)| Series { label, points, dashed, colour }).collect();
+            lines.into_iter().map(|(label, points, style, colour)| Series { label, points, style: STYLES[style], colour }).collect();
         let finite = lines.iter().flat_map(|line| &line.points).any(|(x, y)| x.is_finite() && y.is_finite());
         let chart = LineChart { title, ..chart(lines) };
         let svg = chart.svg();
