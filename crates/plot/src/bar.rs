@@ -99,7 +99,7 @@ mod tests {
     fn the_last_colour_is_above_and_at_the_right() {
         let bar = ColourBar { map: ColourMap::Grey, low: 0.0, high: 1.0 };
         let drawn = Bar::new(bar).unwrap();
-        assert_eq!([0, STEPS - 1].map(|row| drawn.picture.at(row, 0).unwrap()), [[255; 3], [0; 3]]);
+        assert_eq!([0, STEPS - 1].map(|row| drawn.picture.get(row, 0).unwrap()), [[255; 3], [0; 3]]);
         let gradient = bar.gradient();
         assert!(gradient.starts_with("linear-gradient(to right,#000000,") && gradient.ends_with(",#ffffff)"));
     }

@@ -6,9 +6,9 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::axis::{Axis, Tick};
 use crate::bar::Bar;
-use crate::canvas::{Canvas, Drawn, Drawable, Note, Place, Placed};
+use crate::canvas::{Canvas, Drawable, Drawn, Note, Place, Placed};
 use crate::chart_notes::notes;
-use crate::legend::{LegendEntry, Legend};
+use crate::legend::{Legend, LegendEntry};
 use crate::line::{along, dashes, thinned};
 use crate::palette::{GRID, LINES};
 use crate::text::{anchored, fitted, text, turned, width};

@@ -1,7 +1,7 @@
 //! The values of a chart at a place, in words.
 
 use crate::canvas::Note;
-use crate::chart_layout::{Layout, finite};
+use crate::chart_layout::{ChartLayout, finite};
 use crate::{LineChart, SeriesStyle};
 
 /// Pixels from a strip to the next, at least.
@@ -25,7 +25,7 @@ struct Column {
 }
 
 /// A note for each strip of the frame in which lines have points, then one for each point of a scatter plot.
-pub(crate) fn notes(layout: &Layout<'_>) -> Vec<Note> {
+pub(crate) fn notes(layout: &ChartLayout<'_>) -> Vec<Note> {
     let (frame, columns) = (layout.frame, columns(layout));
     let mut notes = Vec::new();
     for (i, column) in columns.iter().enumerate() {
@@ -53,7 +53,7 @@ pub(crate) fn notes(layout: &Layout<'_>) -> Vec<Note> {
 }
 
 /// The columns from left to right. Of those that are closer than can be pointed at, the one with most series stays.
-fn columns(layout: &Layout<'_>) -> Vec<Column> {
+fn columns(layout: &ChartLayout<'_>) -> Vec<Column> {
     let lines = layout.chart.series.iter().enumerate().filter(|(_, s)| s.style != SeriesStyle::Points);
     let mut points: Vec<(f64, usize, f64)> =
         lines.flat_map(|(i, series)| finite(&series.points).map(move |(x, y)| (x, i, y))).collect();
@@ -142,7 +142,7 @@ mod tests {
 
     fn noted(series: Vec<Series>) -> Vec<Note> {
         let chart = LineChart::new("T", "epoch", "loss", series);
-        notes(&Layout::new(&chart, WIDE).unwrap())
+        notes(&ChartLayout::new(&chart, WIDE).unwrap())
     }
 
     #[test]

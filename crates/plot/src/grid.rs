@@ -4,7 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::bar::Bar;
-use crate::canvas::{self, Canvas, Drawn, Drawable, Place, Placed, checked_size};
+use crate::canvas::{self, Canvas, Drawable, Drawn, Place, Placed, checked_size};
 use crate::picture::Picture;
 use crate::text::{fitted, text, width};
 use crate::{ColourBar, Error};
@@ -49,7 +49,7 @@ const LONG_LINE: i32 = 440;
 impl PictureGrid {
     /// An error where the grid cannot be drawn.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        Layout::new(self).map(drop)
+        GridLayout::new(self).map(drop)
     }
 
     /// The grid as the bytes of a PNG file.

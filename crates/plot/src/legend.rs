@@ -118,8 +118,11 @@ mod tests {
     use super::*;
 
     fn legend(labels: usize, letters: usize) -> Legend {
-        let entry =
-            LegendEntry { label: "a".repeat(letters), stroke: BLACK.stroke_width(2), style: SeriesStyle::Line };
+        let entry = LegendEntry {
+            label: "a".repeat(letters),
+            stroke: BLACK.stroke_width(2),
+            style: SeriesStyle::Line,
+        };
         Legend::new(vec![entry; labels])
     }
 

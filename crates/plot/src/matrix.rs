@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::Error;
-use crate::canvas::{self, Canvas, Drawn, Drawable, Note, Placed};
+use crate::canvas::{self, Canvas, Drawable, Drawn, Note, Placed};
 use crate::palette::CELL;
 use crate::picture::Picture;
 use crate::text::{anchored, fitted, text, turned, width};

@@ -146,7 +146,11 @@ pub(crate) struct TensorEntry<'a> {
 }
 
 /// Writes a file. The same content gives the same bytes.
-pub(crate) fn write(to: &mut dyn Sink, texts: &Map<String, Value>, entries: &[TensorEntry<'_>]) -> io::Result<()> {
+pub(crate) fn write(
+    to: &mut dyn Sink,
+    texts: &Map<String, Value>,
+    entries: &[TensorEntry<'_>],
+) -> io::Result<()> {
     let mut header = Map::from_iter([(TEXTS.to_owned(), Value::Object(texts.clone()))]);
     let mut end = 0;
     for TensorEntry { name, shape, double, .. } in entries {
