@@ -7,9 +7,7 @@ use plotters::prelude::*;
 use crate::Error;
 use crate::html::escaped;
 use crate::picture::Picture;
-
-/// Figures and pictures have no more pixels than this: 200 MB as they are drawn.
-pub(crate) const MOST_PIXELS: u64 = 1 << 26;
+use crate::size::checked_size;
 
 /// A place in a figure, in pixels from its upper left corner.
 pub(crate) type Place = (i32, i32);
@@ -94,17 +92,6 @@ pub(crate) trait Drawable {
 
 fn failed(figure: &impl Drawable, error: impl ToString) -> Error {
     Error::Draw { title: figure.title().to_owned(), got: error.to_string() }
-}
-
-/// Width and height, if there are not too many pixels.
-pub(crate) fn checked_size(width: u64, height: u64) -> Result<(u32, u32), Error> {
-    match (u32::try_from(width), u32::try_from(height)) {
-        (Ok(w), Ok(h)) if w > 0 && h > 0 && width.saturating_mul(height) <= MOST_PIXELS => Ok((w, h)),
-        _ => Err(Error::Picture {
-            expected: format!("from one to {MOST_PIXELS} pixels"),
-            got: format!("{height} rows of {width}"),
-        }),
-    }
 }
 
 /// The figure as SVG text.

@@ -4,8 +4,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::bar::Bar;
-use crate::canvas::{self, Canvas, Drawable, Drawn, Place, Placed, checked_size};
+use crate::canvas::{self, Canvas, Drawable, Drawn, Place, Placed};
 use crate::picture::Picture;
+use crate::size::checked_size;
 use crate::text::{fitted, text, width};
 use crate::{ColourBar, Error};
 

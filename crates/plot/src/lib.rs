@@ -17,6 +17,7 @@ mod palette;
 mod picture;
 mod report;
 mod report_html;
+mod size;
 mod text;
 
 pub use bar::ColourBar;

@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, ArrayView3};
 
 use crate::Error;
-use crate::canvas::checked_size;
+use crate::size::checked_size;
 
 /// A picture in colour, row by row. It has from one to 67,108,864 pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]

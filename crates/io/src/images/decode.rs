@@ -9,12 +9,6 @@ use super::orientation::turned;
 use super::{jpeg, png};
 use crate::error::Error;
 
-/// A wider or higher picture is an error before it is decoded, because a file of some bytes can announce gigabytes.
-pub const MAX_SIDE: usize = 16_384;
-
-/// A picture with more pixels is an error before it is decoded.
-pub const MAX_PIXELS: usize = 1 << 26;
-
 /// The pixels of a PNG or JPEG file in red, green and blue, `[height, width, 3]`, 0 to 255.
 ///
 /// Grey becomes three equal channels, 16 bits become 8, palettes and CMYK become colours. Transparency, colour profiles and the
@@ -24,7 +18,7 @@ pub const MAX_PIXELS: usize = 1 << 26;
 /// are grey, as in libjpeg-turbo.
 ///
 /// # Errors
-/// If the file cannot be read, is neither PNG nor JPEG, is damaged or cut, or is larger than [`MAX_SIDE`] or [`MAX_PIXELS`].
+/// If the file cannot be read, is neither PNG nor JPEG, is damaged or cut, or is larger than [`super::MAX_SIDE`] or [`super::MAX_PIXELS`].
 pub fn read(path: impl AsRef<Path>) -> Result<Array3<u8>, Error> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io(path, "open"))?;
@@ -58,13 +52,6 @@ pub(super) fn grey(picture: Array3<u8>) -> Array3<u8> {
     })
 }
 
-/// The picture in a file.
-pub(super) struct Stored {
-    /// `[height, width, 1 or 3]`.
-    pub pixels: Array3<u8>,
-    pub exif: Option<Vec<u8>>,
-}
-
 /// As [`decode_file`]; the error is a description of what was found instead of a picture.
 pub(super) fn decode(bytes: &[u8], upright: bool) -> Result<Array3<u8>, String> {
     let stored = match bytes {
@@ -86,17 +73,6 @@ fn other(bytes: &[u8]) -> String {
         _ => return format!("a file that begins with the bytes {:02x?}", &bytes[..bytes.len().min(4)]),
     };
     name.to_owned()
-}
-
-/// Refuses sizes that would take too much memory, and sizes of 0.
-pub(super) fn check_size(height: usize, width: usize) -> Result<(), String> {
-    let fits = height <= MAX_SIDE && width <= MAX_SIDE && height * width <= MAX_PIXELS;
-    if fits && height > 0 && width > 0 {
-        return Ok(());
-    }
-    Err(format!(
-        "one of {height}x{width} pixels; a side may have 1 to {MAX_SIDE} pixels, a picture {MAX_PIXELS}"
-    ))
 }
 
 #[cfg(test)]

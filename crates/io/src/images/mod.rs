@@ -31,15 +31,17 @@ mod orientation;
 mod png;
 mod resize;
 mod sample;
+mod stored;
 
 pub use cache::cache_folder;
-pub use decode::{MAX_PIXELS, MAX_SIDE, read};
+pub use decode::read;
 pub use folder::ImageFolder;
 pub use in_memory::{Images, Parts, read_folder, read_parts};
 pub use options::{Channels, Options};
 pub use png::write;
 pub use resize::resize;
 pub use sample::generate_sample;
+pub use stored::{MAX_PIXELS, MAX_SIDE};
 
 #[cfg(test)]
 mod folder_tests;

@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::{Array3, ArrayView3};
 use png::{BitDepth, ColorType, Decoder, DecodingError, Encoder, Limits, Reader, Transformations};
 
-use super::decode::{Stored, check_size};
+use super::stored::{Stored, check_size};
 use crate::atomic;
 use crate::error::Error;
 

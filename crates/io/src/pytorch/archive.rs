@@ -8,7 +8,6 @@ use tempfile::NamedTempFile;
 use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
-use super::file::damaged;
 use crate::error::Error;
 
 /// The bytes of the record at the end of an archive without a comment, and its first bytes.
@@ -85,6 +84,21 @@ fn copy(mut file: &File, length: u64, directory: u64) -> io::Result<NamedTempFil
     copy.write_all(&end)?;
     copy.flush()?;
     Ok(copy)
+}
+
+/// Whether `torch.save` wrote a file.
+pub(crate) fn is_pickled(path: &Path) -> Result<bool, Error> {
+    /// The first number in files of older versions of PyTorch, pickled.
+    const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::io(path, "open"))?;
+    file.take(1 << 12).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
+    let has = |bytes: &[u8]| start.windows(bytes.len()).any(|window| window == bytes);
+    Ok(start.starts_with(b"PK") && has(b"data.pkl") || start.first() == Some(&0x80) && has(&MAGIC))
+}
+
+pub(super) fn damaged(path: &Path, error: impl ToString) -> Error {
+    Error::content(path, "weights by torch.save, or safetensors", error)
 }
 
 #[cfg(test)]

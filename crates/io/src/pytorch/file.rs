@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use pytorch_reader::{DType, PytorchReader, Tensor};
 use tempfile::NamedTempFile;
 
-use super::archive;
+use super::archive::{self, damaged};
 use crate::error::Error;
 use crate::floats::{Floats, KINDS};
 use crate::safetensors::file::{Header, begins_so, refuse_checkpoint};
-use crate::safetensors::{Origin, origin};
+use crate::safetensors::origin::{Origin, origin};
 
 /// Names, shapes and types of the tensors of a file. Their numbers are read one tensor at a time.
 pub(super) struct WeightsFile {
@@ -110,10 +110,6 @@ fn stored_as<'a>(header: &'a Header, name: &'a str) -> &'a str {
     } else {
         header.texts.get(name).map_or(name, |stored| stored)
     }
-}
-
-pub(super) fn damaged(path: &Path, error: impl ToString) -> Error {
-    Error::content(path, "weights by torch.save, or safetensors", error)
 }
 
 /// Reads the pickle of names and shapes. The reader knows tensors and containers, and runs no code.

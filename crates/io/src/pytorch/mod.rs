@@ -1,14 +1,12 @@
 //! Weights of PyTorch: files by `torch.save` (`.pth`), and safetensors.
 
-mod archive;
+pub(crate) mod archive;
 mod file;
 pub(crate) mod layout;
 mod names;
 pub(crate) mod orders;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use backstitch_core::{Model, Scalar};
@@ -114,17 +112,6 @@ pub fn save<F: Scalar>(
     }
     let texts = Map::from_iter([("format".to_owned(), "pt".into())]);
     atomic::write(path, |to| write(to, &texts, &entries))
-}
-
-/// Whether `torch.save` wrote a file.
-pub(crate) fn is_pickled(path: &Path) -> Result<bool, Error> {
-    /// The first number in files of older versions of PyTorch, pickled.
-    const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-    let mut start = Vec::new();
-    let file = File::open(path).map_err(Error::io(path, "open"))?;
-    file.take(1 << 12).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
-    let has = |bytes: &[u8]| start.windows(bytes.len()).any(|window| window == bytes);
-    Ok(start.starts_with(b"PK") && has(b"data.pkl") || start.first() == Some(&0x80) && has(&MAGIC))
 }
 
 fn layout_of<'a>(

@@ -1,9 +1,10 @@
 //! Weights of any model as a safetensors file: every parameter and buffer under its full name.
 //!
 //! The numbers have the order of this library: channels last, and dense weights `[inputs, outputs]`. The file says so. Files of
-//! PyTorch have another order: [`pytorch`] reads and writes them.
+//! PyTorch have another order: [`pytorch`](crate::pytorch) reads and writes them.
 
 pub(crate) mod file;
+pub(crate) mod origin;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,17 +13,13 @@ use std::path::Path;
 use backstitch_core::{Model, Scalar, Tensor};
 use serde_json::{Map, Value};
 
+use crate::atomic;
 use crate::error::Error;
+use crate::pytorch::archive::is_pickled;
 use crate::pytorch::layout::TensorOrder;
 use crate::pytorch::orders::layouts;
-use crate::{atomic, pytorch};
 use file::{Header, TensorEntry};
-
-/// The key of the classes in the metadata of a file.
-const CLASSES_KEY: &str = "classes";
-/// The keys and values that say who wrote the file. Only this library writes the second and third.
-const FORMAT_KEY: &str = "format";
-const OURS: [(&str, &str); 3] = [(FORMAT_KEY, "backstitch"), ("layout", "channels last"), ("version", "1")];
+use origin::{CLASSES_KEY, FORMAT_KEY, OURS, Origin, origin};
 
 /// Saves every parameter and buffer, as `f32` or `f64`, in the order of their names.
 ///
@@ -135,31 +132,12 @@ fn all<F: Scalar>(path: &Path, file: &File, header: &Header) -> Result<BTreeMap<
 
 fn open(path: &Path) -> Result<(File, Header), Error> {
     let file = File::open(path).map_err(Error::io(path, "open"))?;
-    if pytorch::is_pickled(path)? {
+    if is_pickled(path)? {
         return Err(of_pytorch(path, "what torch.save wrote"));
     }
     let length = file.metadata().map_err(Error::io(path, "look at"))?.len();
     let header = Header::read(path, &file, length)?;
     Ok((file, header))
-}
-
-/// Who wrote a file, as far as the file says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Ours,
-    PyTorch,
-    Unknown,
-}
-
-/// Finds out who wrote a file, from its metadata, and from names that only one of the two writes.
-pub(crate) fn origin(header: &Header) -> Origin {
-    match header.texts.get(FORMAT_KEY).map(|format| &**format) {
-        Some("backstitch") => Origin::Ours,
-        Some("pt") => Origin::PyTorch,
-        _ if header.texts.contains_key(CLASSES_KEY) => Origin::Ours,
-        _ if header.tensors.keys().any(|name| name.ends_with("num_batches_tracked")) => Origin::PyTorch,
-        _ => Origin::Unknown,
-    }
 }
 
 fn refuse_pytorch(path: &Path, header: &Header) -> Result<Origin, Error> {

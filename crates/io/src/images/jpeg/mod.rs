@@ -13,7 +13,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::decode::{MAX_SIDE, Stored, check_size};
+use super::stored::{MAX_SIDE, Stored, check_size};
 
 /// The pixels, grey or in colour. The error says what is wrong.
 pub(super) fn decode(bytes: &[u8]) -> Result<Stored, String> {
