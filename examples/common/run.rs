@@ -129,7 +129,9 @@ impl Run {
             part.cache_error.iter().for_each(|error| println!("cache of pictures: {error}"));
             if let [first, ..] = &part.ignored[..] {
                 let (files, first) = (part.ignored.len(), first.display());
-                println!("{files} files ignored, since their names are not those of pictures, the first {first}");
+                println!(
+                    "{files} files ignored, since their names are not those of pictures, the first {first}"
+                );
             }
         }
         println!("read in {:.2} s", start.elapsed().as_secs_f64());

@@ -264,9 +264,10 @@ fn differences(missing: &[String], unexpected: &[String], shapes: &[String]) -> 
     lists.map(|(what, list)| format!("{what} {}", few(*list))).collect::<Vec<_>>().join(", ")
 }
 
-/// Looks a name up among those allowed.
+/// Looks a name up among those allowed. `ReLU` and `LeakyReLU` are `relu` and `leaky_relu`: case and `_` do not count.
 pub(crate) fn by_name<T: Copy>(argument: &str, allowed: &[(&str, T)], name: &str) -> Result<T, Error> {
-    let found = allowed.iter().find(|(allowed, _)| *allowed == name);
+    let plain = |name: &str| name.replace(['_', '-'], "").to_lowercase();
+    let found = allowed.iter().find(|(allowed, _)| plain(allowed) == plain(name));
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = allowed.iter().map(|(name, _)| *name).collect();
         Error::argument(argument, format!("one of {}", names.join(", ")), name)

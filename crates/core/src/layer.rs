@@ -22,6 +22,7 @@ pub enum Mode {
 
 /// What a ReLU lets back through. All but the first are interpretability methods: what comes out is no gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ReluRule {
     /// The derivative: the gradient, where the output was above 0.
     #[default]

@@ -1,6 +1,7 @@
 //! How layers are put together: the tree that a user writes.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::layer::AnyLayer;
@@ -16,6 +17,7 @@ use crate::layers::Activation;
 /// let net = Net::new().push(dense(16).relu()).named("output", dense(3));
 /// let model: Model = Model::new(net, &[4], 42)?;
 /// assert_eq!(model.names("*.weight"), ["dense1.weight", "output.weight"]);
+/// assert_eq!(model.net().to_string(), "dense1: Dense 16, relu\noutput: Dense 3, linear");
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -146,6 +148,51 @@ impl Net {
     }
 }
 
+/// The tree: a line for each layer, sum and concatenation, what is inside of them two spaces further right.
+impl fmt::Display for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Vec::new();
+        match &self.node {
+            Node::Chain(list) => list.iter().for_each(|child| child.add_lines(0, &mut lines)),
+            _ => {
+                lines.push(self.title());
+                self.add_children(2, &mut lines);
+            }
+        }
+        lines.extend(self.ties.iter().map(|(name, with)| format!("{name} is tied to {with}")));
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl Net {
+    /// What it is, in a line.
+    fn title(&self) -> String {
+        match &self.node {
+            Node::Layer(layer) => Arc::clone(layer).in_f32().describe(),
+            Node::Chain(list) if list.is_empty() => "identity".to_owned(),
+            Node::Chain(_) => "chain".to_owned(),
+            Node::Sum(_, activation) => format!("sum, {activation}"),
+            Node::Concat(_) => "concatenation".to_owned(),
+        }
+    }
+
+    fn add_children(&self, indent: usize, lines: &mut Vec<String>) {
+        match &self.node {
+            Node::Layer(_) => {}
+            Node::Chain(list) | Node::Sum(list, _) | Node::Concat(list) => {
+                list.iter().for_each(|child| child.add_lines(indent, lines));
+            }
+        }
+    }
+}
+
+impl Child {
+    fn add_lines(&self, indent: usize, lines: &mut Vec<String>) {
+        lines.push(format!("{:indent$}{}: {}", "", self.name, self.net.title()));
+        self.net.add_children(indent + 2, lines);
+    }
+}
+
 fn free_name(list: &[Child], kind: &str) -> String {
     let taken: HashSet<&str> = list.iter().map(|child| child.name.as_str()).collect();
     // One of the first n + 1 numbers is free where there are n layers.
@@ -246,4 +293,31 @@ impl From<Residual> for Net {
 pub fn concat<N: Into<Net>>(branches: impl IntoIterator<Item = N>) -> Net {
     let child = |(i, net): (usize, N)| Child { name: format!("branch{}", i + 1), net: net.into() };
     Net::of(Node::Concat(branches.into_iter().enumerate().map(child).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{conv2d, dense};
+
+    #[test]
+    fn a_net_is_printed_as_its_tree() {
+        let main = Net::new().push(conv2d(4, 3).same().relu()).push(conv2d(4, 3).same());
+        let net = Net::new()
+            .push(residual(main, Net::new()).relu())
+            .named("heads", concat([dense(2), dense(2)]))
+            .tie("heads.branch2.weight", "heads.branch1.weight");
+        let expected = "\
+residual1: sum, relu
+  main: chain
+    conv1: Conv2d 3x3, 4 filters, padding same, relu
+    conv2: Conv2d 3x3, 4 filters, padding same, linear
+  shortcut: identity
+heads: concatenation
+  branch1: Dense 2, linear
+  branch2: Dense 2, linear
+heads.branch2.weight is tied to heads.branch1.weight";
+        assert_eq!(net.to_string(), expected);
+        assert_eq!(Net::from(dense(2)).to_string(), "Dense 2, linear");
+    }
 }

@@ -1,5 +1,7 @@
 //! Numbers with a shape, in a buffer that is reused from step to step.
 
+use std::fmt;
+
 use ndarray::{ArrayD, ArrayView2, ArrayViewD, ArrayViewMutD, IxDyn};
 
 use crate::error::Error;
@@ -18,14 +20,33 @@ use crate::shape::Shape;
 /// let tensor = Tensor::from_array(&array![[1.0_f32, 2.0], [3.0, 4.0]].into_dyn())?;
 /// assert_eq!(tensor.shape().to_string(), "[2, 2]");
 /// assert_eq!(tensor.view().sum(), 10.0);
+/// assert_eq!(format!("{tensor:.1}"), "[[1.0, 2.0],\n [3.0, 4.0]]");
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Tensor<F = f32> {
     /// At least as many as the shape says: numbers beyond it are left from a larger one, for
     /// writing zeros at every change would cost a pass over memory.
     data: Vec<F>,
     shape: Shape,
+}
+
+/// The numbers as `ndarray` prints them: of a large tensor, the first and last of each axis.
+impl<F: Scalar> fmt::Display for Tensor<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.view(), f)
+    }
+}
+
+/// As `ndarray` prints it, with the shape.
+impl<F: fmt::Debug> fmt::Debug for Tensor<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = &self.data[..self.shape.elements()];
+        match ArrayViewD::from_shape(IxDyn(&self.shape), numbers) {
+            Ok(view) => write!(f, "Tensor({view:?})"),
+            Err(_) => write!(f, "Tensor(shape={})", self.shape),
+        }
+    }
 }
 
 impl<F: Scalar> PartialEq for Tensor<F> {
@@ -148,6 +169,20 @@ impl<F: Scalar> Tensor<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_tensor_is_printed_short() {
+        let mut tensor = Tensor::<f32>::zeros(&[1000, 1000]).unwrap();
+        tensor.fill(0.5);
+        let (shown, debug) = (tensor.to_string(), format!("{tensor:?}"));
+        assert!(shown.starts_with("[[0.5, 0.5, ") && shown.contains("...") && shown.len() < 2000, "{shown}");
+        assert!(debug.starts_with("Tensor([[0.5, ") && debug.contains("shape=[1000, 1000]"), "{debug}");
+        // What a larger shape left in the buffer is not shown.
+        tensor.set_shape(&[2]).unwrap();
+        assert_eq!(tensor.to_string(), "[0.5, 0.5]");
+        assert!(format!("{tensor:?}").starts_with("Tensor([0.5, 0.5], shape=[2]"), "{tensor:?}");
+        assert_eq!(Tensor::<f64>::default().to_string(), "[]");
+    }
 
     #[test]
     fn every_tensor_can_be_looked_at() {

@@ -13,6 +13,7 @@ use crate::tensor::Tensor;
 
 /// How much of a pass a [`Trace`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Keep {
     /// The output alone, for prediction: a value's memory serves another as soon as it has been read.
     Last,

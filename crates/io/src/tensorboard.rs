@@ -34,6 +34,7 @@ pub struct EventWriter {
 
 /// What a hyperparameter is set to.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Hyperparameter {
     /// A number.
     Number(f64),

@@ -24,6 +24,7 @@ pub struct Report {
 
 /// A part of a [`Report`].
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Block {
     /// A heading.
     Heading(String),

@@ -5,6 +5,7 @@ mod source;
 mod standardize;
 mod toys;
 
+use std::fmt;
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
@@ -35,7 +36,8 @@ pub use toys::{blobs, moons, spirals};
 /// let pictures = Array::<f32, _>::zeros((10, 28, 28, 1));
 /// let data = Dataset::classes(pictures, &[0, 1, 0, 1, 0, 1, 0, 1, 0, 1])?;
 /// let [train, test] = data.split([0.8, 0.2], 0)?;
-/// assert_eq!((train.len(), test.len(), train.input_shape().to_string()), (8, 2, "[28, 28, 1]".to_owned()));
+/// assert_eq!((train.len(), test.len()), (8, 2));
+/// assert_eq!(train.to_string(), "8 samples: inputs [28, 28, 1], a class each");
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -45,6 +47,20 @@ pub struct Dataset<F: Scalar = f32> {
     samples: Arc<[usize]>,
     /// One a sample, or none.
     weights: Arc<[f64]>,
+}
+
+/// `8 samples: inputs [28, 28, 1], a class each`.
+impl<F: Scalar> fmt::Display for Dataset<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} samples: inputs {}, ", self.len(), self.input_shape())?;
+        match self.target_kind() {
+            TargetKind::Classes(shape) if shape.is_empty() => write!(f, "a class each")?,
+            TargetKind::Classes(shape) => write!(f, "classes {shape}")?,
+            TargetKind::Values(shape) => write!(f, "values {shape}")?,
+            TargetKind::Inputs => write!(f, "which are the targets too")?,
+        }
+        if self.sample_weights().is_some() { write!(f, ", with weights") } else { Ok(()) }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -118,6 +118,7 @@ fn weights_count_in_training_and_in_judging() {
     let loss = |data: &Dataset| evaluate(&model, data).unwrap().get("loss").unwrap();
     assert!((loss(&weighted) - loss(&repeated)).abs() < 1e-6);
     assert!((loss(&weighted) - loss(&data)).abs() > 1e-3);
+    assert_eq!(weighted.to_string(), "6 samples: inputs [2], a class each, with weights");
     // A part keeps the weights of its samples.
     assert_eq!(weighted.subset(&[5, 2]).unwrap().sample_weights(), Some(&[1.0, 2.0][..]));
     // A loss of one's own that takes no weights is refused before training.

@@ -11,6 +11,7 @@ use crate::scalar::Scalar;
 
 /// How channels are weighed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cam {
     /// By the mean gradient: R. Selvaraju et al., "Grad-CAM", 2017, section 3.
     GradCam,
@@ -21,6 +22,7 @@ pub enum Cam {
 
 /// Maps of importance.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct CamMaps<F> {
     /// As large as the layer's maps, `[n, height, width]`, none below 0.
     pub coarse: Array3<F>,

@@ -14,6 +14,7 @@ use crate::scalar::Scalar;
 
 /// What is made as large as can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Goal {
     /// The logit of a class.
     Class(usize),
@@ -54,6 +55,7 @@ pub struct Maximizer {
 
 /// A picture, and the response before each step.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Maximized<F> {
     /// `[height, width, channels]`.
     pub picture: Array3<F>,

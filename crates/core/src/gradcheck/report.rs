@@ -22,6 +22,7 @@ pub(super) fn relative_error(analytic: f64, numeric: f64, floor: f64) -> f64 {
 
 /// One derivative, computed in both ways.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Comparison {
     /// Of the loss with respect to what: `input`, or a parameter's name.
     pub of: String,
@@ -69,6 +70,7 @@ impl fmt::Display for Comparison {
 
 /// A check that passed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Passed {
     /// How many derivatives were compared.
     pub compared: usize,
@@ -81,6 +83,25 @@ pub struct Passed {
     /// Where the function has a kink, such as a ReLU at 0 or a tie in a max pooling. There, any derivative between
     /// those of the two sides is right. The one in the middle agrees with central differences, and is not listed.
     pub kinks: Vec<Comparison>,
+}
+
+/// `120 derivatives agree, relative error 3.1e-10 at most (dense1.weight[0, 2])`.
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { compared, total, worst, kinks, .. } = self;
+        write!(f, "{compared} derivatives agree")?;
+        if compared < total {
+            write!(f, " (a random sample of {total})")?;
+        }
+        write!(f, ", relative error {:.1e} at most ({}", worst.relative_error(), worst.of)?;
+        if !worst.index.is_empty() {
+            write!(f, "{:?}", worst.index)?;
+        }
+        match kinks.len() {
+            0 => write!(f, ")"),
+            kinks => write!(f, "), {kinks} of them at kinks"),
+        }
+    }
 }
 
 /// So that `?` turns it into the error of a whole program.

@@ -35,9 +35,11 @@ use crate::weights::Weights;
 /// ```
 /// use backstitch_core::Activation;
 /// assert_eq!("tanh".parse::<Activation>()?, Activation::Tanh);
+/// assert_eq!("LeakyReLU".parse::<Activation>()?, Activation::LeakyRelu(0.01));
 /// # Ok::<(), backstitch_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub enum Activation {
     /// The identity.
     #[default]

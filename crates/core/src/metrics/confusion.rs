@@ -1,5 +1,7 @@
 //! The confusion matrix, and the scores that are computed from it.
 
+use std::fmt;
+
 use ndarray::Array2;
 
 use crate::error::Error;
@@ -26,6 +28,7 @@ pub struct ConfusionMatrix {
 
 /// Scores of one class, or their average. `None` where a score is undefined.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct ClassScores {
     /// Of the samples taken for the class, the share that are of it. Undefined where none was.
     pub precision: Option<f64>,
@@ -39,6 +42,7 @@ pub struct ClassScores {
 
 /// How the scores of classes are averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Average {
     /// Every class counts the same.
     Macro,
@@ -125,7 +129,7 @@ impl ConfusionMatrix {
         }
     }
 
-    /// The pairs (true class, predicted class, samples) that were confused most often, at most so many.
+    /// The pairs (true class, predicted class, samples) that were confused most often, at most `pairs` of them.
     pub fn most_confused(&self, pairs: usize) -> Vec<(usize, usize, u64)> {
         let mut confused: Vec<_> = self
             .counts
@@ -136,6 +140,49 @@ impl ConfusionMatrix {
         confused.sort_by_key(|&(label, prediction, count)| (std::cmp::Reverse(count), label, prediction));
         confused.truncate(pairs);
         confused
+    }
+}
+
+/// Classes of the largest matrix that is printed whole.
+const MAX_PRINTED: usize = 12;
+/// Pairs of classes that are printed of a larger one.
+const PRINTED_PAIRS: usize = 10;
+
+/// The counts, a row for each true class and a column for each predicted one; of more than 12 classes, the pairs that were confused
+/// most often.
+impl fmt::Display for ConfusionMatrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (classes, samples) = (self.counts.nrows(), self.total());
+        writeln!(f, "{samples} samples, {classes} classes, accuracy {:.4}", self.accuracy())?;
+        if classes > MAX_PRINTED {
+            write!(f, "most confused (true class, predicted class, samples):")?;
+            let pairs = self.most_confused(PRINTED_PAIRS).into_iter();
+            return pairs.into_iter().try_for_each(|(label, prediction, count)| {
+                write!(f, "\n{label:>6} {prediction:>6} {count:>6}")
+            });
+        }
+        let cells = self.counts.iter().map(u64::to_string).map(|cell| cell.len());
+        let width = cells.chain([(classes - 1).to_string().len()]).max().unwrap_or(1);
+        write!(f, "true \\ predicted")?;
+        (0..classes).try_for_each(|class| write!(f, " {class:>width$}"))?;
+        for (class, row) in self.counts.outer_iter().enumerate() {
+            write!(f, "\n{class:>16}")?;
+            row.iter().try_for_each(|count| write!(f, " {count:>width$}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// `precision 0.9000, recall 0.7500, f1 0.8182, support 12`.
+impl fmt::Display for ClassScores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, score) in [("precision", self.precision), ("recall", self.recall), ("f1", self.f1)] {
+            match score {
+                Some(score) => write!(f, "{name} {score:.4}, ")?,
+                None => write!(f, "{name} undefined, ")?,
+            }
+        }
+        write!(f, "support {}", self.support)
     }
 }
 
@@ -165,6 +212,26 @@ mod tests {
         assert_eq!((scores[2].precision, scores[2].recall, scores[2].f1), (None, None, None));
         assert_eq!(matrix.average(Average::Macro).precision, Some(2.0 / 3.0));
         assert_eq!(matrix.balanced_accuracy(), 0.5);
+    }
+
+    #[test]
+    fn a_matrix_is_printed_whole_or_by_its_largest_errors() {
+        let matrix = ConfusionMatrix::new(&[0, 0, 1, 2], &[0, 1, 1, 1], 3).unwrap();
+        let expected = "4 samples, 3 classes, accuracy 0.5000
+true \\ predicted 0 1 2
+               0 1 1 0
+               1 0 1 0
+               2 0 1 0";
+        assert_eq!(matrix.to_string(), expected);
+        let scores: Vec<String> = matrix.class_scores().iter().map(ToString::to_string).collect();
+        assert_eq!(scores[1], "precision 0.3333, recall 1.0000, f1 0.5000, support 1");
+        assert_eq!(scores[2], "precision undefined, recall 0.0000, f1 0.0000, support 1");
+        let large = ConfusionMatrix::new(&[0, 99, 99, 5], &[0, 3, 3, 6], 100).unwrap();
+        let expected = "4 samples, 100 classes, accuracy 0.2500
+most confused (true class, predicted class, samples):
+    99      3      2
+     5      6      1";
+        assert_eq!(large.to_string(), expected);
     }
 
     #[test]

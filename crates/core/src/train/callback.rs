@@ -7,6 +7,7 @@ use crate::train::Run;
 
 /// Where training stands after a step.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct StepEnd {
     /// Epoch, counted from 1.
     pub epoch: usize,

@@ -58,6 +58,7 @@ pub struct BatchView<'a, F: Scalar = f32> {
 
 /// What a step was learned from, before the update.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct StepLoss {
     /// Loss of the batch.
     pub data: Mean,

@@ -61,6 +61,7 @@ impl Images {
 
 /// Pictures to train with and to judge by, of the same classes.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Parts {
     /// To train with.
     pub train: Images,

@@ -11,6 +11,7 @@ use crate::error::Error;
 
 /// How many numbers a pixel has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Channels {
     /// Three: red, green and blue. A grey picture becomes three equal ones.
     #[default]

@@ -36,6 +36,7 @@ impl LabelledImages {
 
 /// The pictures of a set as bytes, and where they came from.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct MnistImages {
     /// The 60,000 for training.
     pub train: LabelledImages,
@@ -47,6 +48,7 @@ pub struct MnistImages {
 
 /// A set as data sets, and where it came from.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct MnistData {
     /// The 60,000 samples for training: inputs `[28, 28, 1]` from 0 to 1, and classes.
     pub train: Dataset,
@@ -66,6 +68,7 @@ impl fmt::Display for MnistData {
 
 /// Where the pictures came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// Files of a data set.
     Files {

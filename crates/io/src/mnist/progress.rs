@@ -2,6 +2,7 @@
 
 /// How far a download is.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct DownloadProgress<'a> {
     /// The file being fetched.
     pub file: &'a str,

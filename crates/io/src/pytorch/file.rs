@@ -12,7 +12,7 @@ use super::archive;
 use crate::error::Error;
 use crate::floats::{Floats, KINDS};
 use crate::safetensors::file::{Header, begins_so, refuse_checkpoint};
-use crate::safetensors::{Origin, origin};
+use crate::safetensors::{WrittenBy, origin};
 
 /// Names, shapes and kinds of the tensors of a file, whose numbers are read one tensor at a time.
 pub(super) struct WeightsFile {
@@ -40,7 +40,7 @@ impl WeightsFile {
         refuse_checkpoint(path, &start, "weights of PyTorch")?;
         let tensors = if begins_so(&start) {
             let header = Header::read(path, &file, length)?;
-            if origin(&header) == Origin::Ours {
+            if origin(&header) == WrittenBy::Ours {
                 let got = "one of backstitch, with other axes: backstitch::safetensors::load reads it";
                 return Err(Error::content(path, "weights of PyTorch", got));
             }

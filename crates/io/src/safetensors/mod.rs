@@ -108,7 +108,7 @@ pub fn load<F: Scalar>(path: impl AsRef<Path>, model: &mut Model<F>) -> Result<(
     let state = all(path, &file, &header)?;
     let shapes = state.iter().map(|(name, tensor)| (name.clone(), tensor.shape())).collect();
     let fits = model.check_part("*", &shapes);
-    if origin == Origin::Unknown {
+    if origin == WrittenBy::Unknown {
         refuse_other_layout(path, model, &header, fits.is_ok())?;
     }
     fits.and_then(|()| model.load_state(&state)).map_err(Error::model(path))
@@ -144,26 +144,26 @@ fn open(path: &Path) -> Result<(File, Header), Error> {
 
 /// Whose numbers a file says it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum WrittenBy {
     Ours,
     PyTorch,
     Unknown,
 }
 
 /// Who wrote a file, by what it says, and by names that only one of the two has.
-pub(crate) fn origin(header: &Header) -> Origin {
+pub(crate) fn origin(header: &Header) -> WrittenBy {
     match header.texts.get(FORMAT_KEY).map(|format| &**format) {
-        Some("backstitch") => Origin::Ours,
-        Some("pt") => Origin::PyTorch,
-        _ if header.texts.contains_key(CLASSES_KEY) => Origin::Ours,
-        _ if header.tensors.keys().any(|name| name.ends_with("num_batches_tracked")) => Origin::PyTorch,
-        _ => Origin::Unknown,
+        Some("backstitch") => WrittenBy::Ours,
+        Some("pt") => WrittenBy::PyTorch,
+        _ if header.texts.contains_key(CLASSES_KEY) => WrittenBy::Ours,
+        _ if header.tensors.keys().any(|name| name.ends_with("num_batches_tracked")) => WrittenBy::PyTorch,
+        _ => WrittenBy::Unknown,
     }
 }
 
-fn refuse_pytorch(path: &Path, header: &Header) -> Result<Origin, Error> {
+fn refuse_pytorch(path: &Path, header: &Header) -> Result<WrittenBy, Error> {
     let origin = origin(header);
-    if origin == Origin::PyTorch {
+    if origin == WrittenBy::PyTorch {
         return Err(of_pytorch(path, "one of PyTorch"));
     }
     let version = header.texts.get(OURS[2].0).filter(|version| *version != OURS[2].1);

@@ -9,6 +9,7 @@ use crate::kaggle::MAX_CLASSES;
 
 /// What takes the place of a missing value.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Fill {
     /// The mean of a column of numbers.
     Mean,
