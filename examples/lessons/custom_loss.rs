@@ -1,7 +1,7 @@
 //! Losses of your own: one for each number, and one for each sample. `cargo run --release --example lesson_custom_loss`
 
+use backstitch::ndarray::array;
 use backstitch::prelude::*;
-use ndarray::array;
 
 /// The pinball loss: outputs become the 0.9 quantile of the targets (Koenker and Bassett 1978).
 const QUANTILE: Pointwise =

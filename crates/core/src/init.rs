@@ -14,10 +14,10 @@ use crate::tensor::Tensor;
 /// How the initial values of a weight are drawn. Biases start at zero.
 ///
 /// ```
-/// use backstitch_core::Init;
+/// use backstitch::Init;
 /// assert_eq!("glorot_uniform".parse::<Init>()?, Init::GlorotUniform);
 /// assert_eq!(Init::HeNormal.to_string(), "he_normal");
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -90,8 +90,8 @@ fn normal<F: Scalar>(tensor: &mut Tensor<F>, deviation: f64, rng: &mut ChaCha8Rn
     draw(tensor, Normal::new(0.0, deviation).expect("the deviation is finite and above 0"), rng);
 }
 
-/// Each number is rounded as it is drawn: an array of `f64` beside the tensor would be the most memory that building a
-/// large model takes.
+/// Each number is rounded as it is drawn: an additional array of `f64` would be the largest allocation in building
+/// a large model.
 fn draw<F: Scalar>(tensor: &mut Tensor<F>, from: impl Distribution<f64>, rng: &mut ChaCha8Rng) {
     tensor.data_mut().iter_mut().for_each(|value| *value = F::from_f64(from.sample(&mut *rng)));
 }

@@ -35,12 +35,12 @@ impl Series {
 /// axes, with 99 names at most. A line without a finite point says so in the legend.
 ///
 /// ```
-/// use backstitch_plot::{LineChart, Series};
+/// use backstitch::{LineChart, Series};
 /// let line = Series { label: "loss".into(), points: vec![(1.0, 0.5), (2.0, 0.25)], dashed: false, colour: 0 };
 /// let chart = LineChart { title: "Training".into(), x: "epoch".into(), y: "loss".into(), series: vec![line] };
 /// assert!(chart.svg()?.contains("Training"));
 /// assert!(chart.png()?.starts_with(b"\x89PNG"));
-/// # Ok::<(), backstitch_plot::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct LineChart {

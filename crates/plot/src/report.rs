@@ -8,12 +8,12 @@ use crate::{ConfusionChart, Error, LineChart};
 /// A report that is built from top to bottom and turned into one self-contained HTML page.
 ///
 /// ```
-/// use backstitch_plot::Report;
+/// use backstitch::Report;
 /// let mut report = Report::new("Fashion-MNIST with dense layers");
 /// report.heading("Results").paragraph("ReLU was best.");
 /// report.table("Accuracy", &["activation", "test"], vec![vec!["relu".into(), "0.897".into()]]);
 /// assert!(report.html()?.contains("ReLU was best."));
-/// # Ok::<(), backstitch_plot::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Template)]
 #[template(path = "report.html")]

@@ -57,7 +57,7 @@ fn what_cannot_be_is_refused() {
     let data = numbered(5);
     assert!(data.split([0.5, 0.6], 0).unwrap_err().to_string().contains("sum to 1"));
     assert!(message(data.subset(&[5])).contains("below 5") && data.subset(&[]).is_err());
-    assert!(message(data.clone().weights(&[1.0; 4])).contains("5, one a sample"));
+    assert!(message(data.clone().weights(&[1.0; 4])).contains("5, one for each sample"));
     assert!(message(data.clone().weights(&[1.0, 1.0, 0.0, 1.0, 1.0])).contains("weight of sample 2"));
     let values: Dataset = Dataset::values(Array2::zeros((2, 3)), Array2::zeros((2, 1))).unwrap();
     assert!(values.stratified_split(0.5, 0).unwrap_err().to_string().contains("a class each"));

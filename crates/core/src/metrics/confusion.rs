@@ -7,19 +7,19 @@ use ndarray::Array2;
 use crate::error::Error;
 use crate::memory::check_size;
 
-/// How many samples of each class were taken for which: row the true class, column the predicted one.
+/// The number of samples for each pair of a true class (row) and a predicted class (column).
 ///
 /// ```
-/// use backstitch_core::metrics::{Average, ConfusionMatrix};
+/// use backstitch::metrics::{Average, ConfusionMatrix};
 /// let matrix = ConfusionMatrix::new(&[0, 0, 1, 2], &[0, 1, 1, 1], 3)?;
 /// assert_eq!(matrix.counts()[[0, 1]], 1);
 /// assert_eq!(matrix.accuracy(), 0.5);
 /// let scores = matrix.class_scores();
 /// assert_eq!(scores[1].recall, Some(1.0));
-/// // Nothing was taken for class 2: of what was, no share can be right.
+/// // Class 2 was never predicted, so its precision is undefined.
 /// assert_eq!(scores[2].precision, None);
 /// assert_eq!(matrix.average(Average::Macro).recall, Some(0.5));
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfusionMatrix {
@@ -30,11 +30,11 @@ pub struct ConfusionMatrix {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct ClassScores {
-    /// Of the samples taken for the class, the share that are of it. Undefined where none was.
+    /// Of the samples predicted as this class, the share that belong to it. Undefined if there are none.
     pub precision: Option<f64>,
-    /// Of the samples of the class, the share that were taken for it. Undefined where there are none.
+    /// Of the samples of the class, the share that were predicted as it. Undefined if there are none.
     pub recall: Option<f64>,
-    /// The harmonic mean of precision and recall, 2 right / (taken for it + of it). Undefined where both are.
+    /// The harmonic mean of precision and recall, 2 right / (predicted as it + samples of it). Undefined if both are.
     pub f1: Option<f64>,
     /// Samples of the class.
     pub support: u64,
@@ -54,7 +54,7 @@ impl ConfusionMatrix {
     /// Counts labels against predictions.
     ///
     /// # Errors
-    /// If there are none, not as many of one as of the other, one is no class, or the matrix would take more than 4 GiB.
+    /// If there are no samples, the two lengths differ, a label or a prediction is not a class, or the matrix would take more than 4 GiB.
     pub fn new(labels: &[usize], predictions: &[usize], classes: usize) -> Result<Self, Error> {
         check(labels, predictions.len(), classes)?;
         if let Some(class) = predictions.iter().find(|&&class| class >= classes) {
@@ -83,7 +83,7 @@ impl ConfusionMatrix {
         self.counts.diag().sum() as f64 / self.total() as f64
     }
 
-    /// The mean recall of the classes that have samples: accuracy as if all were equally frequent.
+    /// The mean recall of the classes that have samples: the accuracy if all classes were equally frequent.
     pub fn balanced_accuracy(&self) -> f64 {
         let recalls: Vec<f64> = self.class_scores().iter().filter_map(|scores| scores.recall).collect();
         recalls.iter().sum::<f64>() / recalls.len() as f64
@@ -186,13 +186,13 @@ impl fmt::Display for ClassScores {
     }
 }
 
-/// What labels and as many of something else must be.
+/// Checks labels, and that there is one prediction for each.
 pub(super) fn check(labels: &[usize], others: usize, classes: usize) -> Result<(), Error> {
     if labels.is_empty() {
         return Err(Error::argument("labels", "at least one sample", 0));
     }
     if labels.len() != others {
-        return Err(Error::argument("predictions", format!("{}, one a label", labels.len()), others));
+        return Err(Error::argument("predictions", format!("{}, one for each label", labels.len()), others));
     }
     match labels.iter().find(|&&class| class >= classes) {
         Some(class) => Err(Error::argument("labels", format!("classes below {classes}"), class)),
@@ -247,7 +247,7 @@ most confused (true class, predicted class, samples):
             ConfusionMatrix::new(labels, predictions, 2).unwrap_err().to_string()
         };
         assert_eq!(message(&[], &[]), "labels: expected at least one sample, got 0");
-        assert_eq!(message(&[0, 1], &[0]), "predictions: expected 2, one a label, got 1");
+        assert_eq!(message(&[0, 1], &[0]), "predictions: expected 2, one for each label, got 1");
         assert_eq!(message(&[2], &[0]), "labels: expected classes below 2, got 2");
         assert_eq!(message(&[0], &[2]), "predictions: expected classes below 2, got 2");
         assert_eq!(

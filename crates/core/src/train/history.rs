@@ -71,12 +71,12 @@ impl fmt::Display for Epoch {
 pub struct History {
     /// In order.
     pub epochs: Vec<Epoch>,
-    /// The epoch whose weights the model was given at the end, with early stopping.
+    /// With early stopping, the epoch whose weights were restored at the end.
     pub restored: Option<usize>,
 }
 
 impl History {
-    /// A figure of the last epoch, or of the one whose weights the model was given at the end.
+    /// A figure of the last epoch, or of the one whose weights were restored at the end.
     pub fn last(&self, name: &str) -> Option<f64> {
         let epoch = self.restored.unwrap_or(self.epochs.len());
         self.epochs.get(epoch.checked_sub(1)?)?.get(name)

@@ -27,8 +27,8 @@ const OURS: [(&str, &str); 3] = [(FORMAT_KEY, "backstitch"), ("layout", "channel
 /// Saves every parameter and buffer, as `f32` or `f64`, in the order of their names.
 ///
 /// ```
-/// use backstitch_core::{Activation, Model, Net, layers::dense};
-/// use backstitch_io::safetensors;
+/// use backstitch::{Activation, Model, Net, layers::dense};
+/// use backstitch::safetensors;
 /// let model = |seed| Model::<f32>::new(Net::new().push(dense(3).relu()), &[4], seed).unwrap();
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("model.safetensors");
