@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{Error, Model, Result, Scalar, safetensors};
 
-/// What can be written to a file. The file is there whole or not at all.
+/// Saving to a file. The file is written completely or not at all.
 ///
 /// ```
 /// use backstitch::prelude::*;
@@ -22,17 +22,17 @@ use crate::{Error, Model, Result, Scalar, safetensors};
 /// # Ok::<(), backstitch::Error>(())
 /// ```
 pub trait Save {
-    /// Writes it in the format that the name's ending says: models as `.safetensors`, charts as `.svg` or `.png`, pictures as `.png`,
+    /// Writes a file in the format of the name's extension: models as `.safetensors`, charts as `.svg` or `.png`, pictures as `.png`,
     /// reports as `.html`.
     ///
     /// # Errors
-    /// If the name has another ending, there is nothing to draw, or the file cannot be written.
+    /// If the name has another extension, there is nothing to draw, or the file cannot be written.
     fn save(&self, path: impl AsRef<Path>) -> Result<()>;
 }
 
-/// What can be read from a file.
+/// Loading from a file.
 pub trait Load {
-    /// Takes on the parameters and statistics of a `.safetensors` file. Either all of them fit, or nothing is changed.
+    /// Loads the parameters and statistics of a `.safetensors` file. If one of them does not fit, nothing is changed.
     ///
     /// # Errors
     /// See [`safetensors::load`].
@@ -55,7 +55,7 @@ impl<F: Scalar> Load for Model<F> {
     }
 }
 
-/// What stands behind the last dot of a file's name.
+/// The extension of a file's name: what follows its last dot.
 fn ending(path: &Path) -> &str {
     path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
@@ -74,10 +74,10 @@ mod drawn {
     use super::{Path, Result, Save, ending, wrong_ending};
     use crate::{ConfusionChart, LineChart, PictureGrid, Report, atomic};
 
-    /// The ending of a format, and what makes the bytes of it.
+    /// The extension of a format, and the function that makes its bytes.
     type Format<'a> = (&'static str, &'a dyn Fn() -> Result<Vec<u8>>);
 
-    /// Writes the format that the name's ending says.
+    /// Writes the format of the name's extension.
     fn write(path: &Path, formats: &[Format<'_>]) -> Result<()> {
         let Some((_, bytes)) = formats.iter().find(|(name, _)| *name == ending(path)) else {
             let names: Vec<String> = formats.iter().map(|(name, _)| format!(".{name}")).collect();

@@ -4,7 +4,7 @@ use crate::{History, LineChart};
 
 /// A chart of a [`History`].
 pub trait Chart {
-    /// The losses by epoch: of the training samples, and of the validation samples where there are any.
+    /// The losses by epoch: of the training set, and of the validation set if there is one.
     ///
     /// ```
     /// use backstitch::prelude::*;

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use backstitch::prelude::*;
-//! use ndarray::array;
+//! use backstitch::ndarray::array;
 //!
 //! // The exclusive or, which no single layer can learn.
 //! let data: Dataset = Dataset::classes(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[0, 1, 1, 0])?;
@@ -25,8 +25,8 @@
 //! opt-level = 3
 //! ```
 //!
-//! They hold for what you depend on, too. `[profile.dev.package."*"]` alone, which leaves your own crate as it is, is not
-//! enough: layers are generic, and part of their code is compiled in your crate.
+//! They also apply to your dependencies. `[profile.dev.package."*"]` alone, which does not apply to your own crate, is not
+//! enough: layers are generic, and a part of their code is compiled in your crate.
 //!
 //! # Features
 //! - `io` (on): data sets, weights, checkpoints, training logs.
@@ -35,7 +35,7 @@
 //! - `download` (off): fetch Fashion-MNIST and published weights over the network. It is the one part that is built with a C compiler
 //!   (`ring`, through `rustls`).
 //!
-//! Without any of them the network alone is left: layers, losses, optimizers, training, gradient checks.
+//! Without any of them you get the network alone: layers, losses, optimizers, training, gradient checks.
 
 #[cfg(feature = "io")]
 mod files;
@@ -54,13 +54,13 @@ pub use backstitch_io::*;
 #[doc(inline)]
 pub use backstitch_plot::*;
 
-/// One error for a whole program: those of files and pictures become it by `?`.
+/// The error type of a whole program: `?` turns the errors of files and pictures into it.
 pub use backstitch_core::Error;
 #[cfg(feature = "io")]
 pub use backstitch_io::Error as FileError;
 #[cfg(feature = "plot")]
 pub use backstitch_plot::Error as PictureError;
-/// The result of a program's parts.
+/// `Result` with the library's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[cfg(feature = "io")]
@@ -115,7 +115,7 @@ pub mod prelude {
     pub use crate::{Progress, WithProgress};
 }
 
-/// The code in the documents is compiled and run with the tests.
+/// The tests compile and run the code in these documents.
 #[cfg(doctest)]
 mod documents {
     #[doc = include_str!("../README.md")]

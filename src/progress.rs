@@ -36,7 +36,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// With a name before every line, where several runs are shown.
+    /// A progress bar with a name before every line, for several runs.
     pub fn named(name: &str) -> Self {
         let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}").expect("a valid template");
         let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stdout()).with_style(style);
@@ -72,7 +72,7 @@ impl<F: Scalar> Callback<F> for Progress {
         self.epoch_start = Instant::now();
         let (name, epochs, seconds) = (&self.name, run.epochs(), took.as_secs_f64());
         let line = format!("{name}epoch {}/{epochs}: {}, {seconds:.2} s", record.epoch, record.figures);
-        // Where nobody reads on (a closed pipe), training stops with an error and keeps its checkpoint.
+        // If nobody reads the output any more (a closed pipe), training stops with an error and keeps its checkpoint.
         self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
         if record.epoch == epochs {
             self.bar.finish_and_clear();
@@ -82,7 +82,7 @@ impl<F: Scalar> Callback<F> for Progress {
 }
 
 impl Drop for Progress {
-    /// A run that ends early leaves no bar behind.
+    /// Removes the bar of a run that ends early.
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

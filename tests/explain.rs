@@ -185,7 +185,7 @@ fn what_cannot_be_shown_is_said() {
         "layer dense1: expected outputs of [height, width, channels], got outputs of [64]"
     );
     assert_eq!(cam(&[10], "conv1"), "classes: expected classes from 0 to 9, got 10");
-    assert_eq!(cam(&[1, 2], "conv1"), "classes: expected 1, one a sample, got 2");
+    assert_eq!(cam(&[1, 2], "conv1"), "classes: expected 1, one for each sample, got 2");
     let small = ArrayD::from_elem(IxDyn(&[1, 20, 28, 1]), 0.5);
     let error = saliency(&model, small.view(), &[1], ReluRule::Plain).unwrap_err().to_string();
     assert_eq!(error, "input: expected [samples, 28, 28, 1], got [1, 20, 28, 1]");

@@ -175,18 +175,18 @@ fn settings_that_differ_are_refused_by_name() {
         assert!(error.contains(expected), "{error}");
         assert!(state(&model) == before, "{expected}");
     };
-    refused(trainer().seed(6), &data, "seed of the saved run: expected 6, got 5");
-    refused(trainer().batch_size(16), &data, "batch_size of the saved run: expected 16, got 32");
-    refused(trainer().clip_norm(1.0), &data, "clip_norm of the saved run");
-    refused(trainer().loss(MultiClassHinge), &data, "loss of the saved run");
-    refused(trainer().early_stopping(3).validation(&data), &data, "validation samples of the saved run");
+    refused(trainer().seed(6), &data, "seed of the checkpoint: expected 6, got 5");
+    refused(trainer().batch_size(16), &data, "batch_size of the checkpoint: expected 16, got 32");
+    refused(trainer().clip_norm(1.0), &data, "clip_norm of the checkpoint");
+    refused(trainer().loss(MultiClassHinge), &data, "loss of the checkpoint");
+    refused(trainer().early_stopping(3).validation(&data), &data, "validation samples of the checkpoint");
     refused(trainer().augment(Augment::new().horizontal_flip()), &garments(0, 64), "samples to augment");
-    refused(trainer().drop_last(), &data, "drop_last of the saved run");
-    refused(trainer(), &garments(0, 65), "training samples of the saved run: expected 65, got 64");
-    refused(trainer().schedule(Schedule::cosine(9).unwrap()), &data, "schedule of the saved run");
-    refused(trainer().setting("more", 1), &data, "more of the saved run: expected 1, got none");
+    refused(trainer().drop_last(), &data, "drop_last of the checkpoint");
+    refused(trainer(), &garments(0, 65), "training samples of the checkpoint: expected 65, got 64");
+    refused(trainer().schedule(Schedule::cosine(9).unwrap()), &data, "schedule of the checkpoint");
+    refused(trainer().setting("more", 1), &data, "more of the checkpoint: expected 1, got none");
     let other = Trainer::new(Adam::new(0.1)).epochs(2).seed(5).setting("activation", "relu");
-    refused(other, &data, "optimizer of the saved run");
+    refused(other, &data, "optimizer of the checkpoint");
     let other = Trainer::new(Sgd::new(0.1)).epochs(2).seed(5);
     refused(other, &data, "no others, got activation relu");
     // The number of epochs may differ.

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example lesson_custom_loss`
 
+use backstitch::ndarray::array;
 use backstitch::prelude::*;
-use ndarray::array;
 
 /// The pinball loss: it makes outputs the 0.9 quantile of the targets (Koenker and Bassett 1978).
 const QUANTILE: Pointwise =

@@ -1,7 +1,7 @@
 //! Save a binary classifier, load it, predict classes and probabilities. `cargo run --release --example lesson_predict`
 
+use backstitch::ndarray::{Array2, array};
 use backstitch::prelude::*;
-use ndarray::{Array2, array};
 
 fn main() -> Result<()> {
     // One output, the logit of class 1. So the targets are values `[n, 1]`, 0 or 1.

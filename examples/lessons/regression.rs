@@ -1,7 +1,7 @@
 //! Regression: two inputs, one output, evaluated with R². `cargo run --release --example lesson_regression`
 
+use backstitch::ndarray::Array2;
 use backstitch::prelude::*;
-use ndarray::Array2;
 
 fn main() -> Result<()> {
     let x = Array2::from_shape_fn((1000, 2), |(i, j)| ((i * (7 + j * 6)) % 100) as f32 / 50.0 - 1.0);

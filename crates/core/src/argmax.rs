@@ -1,11 +1,11 @@
-//! Where the largest of some values is.
+//! The position of the largest of some values.
 
 use crate::scalar::Scalar;
 
-/// The position of the largest value, the first of equals. `None` where there is no value, or one is NaN: then none is the largest.
+/// The position of the largest value; of equal ones, the first. `None` if there is no value, or if one is NaN.
 ///
 /// ```
-/// use backstitch_core::metrics::argmax;
+/// use backstitch::metrics::argmax;
 /// assert_eq!(argmax([1.0, 3.0, 3.0]), Some(1));
 /// assert_eq!(argmax([1.0, f32::NAN, 3.0]), None);
 /// ```

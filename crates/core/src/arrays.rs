@@ -1,4 +1,4 @@
-//! Arrays at the door: any `ndarray` array, owned, borrowed or a view, of any rank.
+//! Arrays as arguments: any `ndarray` array, owned, borrowed or a view, of any rank.
 
 use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
 
@@ -8,7 +8,7 @@ use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
-/// What becomes a tensor: tensors, and arrays of `ndarray` of any rank, owned (taken over without a copy), borrowed, or views.
+/// Arguments that become a tensor: tensors, and arrays of `ndarray` of any rank, owned (moved without a copy), borrowed, or views.
 #[diagnostic::on_unimplemented(message = "`{Self}` is no array of `{F}`")]
 pub trait IntoTensor<F: Scalar> {
     /// The tensor.
@@ -22,18 +22,18 @@ pub trait IntoTensor<F: Scalar> {
 }
 
 impl<F: Scalar> Tensor<F> {
-    /// An `ndarray` array of any rank and layout as a tensor. An owned one is taken over without a copy where it lies row by row.
+    /// An `ndarray` array of any rank and layout as a tensor. An owned one in standard (row-major) layout is moved without a copy.
     ///
     /// ```
-    /// use backstitch_core::Tensor;
-    /// let x = Tensor::from_array(ndarray::array![[1.0_f32, 2.0], [3.0, 4.0]])?;
+    /// use backstitch::Tensor;
+    /// let x = Tensor::from_array(backstitch::ndarray::array![[1.0_f32, 2.0], [3.0, 4.0]])?;
     /// assert_eq!((&*x.shape(), x.data()), (&[2, 2][..], &[1.0, 2.0, 3.0, 4.0][..]));
-    /// # Ok::<(), backstitch_core::Error>(())
+    /// # Ok::<(), backstitch::Error>(())
     /// ```
     ///
     /// # Errors
-    /// If the array has more than [`MAX_AXES`](crate::MAX_AXES) axes, or there is no memory for a copy: a view can be larger than what it
-    /// shows.
+    /// If the array has more than [`MAX_AXES`](crate::MAX_AXES) axes, or there is no memory for a copy: a broadcast view can have
+    /// more elements than its memory holds.
     pub fn from_array(array: impl IntoTensor<F>) -> Result<Self, Error> {
         array.into_tensor()
     }

@@ -1,4 +1,4 @@
-//! Data augmentation: what is done to the maps of a batch before they are learned from.
+//! Data augmentation: random changes to the maps of a training batch.
 
 use rand::Rng;
 use rayon::prelude::*;
@@ -11,16 +11,16 @@ use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
-/// A transform of maps `[n, height, width, channels]`: a random part enlarged to the map's size, a random crop of the map with something
-/// around it and a random mirror image, in training only; then each channel minus a mean, divided by a deviation, always.
+/// A transform of maps `[n, height, width, channels]`. In training only: a random part enlarged to the map's size, a random crop of the
+/// padded map, and a random mirror image. Always, after these: each channel minus a mean, divided by a deviation.
 ///
-/// What is drawn depends on the seed, the epoch and the sample alone. (Krizhevsky, Sutskever and Hinton 2012,
+/// The random numbers depend on the seed, the epoch and the sample alone. (Krizhevsky, Sutskever and Hinton 2012,
 /// section 4.1; He et al. 2016, section 4.2.)
 ///
 /// ```
-/// use backstitch_core::augment::Augment;
+/// use backstitch::augment::Augment;
 /// let augment = Augment::new().horizontal_flip().random_crop(4).normalize(&[0.29], &[0.35])?;
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Augment {
@@ -33,27 +33,27 @@ pub struct Augment {
 }
 
 impl Augment {
-    /// Leaves everything as it is.
+    /// No changes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Mirrors every other map, by chance, left to right.
+    /// Mirrors each map left to right with probability 1/2.
     #[must_use]
     pub fn horizontal_flip(mut self) -> Self {
         self.flip = true;
         self
     }
 
-    /// Moves each map by up to `padding` pixels, up or down and left or right; zeros move in. The padding must be smaller than the map, which
-    /// training checks.
+    /// Shifts each map by up to `padding` pixels, up or down and left or right, and fills the gap with zeros. The padding must be smaller
+    /// than the map, which training checks.
     #[must_use]
     pub fn random_crop(mut self, padding: usize) -> Self {
         (self.crop, self.reflect) = (padding, false);
         self
     }
 
-    /// As [`Augment::random_crop`], but what moves in is the map's own mirror image at its edge (the edge itself comes once), so that
+    /// As [`Augment::random_crop`], but fills the gap with the map's reflection at its edge (the edge itself is not repeated), so that
     /// photographs get no black border. The padding must be smaller than the map.
     #[must_use]
     pub fn random_crop_reflected(mut self, padding: usize) -> Self {
@@ -61,8 +61,8 @@ impl Augment {
         self
     }
 
-    /// Enlarges a random part of each map to the map's size, bilinearly. Its sides are `least` of the map's or more, up to all of them, and keep
-    /// their proportions (C. Szegedy et al., "Going deeper with convolutions", 2015, section 6).
+    /// Enlarges a random part of each map to the map's size, bilinearly. The sides of the part are a share of the map's sides, from `least` to
+    /// 1, the same for height and width (C. Szegedy et al., "Going deeper with convolutions", 2015, section 6).
     ///
     /// # Errors
     /// If `least` is not above 0 and at most 1.
@@ -81,7 +81,7 @@ impl Augment {
     /// `f32` can divide by it.
     pub fn normalize(mut self, mean: &[f64], deviation: &[f64]) -> Result<Self, Error> {
         if mean.len() != deviation.len() || mean.is_empty() {
-            let expected = format!("{}, one a mean, at least 1", mean.len());
+            let expected = format!("{}, one for each mean, at least 1", mean.len());
             return Err(Error::argument("deviations", expected, deviation.len()));
         }
         if let Some(mean) = mean.iter().find(|mean| !(-1e30..=1e30).contains(*mean)) {
@@ -116,7 +116,7 @@ impl Augment {
         if self.mean.is_empty() || self.mean.len() == channels {
             return Ok(());
         }
-        let expected = format!("{channels}, one a channel");
+        let expected = format!("{channels}, one for each channel");
         Err(Error::argument("means of the normalization", expected, self.mean.len()))
     }
 
@@ -152,7 +152,7 @@ impl Augment {
         self.apply_normalization(maps)
     }
 
-    /// Applies what is done in evaluation too: the normalization. For maps `[n, height, width, channels]` to predict from, do the same.
+    /// Applies the one part that evaluation needs too: the normalization. Apply it to maps `[n, height, width, channels]` before a prediction.
     ///
     /// # Errors
     /// If there is a normalization, and the maps have other axes or another number of channels than it has means; they then stay as

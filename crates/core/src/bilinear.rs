@@ -1,4 +1,4 @@
-//! Numbers between the pixels of a map.
+//! Bilinear interpolation between the pixels of a map.
 
 use crate::scalar::Scalar;
 

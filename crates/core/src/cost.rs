@@ -1,6 +1,7 @@
-//! What a pass takes, from shapes alone. Figures saturate: they are computed before it is known whether a model can be at all.
+//! The work and memory of a pass, computed from shapes alone. Sums saturate, because they are computed before it is known whether the
+//! model fits into memory.
 
-/// What one sample's pass through a layer takes, beside its input, its output and their gradients.
+/// The work and memory of one sample's pass through a layer, besides its input, its output and their gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     /// Multiplications followed by an addition, in the forward pass.
@@ -12,8 +13,8 @@ pub struct Cost {
     /// Samples that a training pass needs at least: 2 where there is no variance over one. A layer whose statistics
     /// are frozen needs 1.
     pub least_samples: usize,
-    /// The most bytes that a kernel needs beside those, whatever the batch. They are given back after each layer, and so the largest
-    /// counts.
+    /// The most bytes that a kernel needs besides those, whatever the batch. They are free again after each layer, so only the largest
+    /// one counts.
     pub scratch_bytes: usize,
 }
 

@@ -3,11 +3,11 @@
 use crate::error::{Error, not_negative};
 use crate::train::{Epoch, History};
 
-/// Ends training when a figure has not become better for a while, and gives the model the weights (and the running statistics) it had
-/// after its best epoch (Prechelt 1998). They are given back at the end of training in any case, also where it ends with an error.
+/// Ends training when a figure has not improved for a number of epochs, and restores the weights and running statistics of the best
+/// epoch (Prechelt 1998). They are restored at the end of training in any case, also if it ends with an error.
 ///
 /// ```
-/// use backstitch_core::{Trainer, early_stopping::EarlyStopping, optim::Adam};
+/// use backstitch::{Trainer, early_stopping::EarlyStopping, optim::Adam};
 /// let trainer: Trainer = Trainer::new(Adam::new(1e-3)).early_stopping(EarlyStopping::new(5));
 /// let trainer: Trainer =
 ///     Trainer::new(Adam::new(1e-3)).early_stopping(EarlyStopping::new(5).maximize("validation_accuracy").min_delta(0.001));
@@ -20,7 +20,7 @@ pub struct EarlyStopping {
     min_delta: f64,
 }
 
-/// A number of epochs alone is the patience.
+/// A plain number is the patience.
 impl From<usize> for EarlyStopping {
     fn from(patience: usize) -> Self {
         Self::new(patience)
@@ -34,28 +34,28 @@ impl EarlyStopping {
         Self { patience, figure: "validation_loss".to_owned(), maximize: false, min_delta: 0.0 }
     }
 
-    /// Looks at another figure, which is to become low: `train_loss`.
+    /// Monitors another figure, where lower is better: `train_loss`.
     #[must_use]
     pub fn minimize(mut self, figure: &str) -> Self {
         (self.figure, self.maximize) = (figure.to_owned(), false);
         self
     }
 
-    /// Looks at another figure, which is to become high: `validation_accuracy`.
+    /// Monitors another figure, where higher is better: `validation_accuracy`.
     #[must_use]
     pub fn maximize(mut self, figure: &str) -> Self {
         (self.figure, self.maximize) = (figure.to_owned(), true);
         self
     }
 
-    /// Takes an epoch for better only where the figure is by more than this.
+    /// Counts an epoch as an improvement only if the figure is better by more than this.
     #[must_use]
     pub fn min_delta(mut self, improvement: f64) -> Self {
         self.min_delta = improvement;
         self
     }
 
-    /// Whether it was told what can be.
+    /// Whether the settings are possible.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.patience == 0 {
             return Err(Error::argument("patience", "at least 1", 0));
@@ -63,7 +63,7 @@ impl EarlyStopping {
         not_negative("least improvement", self.min_delta).map(drop)
     }
 
-    /// What it looks at.
+    /// The figure that it monitors.
     pub(crate) fn figure(&self) -> &str {
         &self.figure
     }
@@ -81,7 +81,7 @@ impl EarlyStopping {
         best.map(|(epoch, _)| epoch)
     }
 
-    /// Whether the best epoch is so long ago.
+    /// Whether the best epoch is `patience` epochs ago.
     pub(crate) fn is_over(&self, history: &History) -> bool {
         let last = history.epochs.last().map_or(0, |record| record.epoch);
         self.best_epoch(history).is_some_and(|best| last.saturating_sub(best) >= self.patience)

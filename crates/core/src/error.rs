@@ -1,18 +1,18 @@
-//! What can go wrong, each message with the thing, what was expected and what came.
+//! Errors. Each message names the thing, what was expected and what it got.
 
 use thiserror::Error;
 
-/// An input that a layer cannot take. Containers put their path in front.
+/// An input that a layer cannot take. Containers add their path in front.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}: expected {expected}, got {got}", self.place())]
 pub struct ShapeError {
-    /// Where the layer stands, `block2.main.conv1`.
+    /// The path of the layer, `block2.main.conv1`.
     pub path: String,
     /// What the layer is, `Dense 256, relu`.
     pub layer: String,
-    /// What it could have taken.
+    /// The input that it accepts.
     pub expected: String,
-    /// What it was given, and by whom.
+    /// The input that it got, and where that came from.
     pub got: String,
 }
 
@@ -33,7 +33,7 @@ impl ShapeError {
         }
     }
 
-    /// The same error seen from the container in which the layer is called `name`.
+    /// The same error with the path of a container in which the layer is called `name`.
     #[must_use]
     pub fn within(mut self, name: &str) -> Self {
         self.path = join_path(name, &self.path);
@@ -56,7 +56,7 @@ fn clipped(text: &str, most: usize) -> String {
     }
 }
 
-/// Whether a layer or a parameter can be called this: paths are names with dots between, and stand on one line of a message.
+/// Whether this can be the name of a layer or a parameter: paths are names with dots between, and stand on one line of a message.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=100).contains(&name.chars().count()) && !name.contains(|c: char| c == '.' || c.is_control())
 }
@@ -64,7 +64,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 /// The most letters of a list of names.
 const MOST_IN_A_LIST: usize = 160;
 
-/// Names side by side, as many as there is room for in a message, and how many more there are.
+/// A list of names, as many as fit into a message, and how many more there are.
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let (mut list, mut more) = (String::new(), 0);
     for name in names {
@@ -92,13 +92,13 @@ pub(crate) fn join_path(outer: &str, inner: &str) -> String {
     }
 }
 
-/// The errors of `backstitch-core`; and the one error of a program that uses several parts of the library, for those of its other parts
-/// become it by `?`.
+/// The errors of `backstitch-core`. It is also the one error type of a whole program: `?` turns the errors of the other parts of the
+/// library into it.
 ///
-/// `Debug` gives the message too: it is what a program shows that ends with an error.
+/// `Debug` prints the message too, because that is what a program shows when `main` returns an error.
 ///
 /// ```
-/// use backstitch_core::{Error, Model, layers::dense};
+/// use backstitch::{Error, Model, layers::dense};
 /// fn network() -> Result<Model, Error> {
 ///     Model::new(dense(0), &[4], 0)
 /// }
@@ -117,20 +117,20 @@ pub enum Error {
         name: String,
         /// What is allowed.
         expected: String,
-        /// What came.
+        /// What it got.
         got: String,
     },
-    /// A label that is no class of the model.
+    /// A label that is not a class of the model.
     #[error("label of sample {sample}: expected a class from 0 to {last_class}, got {label}")]
     Label {
         /// Which sample, counted from 0.
         sample: usize,
         /// The highest class there is.
         last_class: usize,
-        /// What came.
+        /// What it got.
         label: usize,
     },
-    /// Numbers that are NaN or infinite where a figure or a picture is to be made of them.
+    /// Numbers that are NaN or infinite, and from which a figure or a picture should be computed.
     #[error("{what}: expected finite numbers, got {got}")]
     NotFinite {
         /// What they are, such as `inputs of sample 17` or a parameter's name.
@@ -138,7 +138,7 @@ pub enum Error {
         /// The first of them, and where it is.
         got: String,
     },
-    /// Training went astray.
+    /// Training diverged: a number became NaN or infinite.
     #[error(
         "epoch {epoch}, step {step}: expected a finite {what}, got {got}; training stopped \
          (a smaller learning rate, or inputs scaled to 0..1, usually helps)"
@@ -166,10 +166,10 @@ pub enum Error {
         kind: &'static str,
         /// The name asked for.
         name: String,
-        /// The names there are.
+        /// The names that exist.
         known: String,
     },
-    /// Saved values that do not fit a model: every difference at once, of which the message shows the first of each kind.
+    /// Saved values that do not fit a model. It lists every difference; the message shows the first ones of each kind.
     #[error("state does not fit the model: {}", differences(missing, unexpected, shapes))]
     State {
         /// Names that the model has and the state lacks.
@@ -179,7 +179,7 @@ pub enum Error {
         /// `name: expected [..], got [..]` where only the shape differs.
         shapes: Vec<String>,
     },
-    /// Validation data that do not fit, or cannot be read.
+    /// Validation data that do not fit the model, or cannot be read.
     #[error("validation data: {source}")]
     Validation {
         /// What is wrong with them.
@@ -193,10 +193,10 @@ pub enum Error {
         /// What the source says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// What another part of the library says, of a gradient check, a file or a picture; or `std` and `ndarray`, of a file or a shape.
+    /// An error of another part of the library (a gradient check, a file, a picture), or of `std` or `ndarray` (a file, a shape).
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
-    /// A callback gave up.
+    /// A callback returned an error.
     #[error("callback at epoch {epoch}: {source}")]
     Callback {
         /// Epoch, counted from 1.
@@ -235,7 +235,7 @@ impl Error {
         Self::Argument { name, expected, got }
     }
 
-    /// A name that is not among those there are.
+    /// A name that does not exist.
     pub(crate) fn unknown<'a>(
         kind: &'static str,
         name: &str,
@@ -264,9 +264,10 @@ fn differences(missing: &[String], unexpected: &[String], shapes: &[String]) -> 
     lists.map(|(what, list)| format!("{what} {}", few(*list))).collect::<Vec<_>>().join(", ")
 }
 
-/// Looks a name up among those allowed.
+/// Looks a name up among those allowed. `ReLU` and `LeakyReLU` are `relu` and `leaky_relu`: case and `_` do not count.
 pub(crate) fn by_name<T: Copy>(argument: &str, allowed: &[(&str, T)], name: &str) -> Result<T, Error> {
-    let found = allowed.iter().find(|(allowed, _)| *allowed == name);
+    let plain = |name: &str| name.replace(['_', '-'], "").to_lowercase();
+    let found = allowed.iter().find(|(allowed, _)| plain(allowed) == plain(name));
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = allowed.iter().map(|(name, _)| *name).collect();
         Error::argument(argument, format!("one of {}", names.join(", ")), name)

@@ -1,4 +1,4 @@
-//! Looking for numbers that are NaN or infinite, in passes that cost no more than reading.
+//! Finds NaN and infinite numbers, in passes that cost no more than reading the memory.
 
 use crate::error::Error;
 use crate::kernels::simd::vectorised;
@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
-/// Numbers looked at before it is asked whether one of them was not finite.
+/// The number of values that are combined before the result is tested.
 const PIECE: usize = 4096;
 
 /// The position of the first number that is not finite.
@@ -34,7 +34,7 @@ pub(crate) fn check<F: Scalar>(
     }
 }
 
-/// As [`check`], with the sample apart: the first axis.
+/// As [`check`], but the message names the sample: the index in the first axis.
 pub(crate) fn check_samples<F: Scalar>(what: &str, values: &[F], shape: &[usize]) -> Result<(), Error> {
     let Some(at) = first_wrong(values) else { return Ok(()) };
     let sample_shape = shape.get(1..).unwrap_or_default();
@@ -82,8 +82,8 @@ pub(crate) fn check_model<F: Scalar>(model: &Model<F>) -> Result<(), Error> {
     }
 }
 
-/// Checks the outputs of a model for a batch, the first sample of which is the data's sample `from`, of which a figure is to be made:
-/// where one is not finite, the error says whether the weights are the reason.
+/// Checks the outputs of a model for a batch that begins with sample `from` of the data. If one is not finite, the error says whether the
+/// weights are the reason.
 pub(crate) fn check_outputs<F: Scalar>(model: &Model<F>, y: &[F], from: usize) -> Result<(), Error> {
     let Some(at) = first_wrong(y) else { return Ok(()) };
     let shape = model.output_shape();

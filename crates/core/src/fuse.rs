@@ -17,30 +17,30 @@ use crate::shape::Shape;
 use crate::tensor::Tensor;
 use crate::trace::Trace;
 
-/// A model that only predicts: made by [`Model::fuse`].
+/// A model that can only predict, made by [`Model::fuse`].
 #[derive(Debug)]
 pub struct FusedModel<F: Scalar = f32> {
     model: Model<F>,
 }
 
 impl<F: Scalar> Model<F> {
-    /// Makes the model ready for inference: a batch normalization behind a convolution is done to its outputs while they are in the
-    /// cache, and kernels are kept in the form of Winograd's tiles where those are of use, which takes four times their memory
+    /// Makes a model for inference. A batch normalization after a convolution is applied to the outputs while they are in the processor's
+    /// cache. Kernels are stored transformed for Winograd's algorithm where it is used, which takes four times their memory
     /// (60 MB become 300 in VGG16's convolutions). Outputs are the same to 1e-5 of the largest.
     ///
-    /// Layers of your own are left as they are, and so are all where there is no memory for those forms. What was learned cannot be changed
-    /// any more, so save it before.
+    /// Your own layers do not change, and no layer does if there is no memory for the transformed kernels. The parameters can no longer be
+    /// changed or saved, so save the model before.
     ///
     /// ```
-    /// use backstitch_core::{Model, Net, layers::{batch_norm, conv2d}};
-    /// use ndarray::Array;
+    /// use backstitch::{Model, Net, layers::{batch_norm, conv2d}};
+    /// use backstitch::ndarray::Array;
     /// let net = Net::new().push(conv2d(16, 3).same().without_bias()).push(batch_norm().relu());
     /// let model: Model = Model::new(net, &[8, 8, 3], 0)?;
     /// let x = Array::ones((2, 8, 8, 3));
     /// let plain = model.predict(&x)?;
     /// let fused = model.fuse().predict(&x)?;
     /// assert!(plain.iter().zip(&fused).all(|(a, b)| (a - b).abs() < 1e-5));
-    /// # Ok::<(), backstitch_core::Error>(())
+    /// # Ok::<(), backstitch::Error>(())
     /// ```
     #[must_use]
     pub fn fuse(self) -> FusedModel<F> {
@@ -70,7 +70,7 @@ impl<F: Scalar> FusedModel<F> {
         self.model.predict_proba(x)
     }
 
-    /// The outputs for a batch, in [`Trace::output`], in memory that is used again from call to call.
+    /// The outputs for a batch, in [`Trace::output`], in memory that every call uses again.
     ///
     /// # Errors
     /// If `x` is not a batch of this model's inputs.
@@ -142,7 +142,7 @@ mod tests {
     use crate::rng::{Purpose, stream};
     use crate::zoo;
 
-    /// A model whose statistics are not those it began with.
+    /// A model whose running statistics are not the initial ones.
     fn model<F: Scalar>(net: fn() -> Net, input: &[usize]) -> Model<F> {
         let mut model = Model::new(net(), input, 3).unwrap();
         let mut rng = stream(5, Purpose::GradientCheck, 0, 0);

@@ -1,5 +1,6 @@
-//! First values of parameters.
+//! Initial values of parameters.
 
+use std::fmt;
 use std::str::FromStr;
 
 use ndarray_rand::rand_distr::{Distribution, Normal, Uniform};
@@ -10,14 +11,16 @@ use crate::layer::Fan;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
-/// How the first values of a weight are drawn. Biases start at zero.
+/// How the initial values of a weight are drawn. Biases start at zero.
 ///
 /// ```
-/// use backstitch_core::Init;
+/// use backstitch::Init;
 /// assert_eq!("glorot_uniform".parse::<Init>()?, Init::GlorotUniform);
-/// # Ok::<(), backstitch_core::Error>(())
+/// assert_eq!(Init::HeNormal.to_string(), "he_normal");
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Init {
     /// All one: the weight of a batch normalization.
     One,
@@ -50,7 +53,7 @@ impl Init {
         ("he_normal", Self::HeNormal),
     ];
 
-    /// A tensor of first values, drawn in `f64` so that `f32` and `f64` models start alike.
+    /// A tensor of initial values, drawn in `f64` so that `f32` and `f64` models start alike.
     ///
     /// # Errors
     /// If there cannot be such a tensor, or the fan has no inputs or outputs.
@@ -87,10 +90,18 @@ fn normal<F: Scalar>(tensor: &mut Tensor<F>, deviation: f64, rng: &mut ChaCha8Rn
     draw(tensor, Normal::new(0.0, deviation).expect("the deviation is finite and above 0"), rng);
 }
 
-/// Each number is rounded as it is drawn: an array of `f64` beside the tensor would be the most memory that building a
-/// large model takes.
+/// Each number is rounded as it is drawn: an additional array of `f64` would be the largest allocation in building
+/// a large model.
 fn draw<F: Scalar>(tensor: &mut Tensor<F>, from: impl Distribution<f64>, rng: &mut ChaCha8Rng) {
     tensor.data_mut().iter_mut().for_each(|value| *value = F::from_f64(from.sample(&mut *rng)));
+}
+
+/// Its name: `glorot_uniform`.
+impl fmt::Display for Init {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, init)| init == self).map_or("one", |(name, _)| name);
+        f.write_str(name)
+    }
 }
 
 impl FromStr for Init {

@@ -11,7 +11,7 @@ use crate::shape::Shape;
 use crate::tensor::Tensor;
 use crate::weights::{Declare, LayerGrads, Weights, WeightsMut};
 
-/// Whether a pass is for learning or for using what was learned.
+/// Whether a pass trains the model or uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Batch statistics, dropout.
@@ -20,25 +20,26 @@ pub enum Mode {
     Evaluate,
 }
 
-/// What a ReLU lets back through. All but the first are interpretability methods: what comes out is no gradient.
+/// Which gradients a ReLU passes back. All variants but the first are interpretability methods: their result is not a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ReluRule {
-    /// The derivative: the gradient, where the output was above 0.
+    /// The derivative: passes the gradient where the output was above 0.
     #[default]
     Plain,
-    /// Guided backpropagation: where both the output was and the gradient is above 0 (J. Springenberg et al., "Striving for
+    /// Guided backpropagation: passes the gradient where both the output and the gradient are above 0 (J. Springenberg et al., "Striving for
     /// simplicity", 2015, section 3.4).
     Guided,
-    /// A deconvnet's: where the gradient is above 0 (M. Zeiler and R. Fergus 2014, section 2.1).
+    /// The rule of a deconvnet: passes the gradient where it is above 0 (M. Zeiler and R. Fergus 2014, section 2.1).
     Deconvnet,
 }
 
-/// The circumstances of one pass.
+/// The settings of one pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
     /// Training or evaluation.
     pub mode: Mode,
-    /// What a ReLU lets back through.
+    /// Which gradients a ReLU passes back.
     pub relu: ReluRule,
     /// The run's seed, for layers that draw random numbers.
     pub seed: u64,
@@ -52,13 +53,13 @@ impl Context {
         Self { mode: Mode::Train, relu: ReluRule::Plain, seed, step }
     }
 
-    /// A pass that uses what was learned: a prediction, or gradients to look at.
+    /// A pass that uses the trained model: for predictions, or for gradients that are only looked at.
     pub fn evaluate() -> Self {
         Self { mode: Mode::Evaluate, relu: ReluRule::Plain, seed: 0, step: 0 }
     }
 }
 
-/// How many inputs a unit sees and how many units see an input: what initializers scale by.
+/// The number of inputs of a unit (fan-in) and the number of units that read an input (fan-out). Initializers scale by them.
 #[derive(Debug, Clone, Copy)]
 pub struct Fan {
     /// Inputs of a unit.
@@ -69,12 +70,12 @@ pub struct Fan {
 
 /// A function and its derivative.
 ///
-/// A layer is its settings and nothing else. What is learned is the [`Model`](crate::Model)'s, what happens in a
-/// pass is the [`Trace`](crate::Trace)'s: so one layer serves models in `f32` and in `f64`, and many threads can
+/// A layer holds its settings and nothing else. Parameters belong to the [`Model`](crate::Model), and the data of a
+/// pass to the [`Trace`](crate::Trace). So one layer serves models in `f32` and in `f64`, and many threads can
 /// differentiate one model.
 ///
 /// ```
-/// use backstitch_core::{Context, Layer, Net, Scalar, Shape, ShapeError, Tensor, Weights, Backward, gradcheck};
+/// use backstitch::{Context, Layer, Net, Scalar, Shape, ShapeError, Tensor, Weights, Backward, gradcheck};
 ///
 /// /// y = x², number by number.
 /// #[derive(Debug)]
@@ -97,20 +98,20 @@ pub struct Fan {
 /// }
 ///
 /// gradcheck::check_layer(Square, &[5], 4, &Context::train(0, 0), 7)?;
-/// # Ok::<(), backstitch_core::gradcheck::GradientError>(())
+/// # Ok::<(), backstitch::gradcheck::GradientError>(())
 /// ```
 pub trait Layer<F: Scalar>: Debug + Send + Sync + 'static {
-    /// What forward leaves for backward beyond input and output: `()` for most, a [`Tensor`], a `Vec<u32>`, or a
+    /// What forward keeps for backward besides input and output: `()` for most layers, a [`Tensor`], a `Vec<u32>`, or a
     /// struct that counts its bytes.
     type Cache: Cache;
 
     /// Shape of one sample's output, or why this layer cannot take such an input.
     ///
     /// # Errors
-    /// If the layer cannot take the input, or was configured with something impossible.
+    /// If the layer cannot take the input, or one of its settings is impossible.
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError>;
 
-    /// y = f(x; parameters). `y` has its shape, and unspecified numbers: every one is to be written.
+    /// y = f(x; parameters). `y` has its shape and unspecified numbers: write every one of them.
     fn forward(
         &self,
         w: &Weights<'_, F>,
@@ -120,27 +121,27 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync + 'static {
         ctx: &Context,
     );
 
-    /// Overwrites `pass.dx` with dL/dx where it is wanted, and adds dL/dparameters where they are wanted.
+    /// Overwrites `pass.dx` with dL/dx if it is needed, and adds dL/dparameters to those gradients that are needed.
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, cache: &mut Self::Cache, ctx: &Context);
 
-    /// Declares what is learned or remembered. Only what is declared here can be had in the passes.
+    /// Declares parameters and statistics. A pass can use only those that are declared here.
     fn params(&self, _input: &[usize], _declare: &mut Declare) {}
 
-    /// Folds what a training pass saw into what is remembered, once a step.
+    /// Updates the running statistics with those of a training pass, once in each step.
     fn commit(&self, _cache: &Self::Cache, _state: &mut WeightsMut<'_, F>) {}
 
-    /// What a pass over one sample of this shape takes.
+    /// The work and memory of a pass over one sample of this shape.
     fn cost(&self, _input: &[usize]) -> Cost {
         Cost::default()
     }
 
-    /// Which of input and output [`backward`](Self::backward) reads. A tensor that is not read is empty there, and
-    /// its memory may serve another value before.
+    /// Which of input and output [`backward`](Self::backward) reads. A tensor that is not read is empty in backward, and
+    /// its memory may hold another value by then.
     fn reads(&self) -> Reads {
         Reads { x: true, y: true }
     }
 
-    /// What the layer is, in a few words that begin with its kind: `Dense 256, relu`. The kind, in lower case and
+    /// A short description that begins with the layer's kind: `Dense 256, relu`. The kind, in lower case and
     /// with a number, is its name in a chain.
     fn describe(&self) -> String {
         let name = std::any::type_name::<Self>().split('<').next().unwrap_or_default();
@@ -148,7 +149,7 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync + 'static {
     }
 }
 
-/// Which tensors of the forward pass a backward pass reads, beside the cache.
+/// Which tensors of the forward pass a backward pass reads, besides the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reads {
     /// The layer's input.
@@ -164,11 +165,11 @@ pub struct Backward<'a, F: Scalar> {
     pub x: &'a Tensor<F>,
     /// The output of the forward pass; empty where [`Layer::reads`] says that it is not read.
     pub y: &'a Tensor<F>,
-    /// dL/dy. The layer may overwrite it with an intermediate result: nobody reads it afterwards.
+    /// dL/dy. The layer may overwrite it with an intermediate result: nothing reads it afterwards.
     pub dy: &'a mut Tensor<F>,
-    /// Where dL/dx is to be written, if anybody wants it. It has its shape, and unspecified numbers.
+    /// Where to write dL/dx, if it is needed. It has its shape and unspecified numbers.
     pub dx: Option<&'a mut Tensor<F>>,
-    /// Where the gradients of the layer's parameters are to be added.
+    /// Where to add the gradients of the layer's parameters.
     pub grads: LayerGrads<'a, F>,
 }
 
@@ -196,7 +197,7 @@ impl Cache for Vec<u32> {
     }
 }
 
-/// A [`Layer`] in one precision, without its types.
+/// A [`Layer`] in one precision, as a trait object.
 #[doc(hidden)]
 pub trait DynLayer<F: Scalar>: Any + Debug + Send + Sync {
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError>;
@@ -217,7 +218,7 @@ pub trait DynLayer<F: Scalar>: Any + Debug + Send + Sync {
     fn describe(&self) -> String;
 }
 
-/// A [`Cache`] without its type.
+/// A [`Cache`] as a trait object.
 #[doc(hidden)]
 pub trait DynCache: Any + Debug + Send {
     fn bytes(&self) -> usize;
@@ -271,7 +272,7 @@ impl<F: Scalar, L: Layer<F>> DynLayer<F> for L {
     }
 }
 
-/// A layer in both precisions. Made of every type that is a [`Layer`] of `f32` and of `f64`.
+/// A layer in both precisions. Every type that is a [`Layer`] of `f32` and of `f64` implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a part of a net",
     note = "a net takes layers, that is types with `impl<F: Scalar> Layer<F>` for every `F`, and other nets"

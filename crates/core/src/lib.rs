@@ -17,9 +17,11 @@ mod fuse;
 pub mod gradcheck;
 mod init;
 #[cfg(not(feature = "bench-internals"))]
+#[allow(missing_debug_implementations, reason = "nobody outside of the crate sees them")]
 mod kernels;
 /// For benches/kernels.rs alone: these check nothing.
 #[cfg(feature = "bench-internals")]
+#[allow(missing_debug_implementations, reason = "nobody outside of the crate and the benchmark sees them")]
 #[doc(hidden)]
 pub mod kernels;
 mod layer;
@@ -52,6 +54,10 @@ pub mod train;
 mod undeclared;
 mod weights;
 pub mod zoo;
+
+/// The arrays that go in and come out: `backstitch::ndarray::array` needs no dependency of your own.
+#[doc(no_inline)]
+pub use ndarray;
 
 pub use arrays::IntoTensor;
 pub use cost::Cost;

@@ -8,8 +8,8 @@ use crate::model::Model;
 use crate::program::{Op, OpKind, Program};
 use crate::scalar::Scalar;
 
-/// Checks that a model does not end in an activation that the loss applies itself: it would take the softmax of a softmax, whose gradients
-/// are small and whose probabilities are never near 1.
+/// Checks that a model does not end in an activation that the loss applies itself: the loss would take the softmax of a softmax, whose
+/// gradients are small and whose probabilities are never near 1. A sigmoid before the loss's softmax has the same effect.
 ///
 /// # Errors
 /// If it does: the message says where.
@@ -22,7 +22,13 @@ pub(crate) fn check_end<F: Scalar>(model: &Model<F>, applied: Option<Activation>
         }
         _ => format!("logits (drop the {applied}: the loss takes logits)"),
     };
-    without(model, applied, instead)
+    without(model, applied, instead)?;
+    if applied != Activation::Softmax {
+        return Ok(());
+    }
+    // (A ReLU at the end is allowed: SqueezeNet's paper has one.)
+    const SIGMOID: &str = "logits (drop the sigmoid: of numbers from 0 to 1, no softmax is near 0 or 1)";
+    without(model, Activation::Sigmoid, || SIGMOID.to_owned())
 }
 
 /// The number of classes of a model whose outputs are logits, for `predict_proba`.
@@ -58,7 +64,7 @@ fn without<F: Scalar>(
     }
 }
 
-/// Follows a value back through operations that leave probabilities what they are: the operation that ends in this activation.
+/// Follows a value back through operations that keep probabilities. Returns the operation that ends in this activation.
 fn end<F: Scalar>(program: &Program<F>, value: usize, wanted: Activation) -> Option<usize> {
     let i = value.checked_sub(1)?;
     let op = &program.ops[i];

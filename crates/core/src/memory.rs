@@ -1,36 +1,36 @@
-//! How much memory may be taken: asked before it is taken, for a failed allocation ends the program.
+//! How much memory may be allocated. It is checked before, because a failed allocation ends the program.
 
 use crate::error::Error;
 use crate::shape::Shape;
 
-/// The most bytes that one model, one pass or one tensor may need: 64 GiB. What needs more is an error, and so is what needs less, but more
-/// than this machine can give.
+/// The most bytes that one model, one pass or one tensor may need: 64 GiB. More is an error, and so is less
+/// if this machine cannot provide it.
 pub const MEMORY_LIMIT: u64 = 64 << 30;
 
-/// The most multiplications that one sample's pass may take, 2^44: minutes of work. A model that needs more is an error, for it would seem
-/// to hang.
+/// The most multiplications that one sample's pass may take, 2^44: minutes of work. A model that needs more is an error, because it would
+/// seem to hang.
 pub const WORK_LIMIT: u64 = 1 << 44;
 
-/// So little is taken without asking: asking has a price, and there is so much.
+/// An allocation up to this size is not checked: the check takes time, and so much memory is always there.
 const LITTLE: u64 = 1 << 20;
 
-/// Whether this number of bytes is within the limit, and can be had.
+/// Checks that this number of bytes is within the limit and available.
 pub(crate) fn is_there(bytes: u64) -> bool {
     bytes <= LITTLE || bytes <= MEMORY_LIMIT && can_be_had(bytes)
 }
 
-/// Whether the allocator hands out this number of bytes in one piece. They are not touched and given back, so asking takes no memory.
+/// Whether the allocator returns this number of bytes in one piece. They are freed untouched, so the check itself uses no memory.
 fn can_be_had(bytes: u64) -> bool {
     let mut probe: Vec<u8> = Vec::new();
     let there = usize::try_from(bytes).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
-    // Without this the compiler may leave the allocation out, and say that it succeeds.
+    // Without this the compiler may remove the allocation and assume that it succeeds.
     std::hint::black_box(&mut probe);
     there
 }
 
-/// Whether a tensor of this shape can be had; `what` it is for.
+/// Checks that there is memory for a tensor of this shape; `what` is its name in the message.
 pub(crate) fn check_tensor<F>(what: &str, shape: &Shape) -> Result<(), Error> {
-    // An axis of length 0 does not make the others harmless: ndarray counts without it.
+    // An axis of length 0 does not excuse the others: ndarray multiplies the lengths without it.
     let numbers = shape.iter().fold(1_u64, |product, &n| product.saturating_mul(n.max(1) as u64));
     let bytes = numbers.saturating_mul(size_of::<F>() as u64);
     if is_there(bytes) {
@@ -39,7 +39,7 @@ pub(crate) fn check_tensor<F>(what: &str, shape: &Shape) -> Result<(), Error> {
     Err(Error::argument(what, expected(), format!("{shape} with {}", in_words(bytes))))
 }
 
-/// The most bytes that one result may take whose size a caller's numbers give, such as a confusion matrix: more is a mistake.
+/// The most bytes of one result whose size depends on a caller's numbers, such as a confusion matrix. More is a mistake.
 const RESULT_LIMIT: u64 = 4 << 30;
 
 /// Checks that a result of these lengths, with `bytes` bytes a number, is not absurdly large. `got` is the argument that makes it large.
@@ -54,7 +54,7 @@ pub(crate) fn check_size(name: &str, got: usize, lengths: &[usize], bytes: usize
     Err(Error::argument(name, expected, got))
 }
 
-/// What there is to take, as an error says it.
+/// The available memory, in the words of an error.
 pub(crate) fn expected() -> String {
     format!("memory that is there, and at most {}", in_words(MEMORY_LIMIT))
 }
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn what_no_machine_has_is_refused_before_it_is_taken() {
         assert!(is_there(8 << 20) && can_be_had(8 << 20));
-        // More than there are addresses, though a vector may be that long.
+        // More than there are addresses, although a vector may have that length.
         assert!(!can_be_had(1 << 62));
         assert!(!is_there(MEMORY_LIMIT + 1) && !is_there(u64::MAX));
         let message = check_tensor::<f64>("tensor", &Shape::from([1 << 40])).unwrap_err().to_string();

@@ -17,7 +17,7 @@ use crate::net::Net;
 use crate::optim::{Optimizer, Sgd};
 use crate::train::{History, Trainer, evaluate};
 
-/// What a [`MlpClassifier`] or a [`MlpRegressor`] is made of. The default is the assignment's network.
+/// The settings of an [`MlpClassifier`] or an [`MlpRegressor`]. The default is the assignment's network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MlpParameters {
     /// Number of layers of nodes, input and output included: the length of `layer_sizes`.
@@ -28,13 +28,13 @@ pub struct MlpParameters {
     pub activation: Activation,
     /// Factor of the gradient in each step of stochastic gradient descent; another optimizer has its own.
     pub learning_rate: f64,
-    /// First values of the weights; biases start at zero.
+    /// How the initial weights are drawn; biases start at zero.
     pub weight_init: Init,
     /// Samples in a step.
     pub batch_size: usize,
     /// Passes over the training data.
     pub num_epochs: usize,
-    /// Gives the initial weights and the order of samples.
+    /// The seed of the initial weights and of the order of samples.
     pub seed: u64,
 }
 
@@ -85,7 +85,7 @@ impl Mlp {
         Ok(Self { parameters, optimizer: None, model })
     }
 
-    /// Trains a new model, by a trainer that `settings` may tell more.
+    /// Trains a new model. `settings` may change the trainer before.
     fn fit<'c>(
         &mut self,
         data: &Dataset,
@@ -120,12 +120,12 @@ fn initial_model(parameters: &MlpParameters) -> Result<Model, Error> {
     Model::new(net, &parameters.layer_sizes[..1], parameters.seed)
 }
 
-/// A classifier of dense layers, trained on cross-entropy, by stochastic gradient descent until told otherwise.
+/// A classifier of dense layers, trained with cross-entropy and, by default, stochastic gradient descent.
 ///
 /// ```
-/// use backstitch_core::mlp::{MlpClassifier, MlpParameters};
-/// use backstitch_core::Init;
-/// use ndarray::array;
+/// use backstitch::mlp::{MlpClassifier, MlpParameters};
+/// use backstitch::Init;
+/// use backstitch::ndarray::array;
 /// let inputs = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
 /// let labels = [0, 1, 1, 0];
 /// let mut classifier = MlpClassifier::new(MlpParameters {
@@ -141,7 +141,7 @@ fn initial_model(parameters: &MlpParameters) -> Result<Model, Error> {
 /// classifier.fit(&inputs, &labels)?;
 /// assert_eq!(classifier.predict(&inputs)?, labels);
 /// assert_eq!(classifier.score(&inputs, &labels)?, 1.0);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct MlpClassifier {
@@ -158,7 +158,7 @@ impl MlpClassifier {
         Ok(Self { mlp: Mlp::new(parameters)? })
     }
 
-    /// Trains by another optimizer.
+    /// Sets another optimizer.
     #[must_use]
     pub fn optimizer(mut self, optimizer: impl Optimizer<f32>) -> Self {
         self.mlp.optimizer = Some(Arc::new(optimizer));
@@ -173,7 +173,7 @@ impl MlpClassifier {
         self.fit_with(inputs, labels, |trainer| trainer)
     }
 
-    /// As [`fit`](Self::fit), with more settings: validation data, callbacks, a saved run to go on from.
+    /// As [`fit`](Self::fit), with more settings: validation data, callbacks, a checkpoint to resume from.
     ///
     /// # Errors
     /// See [`Trainer::fit`].
@@ -194,7 +194,7 @@ impl MlpClassifier {
         self.mlp.model.predict_proba(inputs)
     }
 
-    /// The likeliest class of every sample.
+    /// The most probable class of every sample.
     ///
     /// # Errors
     /// If the inputs have another number of features, or an output is NaN: the message says for which sample, and whether weights
@@ -207,7 +207,7 @@ impl MlpClassifier {
         })
     }
 
-    /// The share of samples whose likeliest class is their label.
+    /// Accuracy: the share of samples whose most probable class is their label.
     ///
     /// # Errors
     /// If inputs and labels do not fit each other or the model, or an output is not finite.
@@ -216,7 +216,7 @@ impl MlpClassifier {
         Ok(figures.get("accuracy").unwrap_or(f64::NAN))
     }
 
-    /// The parameters it was made with.
+    /// The settings it was created with.
     pub fn parameters(&self) -> &MlpParameters {
         &self.mlp.parameters
     }
@@ -232,12 +232,12 @@ impl MlpClassifier {
     }
 }
 
-/// Dense layers that give values, trained on the mean squared error, by stochastic gradient descent until told otherwise.
+/// A regressor of dense layers, trained with the mean squared error and, by default, stochastic gradient descent.
 ///
 /// ```
-/// use backstitch_core::mlp::{MlpParameters, MlpRegressor};
-/// use backstitch_core::{Init, optim::Adam};
-/// use ndarray::Array2;
+/// use backstitch::mlp::{MlpParameters, MlpRegressor};
+/// use backstitch::{Init, optim::Adam};
+/// use backstitch::ndarray::Array2;
 /// let x = Array2::from_shape_fn((100, 1), |(i, _)| i as f32 / 50.0 - 1.0);
 /// let y = x.mapv(|x| (3.0 * x).sin());
 /// let parameters = MlpParameters {
@@ -251,7 +251,7 @@ impl MlpClassifier {
 /// let mut regressor = MlpRegressor::new(parameters)?.optimizer(Adam::new(0.02));
 /// regressor.fit(&x, &y)?;
 /// assert!(regressor.score(&x, &y)? > 0.95);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct MlpRegressor {
@@ -268,7 +268,7 @@ impl MlpRegressor {
         Ok(Self { mlp: Mlp::new(parameters)? })
     }
 
-    /// Trains by another optimizer.
+    /// Sets another optimizer.
     #[must_use]
     pub fn optimizer(mut self, optimizer: impl Optimizer<f32>) -> Self {
         self.mlp.optimizer = Some(Arc::new(optimizer));
@@ -287,7 +287,7 @@ impl MlpRegressor {
         self.fit_with(inputs, values, |trainer| trainer)
     }
 
-    /// As [`fit`](Self::fit), with more settings: validation data, callbacks, a saved run to go on from.
+    /// As [`fit`](Self::fit), with more settings: validation data, callbacks, a checkpoint to resume from.
     ///
     /// # Errors
     /// See [`Trainer::fit`].
@@ -308,7 +308,7 @@ impl MlpRegressor {
         self.mlp.outputs(inputs)
     }
 
-    /// The coefficient of determination R²: 1 where every value is met, 0 for a model that always gives the mean.
+    /// The coefficient of determination R²: 1 if every prediction is exact, 0 for a model that always predicts the mean.
     ///
     /// # Errors
     /// If inputs and values do not fit each other or the model, or an output is not finite.
@@ -382,7 +382,7 @@ mod tests {
         let fit = |inputs: &Array2<f32>, labels: &[usize]| {
             small().fit(inputs.view(), labels).unwrap_err().to_string()
         };
-        assert_eq!(fit(&inputs, &[0, 1]), "labels: expected 4, one a sample, got 2");
+        assert_eq!(fit(&inputs, &[0, 1]), "labels: expected 4, one for each sample, got 2");
         assert_eq!(fit(&inputs, &[0, 1, 2, 0]), "label of sample 2: expected a class from 0 to 1, got 2");
         assert_eq!(fit(&Array2::zeros((4, 5)), &[0; 4]), "inputs: expected samples of [3], got [5]");
         assert_eq!(fit(&Array2::zeros((0, 3)), &[]), "inputs: expected at least one sample, got [0, 3]");

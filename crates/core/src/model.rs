@@ -1,4 +1,4 @@
-//! A network that knows its shapes: built, named, ready to be trained.
+//! A network with shapes and parameters, ready to be trained.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,19 +25,19 @@ use crate::ties;
 use crate::trace::{Keep, Trace};
 use crate::weights::{Grads, Slot, SlotMut};
 
-/// Samples predicted at once: enough for full speed, few enough for the cache.
+/// Samples in a batch of a prediction: enough for full speed, few enough for the cache.
 const PREDICTION_BATCH: usize = 256;
 
-/// A network with known shapes, its parameters made and named.
+/// A network with known shapes and with its parameters, which have names.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::dense};
-/// use ndarray::Array;
+/// use backstitch::{Model, Net, layers::dense};
+/// use backstitch::ndarray::Array;
 /// let net = Net::new().named("hidden", dense(16).relu()).named("output", dense(3));
 /// let model: Model = Model::new(net, &[4], 42)?;
 /// let logits = model.predict(&Array::zeros((5, 4)))?;
 /// assert_eq!(logits.shape(), [5, 3]);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Model<F: Scalar = f32> {
@@ -48,7 +48,7 @@ pub struct Model<F: Scalar = f32> {
     needs: Needs,
 }
 
-/// The copy is a model of its own: a trace of the one is none of the other.
+/// The copy is a separate model: a trace of one cannot be used with the other.
 impl<F: Scalar> Clone for Model<F> {
     fn clone(&self) -> Self {
         Self {
@@ -61,20 +61,20 @@ impl<F: Scalar> Clone for Model<F> {
     }
 }
 
-/// A number that no other model has: a trace's plans hold for one of them.
+/// A number that is different for each model: a trace's plans are valid for one model.
 fn next_version() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl<F: Scalar> Model<F> {
-    /// Infers every shape from that of one input sample, and makes the parameters from the seed.
+    /// Infers every shape from that of one input sample, and draws the initial parameters from the seed.
     ///
     /// # Errors
-    /// If there is no layer, or one cannot take what comes to it: the message says which, what it expected and what it got. If
+    /// If there is no layer, or one cannot take its input: the message says which, what it expected and what it got. If
     /// parameters, their gradients and a training pass over one sample would take more memory than
-    /// [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is, or such a pass more work than [`WORK_LIMIT`](crate::WORK_LIMIT). Nothing is
-    /// taken before that is known.
+    /// [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than is available, or such a pass more work than [`WORK_LIMIT`](crate::WORK_LIMIT). No memory is
+    /// allocated before this is checked.
     pub fn new(net: impl Into<Net>, input: &[usize], seed: u64) -> Result<Self, Error> {
         if input.is_empty() || input.len() >= crate::shape::MAX_AXES || input.contains(&0) {
             let expected = format!("1 to {} axes, none of length 0", crate::shape::MAX_AXES - 1);
@@ -98,7 +98,7 @@ impl<F: Scalar> Model<F> {
         Self { program: Arc::new(program), version: next_version(), ..self }
     }
 
-    /// The layers, as they were given.
+    /// The net that the model was built from.
     pub fn net(&self) -> &Net {
         &self.net
     }
@@ -107,7 +107,7 @@ impl<F: Scalar> Model<F> {
         &self.program
     }
 
-    /// Another one whenever plans no longer hold.
+    /// Changes whenever plans become invalid.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
@@ -145,7 +145,7 @@ impl<F: Scalar> Model<F> {
         names.filter(|(name, slot)| name != slot)
     }
 
-    /// As [`slots`](Self::slots), to change their numbers.
+    /// As [`slots`](Self::slots), but mutable.
     pub fn slots_mut(&mut self) -> impl Iterator<Item = SlotMut<'_, F>> {
         self.slots.iter_mut().map(SlotMut)
     }
@@ -159,12 +159,12 @@ impl<F: Scalar> Model<F> {
         self.slots.iter().map(Slot::is_trainable).collect()
     }
 
-    /// Whether there is memory for a pass over this number of samples, beyond what the trace has.
+    /// Checks that there is memory for a pass over this number of samples, beyond what the trace has.
     pub(crate) fn check_pass(&self, samples: usize, trace: &Trace<F>) -> Result<(), Error> {
         self.needs.check_pass(samples, trace.keep(), || trace.bytes())
     }
 
-    /// Room for the gradients of this model's parameters.
+    /// Memory for the gradients of this model's parameters.
     pub fn grads(&self) -> Grads<F> {
         Grads::new(&self.slots)
     }
@@ -174,7 +174,7 @@ impl<F: Scalar> Model<F> {
         for op in &self.program.ops {
             let OpKind::Layer(layer) = &op.kind else { continue };
             let input = self.program.shapes[op.inputs[0]];
-            // Frozen statistics are used as they are.
+            // Frozen statistics are used in training too.
             let frozen = |&(_, at): &(&str, usize)| self.slots[at].is_learned() || self.slots[at].is_frozen();
             if layer.cost(&input).least_samples > 1 && !op.places.iter().all(frozen) {
                 let expected = "more than one value for each channel in training";
@@ -210,14 +210,14 @@ impl<F: Scalar> Model<F> {
         Ok(outputs)
     }
 
-    /// A pass over a batch of inputs `[n, ..]`, as at evaluation, of which everything is kept: [`Trace::get`] shows the output of any layer.
+    /// A forward pass over a batch of inputs `[n, ..]`, as at evaluation, that keeps everything: [`Trace::get`] gives the output of any layer.
     ///
     /// ```
-    /// use backstitch_core::{Model, chain, layers::dense};
+    /// use backstitch::{Model, chain, layers::dense};
     /// let model: Model = Model::new(chain!["code" => dense(2).relu(), dense(4)], &[4], 0)?;
-    /// let trace = model.trace(&ndarray::Array::ones((3, 4)))?;
+    /// let trace = model.trace(&backstitch::ndarray::Array::ones((3, 4)))?;
     /// assert_eq!(trace.get("code")?.0.shape().to_string(), "[3, 2]");
-    /// # Ok::<(), backstitch_core::Error>(())
+    /// # Ok::<(), backstitch::Error>(())
     /// ```
     ///
     /// # Errors
@@ -228,7 +228,7 @@ impl<F: Scalar> Model<F> {
         Ok(trace)
     }
 
-    /// The probability of each class, `[n, classes]`, of a model that gives logits: the softmax of
+    /// The probability of each class, `[n, classes]`, for a model whose outputs are logits: the softmax of
     /// [`predict`](Self::predict).
     ///
     /// # Errors
@@ -244,18 +244,18 @@ impl<F: Scalar> Model<F> {
         Ok(Array2::from_shape_vec((samples, classes), rows).expect("as many as predicted"))
     }
 
-    /// The likeliest class of each sample: of its outputs `[classes]`, the place of the largest.
+    /// The most probable class of each sample: the argmax of its outputs `[classes]`.
     ///
     /// ```
-    /// use backstitch_core::{Model, layers::dense};
+    /// use backstitch::{Model, layers::dense};
     /// let model: Model = Model::new(dense(3), &[4], 0)?;
-    /// let classes: Vec<usize> = model.predict_classes(&ndarray::Array::ones((5, 4)))?;
+    /// let classes: Vec<usize> = model.predict_classes(&backstitch::ndarray::Array::ones((5, 4)))?;
     /// assert_eq!(classes.len(), 5);
-    /// # Ok::<(), backstitch_core::Error>(())
+    /// # Ok::<(), backstitch::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`predict_proba`](Self::predict_proba), but that the model may end in a softmax.
+    /// As [`predict_proba`](Self::predict_proba), except that the model may end in a softmax.
     #[doc(alias = "argmax")]
     pub fn predict_classes(&self, x: impl IntoTensor<F>) -> Result<Vec<usize>, Error> {
         let (classes, x) = (logits::classes(self)?, x.as_view());
@@ -300,8 +300,8 @@ impl<F: Scalar> Model<F> {
         self.state().into_keys().filter(|name| matches(pattern, name)).map(str::to_owned).collect()
     }
 
-    /// Takes on saved parameters and buffers. Either all of them fit, or nothing is changed. Numbers are taken as they are, NaN and infinite
-    /// ones too, so that a network that went astray can be looked at.
+    /// Loads saved parameters and buffers. If one of them does not fit, nothing is changed. NaN and infinite numbers are loaded too, so that
+    /// a network that diverged can be inspected.
     ///
     /// # Errors
     /// Lists every name that is missing, unexpected or of another shape.
@@ -310,7 +310,7 @@ impl<F: Scalar> Model<F> {
     }
 
     /// As [`load_state`](Self::load_state), for the parameters and buffers whose names match a pattern, such as those of a pretrained
-    /// base: `features.*`. The others stay as they are.
+    /// base: `features.*`. The others are not changed.
     ///
     /// # Errors
     /// As [`load_state`](Self::load_state), among the names that match; and if no name matches.
@@ -325,11 +325,11 @@ impl<F: Scalar> Model<F> {
         Ok(())
     }
 
-    /// Takes on the parameters and buffers of another model whose names match a pattern, such as those of a pretrained base: `base.*`. The
-    /// others stay as they are. Returns how many tensors there were.
+    /// Copies the parameters and buffers of another model whose names match a pattern, such as those of a pretrained base: `base.*`. The
+    /// others are not changed. Returns the number of tensors.
     ///
     /// # Errors
-    /// If no name matches, or the other model has not one of these, or of another shape: all are listed, and nothing is changed.
+    /// If no name matches, or the other model lacks one of these or has it with another shape. The message lists all of them, and nothing is changed.
     pub fn copy_part(&mut self, pattern: &str, from: &Self) -> Result<usize, Error> {
         let state = from.state().into_iter().filter(|(name, _)| matches(pattern, name));
         let state: BTreeMap<_, _> = state.map(|(name, value)| (name.to_owned(), value.clone())).collect();
@@ -343,7 +343,7 @@ impl<F: Scalar> Model<F> {
     /// As [`load_part`](Self::load_part).
     pub fn check_part(&self, pattern: &str, shapes: &BTreeMap<String, Shape>) -> Result<(), Error> {
         let mut own = self.state();
-        // A model may have no parameters at all, and takes on an empty state.
+        // A model may have no parameters at all, and then an empty state fits.
         let has_parameters = !own.is_empty();
         own.retain(|name, _| matches(pattern, name));
         if own.is_empty() && has_parameters {
@@ -366,9 +366,9 @@ impl<F: Scalar> Model<F> {
         Ok(())
     }
 
-    /// Freezes every parameter and buffer whose name matches: optimizers leave them alone, and a batch
+    /// Freezes every parameter and buffer whose name matches: optimizers do not change them, and a batch
     /// normalization whose running statistics are frozen uses them in training too. `*` stands for any
-    /// letters: `features.*`, `*.bias`. Returns how many there were.
+    /// letters: `features.*`, `*.bias`. Returns their number.
     ///
     /// # Errors
     /// If no name matches.
@@ -401,7 +401,7 @@ impl<F: Scalar> Model<F> {
         Error::unknown("parameter", pattern, self.state().into_keys())
     }
 
-    /// How many numbers the model learns, frozen ones included.
+    /// The number of parameters (single numbers), frozen ones included.
     pub fn parameter_count(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_learned()).map(|slot| slot.value().data().len()).sum()
     }

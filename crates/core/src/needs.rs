@@ -1,4 +1,4 @@
-//! What a model and its passes take, from shapes alone: looked at before anything is taken.
+//! The memory and work that a model and its passes need, computed from shapes alone and checked before memory is allocated.
 
 use crate::error::Error;
 use crate::memory::{self, MEMORY_LIMIT, WORK_LIMIT};
@@ -8,7 +8,7 @@ use crate::scalar::Scalar;
 use crate::trace::Keep;
 use crate::weights::Spec;
 
-/// A pass that takes no more than this is not asked about: the limit is for what may end the program.
+/// A pass that needs no more than this is not checked: the check is for allocations that may end the program.
 const ASKED_ABOVE: u64 = 1 << 30;
 
 /// Bytes that passes take for each sample.
@@ -25,7 +25,7 @@ impl Needs {
         for (op, spec) in declared {
             parameters[*op] = parameters[*op].saturating_add(spec.shape.elements());
         }
-        // Parameters have gradients; the layer that takes most is named.
+        // Parameters have gradients too; the message names the layer that needs most.
         let (mut all, mut scratch, mut work, mut largest) = (0_u64, 0_u64, 0_u64, (0, String::new()));
         for (i, op) in program.ops.iter().enumerate() {
             let OpKind::Layer(layer) = &op.kind else { continue };
@@ -58,7 +58,7 @@ impl Needs {
         Ok(Self { training: pass.per_sample as u64, prediction: prediction_bytes(program) as u64 })
     }
 
-    /// Whether there is memory for a pass over this number of samples, beyond what a trace has.
+    /// Checks that there is memory for a pass over this number of samples, beyond what a trace has.
     pub(crate) fn check_pass(
         self,
         samples: usize,

@@ -1,6 +1,7 @@
 //! How layers are put together: the tree that a user writes.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::layer::AnyLayer;
@@ -12,16 +13,17 @@ use crate::layers::Activation;
 /// A chain computes y = f_k(... f_2(f_1(x))); an empty one is the identity, as in the shortcut of a residual block.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::dense};
+/// use backstitch::{Model, Net, layers::dense};
 /// let net = Net::new().push(dense(16).relu()).named("output", dense(3));
 /// let model: Model = Model::new(net, &[4], 42)?;
 /// assert_eq!(model.names("*.weight"), ["dense1.weight", "output.weight"]);
-/// # Ok::<(), backstitch_core::Error>(())
+/// assert_eq!(model.net().to_string(), "dense1: Dense 16, relu\noutput: Dense 3, linear");
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Net {
     pub(crate) node: Node,
-    /// Parameters that are one: the full name of one that gives up its own numbers, and that of the other.
+    /// Tied parameters: the full name of one that has no numbers of its own, and that of the one whose numbers it uses.
     pub(crate) ties: Vec<(String, String)>,
 }
 
@@ -44,7 +46,7 @@ pub(crate) struct Child {
     pub(crate) net: Net,
 }
 
-/// A layer of one's own as a part of a net.
+/// Your own layer as a part of a net.
 pub fn layer(layer: impl AnyLayer) -> Net {
     Net::of(Node::Layer(Arc::new(layer)))
 }
@@ -70,7 +72,7 @@ impl Default for Net {
 }
 
 impl Net {
-    /// A chain without a layer yet.
+    /// An empty chain.
     pub fn new() -> Self {
         Self::of(Node::Chain(Vec::new()))
     }
@@ -79,14 +81,14 @@ impl Net {
         Self { node, ties: Vec::new() }
     }
 
-    /// Adds one at the end, named after its kind and its number among those: `dense1`, `conv2`.
+    /// Adds a layer or a net at the end. Its name is its kind and a number: `dense1`, `conv2`.
     #[must_use]
     pub fn push(self, next: impl Into<Self>) -> Self {
         let next = next.into();
         self.add(next, None)
     }
 
-    /// Adds one at the end under a name of your own, without a dot, that no other of this chain has.
+    /// Adds a layer or a net at the end with a name of your own. The name has no dot and is unique in this chain.
     #[must_use]
     pub fn named(self, name: impl Into<String>, next: impl Into<Self>) -> Self {
         let (name, next) = (name.into(), next.into());
@@ -102,7 +104,7 @@ impl Net {
         chain
     }
 
-    /// Makes one parameter of two (weight tying; O. Press and L. Wolf 2017): the parameter called `name` uses the numbers of the one called
+    /// Ties two parameters (weight tying; O. Press and L. Wolf 2017): the parameter called `name` uses the numbers of the one called
     /// `with`, and both gradients are added up. Both are full names as seen from this net: `decoder.out.weight`. Only `with` is a parameter
     /// of the model then: it is saved, counted and trained once.
     ///
@@ -110,11 +112,11 @@ impl Net {
     /// layer.
     ///
     /// ```
-    /// use backstitch_core::{Model, chain, layers::dense};
+    /// use backstitch::{Model, chain, layers::dense};
     /// let net = chain!["a" => dense(8).relu(), "b" => dense(8).relu(), dense(3)].tie("b.weight", "a.weight");
     /// let model: Model = Model::new(net, &[8], 0)?;
     /// assert_eq!(model.names("*.weight"), ["a.weight", "dense1.weight"]);
-    /// # Ok::<(), backstitch_core::Error>(())
+    /// # Ok::<(), backstitch::Error>(())
     /// ```
     #[must_use]
     pub fn tie(mut self, name: &str, with: &str) -> Self {
@@ -146,6 +148,51 @@ impl Net {
     }
 }
 
+/// The tree: a line for each layer, sum and concatenation, what is inside of them two spaces further right.
+impl fmt::Display for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Vec::new();
+        match &self.node {
+            Node::Chain(list) => list.iter().for_each(|child| child.add_lines(0, &mut lines)),
+            _ => {
+                lines.push(self.title());
+                self.add_children(2, &mut lines);
+            }
+        }
+        lines.extend(self.ties.iter().map(|(name, with)| format!("{name} is tied to {with}")));
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl Net {
+    /// What it is, in a line.
+    fn title(&self) -> String {
+        match &self.node {
+            Node::Layer(layer) => Arc::clone(layer).in_f32().describe(),
+            Node::Chain(list) if list.is_empty() => "identity".to_owned(),
+            Node::Chain(_) => "chain".to_owned(),
+            Node::Sum(_, activation) => format!("sum, {activation}"),
+            Node::Concat(_) => "concatenation".to_owned(),
+        }
+    }
+
+    fn add_children(&self, indent: usize, lines: &mut Vec<String>) {
+        match &self.node {
+            Node::Layer(_) => {}
+            Node::Chain(list) | Node::Sum(list, _) | Node::Concat(list) => {
+                list.iter().for_each(|child| child.add_lines(indent, lines));
+            }
+        }
+    }
+}
+
+impl Child {
+    fn add_lines(&self, indent: usize, lines: &mut Vec<String>) {
+        lines.push(format!("{:indent$}{}: {}", "", self.name, self.net.title()));
+        self.net.add_children(indent + 2, lines);
+    }
+}
+
 fn free_name(list: &[Child], kind: &str) -> String {
     let taken: HashSet<&str> = list.iter().map(|child| child.name.as_str()).collect();
     // One of the first n + 1 numbers is free where there are n layers.
@@ -156,11 +203,11 @@ fn free_name(list: &[Child], kind: &str) -> String {
 /// A chain of layers, some of them under names of their own. The short form of [`Net::push`] and [`Net::named`].
 ///
 /// ```
-/// use backstitch_core::{Model, chain, layers::{conv2d, dense, flatten, max_pool}};
+/// use backstitch::{Model, chain, layers::{conv2d, dense, flatten, max_pool}};
 /// let net = chain![conv2d(16, 7).same().relu(), max_pool(2), flatten(), "head" => dense(10)];
 /// let model: Model = Model::new(net, &[28, 28, 1], 0)?;
 /// assert_eq!(model.top_level(), ["conv1", "maxpool1", "flatten1", "head"]);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[macro_export]
 macro_rules! chain {
@@ -173,25 +220,25 @@ macro_rules! chain {
     }};
 }
 
-/// The sum of two ways from input to output, then an activation: y = activation(main(x) + shortcut(x)) (He et al.
+/// The sum of two branches, then an activation: y = activation(main(x) + shortcut(x)) (He et al.
 /// 2016, equations 1 and 2).
 ///
 /// The shortcut is the identity where it is an empty [`Net`], or a projection: a 1x1 convolution that gives x the
 /// shape of main(x). Their names are `main` and `shortcut`.
 ///
 /// # Shapes
-/// x whatever main takes; main(x), shortcut(x) and y have one shape.
+/// x has any shape that main accepts; main(x), shortcut(x) and y have the same shape.
 ///
 /// # Backward
-/// With dz = dL/d(main(x) + shortcut(x)): main and the shortcut both get dz, and dL/dx is the sum of what the
-/// two make of it; through the identity, dz itself.
+/// With dz = dL/d(main(x) + shortcut(x)): main and the shortcut both get dz, and dL/dx is the sum of their
+/// input gradients; that of the identity is dz itself.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::conv2d, residual};
+/// use backstitch::{Model, Net, layers::conv2d, residual};
 /// let main = Net::new().push(conv2d(16, 3).same().relu()).push(conv2d(16, 3).same());
 /// let model: Model = Model::new(residual(main, Net::new()).relu(), &[8, 8, 16], 0)?;
 /// assert_eq!(model.output_shape().to_string(), "[8, 8, 16]");
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Residual {
@@ -200,7 +247,7 @@ pub struct Residual {
     activation: Activation,
 }
 
-/// The sum of two ways. An empty shortcut is the identity.
+/// The sum of two branches. An empty shortcut is the identity.
 pub fn residual(main: impl Into<Net>, shortcut: impl Into<Net>) -> Residual {
     Residual { main: main.into(), shortcut: shortcut.into(), activation: Activation::Linear }
 }
@@ -231,19 +278,46 @@ impl From<Residual> for Net {
 /// Their names are `branch1`, `branch2`, ...
 ///
 /// # Shapes
-/// x whatever all branches take; their outputs agree in every axis but the last, whose lengths add up in y.
+/// x has any shape that all branches accept; their outputs agree in every axis but the last, whose lengths add up in y.
 ///
 /// # Backward
-/// Each branch gets its own columns of dL/dy; dL/dx is the sum of what the branches make of them.
+/// Each branch gets its own columns of dL/dy; dL/dx is the sum of the branches' input gradients.
 ///
 /// ```
-/// use backstitch_core::{Model, concat, layers::conv2d};
+/// use backstitch::{Model, concat, layers::conv2d};
 /// let branch = |filters, kernel: usize| conv2d(filters, kernel).same().relu();
 /// let model: Model = Model::new(concat([branch(16, 1), branch(24, 3), branch(8, 5)]), &[14, 14, 32], 0)?;
 /// assert_eq!(model.output_shape().to_string(), "[14, 14, 48]");
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 pub fn concat<N: Into<Net>>(branches: impl IntoIterator<Item = N>) -> Net {
     let child = |(i, net): (usize, N)| Child { name: format!("branch{}", i + 1), net: net.into() };
     Net::of(Node::Concat(branches.into_iter().enumerate().map(child).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{conv2d, dense};
+
+    #[test]
+    fn a_net_is_printed_as_its_tree() {
+        let main = Net::new().push(conv2d(4, 3).same().relu()).push(conv2d(4, 3).same());
+        let net = Net::new()
+            .push(residual(main, Net::new()).relu())
+            .named("heads", concat([dense(2), dense(2)]))
+            .tie("heads.branch2.weight", "heads.branch1.weight");
+        let expected = "\
+residual1: sum, relu
+  main: chain
+    conv1: Conv2d 3x3, 4 filters, padding same, relu
+    conv2: Conv2d 3x3, 4 filters, padding same, linear
+  shortcut: identity
+heads: concatenation
+  branch1: Dense 2, linear
+  branch2: Dense 2, linear
+heads.branch2.weight is tied to heads.branch1.weight";
+        assert_eq!(net.to_string(), expected);
+        assert_eq!(Net::from(dense(2)).to_string(), "Dense 2, linear");
+    }
 }

@@ -1,4 +1,4 @@
-//! A model's list of operations, for what goes through a network from outside: exporters, converters, drawings.
+//! A model's list of operations, for code that walks through a network from outside: exporters, converters, drawings.
 
 use crate::model::Model;
 use crate::program::{Op, OpKind, Program};
@@ -18,13 +18,13 @@ impl<F: Scalar> Model<F> {
     /// The operations in their order: each reads values that were made before.
     ///
     /// ```
-    /// use backstitch_core::{Model, Net, layers::{batch_norm, dense}, residual};
+    /// use backstitch::{Model, Net, layers::{batch_norm, dense}, residual};
     /// let net = Net::new().push(dense(8)).push(residual(Net::new().push(batch_norm()), Net::new()));
     /// let model: Model = Model::new(net, &[4], 0)?;
     /// let list: Vec<_> = model.operations().map(|operation| operation.path().to_owned()).collect();
     /// assert_eq!(list, ["dense1", "residual1.main.batchnorm1", "residual1"]);
     /// assert_eq!(model.operations().last().unwrap().inputs(), [2, 1]);
-    /// # Ok::<(), backstitch_core::Error>(())
+    /// # Ok::<(), backstitch::Error>(())
     /// ```
     pub fn operations(&self) -> impl Iterator<Item = Operation<'_, F>> {
         let (program, slots) = (&**self.program(), self.slots());
@@ -37,12 +37,12 @@ impl<'a, F: Scalar> Operation<'a, F> {
         &self.program.ops[self.at]
     }
 
-    /// Where it stands in the network: `block2.main.conv1`.
+    /// Its path in the network: `block2.main.conv1`.
     pub fn path(self) -> &'a str {
         &self.op().path
     }
 
-    /// What it is, in a few words that begin with its kind: `Conv2d 3x3, 64 filters, relu`.
+    /// A short description that begins with its kind: `Conv2d 3x3, 64 filters, relu`.
     pub fn describe(self) -> String {
         self.op().kind.describe(self.inputs().len())
     }
@@ -72,7 +72,7 @@ impl<'a, F: Scalar> Operation<'a, F> {
         self.op().first
     }
 
-    /// The value it makes.
+    /// The value it writes.
     pub fn output(self) -> usize {
         self.at + 1
     }

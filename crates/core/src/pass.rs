@@ -17,11 +17,11 @@ use crate::undeclared::declared_only;
 use crate::weights::{Grads, LayerGrads, Weights, WeightsMut};
 
 impl<F: Scalar> Model<F> {
-    /// y = f(x), with everything of the pass in the trace: [`Trace::output`] is y.
+    /// The forward pass, y = f(x). The trace keeps the data of the pass: [`Trace::output`] is y.
     ///
     /// # Errors
     /// If `x` is not a batch of this model's inputs, of at least one sample in training and more where a batch normalization needs them,
-    /// if the pass would take more memory than [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is, or if a layer asks for a parameter
+    /// if the pass would take more memory than [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than is available, or if a layer asks for a parameter
     /// that it did not declare.
     pub fn forward(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
         self.check_input(&x.shape())?;
@@ -35,7 +35,7 @@ impl<F: Scalar> Model<F> {
         self.run(x, trace, ctx)
     }
 
-    /// [`forward`](Self::forward) for what has been checked.
+    /// [`forward`](Self::forward) for arguments that are already checked.
     pub(crate) fn run(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
         trace.prepare(self);
         let Trace { plan, buffers: TraceBuffers { y: values, caches, .. }, .. } = trace;
@@ -58,17 +58,17 @@ impl<F: Scalar> Model<F> {
             }
             values[plan.buffer[i + 1]] = y;
         }
-        // Of a prediction nothing can be done backward, and a hash would be part of its time.
+        // No backward pass can follow a prediction, and the hash would take a part of its time.
         trace.pass = (trace.keep() != Keep::Last).then(|| InputFingerprint::of(x));
         Ok(())
     }
 
-    /// From the gradient with respect to the output ([`Trace::output_and_gradient`]) to that of `x`, which is
-    /// overwritten, and to those of the parameters, which are added, each where it is wanted. The model stays as it is.
+    /// The backward pass. It starts from the gradient with respect to the output ([`Trace::output_and_gradient`]), overwrites `dx` with the
+    /// gradient with respect to `x`, and adds the gradients of the parameters to `grads`, each if it is given. It does not change the model.
     /// The trace must come from [`forward`](Self::forward) with the same `x`, keeping more than the output.
     ///
     /// # Errors
-    /// If the trace keeps only the output or is not that of this model's latest forward pass over this `x` (of which the shape and some
+    /// If the trace keeps only the output, or does not belong to this model's latest forward pass over this `x` (the shape and some
     /// of the numbers are compared), the gradient has another shape than the output, `grads` is of another model, or a layer gives no
     /// gradient for a parameter that it declared or asks for one that it did not declare.
     pub fn backward(
@@ -122,14 +122,14 @@ impl<F: Scalar> Model<F> {
         }
         if let Some(dx) = dx.as_deref_mut() {
             dx.resize(&x.shape());
-            // An output that does not depend on x.
+            // The output does not depend on x.
             if back.buffer[0].is_none() {
                 dx.fill(F::zero());
             }
         }
         for step in &back.steps {
             let mut dy = take(&mut buffers.dy[step.dy]);
-            // Where everything is kept, layers get a copy to overwrite.
+            // If everything is kept, layers get a copy that they may overwrite.
             let kept = (keep == Keep::All).then(|| {
                 buffers.scratch.copy_from(&dy);
                 std::mem::replace(&mut dy, take(&mut buffers.scratch))
@@ -150,10 +150,10 @@ impl<F: Scalar> Model<F> {
         Ok(())
     }
 
-    /// Folds what a training pass saw into running statistics, once a step.
+    /// Updates the running statistics with those of a training pass, once in each step.
     ///
     /// # Errors
-    /// If the trace is not that of this model's forward pass or keeps only the output, or a layer asks for what it did not declare.
+    /// If the trace does not belong to this model's forward pass or keeps only the output, or a layer asks for a name that it did not declare.
     pub fn commit(&mut self, trace: &Trace<F>) -> Result<(), Error> {
         if trace.keep() == Keep::Last {
             return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
@@ -277,7 +277,7 @@ impl<F: Scalar> Work<'_, F> {
         }
     }
 
-    /// The same taken out, in the shape of the value.
+    /// Takes the buffer out, in the shape of the value.
     fn take_gradient(&mut self, buffer: usize, value: usize) -> Tensor<F> {
         let shape = self.model.program().batched(value, self.x.batch());
         let mut gradient = take(self.gradient(buffer));
@@ -292,7 +292,7 @@ fn add_up<F: Scalar>([a, b]: [&Tensor<F>; 2], activation: Activation, y: &mut Te
     sum_and(a.data(), b.data(), y.data_mut(), width, |rows| activation.apply(rows, width));
 }
 
-/// The rows of several tensors beside each other.
+/// Concatenates the rows of several tensors.
 fn put_side_by_side<'a, F: Scalar>(inputs: impl Iterator<Item = &'a Tensor<F>>, y: &mut Tensor<F>) {
     let (width, mut from) = (y.width(), 0);
     for x in inputs {

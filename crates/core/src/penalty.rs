@@ -11,10 +11,10 @@ use crate::weights::{Grads, Slot};
 /// (Goodfellow, Bengio and Courville, Deep Learning, section 7.1.)
 ///
 /// ```
-/// use backstitch_core::penalty::Penalty;
+/// use backstitch::penalty::Penalty;
 /// let penalty = Penalty::new(0.0, 1e-4)?;
 /// assert!(Penalty::new(-1.0, 0.0).is_err());
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Penalty {
@@ -73,7 +73,7 @@ impl Penalty {
     }
 }
 
-/// Whether it is a weight of a dense layer or of a convolution.
+/// Whether a parameter is a weight of a dense layer or of a convolution.
 fn is_weight<F: Scalar>(slot: &Slot<F>) -> bool {
     slot.is_learned() && slot.value().shape().len() > 1
 }

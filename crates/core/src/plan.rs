@@ -7,19 +7,19 @@ use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::trace::Keep;
 
-/// In place of a buffer: the caller's tensor for dL/dx.
+/// Stands for the caller's tensor for dL/dx, which is not one of the buffers.
 pub(crate) const DX: usize = usize::MAX;
 
-/// Where the values of a forward pass lie.
+/// Which buffer holds which value of a forward pass.
 #[derive(Debug)]
 pub(crate) struct ForwardPlan {
-    /// The buffer of each value; none of the input, which is the caller's.
+    /// The buffer of each value. The input has none: its tensor is the caller's.
     pub(crate) buffer: Vec<usize>,
     /// How many numbers of one sample each buffer has to hold.
     pub(crate) sizes: Vec<usize>,
 }
 
-/// In which order the operations are differentiated, and where the gradients of values lie.
+/// The order in which operations are differentiated, and which buffer holds which gradient.
 #[derive(Debug)]
 pub(crate) struct BackwardPlan {
     pub(crate) steps: Vec<BackwardStep>,
@@ -41,24 +41,24 @@ pub(crate) struct BackwardStep {
 /// Where the gradient of an input goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum To {
-    /// Nobody wants it.
+    /// Nothing needs it.
     Nowhere,
     /// It is written to a buffer, the first for this value.
     Write(usize),
-    /// Another operation has written there: it is added, by way of a spare buffer where a layer makes it.
+    /// Another operation has written to the buffer: it is added, through a spare buffer if a layer computes it.
     Add { to: usize, spare: usize },
     /// The gradient of the output serves as that of the input.
     Take(usize),
 }
 
-/// What a backward pass is asked for.
+/// What a backward pass computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// The value whose gradient it starts from.
     pub(crate) from: usize,
-    /// Whether the gradient of the input is wanted.
+    /// Whether the input gradient is needed.
     pub(crate) dx: bool,
-    /// Whether those of the parameters are.
+    /// Whether the gradients of the parameters are needed.
     pub(crate) grads: bool,
 }
 
@@ -134,8 +134,7 @@ pub(crate) fn reads<F: Scalar>(kind: &OpKind<F>) -> (bool, bool) {
     }
 }
 
-/// Plans the backward pass: operations in the opposite order, and of those only the ones that something depends on
-/// which is wanted.
+/// Plans the backward pass: the operations in reverse order, and only those that a needed gradient depends on.
 pub(crate) fn backward<F: Scalar>(
     program: &Program<F>,
     trainable: &[bool],
@@ -150,7 +149,7 @@ pub(crate) fn backward<F: Scalar>(
     for i in program.backwards().into_iter().filter(|&i| i < wanted.from) {
         let op = &program.ops[i];
         let Some(dy) = buffer[i + 1].filter(|_| needed[i + 1]) else { continue };
-        // Where everything is kept, and where the loss will write the next gradient, the buffer stays what it is.
+        // The buffer keeps its contents if everything is kept, and where the loss will write the next gradient.
         let may_go = keep != Keep::All && i + 1 != wanted.from;
         let mut taken = false;
         let mut to = Vec::new();
@@ -178,7 +177,7 @@ pub(crate) fn backward<F: Scalar>(
     BackwardPlan { steps, buffer, sizes: pool.sizes }
 }
 
-/// A buffer for a gradient that is then added, free again at once. Sums and concatenations add where it lies.
+/// A buffer for a gradient that is added to another one, free again at once. Sums and concatenations add in place.
 fn spare<F: Scalar>(pool: &mut Pool, op: &Op<F>, shape: &Shape) -> usize {
     if !matches!(op.kind, OpKind::Layer(_)) {
         return DX;
@@ -188,7 +187,7 @@ fn spare<F: Scalar>(pool: &mut Pool, op: &Op<F>, shape: &Shape) -> usize {
     spare
 }
 
-/// Which values' gradients are needed: the input's where it is wanted, and those behind something that learns.
+/// Which values need a gradient: the input if it is asked for, and every value after a parameter that is trained.
 fn needed_values<F: Scalar>(
     program: &Program<F>,
     trainable: &[bool],
@@ -208,11 +207,11 @@ fn needed_values<F: Scalar>(
 pub(crate) struct TrainingBytes {
     /// For each sample of the batch.
     pub(crate) per_sample: usize,
-    /// Whatever the batch.
+    /// Independent of the batch.
     pub(crate) fixed: usize,
 }
 
-/// The memory of a training pass, by the plans that it follows and what the layers say of their caches.
+/// The memory of a training pass, from the same plans as the pass itself and from the costs of the layers' caches.
 pub(crate) fn training_bytes<F: Scalar>(program: &Program<F>, trainable: &[bool]) -> TrainingBytes {
     let wanted = Wanted { from: program.output, dx: false, grads: true };
     let (y, g) =

@@ -44,7 +44,7 @@ impl<F: Scalar> OpKind<F> {
         }
     }
 
-    /// What it is, in a few words.
+    /// A short description.
     pub(crate) fn describe(&self, inputs: usize) -> String {
         match self {
             Self::Layer(layer) => layer.describe(),
@@ -64,7 +64,7 @@ pub(crate) struct Program<F: Scalar> {
     pub(crate) values: BTreeMap<String, usize>,
     /// The value that is the output.
     pub(crate) output: usize,
-    /// Parameters that are one, by their full names ([`Net::tie`]).
+    /// Tied parameters, by their full names ([`Net::tie`]).
     pub(crate) ties: Vec<(String, String)>,
 }
 
@@ -78,7 +78,7 @@ impl<F: Scalar> Program<F> {
         Ok(program)
     }
 
-    /// The one recursion over a net: appends what it does to value `x`, and returns the value that comes out.
+    /// The one recursion over a net: appends its operations on value `x`, and returns the value of its output.
     fn add(&mut self, net: &Net, path: &str, x: usize) -> Result<usize, ShapeError> {
         let full = |name: &String| join_path(path, name);
         self.ties.extend(net.ties.iter().map(|(name, with)| (full(name), full(with))));
@@ -166,7 +166,7 @@ impl<F: Scalar> Program<F> {
         self.shapes[value].batched(samples).expect("values have an axis less than a shape can have")
     }
 
-    /// The path of every layer, chain, branch and block, in the order of their outputs. An identity is none: its output
+    /// The path of every layer, chain, branch and block, in the order of their outputs. An identity is not listed: its output
     /// is its input.
     pub(crate) fn paths(&self) -> Vec<&str> {
         let named = self.values.iter().filter(|(path, value)| !path.is_empty() && **value != 0);
@@ -175,8 +175,8 @@ impl<F: Scalar> Program<F> {
         paths.into_iter().map(|(_, path)| path).collect()
     }
 
-    /// The operations in the order of the backward pass: the opposite one, but with branches in their own order, in
-    /// which the gradients of what they all read are added.
+    /// The operations in the order of the backward pass: reversed, but branches keep their own order. The gradients of
+    /// their common input are added in that order.
     pub(crate) fn backwards(&self) -> Vec<usize> {
         let mut order = Vec::new();
         self.add_backwards(0, self.ops.len(), &mut order);
@@ -201,7 +201,7 @@ impl<F: Scalar> Program<F> {
         }
     }
 
-    /// What the layers declare, with the operation of each; notes in every operation where its own are.
+    /// What the layers declare, with the operation of each. Stores in every operation the places of its own.
     pub(crate) fn declare(&mut self) -> Result<Vec<(usize, Spec)>, ShapeError> {
         let mut all = Vec::new();
         for (i, op) in self.ops.iter_mut().enumerate() {
@@ -240,7 +240,7 @@ fn check_names(list: &[Child], path: &str) -> Result<(), ShapeError> {
     Ok(())
 }
 
-/// The shape of outputs side by side along the last axis, or what was expected and what came.
+/// The shape of outputs side by side along the last axis, or what was expected and what it got.
 fn side_by_side(shapes: &[Shape]) -> Result<Shape, (String, String)> {
     let Some(first) = shapes.first() else {
         return Err(("at least 1 branch".to_owned(), "0".to_owned()));

@@ -1,8 +1,8 @@
-//! Streams of random numbers made from what they are for, never stored.
+//! Streams of random numbers. They are computed from their purpose and never stored.
 //!
 //! A stream is named by a seed, a purpose and two counters, and is the same whenever and wherever
 //! it is made. So nothing depends on the order of work or on the number of threads, and a resumed
-//! run needs no saved generator: the epoch and the step say it all.
+//! run needs no saved generator: the epoch and the step are enough.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -11,21 +11,21 @@ use rand_chacha::ChaCha8Rng;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purpose {
-    /// First values of a layer's parameters. Counters: the layer, the parameter within it.
+    /// Initial values of a layer's parameters. Counters: the layer, the parameter within it.
     Initialize = 1,
     /// Order of the samples. Counters: the epoch, 0.
     Shuffle = 2,
     /// Which samples go to which part. Counters: 0, 0.
     Split = 3,
-    /// What a layer drops. Counters: the layer, the step and the part of its input.
+    /// The elements that a dropout layer drops. Counters: the layer, the step and the part of its input.
     Dropout = 6,
-    /// How a map is moved. Counters: the epoch, the sample.
+    /// How a map is shifted and mirrored. Counters: the epoch, the sample.
     Augment = 7,
     /// Drawn pictures. Counters: the set, the picture.
     Sample = 5,
-    /// Noise on a picture to look inside with. Counters: the sample or step, and 0, or 1 for how far it is moved.
+    /// Noise on a picture, for interpretability methods. Counters: the sample or step, and 0, or 1 for its shift.
     Noise = 8,
-    /// Random directions of a gradient check. Counters: what the check likes.
+    /// Random directions of a gradient check. Counters: chosen by the check.
     GradientCheck = 4,
 }
 
@@ -33,7 +33,7 @@ pub enum Purpose {
 /// same on every machine and in every version of its crate.
 ///
 /// ```
-/// use backstitch_core::rng::{Purpose, stream};
+/// use backstitch::rng::{Purpose, stream};
 /// use rand::RngCore;
 /// let mut once = stream(7, Purpose::Shuffle, 3, 0);
 /// let mut again = stream(7, Purpose::Shuffle, 3, 0);

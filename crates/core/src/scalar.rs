@@ -1,4 +1,4 @@
-//! The number types a network can be made of.
+//! The number types of a network.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
@@ -18,7 +18,7 @@ mod sealed {
 
 /// `f32`, in which networks are trained, or `f64`, in which their gradients are checked.
 ///
-/// The trait is sealed: the matrix products underneath know these two types and no others.
+/// The trait is sealed, because the matrix products exist for these two types only.
 pub trait Scalar: Lanes + MaxLanes + NdFloat + Default + SampleUniform + sealed::Sealed {
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;

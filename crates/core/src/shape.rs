@@ -8,14 +8,14 @@ use crate::error::ShapeError;
 /// The greatest number of axes a [`Shape`] can have.
 pub const MAX_AXES: usize = 6;
 
-/// The lengths of a tensor's axes, outermost first. Reads as a slice of `usize`. The default is `[0]`, the shape of no numbers.
+/// The lengths of a tensor's axes, outermost first. Dereferences to a slice of `usize`. The default is `[0]`, the shape of no numbers.
 ///
 /// ```
-/// use backstitch_core::Shape;
+/// use backstitch::Shape;
 /// let shape = Shape::from([28, 28, 1]);
 /// assert_eq!(shape.elements(), 784);
 /// assert_eq!(shape.batched(32)?.to_string(), "[32, 28, 28, 1]");
-/// # Ok::<(), backstitch_core::ShapeError>(())
+/// # Ok::<(), backstitch::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -24,7 +24,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A shape with these axes. Where their number is known when the program is written, [`Shape::from`] an array needs no check.
+    /// A shape with these axes. If their number is known at compile time, [`Shape::from`] an array cannot fail.
     ///
     /// # Errors
     /// If there are more than [`MAX_AXES`] axes.
@@ -43,7 +43,7 @@ impl Shape {
         shape
     }
 
-    /// How many numbers a tensor of this shape holds; `usize::MAX` where they are that many or more.
+    /// The number of elements of a tensor of this shape; it saturates at `usize::MAX`.
     pub fn elements(&self) -> usize {
         product(self)
     }
@@ -62,7 +62,7 @@ impl Shape {
         }
     }
 
-    /// The shape of `samples` of these, the batch axis in front.
+    /// The shape of a batch: `samples` in front of these axes.
     ///
     /// # Errors
     /// If the shape has [`MAX_AXES`] axes already.

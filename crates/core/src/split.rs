@@ -1,4 +1,4 @@
-//! Which samples are for training, and which for judging.
+//! Splits of samples into a training set and a validation or test set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,17 +8,17 @@ use crate::error::Error;
 use crate::memory::check_size;
 use crate::rng::{Purpose, stream};
 
-/// Deals the samples `0..samples` out at random into parts of the given shares, which sum to 1.
-/// Every sample is in exactly one part; what rounding leaves goes to the first.
+/// Splits the samples `0..samples` at random into parts of the given shares, which sum to 1.
+/// Every sample is in exactly one part; the remainder of rounding goes to the first part.
 ///
 /// ```
-/// let parts = backstitch_core::split::hold_out(70_000, &[0.8, 0.1, 0.1], 0)?;
+/// let parts = backstitch::split::hold_out(70_000, &[0.8, 0.1, 0.1], 0)?;
 /// assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [56_000, 7_000, 7_000]);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
-/// If the shares do not sum to 1, or one of them is not above 0, or comes to no sample at all; or if the numbers of the samples
+/// If the shares do not sum to 1, or one of them is not above 0 or gives no sample at all; or if the numbers of the samples
 /// would take more than 4 GiB.
 pub fn hold_out(samples: usize, shares: &[f64], seed: u64) -> Result<Vec<Vec<usize>>, Error> {
     let sum: f64 = shares.iter().sum();
@@ -28,7 +28,7 @@ pub fn hold_out(samples: usize, shares: &[f64], seed: u64) -> Result<Vec<Vec<usi
     check_size("samples", samples, &[samples], size_of::<usize>())?;
     let mut counts: Vec<usize> =
         shares.iter().map(|share| (share * samples as f64 + 1e-9) as usize).collect();
-    // Shares may sum to a little more than 1, and so the counts to more than there are.
+    // Shares may sum to a little more than 1, and then the counts to more than the samples.
     counts[0] += samples.saturating_sub(counts.iter().sum());
     if counts.contains(&0) || counts.iter().sum::<usize>() != samples {
         return Err(Error::argument("samples", format!("enough for parts of {shares:?}"), samples));
@@ -43,27 +43,27 @@ pub fn hold_out(samples: usize, shares: &[f64], seed: u64) -> Result<Vec<Vec<usi
     Ok(parts)
 }
 
-/// One of k ways to part the samples: the numbers of those to train with, and of those to judge by.
+/// One of k splits: the indices of the training samples and those of the validation samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fold {
-    /// To train with.
+    /// The training samples.
     pub train: Vec<usize>,
-    /// To judge by.
+    /// The validation samples.
     pub validation: Vec<usize>,
 }
 
-/// k-fold cross-validation, stratified: every sample is for judging in exactly one fold, and every fold
-/// judges by nearly the same number of each class.
+/// k-fold cross-validation, stratified: every sample is in exactly one validation set, and every validation
+/// set has nearly the same number of samples of each class.
 ///
 /// ```
-/// let folds = backstitch_core::split::k_fold(&[0, 0, 0, 1, 1, 1], 3, 0)?;
+/// let folds = backstitch::split::k_fold(&[0, 0, 0, 1, 1, 1], 3, 0)?;
 /// assert!(folds.iter().all(|fold| fold.train.len() == 4 && fold.validation.len() == 2));
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
-/// If k is below 2 or larger than the number of samples, a class that there is has fewer samples than k (a fold could not
-/// judge by it), or the folds would take more than 4 GiB: each of the k lists all samples.
+/// If k is below 2 or larger than the number of samples, a class has fewer samples than k (then a validation set would
+/// lack it), or the folds would take more than 4 GiB: each of the k lists all samples.
 pub fn k_fold(labels: &[usize], k: usize, seed: u64) -> Result<Vec<Fold>, Error> {
     if k < 2 || k > labels.len() {
         let expected = format!("from 2 to {}, the number of samples", labels.len());
@@ -77,7 +77,7 @@ pub fn k_fold(labels: &[usize], k: usize, seed: u64) -> Result<Vec<Fold>, Error>
             let expected = format!("at least {k} samples of class {class}, one a fold");
             return Err(Error::argument("labels", expected, samples.len()));
         }
-        // Dealt on from where the class before ended, so that folds are equally large.
+        // Each class continues with the fold after the last one, so that folds have the same size.
         for sample in samples {
             fold_of[sample] = dealt % k;
             dealt += 1;
@@ -88,18 +88,18 @@ pub fn k_fold(labels: &[usize], k: usize, seed: u64) -> Result<Vec<Fold>, Error>
     Ok((0..k).map(fold).collect())
 }
 
-/// Holds out a share of every class by chance, at least one sample of each; the samples of both parts are in order.
+/// Holds out a random share of every class, at least one sample of each. The indices of both parts are sorted.
 ///
 /// ```
 /// let labels = [vec![0; 80], vec![1; 20]].concat();
-/// let fold = backstitch_core::split::stratified(&labels, 0.1, 0)?;
+/// let fold = backstitch::split::stratified(&labels, 0.1, 0)?;
 /// assert_eq!(fold.validation.iter().filter(|&&i| labels[i] == 1).count(), 2);
 /// assert_eq!((fold.train.len(), fold.validation.len()), (90, 10));
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
-/// If the share is not between 0 and 1, or a class that there is has a single sample.
+/// If the share is not between 0 and 1, or a class has a single sample.
 pub fn stratified(labels: &[usize], share: f64, seed: u64) -> Result<Fold, Error> {
     if !(share > 0.0 && share < 1.0) {
         return Err(Error::argument("share", "a number between 0 and 1", share));
@@ -120,7 +120,7 @@ pub fn stratified(labels: &[usize], share: f64, seed: u64) -> Result<Fold, Error
     Ok(fold)
 }
 
-/// The samples of each class that there is, in an order by chance. A label may be any number.
+/// The samples of each class, in random order. A label may be any number.
 fn shuffled_classes(labels: &[usize], seed: u64) -> BTreeMap<usize, Vec<usize>> {
     let mut classes = BTreeMap::<usize, Vec<usize>>::new();
     labels.iter().enumerate().for_each(|(sample, &class)| classes.entry(class).or_default().push(sample));
@@ -213,7 +213,7 @@ mod tests {
         // Leaving one out of 100,000 would list each of them 100,000 times.
         let error = k_fold(&vec![0; 100_000], 100_000, 0).unwrap_err().to_string();
         assert!(error.starts_with("folds: expected few enough for 4 GiB"), "{error}");
-        // A label is a name: there need not be as many classes.
+        // A label is a name: labels need not count the classes.
         for far in [1 << 40, usize::MAX] {
             assert_eq!(k_fold(&[far, 0, far, 0], 2, 0).unwrap().len(), 2);
             assert_eq!(stratified(&[far, 0, far, 0], 0.5, 0).unwrap().train.len(), 2);

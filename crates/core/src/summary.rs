@@ -12,6 +12,7 @@ use crate::shape::Shape;
 
 /// One layer in a [`Summary`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SummaryLine {
     /// Where the layer stands.
     pub path: String,
@@ -31,6 +32,7 @@ pub struct SummaryLine {
 
 /// A model's layers, with totals. `Display` prints a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Shape of one input sample.
     pub input: Shape,
@@ -46,6 +48,8 @@ pub struct Summary {
     pub live_bytes_per_sample: usize,
     /// Bytes that a training pass holds for each sample: activations and their gradients.
     pub training_bytes_per_sample: usize,
+    /// The tied parameters: the full name of one that has no numbers of its own, and that of the one whose numbers it uses.
+    pub ties: Vec<(String, String)>,
 }
 
 impl<F: Scalar> Model<F> {
@@ -70,6 +74,7 @@ impl<F: Scalar> Model<F> {
             lines,
             parameter_bytes: self.parameter_count() * size_of::<F>(),
             training_bytes_per_sample: training.per_sample,
+            ties: self.ties().map(|(name, with)| (name, with.to_owned())).collect(),
         }
     }
 
@@ -143,6 +148,7 @@ impl fmt::Display for Summary {
         for row in &rows {
             line(row.each_ref().map(String::as_str))?;
         }
+        self.ties.iter().try_for_each(|(name, with)| writeln!(f, "{name} is tied to {with}"))?;
         let trainable = self.lines.iter().fold(0_usize, |sum, line| sum.saturating_add(line.trainable));
         writeln!(
             f,
@@ -192,6 +198,14 @@ dense4  Dense 10, linear  [10]           650            640                40
 input [784]; parameters 242,762 (242,762 trainable, 0 frozen), 971,048 bytes; 242,304 multiply-adds a sample
 training holds 3,408 bytes a sample";
         assert_eq!(model().summary().to_string(), expected);
+    }
+
+    #[test]
+    fn tied_parameters_are_named() {
+        let net = Net::new().named("a", dense(8)).named("b", dense(8)).tie("b.weight", "a.weight");
+        let model: Model = Model::new(net, &[8], 0).unwrap();
+        let shown = model.summary().to_string();
+        assert!(shown.contains("\nb.weight is tied to a.weight\ninput [8]; parameters 80 "), "{shown}");
     }
 
     #[test]

@@ -9,10 +9,10 @@ use crate::scalar::Scalar;
 use crate::shape::product;
 use crate::tensor::Tensor;
 
-/// What the outputs of a batch should have been.
+/// The targets of a batch: what its outputs should be.
 #[derive(Debug, Clone, Copy)]
 pub enum Targets<'a, F = f32> {
-    /// A class, counted from 0, for each row of the outputs' last axis: one a sample, or one a position of each sample, in their order.
+    /// A class, counted from 0, for each row of the outputs' last axis: one for each sample, or one for each position of each sample, in their order.
     Classes(&'a [usize]),
     /// Numbers of the outputs' shape: values, several labels of a sample (0 or 1), or probabilities of classes.
     Values(&'a Tensor<F>),
@@ -52,7 +52,7 @@ impl<'a, F: Scalar> Targets<'a, F> {
         }
     }
 
-    /// The class of one row: for probabilities, the likeliest. `None` where there is no such row, or it holds NaN.
+    /// The class of one row: for probabilities, the most probable. `None` if there is no such row, or if it holds NaN.
     pub fn class(&self, row: usize) -> Option<usize> {
         match self {
             Self::Classes(classes) => classes.get(row).copied(),
@@ -74,7 +74,7 @@ impl<'a, F: Scalar> Targets<'a, F> {
                 if classes.len() == rows {
                     return Ok(());
                 }
-                (format!("{rows}, one a row of the outputs"), classes.len().to_string())
+                (format!("{rows}, one for each row of the outputs"), classes.len().to_string())
             }
             Self::Values(values) => {
                 if *values.shape() == *outputs {
@@ -145,10 +145,10 @@ fn some_of<F: Scalar>(row: &[F]) -> String {
 /// Labels as rows of probabilities, `[n, classes]`: 1 at the class of the sample, 0 elsewhere.
 ///
 /// ```
-/// use ndarray::array;
-/// let rows = backstitch_core::losses::one_hot::<f64>(&[2, 0], 3)?;
+/// use backstitch::ndarray::array;
+/// let rows = backstitch::losses::one_hot::<f64>(&[2, 0], 3)?;
 /// assert_eq!(rows, array![[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors

@@ -1,4 +1,6 @@
-//! Numbers with a shape, in a buffer that is reused from step to step.
+//! Numbers with a shape, in a buffer that every step uses again.
+
+use std::fmt;
 
 use ndarray::{ArrayD, ArrayView2, ArrayViewD, ArrayViewMutD, IxDyn};
 
@@ -9,23 +11,42 @@ use crate::shape::Shape;
 
 /// Numbers in standard (C) layout with a [`Shape`]: the batch first, channels last.
 ///
-/// A tensor is a thin cover over a `Vec`: [`set_shape`](Self::set_shape) to a smaller batch and back
-/// does not allocate. At the library's doors it turns into an `ndarray` array and back. The default has the shape `[0]`.
+/// A tensor is a thin wrapper around a `Vec`: [`set_shape`](Self::set_shape) to a smaller batch and back
+/// does not allocate. The public functions take and return `ndarray` arrays. The default has the shape `[0]`.
 ///
 /// ```
-/// use backstitch_core::Tensor;
-/// use ndarray::array;
+/// use backstitch::Tensor;
+/// use backstitch::ndarray::array;
 /// let tensor = Tensor::from_array(&array![[1.0_f32, 2.0], [3.0, 4.0]].into_dyn())?;
 /// assert_eq!(tensor.shape().to_string(), "[2, 2]");
 /// assert_eq!(tensor.view().sum(), 10.0);
-/// # Ok::<(), backstitch_core::Error>(())
+/// assert_eq!(format!("{tensor:.1}"), "[[1.0, 2.0],\n [3.0, 4.0]]");
+/// # Ok::<(), backstitch::Error>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Tensor<F = f32> {
-    /// At least as many as the shape says: numbers beyond it are left from a larger one, for
-    /// writing zeros at every change would cost a pass over memory.
+    /// At least as many numbers as the shape needs. Numbers beyond it are left from a larger shape, because
+    /// clearing them at every change would cost a pass over memory.
     data: Vec<F>,
     shape: Shape,
+}
+
+/// The numbers as `ndarray` prints them: of a large tensor, the first and last of each axis.
+impl<F: Scalar> fmt::Display for Tensor<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.view(), f)
+    }
+}
+
+/// As `ndarray` prints it, with the shape.
+impl<F: fmt::Debug> fmt::Debug for Tensor<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = &self.data[..self.shape.elements()];
+        match ArrayViewD::from_shape(IxDyn(&self.shape), numbers) {
+            Ok(view) => write!(f, "Tensor({view:?})"),
+            Err(_) => write!(f, "Tensor(shape={})", self.shape),
+        }
+    }
 }
 
 impl<F: Scalar> PartialEq for Tensor<F> {
@@ -39,14 +60,14 @@ impl<F: Scalar> Tensor<F> {
     ///
     /// # Errors
     /// If there are more than [`MAX_AXES`](crate::MAX_AXES) axes, or it would take more memory than
-    /// [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than there is.
+    /// [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than is available.
     pub fn zeros(shape: &[usize]) -> Result<Self, Error> {
         let shape = Shape::new(shape)?;
         memory::check_tensor::<F>("tensor", &shape)?;
         Ok(Self { data: vec![F::zero(); shape.elements()], shape })
     }
 
-    /// A tensor of numbers that are as many as the shape says.
+    /// A tensor of these numbers, whose count is that of the shape.
     pub(crate) fn from_parts(data: Vec<F>, shape: Shape) -> Self {
         debug_assert_eq!(data.len(), shape.elements());
         Self { data, shape }
@@ -72,7 +93,7 @@ impl<F: Scalar> Tensor<F> {
         &self.data[..self.shape.elements()]
     }
 
-    /// The numbers, row by row, to write.
+    /// The numbers, row by row, mutable.
     pub fn data_mut(&mut self) -> &mut [F] {
         let elements = self.shape.elements();
         &mut self.data[..elements]
@@ -101,7 +122,7 @@ impl<F: Scalar> Tensor<F> {
     pub(crate) fn resize(&mut self, shape: &[usize]) {
         self.shape = Shape::of(shape);
         let more = self.shape.elements().saturating_sub(self.data.len());
-        // Not a number more than is needed, so that what a pass takes is what was planned.
+        // Exactly the memory that is needed, so that a pass allocates exactly what was planned.
         self.data.reserve_exact(more);
         self.data.resize(self.data.len() + more, F::zero());
     }
@@ -111,7 +132,7 @@ impl<F: Scalar> Tensor<F> {
         self.data_mut().fill(value);
     }
 
-    /// Takes on the shape and the numbers of `other`, in the memory already held.
+    /// Copies the shape and the numbers of `other` into the memory of this tensor.
     pub fn copy_from(&mut self, other: &Self) {
         self.resize(&other.shape);
         self.data_mut().copy_from_slice(other.data());
@@ -122,12 +143,12 @@ impl<F: Scalar> Tensor<F> {
         ArrayViewD::from_shape(IxDyn(&self.shape), self.data()).expect("shape and data agree")
     }
 
-    /// The tensor as an `ndarray` view to write.
+    /// The tensor as a mutable `ndarray` view.
     pub fn view_mut(&mut self) -> ArrayViewMutD<'_, F> {
         ArrayViewMutD::from_shape(IxDyn(&self.shape.clone()), self.data_mut()).expect("shape and data agree")
     }
 
-    /// The tensor as a matrix: one row a sample, every other axis in the columns.
+    /// The tensor as a matrix: one row for each sample, all other axes in the columns.
     pub fn rows(&self) -> ArrayView2<'_, F> {
         let rows = self.batch();
         let columns = self.shape.iter().skip(1).product();
@@ -148,6 +169,20 @@ impl<F: Scalar> Tensor<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_tensor_is_printed_short() {
+        let mut tensor = Tensor::<f32>::zeros(&[1000, 1000]).unwrap();
+        tensor.fill(0.5);
+        let (shown, debug) = (tensor.to_string(), format!("{tensor:?}"));
+        assert!(shown.starts_with("[[0.5, 0.5, ") && shown.contains("...") && shown.len() < 2000, "{shown}");
+        assert!(debug.starts_with("Tensor([[0.5, ") && debug.contains("shape=[1000, 1000]"), "{debug}");
+        // What a larger shape left in the buffer is not shown.
+        tensor.set_shape(&[2]).unwrap();
+        assert_eq!(tensor.to_string(), "[0.5, 0.5]");
+        assert!(format!("{tensor:?}").starts_with("Tensor([0.5, 0.5], shape=[2]"), "{tensor:?}");
+        assert_eq!(Tensor::<f64>::default().to_string(), "[]");
+    }
 
     #[test]
     fn every_tensor_can_be_looked_at() {

@@ -1,4 +1,4 @@
-//! Parameters of two layers that are one.
+//! Weight tying: two layers that share one parameter.
 
 use crate::error::{Error, join_path};
 use crate::program::Program;

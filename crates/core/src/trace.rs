@@ -13,8 +13,9 @@ use crate::tensor::Tensor;
 
 /// How much of a pass a [`Trace`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Keep {
-    /// The output alone, for prediction: a value's memory serves another as soon as it has been read.
+    /// The output alone, for prediction. The memory of a value is used again as soon as the value has been read.
     Last,
     /// What the backward pass reads, for training.
     ForBackward,
@@ -23,26 +24,26 @@ pub enum Keep {
 }
 
 /// The data of one pass: outputs of operations, gradients with respect to them, and what layers leave for their
-/// derivatives. Memory is taken in the first pass at a batch size and used again in every later one.
+/// derivatives. The first pass at a batch size allocates the memory, and every later pass uses it again.
 ///
 /// ```
-/// use backstitch_core::{Context, Keep, Model, Net, Tensor, Trace, layers::dense};
+/// use backstitch::{Context, Keep, Model, Net, Tensor, Trace, layers::dense};
 /// let model: Model = Model::new(Net::new().push(dense(3).relu()), &[2], 0)?;
 /// let mut trace = Trace::new(Keep::All);
 /// model.forward(&Tensor::zeros(&[4, 2])?, &mut trace, &Context::evaluate())?;
 /// assert_eq!(trace.output().shape().to_string(), "[4, 3]");
 /// assert_eq!(trace.get("dense1")?.0, trace.output());
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Trace<F: Scalar = f32> {
     keep: Keep,
-    /// Whose plans these are: a model of another version has others.
+    /// The model version that the plans are made for: another version has other plans.
     version: u64,
     program: Option<Arc<Program<F>>>,
     pub(crate) plan: ForwardPlan,
     back: Option<(Wanted, BackwardPlan)>,
-    /// Of which inputs the last forward pass was, where something can be done backward from it.
+    /// The inputs of the last forward pass, if a backward pass can start from it.
     pub(crate) pass: Option<InputFingerprint>,
     pub(crate) buffers: TraceBuffers<F>,
 }
@@ -52,14 +53,14 @@ pub struct Trace<F: Scalar = f32> {
 pub(crate) struct InputFingerprint {
     /// Shape of the inputs.
     pub(crate) input: Shape,
-    /// A sum over some of the numbers, by which others are told from them.
+    /// A hash over some of the numbers, which tells these inputs from others.
     sample: u64,
 }
 
 impl InputFingerprint {
-    /// Of a pass over these inputs.
+    /// The fingerprint of these inputs.
     pub(crate) fn of<F: Scalar>(x: &Tensor<F>) -> Self {
-        // FNV-1a over some hundred of the numbers: all of them would be one more walk through memory.
+        // FNV-1a over at most 128 of the numbers: a hash of all of them would read the whole memory once more.
         let step = x.data().len() / 128 + 1;
         let bits = x.data().iter().step_by(step).map(|v| v.as_f64().to_bits());
         let sample = bits.fold(0xcbf2_9ce4_8422_2325, |hash: u64, bits| {
@@ -76,11 +77,11 @@ pub(crate) struct TraceBuffers<F: Scalar> {
     pub(crate) y: Vec<Tensor<F>>,
     /// Gradients of values. The first is that from which a backward pass starts.
     pub(crate) dy: Vec<Tensor<F>>,
-    /// One an operation.
+    /// One cache for each operation.
     pub(crate) caches: Vec<Box<dyn DynCache>>,
     /// A copy of the gradient that a layer may overwrite, where everything is kept.
     pub(crate) scratch: Tensor<F>,
-    /// In place of what a layer does not read.
+    /// Passed in place of a tensor that the layer does not read.
     pub(crate) nothing: Tensor<F>,
 }
 
@@ -109,7 +110,7 @@ impl<F: Scalar> Trace<F> {
         self.keep
     }
 
-    /// Makes room for a forward pass of this model. Until it has been made, the trace is that of no pass.
+    /// Allocates the memory for a forward pass of this model. Until that pass is complete, the trace belongs to no pass.
     pub(crate) fn prepare(&mut self, model: &Model<F>) {
         self.pass = None;
         if self.version == model.version() {
@@ -147,7 +148,7 @@ impl<F: Scalar> Trace<F> {
         self.program.as_ref().is_some_and(|own| Arc::ptr_eq(own, program))
     }
 
-    /// Makes room for a backward pass, and hands out its plan.
+    /// Allocates the memory for a backward pass, and returns its plan.
     pub(crate) fn prepare_backward(
         &mut self,
         model: &Model<F>,
@@ -169,7 +170,7 @@ impl<F: Scalar> Trace<F> {
         Ok((&self.plan, back, &mut self.buffers))
     }
 
-    /// A value, and where the gradient with respect to it is to be put before a backward pass from there.
+    /// A value, and its gradient, which the caller writes before a backward pass starts from this value.
     pub(crate) fn value_and_gradient(&mut self, value: usize) -> (&Tensor<F>, &mut Tensor<F>) {
         let TraceBuffers { y, dy, .. } = &mut self.buffers;
         (&y[self.plan.buffer[value]], &mut dy[0])
@@ -184,7 +185,7 @@ impl<F: Scalar> Trace<F> {
         self.output_buffer().map_or(&self.buffers.nothing, |buffer| &self.buffers.y[buffer])
     }
 
-    /// The output, and where the gradient with respect to it is to be put before a backward pass.
+    /// The output, and the gradient with respect to it, which the caller writes before the backward pass.
     pub fn output_and_gradient(&mut self) -> (&Tensor<F>, &mut Tensor<F>) {
         let buffer = self.output_buffer();
         let TraceBuffers { y, dy, nothing, .. } = &mut self.buffers;
@@ -195,7 +196,7 @@ impl<F: Scalar> Trace<F> {
     /// gradient with respect to it. For a trace made with [`Keep::All`].
     ///
     /// # Errors
-    /// If the model has no layer of that name (the message lists the names there are), if not everything is kept, or
+    /// If the model has no layer of that name (the message lists the names that exist), if not everything is kept, or
     /// if there has been no forward pass.
     pub fn get(&self, path: &str) -> Result<(&Tensor<F>, Option<&Tensor<F>>), Error> {
         let value = self.value(path)?;

@@ -1,10 +1,10 @@
-//! A layer that asks for a parameter which it did not declare.
+//! Layers that ask for a parameter that they did not declare.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 
 use crate::error::{Error, ShapeError};
 
-/// What unwinds from such a layer to the pass that runs it: `w["name"]` has no other way out. No message is printed on the way.
+/// The payload that unwinds from such a layer to the pass that runs it, because `w["name"]` cannot return an error. No message is printed.
 #[derive(Debug)]
 pub(crate) struct Undeclared {
     asked: String,
@@ -15,7 +15,7 @@ impl Undeclared {
     #[cold]
     pub(crate) fn unwind(asked: &str, declared: Vec<&'static str>) -> ! {
         let own = Self { asked: asked.to_owned(), declared };
-        // A program that is built to abort can only say why.
+        // A program that is built with `panic = "abort"` can only print the reason.
         if cfg!(panic = "abort") { panic_any(own.to_string()) } else { resume_unwind(Box::new(own)) }
     }
 
@@ -34,7 +34,7 @@ impl std::fmt::Display for Undeclared {
     }
 }
 
-/// Runs a layer's pass; asking for what is not declared is an error. Panics of the layer's own go on.
+/// Runs a layer's pass, and returns an error if it asks for a name that is not declared. Other panics of the layer continue.
 pub(crate) fn declared_only<T>(
     path: &str,
     describe: impl Fn() -> String,

@@ -1,4 +1,4 @@
-//! What a model learned and remembers, and the gradients of it, by name and apart from the layers.
+//! A model's parameters, statistics and gradients, by name and apart from the layers.
 
 use std::ops::{Deref, Index};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::shape::Shape;
 use crate::tensor::Tensor;
 use crate::undeclared::Undeclared;
 
-/// A named tensor of a model: a parameter, which is learned, or a statistic such as a running mean, which is
-/// remembered.
+/// A named tensor of a model: a parameter, which an optimizer changes, or a statistic such as a running mean, which a
+/// layer changes.
 #[derive(Debug, Clone)]
 pub struct Slot<F = f32> {
     name: String,
@@ -48,7 +48,7 @@ impl<F: Scalar> Slot<F> {
         self.learned
     }
 
-    /// Whether training leaves it as it is ([`Model::freeze`](crate::Model::freeze)).
+    /// Whether it is frozen: training does not change it ([`Model::freeze`](crate::Model::freeze)).
     pub fn is_frozen(&self) -> bool {
         self.frozen
     }
@@ -63,7 +63,7 @@ impl<F: Scalar> Slot<F> {
     }
 }
 
-/// A [`Slot`] whose numbers can be changed, and nothing else: it keeps its name and its shape.
+/// A [`Slot`] whose numbers can be changed. Its name and its shape cannot.
 #[derive(Debug)]
 pub struct SlotMut<'a, F>(pub(crate) &'a mut Slot<F>);
 
@@ -85,7 +85,7 @@ impl<F> Deref for SlotMut<'_, F> {
 #[derive(Debug, Default)]
 pub struct Declare {
     pub(crate) specs: Vec<Spec>,
-    /// The first that cannot be, and why.
+    /// The first declaration that is impossible, and why.
     pub(crate) refused: Option<(&'static str, ShapeError)>,
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct Spec {
     init: Init,
     fan: Fan,
     pub(crate) learned: bool,
-    /// Those of a constant, which are not drawn.
+    /// The values of a constant, which are not random.
     values: Option<Arc<[f64]>>,
 }
 
@@ -112,8 +112,8 @@ impl Declare {
         self.add(name, shape, init, Fan { inputs: 1, outputs: 1 }, false);
     }
 
-    /// A list of numbers that is saved with the model, and that neither an optimizer nor [`Layer::commit`](crate::Layer::commit)
-    /// changes: frozen from the start.
+    /// A list of numbers that is saved with the model and frozen from the start: neither an optimizer nor [`Layer::commit`](crate::Layer::commit)
+    /// changes them.
     pub fn constant(&mut self, name: &'static str, values: Arc<[f64]>) {
         let declared = self.specs.len();
         self.remembered(name, &[values.len()], Init::Zero);
@@ -160,7 +160,7 @@ pub(crate) fn name_hash(name: &str) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Where each of a layer's own names is in the model's list of slots.
+/// The index in the model's list of slots for each of a layer's own names.
 pub(crate) type Places = [(&'static str, usize)];
 
 fn place(places: &Places, name: &str) -> usize {
@@ -179,12 +179,12 @@ pub struct Weights<'a, F> {
 }
 
 impl<F: Scalar> Weights<'_, F> {
-    /// A number that tells the layers of a model apart, for layers that draw random numbers.
+    /// A number that is different for each layer of a model, for layers that draw random numbers.
     pub fn key(&self) -> u64 {
         self.key
     }
 
-    /// Whether training leaves this one as it is.
+    /// Whether this one is frozen.
     pub fn is_frozen(&self, name: &str) -> bool {
         self.slots[place(self.places, name)].frozen
     }
@@ -197,7 +197,7 @@ impl<F: Scalar> Index<&str> for Weights<'_, F> {
     }
 }
 
-/// As [`Weights`], to change: only in [`Layer::commit`](crate::Layer::commit).
+/// As [`Weights`], but mutable: only in [`Layer::commit`](crate::Layer::commit).
 #[derive(Debug)]
 pub struct WeightsMut<'a, F> {
     pub(crate) slots: &'a mut [Slot<F>],
@@ -212,14 +212,14 @@ impl<F: Scalar> Index<&str> for WeightsMut<'_, F> {
 }
 
 impl<F: Scalar> WeightsMut<'_, F> {
-    /// The numbers of one, to change. Their shape stays what it is.
+    /// The numbers of one, to change. Its shape is fixed.
     pub fn data_mut(&mut self, name: &str) -> &mut [F] {
         self.slots[place(self.places, name)].value.data_mut()
     }
 }
 
-/// The gradients of a layer's own parameters, of those that are wanted: none of a frozen one, and none at all where
-/// only the input gradient is wanted.
+/// The gradients of a layer's own parameters, as far as they are needed: a frozen parameter has none, and no parameter
+/// has one in a pass that needs only the input gradient.
 #[derive(Debug)]
 pub struct LayerGrads<'a, F> {
     pub(crate) grads: Option<&'a mut Grads<F>>,
@@ -228,12 +228,12 @@ pub struct LayerGrads<'a, F> {
 }
 
 impl<F: Scalar> LayerGrads<'_, F> {
-    /// Whether anybody wants the gradient of this parameter.
+    /// Whether the gradient of this parameter is needed.
     pub fn wants(&self, name: &str) -> bool {
         self.grads.is_some() && self.slots[place(self.places, name)].is_trainable()
     }
 
-    /// The gradient to add to, or `None` where nobody wants it.
+    /// The gradient to add to, or `None` if it is not needed.
     pub fn add(&mut self, name: &str) -> Option<&mut [F]> {
         let (grad, how) = self.write(name)?;
         if how == Accumulate::Overwrite {
@@ -242,7 +242,7 @@ impl<F: Scalar> LayerGrads<'_, F> {
         Some(grad)
     }
 
-    /// As [`add`](Self::add), for products that can overwrite: the first of a step saves the zeros.
+    /// As [`add`](Self::add), for products that can also overwrite: the first one of a step needs no zeros to add to.
     pub fn write(&mut self, name: &str) -> Option<(&mut [F], Accumulate)> {
         if !self.wants(name) {
             return None;
@@ -266,7 +266,7 @@ impl<F: Scalar> LayerGrads<'_, F> {
     }
 }
 
-/// Room for the gradient of every parameter of a model, kept apart from the model.
+/// The gradients of a model's parameters, kept apart from the model.
 #[derive(Debug, Clone)]
 pub struct Grads<F = f32> {
     of: Vec<Grad<F>>,
@@ -301,7 +301,7 @@ impl<F: Scalar> Grads<F> {
         self.of.len()
     }
 
-    /// Forgets all gradients, in no time: the next to be added overwrite what is there.
+    /// Forgets all gradients. It writes nothing to memory: the next gradients overwrite the old ones.
     pub fn clear(&mut self) {
         self.of.iter_mut().for_each(|grad| grad.present = false);
     }
@@ -312,12 +312,12 @@ impl<F: Scalar> Grads<F> {
         self.of.get(slot).filter(|grad| grad.present).map(|grad| &grad.value)
     }
 
-    /// As [`get`](Self::get), to change.
+    /// As [`get`](Self::get), but mutable.
     pub fn get_mut(&mut self, slot: usize) -> Option<&mut [F]> {
         self.of.get_mut(slot).filter(|grad| grad.present).map(|grad| grad.value.data_mut())
     }
 
-    /// Checks that this is room for the gradients of this model.
+    /// Checks that these are the gradients of this model.
     pub(crate) fn check(&self, model: &Model<F>) -> Result<(), Error> {
         match self.fits(model.slots()) {
             true => Ok(()),

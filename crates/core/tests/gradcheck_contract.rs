@@ -1,4 +1,4 @@
-//! Every promise of a layer, broken on purpose: each is found, with a message of its own.
+//! Breaks every promise of a layer on purpose. The check finds each one, and each has its own message.
 
 use backstitch_core::gradcheck::{GradientError, check_layer, check_net};
 use backstitch_core::layers::dense;
@@ -215,7 +215,7 @@ fn message(fault: Fault) -> String {
     error.to_string()
 }
 
-/// A fault, and how its message goes.
+/// A fault, and its message.
 const FAULTS: [(Fault, &str); 37] = [
     (
         YPartly,
@@ -360,11 +360,11 @@ fn net(faults: [Fault; 3]) -> Net {
 fn in_a_net_the_wrong_layer_is_named_and_not_the_parameter_that_suffers_most() {
     let check = |faults| check_net(net(faults), &[5], 2, &Context::train(1, 7), 5);
     check([None; 3]).unwrap();
-    // A wrong dx spoils the parameters before it, not its own.
+    // A wrong dx makes the gradients of earlier parameters wrong, not those of its own layer.
     let error = check([None, InputGradient, None]).unwrap_err();
     let GradientError::Wrong { layer, worst, .. } = &error else { panic!("{error}") };
     assert_eq!((layer.as_str(), worst.of.as_str()), ("second (Scale)", "its input"), "{error}");
-    // Of two, the one nearest to the output.
+    // If two are wrong, the one nearest to the output is named.
     let error = check([InputGradient, None, InputGradient]).unwrap_err().to_string();
     assert!(error.starts_with("third (Scale): expected derivatives to agree"), "{error}");
     let error = check([None, WeightGradient, None]).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Kinks, samples of large layers, and nets whose layers are each right.
+//! Kinks, random samples of large layers, and wrong nets whose layers are each right.
 
 use std::sync::{Arc, Mutex};
 
@@ -54,7 +54,7 @@ fn at_a_kink_every_derivative_between_the_sides_is_right_and_no_other() {
     // Convex at -0.5 and concave at 0.5, where rounded inputs lie.
     let clip = |x: f64| x.clamp(-0.5, 0.5);
     let hinge = |x: f64| (0.5 - x).max(0.0);
-    // Where the derivative is that in the middle, central differences give it too, and it is counted as any other.
+    // If the derivative is the one in the middle, central differences agree with it, and it counts as any other.
     for (name, kinks) in [
         ("relu, 0", check(relu, |x| step(x, 0.0, 0.0, 1.0))),
         ("relu, 1", check(relu, |x| step(x, 0.0, 1.0, 1.0))),
@@ -157,7 +157,7 @@ fn of_a_large_layer_a_sample_is_compared_and_the_message_says_so() {
     let passed = check(1.0, 11).unwrap();
     assert_eq!((passed.total, passed.seed), (2 * 100 + 100 * UNITS + UNITS, 11));
     assert!((3900..4200).contains(&passed.compared), "{}", passed.compared);
-    // The bias is one number of a hundred, and is looked at.
+    // The bias is one number of a hundred, and it is compared.
     let error = check(1.001, 11).unwrap_err();
     let GradientError::Wrong { wrong, worst, .. } = &error else { panic!("{error}") };
     assert!(*wrong > 30 && worst.of == "layer.bias", "{error}");
@@ -172,7 +172,7 @@ fn of_a_large_layer_a_sample_is_compared_and_the_message_says_so() {
     assert!(error.starts_with("wide1 (Wide): ") && error.contains("seed 12"), "{error}");
 }
 
-/// Two layers that know each other by the back door: the first leaves its input, the second adds it.
+/// Two layers that share data outside of the net: the first stores its input, and the second adds it.
 #[derive(Debug, Clone)]
 struct BackDoor {
     shared: Arc<Mutex<Vec<f64>>>,

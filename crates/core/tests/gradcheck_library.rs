@@ -51,7 +51,7 @@ fn nets_with_branches_keep_it_too() {
     }
 }
 
-/// Outputs around 100 are rounded a hundred times as much as outputs around 1, and so are differences of them.
+/// The rounding errors of outputs around 100, and of their differences, are a hundred times those of outputs around 1.
 #[test]
 fn a_deep_net_with_large_outputs_is_not_called_wrong() {
     let block = |filters, shortcut: Net| {

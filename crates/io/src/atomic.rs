@@ -144,7 +144,7 @@ pub fn prepare_folder(folder: impl AsRef<Path>, bytes: u64) -> Result<(), Error>
 /// A folder that no other program writes to while this lock exists. The end of the program frees it in any case.
 ///
 /// ```
-/// use backstitch_io::atomic::FolderLock;
+/// use backstitch::atomic::FolderLock;
 /// let folder = tempfile::tempdir()?;
 /// let lock = FolderLock::acquire(folder.path())?;
 /// assert!(FolderLock::acquire(folder.path()).is_err());

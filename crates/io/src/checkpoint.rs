@@ -38,8 +38,8 @@ const OPTIMIZER: &str = "optimizer/";
 /// written only when the best weights change.
 ///
 /// ```
-/// use backstitch_core::{Dataset, Model, Trainer, data, layers::dense, optim::Adam};
-/// use backstitch_io::checkpoint::{self, SaveCheckpoints};
+/// use backstitch::{Dataset, Model, Trainer, data, layers::dense, optim::Adam};
+/// use backstitch::checkpoint::{self, SaveCheckpoints};
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("run.checkpoint");
 /// let data: Dataset = data::blobs(60, 3, 0.1, 0)?;

@@ -195,7 +195,7 @@ pub fn write_submission(
 ) -> Result<(), Error> {
     let path = path.as_ref();
     if let Some(ids) = ids.filter(|ids| ids.len() != classes.len()) {
-        return Err(Error::content(path, format!("{} ids, one a class", classes.len()), ids.len()));
+        return Err(Error::content(path, format!("{} ids, one for each class", classes.len()), ids.len()));
     }
     crate::atomic::write(path, |to| {
         let mut writer = csv::Writer::from_writer(to);
@@ -370,7 +370,7 @@ mod tests {
         write_submission(&path, Some(&ids), &[3, 0]).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "id,label\n60001,3\n\"a,b\",0\n");
         let error = write_submission(&path, Some(&ids), &[3]).unwrap_err().to_string();
-        assert!(error.ends_with("submission.csv: expected 1 ids, one a class, got 2"), "{error}");
+        assert!(error.ends_with("submission.csv: expected 1 ids, one for each class, got 2"), "{error}");
     }
 
     proptest! {

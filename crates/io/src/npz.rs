@@ -60,8 +60,8 @@ pub fn load(path: impl AsRef<Path>, model: &mut Model) -> Result<(), Error> {
 /// An `.npz` file that is open for reading.
 ///
 /// ```
-/// use backstitch_io::npz::{Archive, Writer};
-/// use ndarray::array;
+/// use backstitch::npz::{Archive, Writer};
+/// use backstitch::ndarray::array;
 /// let path = tempfile::tempdir()?.keep().join("arrays.npz");
 /// let mut writer = Writer::new(std::fs::File::create(&path)?);
 /// writer.add("x", array![[1.0_f32, 2.0]].into_dyn().view())?;

@@ -19,7 +19,7 @@ use crate::error::Error;
 /// Writes one event file. As a callback of a trainer it writes loss and accuracy of every epoch.
 ///
 /// ```
-/// use backstitch_io::tensorboard::{EventWriter, Hyperparameter};
+/// use backstitch::tensorboard::{EventWriter, Hyperparameter};
 /// let folder = tempfile::tempdir()?;
 /// let mut events = EventWriter::create(folder.path())?;
 /// events.hyperparameters(&[("learning rate", Hyperparameter::Number(0.001))])?;
@@ -34,6 +34,7 @@ pub struct EventWriter {
 
 /// What a hyperparameter is set to.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Hyperparameter {
     /// A number.
     Number(f64),

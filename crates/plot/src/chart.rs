@@ -76,25 +76,25 @@ impl Backdrop {
 /// values under the pointer.
 ///
 /// ```
-/// use backstitch_plot::{LineChart, Series, SeriesStyle};
+/// use backstitch::{LineChart, Series, SeriesStyle};
 /// let line = Series { label: "loss".into(), points: vec![(1.0, 0.5), (2.0, 0.25)], style: SeriesStyle::Line, colour: 0 };
 /// let chart = LineChart::new("Training", "epoch", "loss", vec![line]);
 /// assert!(chart.svg()?.contains("Training"));
 /// assert!(chart.png()?.starts_with(b"\x89PNG"));
-/// # Ok::<(), backstitch_plot::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// A scatter plot over the regions of a classifier:
 /// ```
-/// use backstitch_plot::{Backdrop, ColourMap, LineChart, Picture, Series, SeriesStyle};
-/// let probability = ndarray::array![[0.9, 0.4], [0.2, 0.1]];
+/// use backstitch::{Backdrop, ColourMap, LineChart, Picture, Series, SeriesStyle};
+/// let probability = backstitch::ndarray::array![[0.9, 0.4], [0.2, 0.1]];
 /// let picture = Picture::mapped(probability.view(), 0.0, 1.0, ColourMap::BlueRed)?;
 /// let points = vec![(-0.5, 0.7), (0.3, -0.2)];
 /// let samples = Series { label: "class 0".into(), points, style: SeriesStyle::Points, colour: 6 };
 /// let mut chart = LineChart::new("Moons", "x", "y", vec![samples]);
 /// chart.backdrop = Some(Backdrop { picture, x: (-1.0, 1.0), y: (1.0, -1.0), bar: None });
 /// assert!(chart.svg()?.contains("<image"));
-/// # Ok::<(), backstitch_plot::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct LineChart {

@@ -13,14 +13,14 @@ use crate::{ColourBar, Error};
 /// Pictures in rows, each with a title, enlarged without smoothing. Titles that are very long end in an ellipsis.
 ///
 /// ```
-/// use backstitch_plot::{Picture, PictureGrid};
-/// let picture = Picture::grey(ndarray::array![[0.0, 1.0], [1.0, 0.0]].view())?;
+/// use backstitch::{Picture, PictureGrid};
+/// let picture = Picture::grey(backstitch::ndarray::array![[0.0, 1.0], [1.0, 0.0]].view())?;
 /// let grid = PictureGrid {
 ///     title: "A chessboard".into(), columns: 2, enlarge: 8, bar: None,
 ///     pictures: vec![("one".into(), picture.clone()), ("two".into(), picture)],
 /// };
 /// assert!(grid.png()?.starts_with(b"\x89PNG"));
-/// # Ok::<(), backstitch_plot::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureGrid {

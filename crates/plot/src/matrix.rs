@@ -20,8 +20,8 @@ use crate::text::{anchored, fitted, text, turned, width};
 /// Names that are too long end in an ellipsis.
 ///
 /// ```
-/// use backstitch_core::metrics::ConfusionMatrix;
-/// use backstitch_plot::ConfusionChart;
+/// use backstitch::metrics::ConfusionMatrix;
+/// use backstitch::ConfusionChart;
 /// let matrix = ConfusionMatrix::new(&[0, 1, 1], &[0, 1, 0], 2)?;
 /// let names = vec!["Coat".to_owned(), "Dress".to_owned()];
 /// let chart = ConfusionChart { title: "Test set".into(), names, matrix };

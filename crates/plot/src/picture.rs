@@ -15,6 +15,7 @@ pub struct Picture {
 
 /// Which colour stands for which number from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ColourMap {
     /// Black to white.
     Grey,

@@ -11,12 +11,12 @@ use crate::{ConfusionChart, Error, LineChart, PictureGrid};
 /// the pointer, or by the arrow keys; without it the browser shows the values.
 ///
 /// ```
-/// use backstitch_plot::Report;
+/// use backstitch::Report;
 /// let mut report = Report::new("Fashion-MNIST with dense layers");
 /// report.heading("Results").paragraph("ReLU was best.");
 /// report.table("Accuracy", &["activation", "test"], vec![vec!["relu".into(), "0.897".into()]]);
 /// assert!(report.html()?.contains("ReLU was best."));
-/// # Ok::<(), backstitch_plot::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {

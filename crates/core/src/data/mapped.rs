@@ -13,7 +13,7 @@ pub(super) struct Mapped<F: Scalar> {
     pub(super) f: Box<Change<F>>,
 }
 
-/// What is done to an input.
+/// The function that changes an input.
 type Change<F> = dyn Fn(&mut [F]) + Send + Sync;
 
 impl<F: Scalar> fmt::Debug for Mapped<F> {

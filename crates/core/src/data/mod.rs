@@ -1,10 +1,11 @@
-//! Samples with their targets: owned, shared, and parted without copying.
+//! Data sets: samples with their targets, which are shared and split without copies.
 
 mod mapped;
 mod source;
 mod standardize;
 mod toys;
 
+use std::fmt;
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
@@ -27,24 +28,39 @@ pub use source::{Batch, Sample, Source, SourceError, TargetKind};
 pub use standardize::{standardize, unstandardize};
 pub use toys::{blobs, moons, spirals};
 
-/// Samples with their targets. Clones and parts share one memory.
+/// Samples with their targets. Clones and subsets share the same memory.
 ///
 /// ```
-/// use backstitch_core::Dataset;
-/// use ndarray::Array;
+/// use backstitch::Dataset;
+/// use backstitch::ndarray::Array;
 /// let pictures = Array::<f32, _>::zeros((10, 28, 28, 1));
 /// let data = Dataset::classes(pictures, &[0, 1, 0, 1, 0, 1, 0, 1, 0, 1])?;
 /// let [train, test] = data.split([0.8, 0.2], 0)?;
-/// assert_eq!((train.len(), test.len(), train.input_shape().to_string()), (8, 2, "[28, 28, 1]".to_owned()));
-/// # Ok::<(), backstitch_core::Error>(())
+/// assert_eq!((train.len(), test.len()), (8, 2));
+/// assert_eq!(train.to_string(), "8 samples: inputs [28, 28, 1], a class each");
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Dataset<F: Scalar = f32> {
     from: From<F>,
-    /// Which of them, in their order.
+    /// The indices of the samples, in order.
     samples: Arc<[usize]>,
-    /// One a sample, or none.
+    /// One weight for each sample, or none.
     weights: Arc<[f64]>,
+}
+
+/// `8 samples: inputs [28, 28, 1], a class each`.
+impl<F: Scalar> fmt::Display for Dataset<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} samples: inputs {}, ", self.len(), self.input_shape())?;
+        match self.target_kind() {
+            TargetKind::Classes(shape) if shape.is_empty() => write!(f, "a class each")?,
+            TargetKind::Classes(shape) => write!(f, "classes {shape}")?,
+            TargetKind::Values(shape) => write!(f, "values {shape}")?,
+            TargetKind::Inputs => write!(f, "which are the targets too")?,
+        }
+        if self.sample_weights().is_some() { write!(f, ", with weights") } else { Ok(()) }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -53,7 +69,7 @@ enum From<F: Scalar> {
     Source(Arc<dyn Source<F>>),
 }
 
-/// Samples side by side in memory.
+/// Samples in memory, one after the other.
 #[derive(Debug)]
 struct InMemory<F: Scalar> {
     inputs: Tensor<F>,
@@ -64,11 +80,11 @@ struct InMemory<F: Scalar> {
 }
 
 impl<F: Scalar> Dataset<F> {
-    /// Inputs `[n, ..]` with a class each, counted from 0.
+    /// Inputs `[n, ..]` with one class for each, counted from 0.
     ///
     /// # Errors
-    /// If there are no samples, not one class a sample, an input is NaN or infinite (the message says of which sample), or there is no
-    /// memory for the inputs.
+    /// If there are no samples, not one class for each sample, an input is NaN or infinite (the message names the sample), or there is not
+    /// enough memory for the inputs.
     pub fn classes(inputs: impl IntoTensor<F>, labels: &[usize]) -> Result<Self, Error> {
         Self::classes_at(inputs, &[], labels)
     }
@@ -87,7 +103,7 @@ impl<F: Scalar> Dataset<F> {
         let expected = inputs.batch().saturating_mul(positions.elements());
         if labels.len() != expected {
             let each = if positions.is_empty() { "sample" } else { "position of a sample" };
-            return Err(Error::argument("labels", format!("{expected}, one a {each}"), labels.len()));
+            return Err(Error::argument("labels", format!("{expected}, one for each {each}"), labels.len()));
         }
         let (kind, classes) = (TargetKind::Classes(positions), labels.to_vec());
         Self::in_memory(inputs, kind, classes, Tensor::default())
@@ -101,7 +117,7 @@ impl<F: Scalar> Dataset<F> {
     pub fn values(inputs: impl IntoTensor<F>, values: impl IntoTensor<F>) -> Result<Self, Error> {
         let (inputs, values) = (checked("inputs", inputs)?, checked("values", values)?);
         if values.batch() != inputs.batch() {
-            let expected = format!("{}, one a sample", inputs.batch());
+            let expected = format!("{}, one for each sample", inputs.batch());
             return Err(Error::argument("values", expected, values.batch()));
         }
         let kind = TargetKind::Values(Shape::of(&values.shape()[1..]));
@@ -129,7 +145,7 @@ impl<F: Scalar> Dataset<F> {
         Ok(Self { from: From::Memory(Arc::new(memory)), samples, weights: Arc::default() })
     }
 
-    /// Samples that are read when they are needed.
+    /// A data set whose samples are read only when they are needed.
     ///
     /// # Errors
     /// If there are none.
@@ -159,7 +175,7 @@ impl<F: Scalar> Dataset<F> {
         }
     }
 
-    /// What samples are compared with.
+    /// What the outputs for these samples are compared with.
     pub fn target_kind(&self) -> TargetKind {
         match &self.from {
             From::Memory(memory) => memory.kind,
@@ -180,7 +196,7 @@ impl<F: Scalar> Dataset<F> {
         }
     }
 
-    /// Whether samples are read when they are wanted.
+    /// Whether samples are read only when they are needed.
     pub(crate) fn is_read(&self) -> bool {
         matches!(self.from, From::Source(_))
     }
@@ -188,22 +204,22 @@ impl<F: Scalar> Dataset<F> {
     /// Gives each sample a weight, in the training loss and in the evaluation loss.
     ///
     /// # Errors
-    /// If there is not one weight a sample, or one is not above 0 and finite.
+    /// If there is not one weight for each sample, or one is not above 0 and finite.
     pub fn weights(mut self, weights: &[f64]) -> Result<Self, Error> {
         check_weights(Some(weights), self.len())?;
         self.weights = weights.into();
         Ok(self)
     }
 
-    /// The weights of the samples, where they have some.
+    /// The weights of the samples, if they have weights.
     pub fn sample_weights(&self) -> Option<&[f64]> {
         (!self.weights.is_empty()).then_some(&self.weights)
     }
 
-    /// Some of the samples, by their numbers, in this order. A number may come several times. Labels stay as they are.
+    /// The samples with these indices, in this order. An index may occur more than once. Labels do not change.
     ///
     /// # Errors
-    /// If there are none, or a number is too large.
+    /// If there are no indices, or one is too large.
     pub fn subset(&self, samples: &[usize]) -> Result<Self, Error> {
         if let Some(wrong) = samples.iter().find(|&&i| i >= self.len()) {
             return Err(Error::argument("subset", format!("numbers below {}", self.len()), wrong));
@@ -214,7 +230,7 @@ impl<F: Scalar> Dataset<F> {
         Ok(self.part(samples))
     }
 
-    /// The first samples, at most this number.
+    /// The first samples, at most `most` of them.
     #[must_use]
     pub fn take(&self, most: usize) -> Self {
         let first: Vec<usize> = (0..most.clamp(1, self.len())).collect();
@@ -229,7 +245,7 @@ impl<F: Scalar> Dataset<F> {
         self.part(&order)
     }
 
-    /// Splits the samples at random into parts of these shares, which sum to 1. What rounding leaves over goes to the first part.
+    /// Splits the samples at random into parts of these shares, which sum to 1. The remainder of rounding goes to the first part.
     ///
     /// # Errors
     /// If the shares do not sum to 1, or a part would have no samples.
@@ -242,7 +258,7 @@ impl<F: Scalar> Dataset<F> {
     /// A share of each class for validation, and the rest for training: `[train, validation]`.
     ///
     /// # Errors
-    /// If samples have no class each, the share is not between 0 and 1, or a class has only one sample.
+    /// If samples do not have one class each, the share is not between 0 and 1, or a class has only one sample.
     pub fn stratified_split(&self, validation: f64, seed: u64) -> Result<[Self; 2], Error> {
         let fold = split::stratified(&self.known_labels()?, validation, seed)?;
         Ok([self.part(&fold.train), self.part(&fold.validation)])
@@ -252,7 +268,7 @@ impl<F: Scalar> Dataset<F> {
     /// validation set has nearly the same share of each class.
     ///
     /// # Errors
-    /// If there are less than 2 folds, or less samples of a class than folds.
+    /// If there are fewer than 2 folds, or fewer samples of a class than folds.
     pub fn k_fold(&self, k: usize, seed: u64) -> Result<Vec<(Self, Self)>, Error> {
         let labels = self.labels().unwrap_or_else(|| vec![0; self.len()]);
         let folds = split::k_fold(&labels, k, seed)?;
@@ -264,13 +280,13 @@ impl<F: Scalar> Dataset<F> {
         self.labels().ok_or_else(|| Error::argument("samples", "a class each", got()))
     }
 
-    /// Some of the samples, whose numbers are known to be right.
+    /// The samples with these indices, which are already checked.
     fn part(&self, samples: &[usize]) -> Self {
         let weights = samples.iter().filter_map(|&i| self.weights.get(i)).copied().collect();
         Self { from: self.from.clone(), samples: samples.iter().map(|&i| self.samples[i]).collect(), weights }
     }
 
-    /// The same samples, each input changed by a function when it is read: scaled, or with noise that depends on nothing but the input.
+    /// The same samples, each input changed by a function when it is read: scaled, or with noise that depends on the input alone.
     #[must_use]
     pub fn map(&self, f: impl Fn(&mut [F]) + Send + Sync + 'static) -> Self {
         let mapped = Mapped { of: self.clone(), f: Box::new(f) };
@@ -278,10 +294,10 @@ impl<F: Scalar> Dataset<F> {
         Self { from: From::Source(Arc::new(mapped)), samples, weights: Arc::clone(&self.weights) }
     }
 
-    /// Puts samples side by side, by their numbers here.
+    /// Copies the samples with these indices into a batch.
     ///
     /// # Errors
-    /// If a number is too large, or a sample cannot be read (the message says which).
+    /// If an index is too large, or a sample cannot be read (the message names it).
     pub fn gather(&self, samples: &[usize], batch: &mut Batch<F>) -> Result<(), Error> {
         if let Some(wrong) = samples.iter().find(|&&i| i >= self.len()) {
             return Err(Error::argument("samples", format!("numbers below {}", self.len()), wrong));
@@ -310,7 +326,7 @@ impl<F: Scalar> Dataset<F> {
     /// All inputs, `[n, ..]`.
     ///
     /// # Errors
-    /// If a sample cannot be read, or there is no memory for all of them.
+    /// If a sample cannot be read, or there is not enough memory for all of them.
     pub fn inputs(&self) -> Result<Tensor<F>, Error> {
         memory::check_tensor::<F>("inputs", &self.input_shape().batched(self.len())?)?;
         let mut batch = Batch::default();
@@ -318,8 +334,8 @@ impl<F: Scalar> Dataset<F> {
         Ok(batch.inputs)
     }
 
-    /// Checks that a model takes these inputs, and that its outputs can be judged by the targets. Of samples that are read when they are
-    /// wanted, the first is looked at.
+    /// Checks that a model takes these inputs, and that its outputs can be compared with the targets. If samples are read only when they are
+    /// needed, the first one is checked.
     pub(crate) fn check(&self, model: &Model<F>, loss: &dyn Loss<F>) -> Result<(), Error> {
         let (expected, got) = (model.input_shape(), self.input_shape());
         if expected != got {
@@ -328,7 +344,7 @@ impl<F: Scalar> Dataset<F> {
         self.with_targets(|targets| loss.check(&model.output_shape(), targets))?;
         match self.sample_weights() {
             None => Ok(()),
-            // Refused here and not in the first step, by what the loss says of one sample.
+            // The loss checks one sample, so that an error comes here and not in the first step.
             Some(weights) => {
                 let mut batch = Batch::default();
                 self.gather(&[0], &mut batch)?;
@@ -338,7 +354,7 @@ impl<F: Scalar> Dataset<F> {
         }
     }
 
-    /// Calls `f` with all targets that are in memory: of classes all, of values the first.
+    /// Calls `f` with targets that are in memory: all classes, or the first value.
     pub(crate) fn with_targets<T>(
         &self,
         f: impl FnOnce(&Targets<'_, F>) -> Result<T, Error>,
@@ -356,13 +372,13 @@ impl<F: Scalar> Dataset<F> {
     }
 }
 
-/// An array of at least one sample, all of it finite.
+/// An array of at least one sample, with finite numbers only.
 fn checked<F: Scalar>(name: &str, array: impl IntoTensor<F>) -> Result<Tensor<F>, Error> {
     let tensor = array.into_tensor()?;
     if tensor.shape().is_empty() || tensor.batch() == 0 {
         return Err(Error::argument(name, "at least one sample", tensor.shape()));
     }
-    // One pass over what training will read in every epoch; found later, it would look like a fault of the learning rate.
+    // One pass over the data that training reads in every epoch. If NaN were found later, the learning rate would seem to be the cause.
     finite::check_samples(name, tensor.data(), &tensor.shape())?;
     Ok(tensor)
 }

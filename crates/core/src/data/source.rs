@@ -1,4 +1,4 @@
-//! Where samples come from, and batches of them.
+//! Sources of samples, and batches.
 
 use std::fmt::Debug;
 
@@ -8,10 +8,10 @@ use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
-/// What goes wrong where a sample is read: whatever the source likes.
+/// The error of reading a sample, of any type.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a sample is to be compared with.
+/// The kind of targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetKind {
     /// A class for each position of this shape; `[]` for one class a sample.
@@ -22,8 +22,8 @@ pub enum TargetKind {
     Inputs,
 }
 
-/// Samples that are read when they are wanted: from a folder that is larger than memory, or made by a program. Training reads the samples of
-/// the next batch on the other threads while it learns from this one.
+/// Samples that are read only when they are needed, for example from a folder that is larger than memory, or computed by a program.
+/// Training reads the next batch on idle threads while it processes the current one.
 pub trait Source<F: Scalar>: Debug + Send + Sync + 'static {
     /// The number of samples.
     fn len(&self) -> usize;
@@ -36,33 +36,33 @@ pub trait Source<F: Scalar>: Debug + Send + Sync + 'static {
     /// Shape of one input.
     fn input_shape(&self) -> Shape;
 
-    /// What samples are compared with.
+    /// What the outputs are compared with.
     fn targets(&self) -> TargetKind;
 
-    /// Reads one sample, counted from 0: every number of it is to be written.
+    /// Reads one sample, counted from 0. Write every number of it.
     ///
     /// # Errors
-    /// Whatever goes wrong; training then stops with it, and says which sample it was.
+    /// Any error. Training stops with it, and the message names the sample.
     fn read(&self, sample: usize, to: &mut Sample<'_, F>) -> Result<(), SourceError>;
 
-    /// The class of a sample, where it has one and that is known without reading it: for parts with all classes in them.
+    /// The class of a sample, if it is known without reading the sample. Stratified splits need it.
     fn class(&self, _sample: usize) -> Option<usize> {
         None
     }
 }
 
-/// Where a sample is to be written.
+/// The memory to which a sample is written.
 #[derive(Debug)]
 pub struct Sample<'a, F> {
     /// The input, row by row.
     pub input: &'a mut [F],
-    /// The class of each position; empty where the targets are no classes.
+    /// The class of each position; empty if the targets are not classes.
     pub classes: &'a mut [usize],
-    /// The values; empty where the targets are no values.
+    /// The values; empty if the targets are not values.
     pub values: &'a mut [F],
 }
 
-/// Samples side by side, in memory that is used again.
+/// A batch of samples, in memory that the next batch uses again.
 #[derive(Debug, Default)]
 pub struct Batch<F: Scalar> {
     /// `[n, ..]`.
@@ -83,12 +83,12 @@ impl<F: Scalar> Batch<F> {
         }
     }
 
-    /// The weights of the samples, where they have some.
+    /// The weights of the samples, if they have weights.
     pub fn weights(&self) -> Option<&[f64]> {
         (!self.weights.is_empty()).then_some(&self.weights)
     }
 
-    /// Makes room for this number of samples.
+    /// Allocates memory for this number of samples.
     pub(super) fn prepare(&mut self, input: &Shape, kind: TargetKind, samples: usize) -> Result<(), Error> {
         self.kind = Some(kind);
         self.inputs.set_shape(&input.batched(samples)?)?;
@@ -100,7 +100,7 @@ impl<F: Scalar> Batch<F> {
         }
     }
 
-    /// A place for each sample.
+    /// The memory of each sample.
     pub(super) fn places(&mut self) -> Vec<Sample<'_, F>> {
         let samples = self.inputs.batch();
         let (classes, values) = self.kind.map_or((0, 0), sizes);

@@ -8,22 +8,22 @@ use crate::losses::Targets;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
-/// Samples that are read at once.
+/// Samples that are read in one batch.
 const BATCH_SIZE: usize = 256;
 
-/// A layer that brings every feature of these inputs, or every channel (each number of the last axis, over all samples and places), to
-/// mean 0 and deviation 1. Give it the training set alone, so that nothing of a test set is known before.
+/// A layer that scales every feature of these inputs, or every channel (each index of the last axis, over all samples and positions), to
+/// mean 0 and standard deviation 1. Compute it from the training set alone, so that the network learns nothing about the test set.
 ///
 /// Means and deviations (of the population: divided by n, as scikit-learn's `StandardScaler`) are computed in `f64`, whatever the
 /// weights of samples. A feature that does not vary, or by less than an `f32` can hold, has the deviation 1, and so becomes 0.
 ///
 /// ```
-/// use backstitch_core::{Dataset, Model, Net, data::standardize, layers::dense};
-/// let train: Dataset = Dataset::classes(ndarray::array![[1000.0, 5.0], [1001.0, 5.0]], &[0, 1])?;
+/// use backstitch::{Dataset, Model, Net, data::standardize, layers::dense};
+/// let train: Dataset = Dataset::classes(backstitch::ndarray::array![[1000.0, 5.0], [1001.0, 5.0]], &[0, 1])?;
 /// let model: Model = Model::new(Net::new().push(standardize(&train)?).push(dense(2)), &[2], 0)?;
 /// assert_eq!(model.state()["standardize1.mean"].data(), [1000.5, 5.0]);
 /// assert_eq!(model.state()["standardize1.deviation"].data(), [0.5, 1.0]);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
@@ -37,13 +37,13 @@ pub fn standardize<F: Scalar>(data: &Dataset<F>) -> Result<Standardize, Error> {
 /// gradients (Adam, RMSprop, Adagrad) learning rates stay what they are; with plain `Sgd` gradients are larger by the deviation's square.
 ///
 /// ```
-/// use backstitch_core::{Dataset, Model, Net, data::{standardize, unstandardize}, layers::dense};
-/// use ndarray::array;
+/// use backstitch::{Dataset, Model, Net, data::{standardize, unstandardize}, layers::dense};
+/// use backstitch::ndarray::array;
 /// let train: Dataset = Dataset::values(array![[0.0], [1.0]], array![[100_000.0], [300_000.0]])?;
 /// let net = Net::new().push(standardize(&train)?).push(dense(8).relu()).push(dense(1)).push(unstandardize(&train)?);
 /// let model: Model = Model::new(net, &[1], 0)?;
 /// assert_eq!(model.state()["unstandardize1.mean"].data(), [200_000.0]);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
@@ -52,7 +52,7 @@ pub fn unstandardize<F: Scalar>(data: &Dataset<F>) -> Result<Standardize, Error>
     of(data, Field::Values).map(Standardize::inverse)
 }
 
-/// Which numbers of the samples.
+/// The inputs or the targets.
 #[derive(Clone, Copy)]
 enum Field {
     Inputs,
@@ -89,7 +89,7 @@ fn of<F: Scalar>(data: &Dataset<F>, part: Field) -> Result<Standardize, Error> {
     Standardize::new(&moments.mean, &moments.deviations())
 }
 
-/// Of each feature, over what was added so far.
+/// The moments of each feature, over the samples so far.
 struct Moments {
     count: f64,
     mean: Vec<f64>,

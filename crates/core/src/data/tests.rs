@@ -57,7 +57,7 @@ fn what_cannot_be_is_refused() {
     let data = numbered(5);
     assert!(data.split([0.5, 0.6], 0).unwrap_err().to_string().contains("sum to 1"));
     assert!(message(data.subset(&[5])).contains("below 5") && data.subset(&[]).is_err());
-    assert!(message(data.clone().weights(&[1.0; 4])).contains("5, one a sample"));
+    assert!(message(data.clone().weights(&[1.0; 4])).contains("5, one for each sample"));
     assert!(message(data.clone().weights(&[1.0, 1.0, 0.0, 1.0, 1.0])).contains("weight of sample 2"));
     let values: Dataset = Dataset::values(Array2::zeros((2, 3)), Array2::zeros((2, 1))).unwrap();
     assert!(values.stratified_split(0.5, 0).unwrap_err().to_string().contains("a class each"));
@@ -118,6 +118,7 @@ fn weights_count_in_training_and_in_judging() {
     let loss = |data: &Dataset| evaluate(&model, data).unwrap().get("loss").unwrap();
     assert!((loss(&weighted) - loss(&repeated)).abs() < 1e-6);
     assert!((loss(&weighted) - loss(&data)).abs() > 1e-3);
+    assert_eq!(weighted.to_string(), "6 samples: inputs [2], a class each, with weights");
     // A part keeps the weights of its samples.
     assert_eq!(weighted.subset(&[5, 2]).unwrap().sample_weights(), Some(&[1.0, 2.0][..]));
     // A loss of one's own that takes no weights is refused before training.

@@ -1,4 +1,4 @@
-//! Small sets in the plane, made from a seed: to try a network on in a second.
+//! Small data sets in the plane, generated from a seed, on which a network trains in a second.
 
 use std::f64::consts::{PI, TAU};
 
@@ -11,16 +11,16 @@ use crate::error::{Error, in_range, not_negative};
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 
-/// The most samples that are made: more would be a mistake.
+/// The most samples that are generated. More would be a mistake.
 const MAX_SAMPLES: usize = 10_000_000;
 
-/// Two half circles that reach into each other, a class each, with noise of this deviation. Inputs `[n, 2]`, classes 0 and 1. As
+/// Two interleaving half circles, one for each class, with noise of this standard deviation. Inputs `[n, 2]`, classes 0 and 1. As
 /// scikit-learn's `make_moons`.
 ///
 /// ```
-/// let data: backstitch_core::Dataset = backstitch_core::data::moons(200, 0.1, 0)?;
+/// let data: backstitch::Dataset = backstitch::data::moons(200, 0.1, 0)?;
 /// assert_eq!((data.len(), &*data.input_shape()), (200, &[2][..]));
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
@@ -32,7 +32,7 @@ pub fn moons<F: Scalar>(samples: usize, noise: f64, seed: u64) -> Result<Dataset
     })
 }
 
-/// Arms of a spiral around the origin, a class each, with noise of this deviation. Inputs `[n, 2]`. (A. Karpathy, CS231n, "Putting it
+/// The arms of a spiral around the origin, one for each class, with noise of this standard deviation. Inputs `[n, 2]`. (A. Karpathy, CS231n, "Putting it
 /// together: minimal neural network case study".)
 ///
 /// # Errors
@@ -49,7 +49,7 @@ pub fn spirals<F: Scalar>(
     })
 }
 
-/// Round clouds of this deviation around centres on a circle of radius 1, a class each. Inputs `[n, 2]`.
+/// Gaussian clusters with this standard deviation, one for each class, with their centres on a circle of radius 1. Inputs `[n, 2]`.
 ///
 /// # Errors
 /// If there are no classes, not a sample a class or more than ten million, or the deviation is negative or not finite.
@@ -76,7 +76,7 @@ fn plane<F: Scalar>(
     in_range("classes", classes, MAX_SAMPLES)?;
     in_range("samples", samples, MAX_SAMPLES)?;
     if samples < classes {
-        return Err(Error::argument("samples", format!("at least {classes}, one a class"), samples));
+        return Err(Error::argument("samples", format!("at least {classes}, one for each class"), samples));
     }
     let noise = not_negative("noise", noise)?;
     let mut rng = stream(seed, Purpose::Noise, 0, 2);

@@ -1,4 +1,4 @@
-//! Grad-CAM: which places of a layer's maps speak for a class.
+//! Grad-CAM: which positions of a layer's maps support a class.
 
 use ndarray::{Array3, Array4, ArrayD, Axis, Zip, s};
 
@@ -9,44 +9,46 @@ use crate::layer::ReluRule;
 use crate::model::Model;
 use crate::scalar::Scalar;
 
-/// How channels are weighed.
+/// How the weight of a channel is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cam {
-    /// By the mean gradient: R. Selvaraju et al., "Grad-CAM", 2017, section 3.
+    /// From the mean gradient: R. Selvaraju et al., "Grad-CAM", 2017, section 3.
     GradCam,
-    /// By positive gradients weighed place by place, so that several objects of a class show: A. Chattopadhay et al., "Grad-CAM++",
+    /// From positive gradients, weighted position by position, so that several objects of a class show: A. Chattopadhay et al., "Grad-CAM++",
     /// 2018, equation 19, with the derivatives of exp(logit) as there.
     PlusPlus,
 }
 
 /// Maps of importance.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct CamMaps<F> {
-    /// As large as the layer's maps, `[n, height, width]`, none below 0.
+    /// In the size of the layer's maps, `[n, height, width]`, with no number below 0.
     pub coarse: Array3<F>,
     /// The same, bilinearly enlarged to the size of the input.
     pub maps: Array3<F>,
-    /// Whether a sample's map is zero everywhere: nothing in this layer speaks for the class.
+    /// Whether a sample's map is zero everywhere: nothing in this layer supports the class.
     pub empty: Vec<bool>,
 }
 
-/// The map of every sample, for one class each, at the layer with this path.
+/// The map of every sample, for one class for each sample, at the layer with this path.
 ///
 /// With A_k the layer's k-th map and S the logit of the class: a_k = mean over places of dS/dA_k, map = max(0, Σ_k a_k A_k).
 ///
 /// ```
-/// use backstitch_core::{Model, explain::{Cam, grad_cam}, zoo};
+/// use backstitch::{Model, explain::{Cam, grad_cam}, zoo};
 /// let model: Model = Model::new(zoo::lenet_fashion(10), &[28, 28, 1], 0)?;
-/// let x = ndarray::Array::from_elem((2, 28, 28, 1), 0.5).into_dyn();
+/// let x = backstitch::ndarray::Array::from_elem((2, 28, 28, 1), 0.5).into_dyn();
 /// let cam = grad_cam(&model, &x.view(), &[3, 7], "conv2", Cam::GradCam)?;
 /// assert_eq!(cam.coarse.dim(), (2, 10, 10));
 /// assert_eq!(cam.maps.dim(), (2, 28, 28));
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
-/// If `x` is not a batch of the model's inputs, there is not one class a sample, a class or a layer does not exist,
-/// the layer's output is no map, or an input, an output or a map is not finite: such a map would look empty.
+/// If `x` is not a batch of the model's inputs, there is not one class for each sample, a class or a layer does not exist,
+/// the layer's output is not a map, or an input, an output or a map is not finite: such a map would look empty.
 pub fn grad_cam<F: Scalar>(
     model: &Model<F>,
     x: impl IntoTensor<F>,
@@ -74,7 +76,7 @@ pub fn grad_cam<F: Scalar>(
             *map = F::from_f64(sum / scale);
         });
     }
-    // Looked at before it is compared with 0, which NaN would not survive.
+    // Checked before the comparison with 0, which would hide NaN.
     let coarse = found("map", coarse)?.mapv_into(|value| value.max(F::zero()));
     let empty = coarse.outer_iter().map(|map| map.iter().all(|&value| value == F::zero())).collect();
     Ok(CamMaps { maps: upsample(coarse.view(), height, width)?, coarse, empty })
@@ -97,7 +99,7 @@ fn plus_plus<F: Scalar>(y: &Array4<F>, dy: &Array4<F>) -> Array4<F> {
 }
 
 /// Guided Grad-CAM: the gradient with respect to the input by guided backpropagation, times the map of
-/// [`grad_cam`]: fine as the one, and for the class as the other (Selvaraju et al. 2017, section 3.2). Shape of `x`.
+/// [`grad_cam`]: with the detail of the first, and specific to the class as the second (Selvaraju et al. 2017, section 3.2). Shape of `x`.
 ///
 /// # Errors
 /// As [`grad_cam`].

@@ -1,4 +1,4 @@
-//! Pictures that a class or a filter responds to most.
+//! Activation maximization: pictures that a class or a filter responds to most.
 
 use ndarray::{Array3, ArrayView3, Axis, Slice};
 use rand::Rng;
@@ -12,8 +12,9 @@ use crate::model::Model;
 use crate::rng::{Purpose, stream};
 use crate::scalar::Scalar;
 
-/// What is made as large as can be.
+/// What is maximized.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Goal {
     /// The logit of a class.
     Class(usize),
@@ -27,16 +28,16 @@ pub enum Goal {
 }
 
 /// Gradient ascent on the pixels with the regularizers of J. Yosinski et al., "Understanding neural networks through deep
-/// visualization", 2015, section 3, and with jitter (A. Mordvintsev, "Inceptionism", 2015). Every regularizer is off until asked for.
+/// visualization", 2015, section 3, and with jitter (A. Mordvintsev, "Inceptionism", 2015). Every regularizer is off by default.
 ///
 /// ```
-/// use backstitch_core::{Model, explain::{Goal, Maximizer}, zoo};
+/// use backstitch::{Model, explain::{Goal, Maximizer}, zoo};
 /// let model: Model = Model::new(zoo::lenet_fashion(10), &[28, 28, 1], 0)?;
 /// let maximizer = Maximizer::new(30, 0.1)?.decay(0.01)?.blur(0.5, 4)?;
 /// let start = maximizer.noise(&model, 0.5, 0.1)?;
 /// let result = maximizer.run(&model, &Goal::Class(3), start.view())?;
 /// assert!(result.responses[29] > result.responses[0]);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Maximizer {
@@ -54,6 +55,7 @@ pub struct Maximizer {
 
 /// A picture, and the response before each step.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Maximized<F> {
     /// `[height, width, channels]`.
     pub picture: Array3<F>,
@@ -64,7 +66,7 @@ pub struct Maximized<F> {
 }
 
 impl Maximizer {
-    /// So many steps; in each, pixels move by `rate` times the gradient divided by its root mean square.
+    /// Sets the number of steps. In each, pixels change by `rate` times the gradient divided by its root mean square.
     ///
     /// # Errors
     /// If there are no iterations or more than a million, or the rate is not above 0 and finite.
@@ -83,7 +85,7 @@ impl Maximizer {
         })
     }
 
-    /// Takes this share off every number in each step (L2 decay).
+    /// Reduces every number by this share in each step (L2 decay).
     ///
     /// # Errors
     /// If it is not in [0, 1).
@@ -92,7 +94,7 @@ impl Maximizer {
         Ok(self)
     }
 
-    /// Blurs with this deviation in pixels, every so many steps: high frequencies excite filters and say little.
+    /// Blurs with this standard deviation in pixels, every `every` steps: high frequencies excite filters but show little.
     ///
     /// # Errors
     /// If the deviation is not above 0, or `every` is 0.
@@ -122,8 +124,8 @@ impl Maximizer {
         Ok(self)
     }
 
-    /// Moves the picture round by up to `pixels` pixels before each step, and back after it. [`run`](Self::run) refuses more than the
-    /// picture has along a side.
+    /// Shifts the picture cyclically by up to `pixels` pixels before each step, and back after it. [`run`](Self::run) refuses more than
+    /// the length of a side.
     #[must_use]
     pub fn jitter(mut self, pixels: usize) -> Self {
         self.jitter = pixels;
@@ -146,17 +148,17 @@ impl Maximizer {
         Ok(self)
     }
 
-    /// Gives the jitter and [`noise`](Self::noise).
+    /// Sets the seed of the jitter and of [`noise`](Self::noise).
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// A picture to begin with: uniform noise around a mean.
+    /// An initial picture: uniform noise around a mean.
     ///
     /// # Errors
-    /// If the model's inputs are no maps, or mean or width is not finite.
+    /// If the model's inputs are not maps, or mean or width is not finite.
     pub fn noise<F: Scalar>(&self, model: &Model<F>, mean: f64, width: f64) -> Result<Array3<F>, Error> {
         let [height, wide, channels] = check_maps(model)?;
         for (name, value) in [("mean", mean), ("width", width)] {
@@ -170,7 +172,7 @@ impl Maximizer {
         }))
     }
 
-    /// Climbs from this picture, `[height, width, channels]`.
+    /// Runs gradient ascent from this picture, `[height, width, channels]`.
     ///
     /// # Errors
     /// If the picture is not one of the model's inputs; the class, layer or channel does not exist; jitter or blur is wider than the
@@ -241,7 +243,7 @@ impl Maximizer {
     }
 }
 
-/// Sets the share of pixels whose measure is smallest to 0.
+/// Sets the share of pixels with the smallest measure to 0.
 fn clip_smallest<F: Scalar>(
     picture: &mut Array3<F>,
     share: f64,
@@ -262,7 +264,7 @@ fn clip_smallest<F: Scalar>(
     }
 }
 
-/// Moves a picture round, what leaves at one side coming in at the other.
+/// Shifts a picture cyclically: pixels that leave at one side enter at the other.
 fn roll<F: Scalar>(picture: &mut Array3<F>, shift: [isize; 2]) {
     for (axis, by) in shift.into_iter().enumerate() {
         let length = picture.len_of(Axis(axis));

@@ -1,6 +1,6 @@
-//! Seeing inside a network: what a class or a filter responds to, and where.
+//! Interpretability methods: what a class or a filter responds to, and where.
 //!
-//! Everything here works on any model, in one pass over a batch, and leaves the model as it is.
+//! Every method works on any model, in one pass over a batch, and does not change the model.
 
 mod grad_cam;
 mod maximize;
@@ -25,13 +25,13 @@ use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use crate::trace::{Keep, Trace};
 
-/// The most passes that a method makes because its caller says how many: more would never end.
+/// The largest number of passes that a caller may ask for. More would never end.
 const MOST_PASSES: usize = 1_000_000;
 
 /// The output of a layer for a batch of inputs, `[n, height, width, channels]`.
 ///
 /// # Errors
-/// If `x` is not a batch of the model's inputs or holds what is not finite, there is no such layer, or its output is no map.
+/// If `x` is not a batch of the model's inputs or holds a number that is not finite, there is no such layer, or its output is not a map.
 pub fn activations<F: Scalar>(
     model: &Model<F>,
     x: impl IntoTensor<F>,
@@ -47,14 +47,14 @@ pub fn activations<F: Scalar>(
 /// The filters of a convolution, `[filters, kernel height, kernel width, channels]`.
 ///
 /// ```
-/// use backstitch_core::{Model, explain::filters, zoo};
+/// use backstitch::{Model, explain::filters, zoo};
 /// let model: Model = Model::new(zoo::lenet_fashion(10), &[28, 28, 1], 0)?;
 /// assert_eq!(filters(&model, "conv1")?.dim(), (6, 5, 5, 1));
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
-/// If there is no such layer, or it is no convolution.
+/// If there is no such layer, or it is not a convolution.
 pub fn filters<F: Scalar>(model: &Model<F>, layer: &str) -> Result<Array4<F>, Error> {
     let state = model.state();
     let kernel = state.get(format!("{layer}.weight").as_str()).filter(|weight| weight.shape().len() == 4);
@@ -68,14 +68,14 @@ pub fn filters<F: Scalar>(model: &Model<F>, layer: &str) -> Result<Array4<F>, Er
     Ok(kernel.as_standard_layout().into_owned().into_dimensionality().expect("four axes"))
 }
 
-/// Inputs to look at, all of which must be finite: a NaN would look like a place that does not matter.
+/// Checks that all inputs are finite: a NaN would look like a position that does not matter.
 fn checked<F: Scalar>(x: &ArrayViewD<'_, F>) -> Result<Tensor<F>, Error> {
     let x = Tensor::from_array(x)?;
     finite::check_samples("x", x.data(), &x.shape())?;
     Ok(x)
 }
 
-/// What was found, if all of it is finite.
+/// The result of a method, if all of it is finite.
 fn found<F: Scalar, D: Dimension>(what: &str, array: Array<F, D>) -> Result<Array<F, D>, Error> {
     let array = if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() };
     let values = array.as_slice().expect("in standard layout");
@@ -94,7 +94,7 @@ fn as_maps<F: Scalar>(y: &Tensor<F>, layer: &str) -> Result<Array4<F>, Error> {
         .expect("as many as its shape says"))
 }
 
-/// Whether maps `[height, width, channels]` go into a model, which methods with a result for every pixel need.
+/// Checks that a model takes maps `[height, width, channels]`. Methods with a result for every pixel need them.
 fn check_maps<F: Scalar>(model: &Model<F>) -> Result<[usize; 3], Error> {
     match *model.input_shape() {
         [height, width, channels] => Ok([height, width, channels]),
@@ -102,7 +102,7 @@ fn check_maps<F: Scalar>(model: &Model<F>) -> Result<[usize; 3], Error> {
     }
 }
 
-/// A pass forward and back, from the logit of one class for each sample; its memory serves the next one.
+/// A forward and a backward pass, from the logit of one class for each sample. The next pass uses its memory again.
 struct Look<F: Scalar> {
     trace: Trace<F>,
     dx: Tensor<F>,
@@ -148,7 +148,7 @@ fn check_classes<F: Scalar>(model: &Model<F>, samples: usize, classes: &[usize])
         return Err(Error::argument("model output", "[classes]", model.output_shape()));
     };
     if classes.len() != samples {
-        return Err(Error::argument("classes", format!("{samples}, one a sample"), classes.len()));
+        return Err(Error::argument("classes", format!("{samples}, one for each sample"), classes.len()));
     }
     match classes.iter().find(|&&class| class >= outputs) {
         Some(class) => Err(Error::argument("classes", format!("classes from 0 to {}", outputs - 1), class)),

@@ -9,7 +9,7 @@ use crate::finite;
 use crate::model::Model;
 use crate::scalar::Scalar;
 
-/// The most numbers in the copies of a picture that are predicted from at once.
+/// The most numbers in the batch of copies of a picture.
 const MAX_BATCH_NUMBERS: usize = 1 << 26;
 
 /// How much the logit of a class falls when a patch of the picture is covered with `fill`: for each pixel the mean over the patches
@@ -44,7 +44,7 @@ pub fn occlusion<F: Scalar>(
     checked(x)?;
     finite::check(|| "fill".to_owned(), &[fill], &[])?;
     let base = logit(model, &model.predict(x)?, 0, class)?;
-    // Copies of one row of patches, or of a part of it: of large pictures few.
+    // Copies of one row of patches, or of a part of it: few copies if the picture is large.
     let copies = (MAX_BATCH_NUMBERS / x.len()).max(1);
     let (mut sums, mut counts) = (Array2::zeros((height, width)), Array2::zeros((height, width)));
     for top in starts(height, patch, stride) {
@@ -67,7 +67,7 @@ pub fn occlusion<F: Scalar>(
     Ok(ndarray::Zip::from(&sums).and(&counts).map_collect(|&sum, &count| sum / count.max(F::one())))
 }
 
-/// The output for a class, of a sample; all outputs must be finite.
+/// The output of a sample for a class. All outputs must be finite.
 fn logit<F: Scalar>(model: &Model<F>, outputs: &ArrayD<F>, sample: usize, class: usize) -> Result<F, Error> {
     let row = outputs.index_axis(Axis(0), sample);
     finite::check_outputs(model, row.as_slice().expect("made row by row"), sample)?;

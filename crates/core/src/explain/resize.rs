@@ -1,4 +1,4 @@
-//! Maps enlarged and blurred.
+//! Resizing and blurring of maps.
 
 use ndarray::{Array1, Array3, ArrayView3, ArrayViewMut3, Axis};
 
@@ -12,7 +12,7 @@ use crate::shape::Shape;
 /// `interpolate(..., align_corners=False)` do.
 ///
 /// # Errors
-/// If a side is 0, before or after, or the result would take more memory than there is.
+/// If a side is 0, before or after, or there is not enough memory for the result.
 pub fn upsample<F: Scalar>(maps: ArrayView3<'_, F>, height: usize, width: usize) -> Result<Array3<F>, Error> {
     let (n, from_height, from_width) = maps.dim();
     for (name, sides) in [("maps", [from_height, from_width]), ("size of the result", [height, width])] {
@@ -31,14 +31,14 @@ pub fn upsample<F: Scalar>(maps: ArrayView3<'_, F>, height: usize, width: usize)
     }))
 }
 
-/// For every pixel along a side: the two it lies between, and how far it is from the first to the second.
+/// For every pixel along a side: the two pixels that it lies between, and its distance from the first.
 fn places(from: usize, to: usize) -> Vec<(usize, usize, f64)> {
     let place = |i: usize| between((i as f64 + 0.5) * from as f64 / to as f64 - 0.5, from);
     (0..to).map(place).collect()
 }
 
 /// Blurs a picture `[height, width, channels]` with a Gaussian of this deviation in pixels; beyond the edge lies the edge's own colour. A
-/// deviation of 0 leaves it as it is.
+/// deviation of 0 changes nothing.
 ///
 /// # Errors
 /// If the deviation is below 0, or larger than the longer side of the picture.
@@ -49,7 +49,7 @@ pub fn gaussian_blur<F: Scalar>(picture: ArrayViewMut3<'_, F>, deviation: f64) -
     Ok(())
 }
 
-/// Whether a picture of this size can be blurred so: the work grows with the deviation.
+/// Checks the deviation for a picture of this size, because the work grows with it.
 pub(super) fn check_deviation(deviation: f64, height: usize, width: usize) -> Result<(), Error> {
     let side = height.max(width);
     if (0.0..=side as f64).contains(&deviation) {
@@ -59,7 +59,7 @@ pub(super) fn check_deviation(deviation: f64, height: usize, width: usize) -> Re
     Err(Error::argument("deviation of the blur", expected, deviation))
 }
 
-/// [`gaussian_blur`] with a deviation that was checked.
+/// [`gaussian_blur`] with a deviation that is already checked.
 pub(super) fn blur<F: Scalar>(mut picture: ArrayViewMut3<'_, F>, deviation: f64) {
     if deviation == 0.0 {
         return;
@@ -67,7 +67,7 @@ pub(super) fn blur<F: Scalar>(mut picture: ArrayViewMut3<'_, F>, deviation: f64)
     let reach = (3.0 * deviation).ceil() as isize;
     let weights: Vec<f64> = (-reach..=reach).map(|i| (-0.5 * (i as f64 / deviation).powi(2)).exp()).collect();
     let total: f64 = weights.iter().sum();
-    // Along one axis, then along the other: the kernel is a product.
+    // Along one axis, then along the other: the kernel is separable.
     for axis in [Axis(0), Axis(1)] {
         for mut lane in picture.lanes_mut(axis) {
             let old: Array1<F> = lane.to_owned();

@@ -17,7 +17,7 @@ use crate::shape::Shape;
 /// backpropagation, with [`ReluRule::Deconvnet`] by a deconvnet's rule.
 ///
 /// # Errors
-/// If `x` is not a batch of the model's inputs, there is not one class a sample, a class does not exist, or an input, an output or
+/// If `x` is not a batch of the model's inputs, there is not one class for each sample, a class does not exist, or an input, an output or
 /// the gradient is not finite: the message says where.
 pub fn class_gradient<F: Scalar>(
     model: &Model<F>,
@@ -33,15 +33,15 @@ pub fn class_gradient<F: Scalar>(
 /// A. Zisserman, "Deep inside convolutional networks", 2014, section 3.1).
 ///
 /// ```
-/// use backstitch_core::{Model, ReluRule, explain::saliency, zoo};
+/// use backstitch::{Model, ReluRule, explain::saliency, zoo};
 /// let model: Model = Model::new(zoo::lenet_fashion(10), &[28, 28, 1], 0)?;
-/// let x = ndarray::Array::from_elem((1, 28, 28, 1), 0.5).into_dyn();
+/// let x = backstitch::ndarray::Array::from_elem((1, 28, 28, 1), 0.5).into_dyn();
 /// assert_eq!(saliency(&model, &x.view(), &[3], ReluRule::Plain)?.dim(), (1, 28, 28));
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
-/// As [`class_gradient`]; and if the inputs are no maps.
+/// As [`class_gradient`]; and if the inputs are not maps.
 pub fn saliency<F: Scalar>(
     model: &Model<F>,
     x: impl IntoTensor<F>,

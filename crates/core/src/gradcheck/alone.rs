@@ -16,10 +16,10 @@ use crate::tensor::Tensor;
 use crate::undeclared::Undeclared;
 use crate::weights::{Grads, LayerGrads, Slot, Weights, WeightsMut};
 
-/// A layer with parameters of its own.
+/// A layer with its own copy of the parameters.
 pub(super) struct Alone {
     pub(super) layer: Arc<dyn DynLayer<f64>>,
-    /// What messages call it.
+    /// Its name in messages.
     pub(super) name: String,
     pub(super) input: Shape,
     pub(super) output: Shape,
@@ -33,9 +33,9 @@ pub(super) struct Alone {
 #[derive(Clone, Copy)]
 pub(super) struct PassSettings {
     pub(super) ctx: Context,
-    /// Which numbers lie in y and in dx before they are written.
+    /// Selects the numbers in y and in dx before the pass writes them.
     pub(super) noise: u64,
-    /// Which of input and output are there in backward.
+    /// Which of input and output the backward pass gets.
     pub(super) there: Reads,
     pub(super) dx: bool,
     pub(super) grads: bool,
@@ -61,7 +61,7 @@ impl Alone {
         Some(Self { layer: Arc::clone(layer), name, input, output, slots, places, key: op_at.key })
     }
 
-    /// A promise that the layer breaks.
+    /// The error for a promise that the layer breaks.
     pub(super) fn broken(
         &self,
         expected: impl Into<String>,
@@ -162,7 +162,7 @@ impl Alone {
         Ok(done)
     }
 
-    /// The pass of a training step or of a prediction, with everything wanted.
+    /// The pass of a training step or of a prediction that computes all gradients.
     pub(super) fn how(&self, ctx: &Context) -> PassSettings {
         PassSettings { ctx: *ctx, noise: 1, there: self.layer.reads(), dx: true, grads: true }
     }

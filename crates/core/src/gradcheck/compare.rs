@@ -1,4 +1,4 @@
-//! Which derivatives are compared, one after the other, and the verdict over all of them.
+//! Selects the derivatives to compare, compares them one by one, and gives the result.
 
 use rand::seq::index;
 
@@ -9,12 +9,12 @@ use crate::gradcheck::report::{Comparison, GradientError, Passed};
 use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
 
-/// Up to this number, all derivatives are compared; of more, a sample of about this number.
+/// All derivatives are compared up to this number; if there are more, a random sample of about this number.
 pub(super) const MAX_NUMBERS: usize = 4000;
 /// Of each tensor, a sample has this number at least.
 const LEAST: usize = 32;
 
-/// A function whose derivatives can be compared: numbers to move, and what comes out.
+/// A function whose derivatives can be compared: it has numbers to change, and outputs.
 pub(super) trait Subject {
     /// A number of one of its tensors.
     fn number(&mut self, tensor: usize, position: usize) -> &mut f64;

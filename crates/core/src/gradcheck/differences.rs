@@ -10,16 +10,16 @@ const FINE: f64 = 1e-6;
 const ROUNDING: f64 = 64.0 * f64::EPSILON;
 /// Derivatives of two sides that differ by more than this, relative to them, are those of a kink.
 const JUMP: f64 = 1e-5;
-/// Estimates with both steps that differ by more than this, relative to them, say nothing.
+/// If estimates with both steps differ by more than this, relative to them, they are not usable.
 const SETTLED: f64 = 1e-3;
 
-/// What differences say of a derivative by hand.
+/// The result of comparing a derivative by hand with differences.
 pub(super) struct Numeric {
     /// The derivative by differences that is nearest to the one by hand.
     pub(super) value: f64,
     /// The least and the greatest derivative that a kink allows.
     pub(super) sides: Option<[f64; 2]>,
-    /// Whether differences with two steps agree. Where they do not, the function is too steep to be judged here.
+    /// Whether differences with two steps agree. If not, the function is too steep to be checked here.
     pub(super) settled: bool,
     /// [`Comparison::floor`](super::report::Comparison::floor).
     pub(super) floor: f64,

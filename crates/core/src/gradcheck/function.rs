@@ -25,16 +25,16 @@ impl Subject for Function<'_> {
 /// Checks a gradient against a function of a few numbers: for a derivative of your own.
 ///
 /// ```
-/// use backstitch_core::gradcheck::check_function;
+/// use backstitch::gradcheck::check_function;
 /// let square = |x: &[f64]| x.iter().map(|x| x * x).sum();
 /// assert!(check_function(square, &[1.0, -2.0], &[2.0, -4.0]).is_ok());
 /// let error = check_function(square, &[1.0, -2.0], &[2.0, 4.0]).unwrap_err();
 /// assert!(error.to_string().contains("the worst is input[1]: by hand 4e0"));
-/// // At a kink, whatever lies between the derivatives of both sides is right.
+/// // At a kink, any number between the derivatives of both sides is right.
 /// let absolute = |x: &[f64]| x[0].abs();
 /// assert_eq!(check_function(absolute, &[0.0], &[1.0])?.kinks.len(), 1);
 /// assert!(check_function(absolute, &[0.0], &[1.1]).is_err());
-/// # Ok::<(), backstitch_core::gradcheck::GradientError>(())
+/// # Ok::<(), backstitch::gradcheck::GradientError>(())
 /// ```
 ///
 /// # Errors
@@ -58,8 +58,8 @@ pub fn check_function(
 /// Compares the gradient of a loss with respect to the outputs of a model, and checks that it overwrites every number of it.
 ///
 /// ```
-/// use backstitch_core::{Tensor, gradcheck::check_loss, losses::{MSE, Targets}};
-/// use ndarray::array;
+/// use backstitch::{Tensor, gradcheck::check_loss, losses::{MSE, Targets}};
+/// use backstitch::ndarray::array;
 /// let y = Tensor::from_array(&array![[0.2, 0.7], [0.9, 0.4]].into_dyn())?;
 /// let t = Tensor::from_array(&array![[0.0, 1.0], [1.0, 1.0]].into_dyn())?;
 /// assert_eq!(check_loss(&MSE, &y, &Targets::Values(&t))?.compared, 4);

@@ -1,4 +1,4 @@
-//! One layer, held to its whole contract.
+//! Checks one layer against its whole contract.
 
 use crate::error::Error;
 use crate::gradcheck::alone::Alone;
@@ -10,22 +10,22 @@ use crate::gradcheck::report::{GradientError, Passed};
 use crate::layer::{AnyLayer, Context, Mode};
 use crate::net::{Net, layer as a_layer};
 
-/// Holds one layer to everything that it promises (the [module](crate::gradcheck) lists it), and compares its derivatives with respect
-/// to its input and to every parameter, on a random batch. The loss is a random weighted sum of the outputs, so that every
-/// derivative of every output takes part. Derivatives are compared in the mode of `ctx`, the other promises in both.
+/// Checks everything that a layer promises (the [module](crate::gradcheck) lists it), and compares its derivatives with respect
+/// to its input and to every parameter, on a random batch. The loss is a random weighted sum of the outputs, so that it
+/// depends on every derivative of every output. Derivatives are compared in the mode of `ctx`, the other promises in both.
 ///
 /// `input` is the shape of one sample. Inputs and parameters are drawn from -1..1, statistics from 0.5..1.5.
 ///
 /// ```
-/// use backstitch_core::{Activation, Context, gradcheck::check_layer, layers::dense};
+/// use backstitch::{Activation, Context, gradcheck::check_layer, layers::dense};
 /// let passed = check_layer(dense(3).activation(Activation::Tanh), &[5], 4, &Context::train(0, 0), 7)?;
 /// assert_eq!(passed.compared, 4 * 5 + 5 * 3 + 3);
-/// # Ok::<(), backstitch_core::gradcheck::GradientError>(())
+/// # Ok::<(), backstitch::gradcheck::GradientError>(())
 /// ```
 ///
 /// # Errors
-/// If a derivative is wrong: the message names the worst, with its index and both values. If another promise is broken:
-/// the message says which, what the layer does, and what would mend it.
+/// If a derivative is wrong: the message names the worst one, with its index and both values. If another promise is broken:
+/// the message says which one, what the layer does, and how to correct it.
 pub fn check_layer(
     layer: impl AnyLayer,
     input: &[usize],

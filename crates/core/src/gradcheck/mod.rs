@@ -1,7 +1,7 @@
-//! Proving a layer: its derivatives against differences, and everything else that it promises.
+//! Gradient checks: a layer's derivatives are compared with differences, and everything else that a layer promises is tested.
 //!
 //! A derivative is right when it agrees with (L(w + h) - L(w - h)) / 2h, computed from the forward
-//! pass alone, for every number w there is. All of it is in `f64`, where a step of h = 1e-5 leaves
+//! pass alone, for every number w. All of it is computed in `f64`, where a step of h = 1e-5 leaves
 //! about ten correct digits. A relative error of 1e-6 passes ([`TOLERANCE`]).
 //!
 //! | function | what is checked |
@@ -13,8 +13,8 @@
 //! | [`check_function`] | a function of a few numbers, and the gradient that you derived |
 //!
 //! ```
-//! use backstitch_core::gradcheck::check_layer;
-//! use backstitch_core::{Backward, Context, Layer, Scalar, Shape, ShapeError, Tensor, Weights};
+//! use backstitch::gradcheck::check_layer;
+//! use backstitch::{Backward, Context, Layer, Scalar, Shape, ShapeError, Tensor, Weights};
 //!
 //! /// y = x³, number by number, with a mistake: the derivative is 3 x².
 //! #[derive(Debug)]
@@ -38,10 +38,10 @@
 //! assert!(error.starts_with("Cube: expected derivatives to agree within 1e-6, got 6 of 6 that do not; the worst is input["));
 //! ```
 //!
-//! # What is checked beside derivatives, and what to do
-//! A message names the layer, what was expected, what came, and what would help. It is about one of these promises:
+//! # What is checked besides derivatives, and what to do
+//! A message names the layer, what was expected, what it got, and what would help. It is about one of these promises:
 //!
-//! | promise of a layer | what to do where it is broken |
+//! | promise of a layer | what to do if it is broken |
 //! |---|---|
 //! | `forward` writes every number of `y`, and keeps its shape | `y` holds unspecified numbers: set each, do not add to it |
 //! | equal passes give equal outputs, with a new cache or a used one | draw from [`rng::stream`](crate::rng::stream); set all of the cache in `forward` |
@@ -50,13 +50,13 @@
 //! | `backward` *adds* the gradient of each declared parameter | `+=` on what [`LayerGrads::add`](crate::LayerGrads::add) hands out |
 //! | it gives the same gradients where only some are wanted | do not return before the others are done |
 //! | it is linear in `dy` | leave clipping to the training loop |
-//! | it does without what [`reads`](crate::Layer::reads) says is not read | correct `reads`, or do not use that tensor |
+//! | it does not need the tensors that [`reads`](crate::Layer::reads) says is not read | correct `reads`, or do not use that tensor |
 //! | only what [`params`](crate::Layer::params) declares is asked for, and all of it is used | correct `params`, or the name |
 //! | [`commit`](crate::Layer::commit) leaves parameters as they are | declare a statistic with `declare.remembered` |
 //! | the cache takes what [`cost`](crate::Layer::cost) says, and `least_samples` is true | count the cache's bytes |
 //! | evaluation takes a batch of 0, and treats each sample for itself | batch statistics are for training |
 //!
-//! A panic of a layer under check becomes an error too. (The program's panic hook prints it first, as that of any panic.)
+//! A panic of a layer under check becomes an error too. (The program's panic hook prints its message first, as for any panic.)
 //!
 //! # Kinks
 //! Where a function has a kink, such as a ReLU at 0 or equal numbers in a max pooling, every derivative between those of the
@@ -65,12 +65,12 @@
 //! numbers are 0 or equal to each other, one number at a time and along directions.
 //!
 //! # Large layers
-//! Of more than 4,000 derivatives a random sample is compared, drawn from the seed, with a share of each tensor.
-//! [`Passed`] and the message say how many of how many, and the seed.
+//! If there are more than 4,000 derivatives, a random sample is compared, drawn from the seed, with a share of each tensor.
+//! [`Passed`] and the message give both numbers and the seed.
 //!
 //! # Which layer is wrong
-//! A wrong derivative spoils all gradients before it. So where a net fails, each of its layers is checked alone on the values that
-//! it meets, from the output back, and the first that fails is named. Where none does, the message says that too.
+//! A wrong derivative makes all gradients before it wrong. So if a net fails, each of its layers is checked alone on its values in
+//! the net, from the output back, and the message names the first one that fails. If none fails, the message says so.
 
 mod alone;
 mod compare;

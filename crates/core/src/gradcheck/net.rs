@@ -19,25 +19,25 @@ use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
 use crate::trace::{Keep, Trace};
 
-/// What messages call a whole net.
+/// The name of a whole net in messages.
 const WHOLE: &str = "the net";
 /// In f32, outputs may differ by this share of the largest.
 const F32_ERROR: f64 = 1e-3;
 
-/// Holds every layer of a net to what it promises, on the values that it meets there, and compares every derivative of the whole,
-/// as [`check_layer`](super::check_layer) does for one layer. It is the net that a `Model<f32>` trains, in `f64`.
+/// Checks everything that each layer of a net promises, on the layer's values in the net, and compares every derivative of the whole
+/// net, as [`check_layer`](super::check_layer) does for one layer. The net is the one that a `Model<f32>` trains, but in `f64`.
 ///
 /// ```
-/// use backstitch_core::{Context, Net, gradcheck::check_net, layers::{batch_norm, dense}};
+/// use backstitch::{Context, Net, gradcheck::check_net, layers::{batch_norm, dense}};
 /// let net = Net::new().push(dense(4)).push(batch_norm().relu()).push(dense(2));
 /// let passed = check_net(net, &[3], 5, &Context::train(0, 0), 7)?;
 /// assert_eq!(passed.compared, 5 * 3 + (3 * 4 + 4) + 2 * 4 + (4 * 2 + 2));
-/// # Ok::<(), backstitch_core::gradcheck::GradientError>(())
+/// # Ok::<(), backstitch::gradcheck::GradientError>(())
 /// ```
 ///
 /// # Errors
 /// If a promise is broken or a derivative is wrong. The message names the layer nearest to the output whose own check fails, not the
-/// parameter that suffers most from it.
+/// parameter with the largest error.
 pub fn check_net(
     net: impl Into<Net>,
     input: &[usize],

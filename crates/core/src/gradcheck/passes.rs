@@ -1,4 +1,4 @@
-//! What a layer promises of its passes: what it writes, what it adds to, and what it reads.
+//! Promises of a layer's passes: what they write, what they add to, and what they read.
 
 use crate::gradcheck::alone::{Alone, PassOutput, PassSettings};
 use crate::gradcheck::report::GradientError;
@@ -6,7 +6,7 @@ use crate::layer::{Context, Mode, Reads, ReluRule};
 use crate::tensor::Tensor;
 use crate::weights::Grads;
 
-/// By how much dy is made larger, to see whether the gradients become so too.
+/// The factor of dy in the check that gradients grow by the same factor.
 const LARGE: f64 = 1000.0;
 
 /// What must hold before derivatives can be compared: the passes run, write what they must, read what they say, and
@@ -23,11 +23,11 @@ pub(super) fn check_writing(
     let done = alone.pass(x, dy, None, &how)?;
     input_gradient_is_overwritten(alone, x, dy, &done, &how)?;
     every_parameter_has_a_gradient(alone, &done)?;
-    // Before derivatives are compared: overwritten within a batch, a gradient is wrong, and this says why.
+    // Before derivatives are compared: if a gradient is overwritten within a batch, it is wrong, and this check says why.
     gradients_are_added(alone, x, dy, &how, Doubt::Overwritten)
 }
 
-/// What must hold where several passes follow each other, and where not all gradients are wanted.
+/// What must hold if several passes follow each other, and if not all gradients are needed.
 pub(super) fn check_repeating(
     alone: &Alone,
     x: &Tensor<f64>,
@@ -43,14 +43,14 @@ pub(super) fn check_repeating(
     used_caches_are_as_good_as_new(alone, x, dy, &done, &how)
 }
 
-/// Whether numbers are the same but for rounding.
+/// Whether numbers are the same up to rounding.
 pub(super) fn same(a: &[f64], b: &[f64]) -> bool {
     let scale = a.iter().chain(b).filter(|v| v.is_finite()).fold(1e-3_f64, |most, v| most.max(v.abs()));
     let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * scale || a == b || (a.is_nan() && b.is_nan());
     a.len() == b.len() && a.iter().zip(b).all(near)
 }
 
-/// Where numbers differ first, `3 at [0, 1]` of the first and the second.
+/// The first difference: `3 at [0, 1]` for the first and the second.
 pub(super) fn difference(a: &Tensor<f64>, b: &Tensor<f64>) -> String {
     let differ = |(a, b): (&f64, &f64)| !same(&[*a], &[*b]);
     let at = a.data().iter().zip(b.data()).position(differ).unwrap_or(0);
@@ -178,12 +178,12 @@ fn every_parameter_has_a_gradient(alone: &Alone, done: &PassOutput) -> Result<()
     }
 }
 
-/// What two passes are looked at for.
+/// What the gradients of two passes show.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Doubt {
-    /// Gradients that the second overwrites.
+    /// Gradients that the second pass overwrites.
     Overwritten,
-    /// Gradients that are not twice those of one.
+    /// Gradients that are not twice those of one pass.
     Any,
 }
 
@@ -218,7 +218,7 @@ fn gradients_are_added(
     Ok(())
 }
 
-/// A derivative is linear in dy. What an interpretability method asks of a ReLU is none.
+/// Checks that backward is linear in dy. The ReLU rules of interpretability methods are not derivatives, so they are not checked.
 fn backward_is_linear(
     alone: &Alone,
     x: &Tensor<f64>,
@@ -246,7 +246,7 @@ fn backward_is_linear(
     Ok(())
 }
 
-/// dx where no gradients of parameters are wanted, and those where no dx is.
+/// Checks dx if no parameter gradients are needed, and these if no dx is needed.
 fn each_gradient_alone(
     alone: &Alone,
     x: &Tensor<f64>,
@@ -349,7 +349,7 @@ fn used_caches_are_as_good_as_new(
     ))
 }
 
-/// A batch of this size of the samples of another, over and over.
+/// A batch of this size that repeats the samples of another.
 pub(super) fn repeated(x: &Tensor<f64>, samples: usize) -> Result<Tensor<f64>, GradientError> {
     let mut shape = x.shape();
     shape.set_first(samples);

@@ -1,4 +1,4 @@
-//! What a layer promises beside its passes: parameters that are used, memory, and batches of any size.
+//! Promises of a layer besides its passes: all parameters are used, the memory is right, batches may have any size.
 
 use rand::Rng;
 
@@ -10,11 +10,11 @@ use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
 use crate::weights::Slot;
 
-/// Draws of parameters with which a declared one is looked for in the outputs.
+/// How often parameters are drawn to find a declared one's influence on the outputs.
 const DRAWS: u64 = 8;
-/// Bytes that small lists may hold beyond what was asked for.
+/// The bytes that small lists may hold beyond the requested ones.
 const SLACK: usize = 128;
-/// Samples of a batch that are looked at alone.
+/// The number of samples of a batch that are checked alone.
 const SAMPLES: usize = 4;
 
 fn in_mode(ctx: &Context, mode: Mode) -> Context {
@@ -27,7 +27,7 @@ pub(super) fn draw(slot: &mut Slot<f64>, rng: &mut impl Rng) {
     slot.data_mut().iter_mut().for_each(|v| *v = rng.random_range(low..high));
 }
 
-/// Whether the outputs depend on every parameter, and on every statistic unless commit changes it.
+/// Checks that the outputs depend on every parameter, and on every statistic unless commit changes it.
 pub(super) fn parameters_are_used(
     alone: &mut Alone,
     x: &Tensor<f64>,
@@ -91,7 +91,7 @@ fn is_committed(alone: &mut Alone, at: usize, x: &Tensor<f64>, ctx: &Context) ->
     Ok(*alone.slots[at].value() != before)
 }
 
-/// Whether commit, after a training step, leaves what is learned as it is, and all of it finite.
+/// Checks that commit, after a training step, does not change parameters and leaves all numbers finite.
 pub(super) fn commit_keeps_parameters(
     alone: &mut Alone,
     x: &Tensor<f64>,
@@ -126,7 +126,7 @@ fn trained(
     alone.pass(&repeated(x, samples)?, &repeated(dy, samples)?, None, &how)
 }
 
-/// Whether the cache takes what `cost` says, at two batch sizes.
+/// Checks that the cache has the size that `cost` says, at two batch sizes.
 pub(super) fn memory_is_declared(
     alone: &Alone,
     x: &Tensor<f64>,
@@ -142,7 +142,7 @@ pub(super) fn memory_is_declared(
     }
     let declared =
         sizes.map(|samples| samples.saturating_mul(cost.sample_bytes).saturating_add(cost.fixed_bytes));
-    // A short list may have room for a few numbers more than were asked for.
+    // A short list may have capacity for a few more numbers than requested.
     let slack = if cost.fixed_bytes > 0 { SLACK } else { 0 };
     let more = [0, 1].map(|i: usize| held[i].checked_sub(declared[i]));
     if more[0] == more[1] && more[0].is_some_and(|more| more <= slack) {
@@ -159,7 +159,7 @@ pub(super) fn memory_is_declared(
     ))
 }
 
-/// Whether the smallest batch that `cost` allows can be trained on.
+/// Checks that training works with the smallest batch that `cost` allows.
 pub(super) fn least_batch_can_be_trained_on(
     alone: &Alone,
     x: &Tensor<f64>,
@@ -183,7 +183,7 @@ pub(super) fn least_batch_can_be_trained_on(
     }
 }
 
-/// Whether evaluation takes a batch of none.
+/// Checks that evaluation accepts an empty batch.
 pub(super) fn empty_batches_pass(
     alone: &Alone,
     x: &Tensor<f64>,
@@ -203,7 +203,7 @@ pub(super) fn empty_batches_pass(
     }
 }
 
-/// Whether each sample, alone, has the output in evaluation that it has in the batch.
+/// Checks that each sample has the same output in evaluation, alone and in the batch.
 pub(super) fn samples_are_independent(
     alone: &Alone,
     x: &Tensor<f64>,
@@ -213,7 +213,7 @@ pub(super) fn samples_are_independent(
     let forward = |x: &Tensor<f64>| alone.forward(x, alone.layer.new_cache().as_mut(), &ctx, 1);
     let all = forward(x)?;
     let (width, length) = (alone.input.elements(), alone.output.elements());
-    // From the back, so that most of them move to another place.
+    // In reverse order, so that most of them move to another position.
     for sample in (0..x.batch()).rev().take(SAMPLES) {
         let mut one = repeated(x, 1)?;
         one.data_mut().copy_from_slice(&x.data()[sample * width..][..width]);

@@ -1,4 +1,4 @@
-//! What a check says: what was compared, or what is wrong.
+//! The result of a check: what was compared, or what is wrong.
 
 use std::fmt;
 
@@ -20,14 +20,15 @@ pub(super) fn relative_error(analytic: f64, numeric: f64, floor: f64) -> f64 {
     if error.is_nan() { f64::INFINITY } else { error }
 }
 
-/// One derivative, computed in both ways.
+/// One derivative, by hand and by differences.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Comparison {
-    /// Of the loss with respect to what: `input`, or a parameter's name.
+    /// What the derivative is with respect to: `input`, or a parameter's name.
     pub of: String,
-    /// Where in it; empty for a derivative along a direction.
+    /// The index in it; empty for a derivative along a direction.
     pub index: Vec<usize>,
-    /// By hand.
+    /// The derivative by hand.
     pub analytic: f64,
     /// By differences. At a kink, the number between the derivatives of both sides that is nearest to the one by hand.
     pub numeric: f64,
@@ -69,18 +70,38 @@ impl fmt::Display for Comparison {
 
 /// A check that passed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Passed {
-    /// How many derivatives were compared.
+    /// The number of derivatives that were compared.
     pub compared: usize,
-    /// How many there are. Where it is more than were compared, a random sample was.
+    /// The number of derivatives. If it is larger than `compared`, a random sample was compared.
     pub total: usize,
     /// The seed that the sample, the inputs and the parameters were drawn with.
     pub seed: u64,
-    /// The one that agreed least.
+    /// The one with the largest error.
     pub worst: Comparison,
     /// Where the function has a kink, such as a ReLU at 0 or a tie in a max pooling. There, any derivative between
     /// those of the two sides is right. The one in the middle agrees with central differences, and is not listed.
     pub kinks: Vec<Comparison>,
+}
+
+/// `120 derivatives agree, relative error 3.1e-10 at most (dense1.weight[0, 2])`.
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { compared, total, worst, kinks, .. } = self;
+        write!(f, "{compared} derivatives agree")?;
+        if compared < total {
+            write!(f, " (a random sample of {total})")?;
+        }
+        write!(f, ", relative error {:.1e} at most ({}", worst.relative_error(), worst.of)?;
+        if !worst.index.is_empty() {
+            write!(f, "{:?}", worst.index)?;
+        }
+        match kinks.len() {
+            0 => write!(f, ")"),
+            kinks => write!(f, "), {kinks} of them at kinks"),
+        }
+    }
 }
 
 /// So that `?` turns it into the error of a whole program.

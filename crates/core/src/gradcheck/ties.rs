@@ -1,4 +1,4 @@
-//! Derivatives where functions have kinks on purpose: at inputs of which many are 0 or equal to each other.
+//! Derivatives at kinks: at inputs where many numbers are 0 or equal to each other.
 //!
 //! One number at a time does not show everything: a max pooling that gives its gradient to all of several equal numbers
 //! is right for each of them, and wrong for all together. So derivatives along directions are compared too.
@@ -16,15 +16,15 @@ use crate::layer::Context;
 use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
 
-/// Numbers of the input that are moved one by one.
+/// The number of inputs that are changed one by one.
 const NUMBERS: usize = 64;
-/// Outputs that are looked at each for itself.
+/// The number of outputs that are checked one by one.
 const OUTPUTS: usize = 8;
-/// What the input is called in messages.
+/// The name of the input in messages.
 const INPUT: &str = "input, many of whose numbers are equal,";
 
-/// Compares derivatives with respect to such an input. Returns the kinks that were met. Where the layer gives no finite
-/// numbers for such inputs, there is nothing to compare.
+/// Compares derivatives with respect to such an input. Returns the kinks that were met. If the outputs of the layer
+/// are not finite for such inputs, there is nothing to compare.
 pub(super) fn check(
     alone: &mut Alone,
     x: &Tensor<f64>,
@@ -63,7 +63,7 @@ pub(super) fn check(
     seen.verdict()
 }
 
-/// Three of four numbers rounded to one of a few.
+/// Rounds three of four numbers to one of a few values.
 fn with_ties(x: &Tensor<f64>, rng: &mut ChaCha8Rng) -> Tensor<f64> {
     let mut x = x.clone();
     let most = x.data().iter().fold(0.0_f64, |most, v| most.max(v.abs()));
@@ -77,7 +77,7 @@ fn with_ties(x: &Tensor<f64>, rng: &mut ChaCha8Rng) -> Tensor<f64> {
     x
 }
 
-/// What was compared so far.
+/// The comparisons so far.
 struct Seen {
     layer: String,
     seed: u64,
@@ -87,7 +87,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Where differences with two steps do not agree, they say nothing.
+    /// If differences with two steps do not agree, they are not used.
     fn add(&mut self, settled: bool, comparison: Comparison) {
         let agrees = comparison.agrees();
         if !agrees && !settled {

@@ -1,4 +1,4 @@
-//! Activations: as a field of a layer that has weights, and as layers of their own.
+//! Activations: as a setting of other layers, and as layers of their own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ use crate::weights::Weights;
 /// A function applied to every number, or (softmax) to every row along the last axis.
 ///
 /// With z the input, y the output and L the loss, each derivative is written in terms of y, so
-/// that nothing but the output need be kept:
+/// that only the output must be kept:
 ///
 /// | activation | y | dL/dz |
 /// |---|---|---|
@@ -32,11 +32,13 @@ use crate::weights::Weights;
 /// (see [`CrossEntropy`](crate::losses::CrossEntropy); `docs/derivations/softmax.md`).
 ///
 /// ```
-/// use backstitch_core::Activation;
+/// use backstitch::Activation;
 /// assert_eq!("tanh".parse::<Activation>()?, Activation::Tanh);
-/// # Ok::<(), backstitch_core::Error>(())
+/// assert_eq!("LeakyReLU".parse::<Activation>()?, Activation::LeakyRelu(0.01));
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub enum Activation {
     /// The identity.
     #[default]
@@ -55,7 +57,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Every activation with the name it is called by.
+    /// Every activation with its name.
     pub const NAMES: [(&'static str, Self); 6] = [
         ("relu", Self::Relu),
         ("sigmoid", Self::Sigmoid),
@@ -65,13 +67,13 @@ impl Activation {
         ("leaky_relu", Self::LeakyRelu(0.01)),
     ];
 
-    /// The name it is called by: `relu`.
+    /// Its name: `relu`.
     pub fn name(self) -> &'static str {
         let same = |other: &Self| std::mem::discriminant(other) == std::mem::discriminant(&self);
         Self::NAMES.iter().find(|(_, activation)| same(activation)).expect("all are listed").0
     }
 
-    /// Whether it can be what it says; otherwise what would do, and what came.
+    /// Checks the settings; the error is what was expected and what it got.
     pub(crate) fn check(self) -> Result<(), (&'static str, String)> {
         match self {
             Self::LeakyRelu(slope) if !(0.0..1.0).contains(&slope) => {
@@ -116,10 +118,10 @@ impl Activation {
         }
     }
 
-    /// Turns dL/dy into dL/dz in place, with rows of `width` numbers; a ReLU by the rule of the pass.
+    /// Turns dL/dy into dL/dz in place, with rows of `width` numbers; a ReLU follows the rule of the pass.
     ///
-    /// As in PyTorch, a ReLU whose output is NaN passes the gradient on: what is compared is false for NaN. `+ zero` is there for the
-    /// processor, as in `relu`.
+    /// As in PyTorch, a ReLU whose output is NaN passes the gradient on, because the comparison is false for NaN. `+ zero` makes it
+    /// faster, as in `relu`.
     pub(crate) fn differentiate<F: Scalar>(self, y: &[F], dy: &mut [F], width: usize, relu: ReluRule) {
         let (zero, one) = (F::zero(), F::one());
         match self {
@@ -159,8 +161,8 @@ impl Activation {
 
 /// The comparison is false for NaN, so that a NaN is passed on and training can stop at it.
 ///
-/// Without the sum, what is stored is either 0 or what was there, and the compiler makes a masked store of it, which takes AMD's
-/// processors up to Zen 4 several times as long as a plain one.
+/// Without the sum, the loop would store either 0 or the old value. The compiler turns that into a masked store, which takes AMD's
+/// processors up to Zen 4 several times as long as a plain store.
 #[inline(always)]
 fn relu<F: Scalar>(z: F) -> F {
     if z < F::zero() { F::zero() } else { z + F::zero() }

@@ -23,30 +23,30 @@ use crate::weights::Weights;
 /// dL/dy / count for every number of the window, added up where windows overlap.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::avg_pool};
+/// use backstitch::{Model, Net, layers::avg_pool};
 /// let model: Model = Model::new(Net::new().push(avg_pool(2)), &[28, 28, 6], 0)?;
 /// assert_eq!(model.output_shape().to_string(), "[14, 14, 6]");
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct AvgPool {
     windows: PoolWindows,
 }
 
-/// The mean of every window of a size: `2`, or `[2, 3]` for height and width.
+/// Average pooling with windows of this size: `2`, or `[2, 3]` for height and width.
 pub fn avg_pool(window: impl Into<Pair>) -> AvgPool {
     AvgPool { windows: PoolWindows::new("AvgPool", window.into()) }
 }
 
 impl AvgPool {
-    /// Moves the windows so far each time, and not by their own size.
+    /// Sets the stride; the default is the size of the window.
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
         self.windows.layout.stride = stride.into();
         self
     }
 
-    /// Puts a border around the map, of at most half the window.
+    /// Sets the padding, at most half the window.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
         self.windows.layout.padding = padding.into();

@@ -11,8 +11,8 @@ use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
 use crate::weights::{Declare, Weights, WeightsMut};
 
-/// Brings every feature, or every channel, to mean 0 and variance 1 over the batch, then scales and shifts it
-/// by learned numbers (Ioffe and Szegedy 2015, algorithm 1), then applies an activation.
+/// Normalizes every feature, or every channel, to mean 0 and variance 1 over the batch, then scales and shifts it
+/// by learned parameters (Ioffe and Szegedy 2015, algorithm 1), then applies an activation.
 ///
 /// # Shapes
 /// x `[n, features]` or `[n, height, width, channels]`, y the same; weight γ, bias β, running mean and
@@ -26,7 +26,7 @@ use crate::weights::{Declare, Weights, WeightsMut};
 /// * in evaluation, and in training where the running statistics are frozen
 ///   ([`Model::freeze`](crate::Model::freeze)), μ and σ² are the running ones.
 ///
-/// ε = 1e-5 and momentum = 0.1, as in PyTorch, until told otherwise.
+/// ε = 1e-5 and momentum = 0.1 by default, as in PyTorch.
 ///
 /// # Backward
 /// With dz = dL/d(γ x̂ + β): dL/dγ = Σ_i dz_i x̂_i, dL/dβ = Σ_i dz_i, and
@@ -37,11 +37,11 @@ use crate::weights::{Declare, Weights, WeightsMut};
 /// Which of the two depends on how forward ran, which the trace remembers.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::{batch_norm, conv2d}};
+/// use backstitch::{Model, Net, layers::{batch_norm, conv2d}};
 /// let net = Net::new().push(conv2d(64, 3).same().without_bias()).push(batch_norm().relu());
 /// let model: Model = Model::new(net, &[32, 32, 3], 0)?;
 /// assert_eq!(model.parameter_count(), 3 * 3 * 3 * 64 + 2 * 64);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
@@ -55,7 +55,7 @@ pub fn batch_norm() -> BatchNorm {
     BatchNorm { epsilon: 1e-5, momentum: 0.1, activation: Activation::Linear }
 }
 
-/// What a pass leaves for backward and for the running statistics.
+/// What a forward pass keeps for backward and for the running statistics.
 #[derive(Debug, Default)]
 pub struct Statistics<F> {
     /// Whether they are of the batch; otherwise they are the running ones.
@@ -90,14 +90,14 @@ impl<F: Scalar> Cache for Statistics<F> {
 }
 
 impl BatchNorm {
-    /// Adds `epsilon` to the variance, a finite number above 0.
+    /// Sets ε, which is added to the variance: a finite number above 0.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// Lets the running statistics take up this share of each step's, in [0, 1].
+    /// Sets the momentum in [0, 1]: the weight of each step's statistics in the running ones.
     #[must_use]
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = momentum;

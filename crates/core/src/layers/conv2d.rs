@@ -44,12 +44,12 @@ use crate::weights::{Declare, Weights};
 /// number of dx is the sum of all the places of dX it was copied to (`docs/derivations/conv2d.md`).
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::conv2d};
+/// use backstitch::{Model, Net, layers::conv2d};
 /// let net = Net::new().push(conv2d(32, 5).same().relu());
 /// let model: Model = Model::new(net, &[28, 28, 1], 0)?;
 /// assert_eq!(model.output_shape().to_string(), "[28, 28, 32]");
 /// assert_eq!(model.parameter_count(), 832);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Conv2d {

@@ -1,4 +1,4 @@
-//! A convolution written out as the dense layer it is.
+//! A convolution as the equivalent dense layer.
 
 use ndarray::{Array1, Array2};
 
@@ -12,14 +12,14 @@ use crate::tensor::Tensor;
 impl Conv2d {
     /// The same linear function as a dense layer: a matrix W `[height * width * channels, out height * out width *
     /// filters]` and a bias b `[out height * out width * filters]`, with z = x W + b for x and z read row by row. Most of W is zero, and
-    /// what is not are the kernel's numbers over and over: a convolution is a dense layer with these constraints (Y. LeCun 1989,
+    /// the other numbers are those of the kernel, repeated: a convolution is a dense layer with these constraints (Y. LeCun 1989,
     /// "Generalization and network design strategies", section 5).
     ///
     /// `weight` and `bias` are the layer's, as [`Model::state`](crate::Model::state) has them; a layer without bias takes zeros.
     ///
     /// ```
-    /// use backstitch_core::{Activation, Model, Net, layers::conv2d};
-    /// use ndarray::Array;
+    /// use backstitch::{Activation, Model, Net, layers::conv2d};
+    /// use backstitch::ndarray::Array;
     /// let conv = || conv2d(3, 5);
     /// let model: Model<f64> = Model::new(Net::new().push(conv()), &[32, 32, 1], 0)?;
     /// let state = model.state();
@@ -32,7 +32,7 @@ impl Conv2d {
     /// ```
     ///
     /// # Errors
-    /// If the layer cannot take such an input, weight and bias are another layer's, or the matrix would take more memory than there is.
+    /// If the layer cannot take such an input, weight and bias are another layer's, or there is not enough memory for the matrix.
     pub fn to_dense<F: Scalar>(
         &self,
         weight: &Tensor<F>,

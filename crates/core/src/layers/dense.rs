@@ -29,11 +29,11 @@ use crate::weights::{Declare, Weights};
 /// * dL/dx = dz Wᵀ: input x_ni takes part in z_nj with the factor W_ij, for every unit j.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::dense};
+/// use backstitch::{Model, Net, layers::dense};
 /// let net = Net::new().push(dense(64).relu()).push(dense(10));
 /// let model: Model = Model::new(net, &[784], 0)?;
 /// assert_eq!(model.parameter_count(), 784 * 64 + 64 + 64 * 10 + 10);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Dense {
@@ -43,7 +43,7 @@ pub struct Dense {
     with_bias: bool,
 }
 
-/// A fully connected layer of `units` units, without an activation until told otherwise.
+/// A fully connected layer with `units` units, without an activation by default.
 pub fn dense(units: usize) -> Dense {
     Dense { units, activation: Activation::Linear, init: Init::default(), with_bias: true }
 }
@@ -62,7 +62,7 @@ impl Dense {
         self.activation(Activation::Relu)
     }
 
-    /// Draws the initial weights in another way than Glorot's uniform. Biases start at zero.
+    /// Sets the initializer of the weights; the default is Glorot's uniform. Biases start at zero.
     #[must_use]
     pub fn init(mut self, init: Init) -> Self {
         self.init = init;

@@ -27,11 +27,11 @@ use crate::weights::Weights;
 /// dL/dx = dL/dy · m, with the same m.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::{dense, dropout}};
+/// use backstitch::{Model, Net, layers::{dense, dropout}};
 /// let net = Net::new().push(dense(1024).relu()).push(dropout(0.25));
 /// let model: Model = Model::new(net, &[6272], 0)?;
 /// assert!(Model::<f32>::new(Net::new().push(dropout(1.0)), &[4], 0).is_err());
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Dropout {
@@ -103,7 +103,7 @@ impl<F: Scalar> Layer<F> for Dropout {
 
     fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, mask: &mut Tensor<F>, _ctx: &Context) {
         let Some(dx) = pass.dx else { return };
-        // Which regime forward ran in is what counts, not which this is.
+        // The mode of the forward pass counts, not that of this pass.
         match mask.batch() {
             0 => copy(pass.dy.data(), dx.data_mut()),
             _ => combine(pass.dy.data(), mask.data(), dx.data_mut(), |dy, factor| dy * factor),

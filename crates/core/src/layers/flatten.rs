@@ -1,4 +1,4 @@
-//! Maps to rows of features.
+//! Flattens maps to rows of features.
 
 use crate::error::ShapeError;
 use crate::kernels::elementwise::copy;
@@ -12,13 +12,13 @@ use crate::weights::Weights;
 ///
 /// # Shapes
 /// x `[n, height, width, channels]` (or any other), y `[n, height · width · channels]`. The order is by
-/// row, column, channel. PyTorch orders by channel first: `io::pytorch` permutes the weights of all layers behind it.
+/// row, column, channel. PyTorch orders by channel first: the module `pytorch` permutes the weights of all layers after it.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::flatten};
+/// use backstitch::{Model, Net, layers::flatten};
 /// let model: Model = Model::new(Net::new().push(flatten()), &[7, 7, 128], 0)?;
 /// assert_eq!(model.output_shape().to_string(), "[6272]");
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Flatten;

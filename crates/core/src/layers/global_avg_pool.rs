@@ -21,10 +21,10 @@ use crate::weights::Weights;
 /// dL/dx\[n, i, j, c\] = dL/dy\[n, c\] / (height · width), for every i and j.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::global_avg_pool};
+/// use backstitch::{Model, Net, layers::global_avg_pool};
 /// let model: Model = Model::new(Net::new().push(global_avg_pool()), &[7, 7, 512], 0)?;
 /// assert_eq!(model.output_shape().to_string(), "[512]");
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct GlobalAvgPool;

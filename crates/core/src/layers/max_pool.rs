@@ -26,38 +26,38 @@ use crate::weights::Weights;
 /// that is the largest of several overlapping windows gets the sum.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::max_pool};
+/// use backstitch::{Model, Net, layers::max_pool};
 /// let net = Net::new().push(max_pool(3).stride(2).padding(1));
 /// let model: Model = Model::new(net, &[32, 32, 64], 0)?;
 /// assert_eq!(model.output_shape().to_string(), "[16, 16, 64]");
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct MaxPool {
     windows: PoolWindows,
 }
 
-/// The largest number of every window of a size: `2`, or `[2, 3]` for height and width.
+/// Max pooling with windows of this size: `2`, or `[2, 3]` for height and width.
 pub fn max_pool(window: impl Into<Pair>) -> MaxPool {
     MaxPool { windows: PoolWindows::new("MaxPool", window.into()) }
 }
 
 impl MaxPool {
-    /// Moves the windows so far each time, and not by their own size.
+    /// Sets the stride; the default is the size of the window.
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
         self.windows.layout.stride = stride.into();
         self
     }
 
-    /// Spreads each window, so that its numbers are so far apart: 2 takes every second one. At first 1.
+    /// Sets the dilation, the distance between the numbers of a window: 2 takes every second one. The default is 1.
     ///
     /// ```
-    /// use backstitch_core::{Model, Net, layers::max_pool};
+    /// use backstitch::{Model, Net, layers::max_pool};
     /// let net = Net::new().push(max_pool(3).stride(1).dilation(2));
     /// let model: Model = Model::new(net, &[32, 32, 64], 0)?;
     /// assert_eq!(model.output_shape().to_string(), "[28, 28, 64]");
-    /// # Ok::<(), backstitch_core::Error>(())
+    /// # Ok::<(), backstitch::Error>(())
     /// ```
     #[must_use]
     pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
@@ -65,7 +65,7 @@ impl MaxPool {
         self
     }
 
-    /// Puts a border around the map, of at most half the window.
+    /// Sets the padding, at most half the window.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
         self.windows.layout.padding = padding.into();

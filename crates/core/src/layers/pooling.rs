@@ -1,11 +1,11 @@
-//! What max pooling and average pooling have in common: how their windows lie.
+//! The windows of max pooling and average pooling.
 
 use std::fmt;
 
 use crate::error::ShapeError;
 use crate::kernels::windows::{Padding, Pair, Rounding, WindowLayout, Windows};
 
-/// The windows of a pooling, side by side until told otherwise.
+/// The windows of a pooling. By default the stride is the size of the window.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PoolWindows {
     kind: &'static str,

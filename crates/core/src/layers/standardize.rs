@@ -10,10 +10,10 @@ use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
 use crate::weights::{Declare, Weights};
 
-/// Takes a mean away from every feature, or every channel, and divides by a deviation; or, [`inverse`](Self::inverse), the opposite.
+/// Subtracts a mean from every feature, or every channel, and divides by a standard deviation; [`inverse`](Self::inverse) does the opposite.
 ///
 /// The constants are tensors of the model, `mean` and `deviation`: saved with its weights, never learned, frozen from the start. So
-/// what is predicted later is scaled as what was trained. [`data::standardize`](crate::data::standardize) and
+/// inputs of later predictions are scaled as those in training. [`data::standardize`](crate::data::standardize) and
 /// [`data::unstandardize`](crate::data::unstandardize) compute them from a data set.
 ///
 /// # Shapes
@@ -26,28 +26,28 @@ use crate::weights::{Declare, Weights};
 /// dL/dx = dL/dy / σ; inverse: dL/dx = σ dL/dy.
 ///
 /// ```
-/// use backstitch_core::{Model, Net, layers::{Standardize, conv2d}};
+/// use backstitch::{Model, Net, layers::{Standardize, conv2d}};
 /// // What torchvision's networks expect of pictures from 0 to 1.
 /// let scale = Standardize::new(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])?;
 /// let model: Model = Model::new(Net::new().push(scale).push(conv2d(16, 3)), &[32, 32, 3], 0)?;
 /// assert_eq!(model.names("standardize1.*"), ["standardize1.deviation", "standardize1.mean"]);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Standardize {
-    /// Mean and deviation; none where a file is to bring them.
+    /// Mean and deviation; `None` if they will be loaded from a file.
     constants: Option<[Arc<[f64]>; 2]>,
     inverse: bool,
 }
 
 impl Standardize {
-    /// With these constants, one for each number of the last axis.
+    /// A layer with these constants, one for each index of the last axis.
     ///
     /// # Errors
     /// If there are not as many means as deviations, or none; a mean is not finite; or a deviation is not finite and above 0: as `f32`.
     pub fn new(mean: &[f64], deviation: &[f64]) -> Result<Self, Error> {
         if mean.is_empty() || mean.len() != deviation.len() {
-            let expected = format!("{}, one a mean, and at least one", mean.len());
+            let expected = format!("{}, one for each mean, and at least one", mean.len());
             return Err(Error::argument("deviations", expected, deviation.len()));
         }
         if let Some(at) = mean.iter().position(|&mean| !(mean as f32).is_finite()) {
@@ -61,13 +61,13 @@ impl Standardize {
         Ok(Self { constants: Some([mean.into(), deviation.into()]), inverse: false })
     }
 
-    /// With constants that a file will bring, for a program that loads a model and has no data. Until then they are NaN: so are all
-    /// outputs, and training is refused.
+    /// A layer whose constants will be loaded from a file, for a program that loads a model and has no data. Until then the constants and
+    /// all outputs are NaN, and training is refused.
     pub fn unfitted() -> Self {
         Self { constants: None, inverse: false }
     }
 
-    /// The opposite: standardized values become those they were made of.
+    /// The inverse: it turns standardized values into the original ones.
     #[must_use]
     pub fn inverse(self) -> Self {
         Self { inverse: !self.inverse, ..self }
@@ -190,8 +190,11 @@ mod tests {
     fn what_cannot_be_is_refused() {
         let message =
             |mean: &[f64], deviation: &[f64]| Standardize::new(mean, deviation).unwrap_err().to_string();
-        assert_eq!(message(&[0.0], &[]), "deviations: expected 1, one a mean, and at least one, got 0");
-        assert_eq!(message(&[], &[]), "deviations: expected 0, one a mean, and at least one, got 0");
+        assert_eq!(
+            message(&[0.0], &[]),
+            "deviations: expected 1, one for each mean, and at least one, got 0"
+        );
+        assert_eq!(message(&[], &[]), "deviations: expected 0, one for each mean, and at least one, got 0");
         assert_eq!(message(&[0.0, f64::NAN], &[1.0; 2]), "mean 1: expected a finite number of f32, got NaN");
         for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300, 1e-300] {
             let got = message(&[0.0, 0.0], &[1.0, wrong]);

@@ -26,17 +26,17 @@ use crate::tensor::Tensor;
 /// `cross_entropy`; the methods say how.
 ///
 /// ```
-/// use backstitch_core::{Tensor, losses::{CrossEntropy, Loss, Targets}};
-/// use ndarray::array;
+/// use backstitch::{Tensor, losses::{CrossEntropy, Loss, Targets}};
+/// use backstitch::ndarray::array;
 /// let logits = Tensor::from_array(&array![[1000.0_f64, 0.0], [0.0, 0.0]].into_dyn())?;
 /// let loss = CrossEntropy::new().loss(&logits, &Targets::Classes(&[0, 1]), None)?;
 /// assert!((loss.value() - 2.0_f64.ln() / 2.0).abs() < 1e-12);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct CrossEntropy {
     smoothing: f64,
-    /// One a class, or none where all count alike.
+    /// One weight for each class, or none if all have the weight 1.
     class_weights: Vec<f64>,
     ignored: Option<usize>,
 }
@@ -47,7 +47,7 @@ impl CrossEntropy {
         Self::default()
     }
 
-    /// Moves so much of every target's probability to all K classes alike: t' = (1 - α) t + α / K (Szegedy et al.
+    /// Spreads the share α of every target's probability evenly over all K classes: t' = (1 - α) t + α / K (Szegedy et al.
     /// 2016, section 7), as in PyTorch.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl CrossEntropy {
         Ok(Self { smoothing: below_one("label_smoothing", smoothing)?, ..Self::default() })
     }
 
-    /// Lets some classes count more than others, as in PyTorch: the term of class i is weighted, -w_i t'_i log p_i. The loss of a
+    /// Sets a weight for each class, as in PyTorch: the term of class i is weighted, -w_i t'_i log p_i. The loss of a
     /// batch with labels is the sum divided by that of the weights of its labels; with rows of probabilities, by the number of
     /// samples.
     ///
@@ -67,23 +67,23 @@ impl CrossEntropy {
         if weights.is_empty() || wrong.is_some() {
             let got =
                 wrong.map_or("none".to_owned(), |class| format!("{} for class {class}", weights[class]));
-            return Err(Error::argument("class weights", "finite numbers above 0, one a class", got));
+            return Err(Error::argument("class weights", "finite numbers above 0, one for each class", got));
         }
         self.class_weights = weights;
         Ok(self)
     }
 
-    /// Leaves samples with this label out, of the sum and of what it is divided by; their gradient is 0. It may be a number that is no
-    /// class, such as 255. A batch of nothing else is an error (in PyTorch its loss is NaN).
+    /// Ignores samples with this label: they count neither in the sum nor in its divisor, and their gradient is 0. The label may be a number
+    /// that is not a class, such as 255. A batch in which all samples are ignored is an error (in PyTorch its loss is NaN).
     ///
     /// ```
-    /// use backstitch_core::{Tensor, losses::{CrossEntropy, Loss, Targets}};
-    /// use ndarray::array;
+    /// use backstitch::{Tensor, losses::{CrossEntropy, Loss, Targets}};
+    /// use backstitch::ndarray::array;
     /// let logits = Tensor::from_array(&array![[0.0_f64, 0.0], [9.0, -3.0]].into_dyn())?;
     /// let loss = CrossEntropy::new().ignore_index(255);
     /// assert_eq!(loss.loss(&logits, &Targets::Classes(&[0, 255]), None)?.value(), 2.0_f64.ln());
     /// assert!(loss.loss(&logits, &Targets::Classes(&[255, 255]), Some(&mut Tensor::default())).is_err());
-    /// # Ok::<(), backstitch_core::Error>(())
+    /// # Ok::<(), backstitch::Error>(())
     /// ```
     #[must_use]
     pub fn ignore_index(mut self, class: usize) -> Self {
@@ -95,19 +95,19 @@ impl CrossEntropy {
         self.ignored == Some(label)
     }
 
-    /// What a class counts.
+    /// The weight of a class.
     fn weight(&self, class: usize) -> f64 {
         self.class_weights.get(class).copied().unwrap_or(1.0)
     }
 
-    /// What the sum over a batch is divided by.
+    /// The divisor of the sum over a batch.
     fn divisor<F: Scalar>(&self, rows: &RowTargets<'_, F>, learns: bool) -> Result<f64, Error> {
         let Targets::Classes(labels) = rows.targets else {
             return Ok((0..rows.count).map(|row| rows.weights.of(row)).sum());
         };
         let counting = labels.iter().enumerate().filter(|(_, label)| !self.ignores(**label));
         let sum: f64 = counting.map(|(row, &label)| rows.weights.of(row) * self.weight(label)).sum();
-        // In evaluation such a batch adds nothing; there is no step to learn from it.
+        // In evaluation such a batch adds nothing. In training it is an error.
         if sum == 0.0 && learns {
             let ignored = self.ignored.unwrap_or_default();
             let expected = format!("at least one label other than {ignored}, which is ignored");
@@ -146,7 +146,7 @@ impl CrossEntropy {
                 logits_of.zip(gradients).map(one).sum()
             }
             None => {
-                // A row at a time: no more is held twice.
+                // One row at a time, so that only one row is copied.
                 let mut copy = vec![F::zero(); classes];
                 let one = |(i, logits): (usize, &[F])| {
                     copy.copy_from_slice(logits);
@@ -158,7 +158,7 @@ impl CrossEntropy {
         Ok(Mean { sum, count: all })
     }
 
-    /// What one row of logits adds to the sum. `row` is a copy of it, in which the gradient is left, where it is wanted.
+    /// What one row of logits adds to the sum. `row` is a copy of it, which is overwritten with the gradient if it is needed.
     fn one<F: Scalar>(
         &self,
         logits: &[F],
@@ -200,7 +200,7 @@ impl CrossEntropy {
         sum * others.ln_1p() + below
     }
 
-    /// Calls `f(i, w_i t'_i)` for the classes of a row; for those that are left out it is 0.
+    /// Calls `f(i, w_i t'_i)` for the classes of a row; for ignored ones it is 0.
     #[inline(always)]
     fn shares<F: Scalar>(
         &self,
@@ -230,7 +230,7 @@ impl CrossEntropy {
     }
 }
 
-/// What the rows of a batch of logits are compared with.
+/// The targets of the rows of a batch of logits.
 struct RowTargets<'a, F> {
     targets: Targets<'a, F>,
     weights: RowWeights<'a>,
@@ -243,7 +243,7 @@ impl<F: Scalar> Loss<F> for CrossEntropy {
             return Err(Error::argument("model output", "[.., classes]", "[]"));
         };
         if !(self.class_weights.is_empty() || self.class_weights.len() == classes) {
-            let expected = format!("{classes}, one a class");
+            let expected = format!("{classes}, one for each class");
             return Err(Error::argument("class weights", expected, self.class_weights.len()));
         }
         if self.ignored.is_some() && matches!(targets, Targets::Values(_)) {
@@ -489,7 +489,7 @@ mod tests {
             let loss = CrossEntropy::new().class_weights(weights).unwrap();
             loss.loss(&logits(), &Targets::Classes(&[0, 0, 0]), None).unwrap_err().to_string()
         };
-        assert!(message(vec![1.0; 4]).contains("expected 3, one a class, got 4"));
+        assert!(message(vec![1.0; 4]).contains("expected 3, one for each class, got 4"));
         assert!(message(vec![f64::MAX; 3]).contains("a finite sum over the batch"));
     }
 }

@@ -1,4 +1,4 @@
-//! Losses: how wrong outputs are, and the derivative of that.
+//! Losses and their derivatives.
 
 mod cross_entropy;
 mod pointwise;
@@ -19,12 +19,12 @@ pub use cross_entropy::CrossEntropy;
 pub use pointwise::{BceWithLogits, HINGE, Huber, MAE, MSE, Pointwise};
 pub use rows::{GaussianNll, KlDivergence, MultiClassHinge};
 
-/// A sum and what it is to be divided by, so that batches of any size, ignored positions and weights add up exactly.
+/// A sum and its divisor, so that batches of any size, ignored positions and weights add up exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Mean {
     /// The sum.
     pub sum: f64,
-    /// How much was added up: the number of samples, of positions or of numbers, or the sum of their weights.
+    /// The divisor: the number of samples, of positions or of numbers, or the sum of their weights.
     pub count: f64,
 }
 
@@ -42,10 +42,10 @@ impl AddAssign for Mean {
     }
 }
 
-/// What the rows of a batch count: the weight of the sample that a row is of, 1 where there are no weights.
+/// The weights of the rows of a batch: that of the row's sample, or 1 if there are no weights.
 struct RowWeights<'a> {
     weights: Option<&'a [f64]>,
-    /// Rows of a sample.
+    /// The number of rows of a sample.
     each: usize,
 }
 
@@ -59,7 +59,7 @@ impl<'a> RowWeights<'a> {
         self.weights.map_or(1.0, |weights| weights[row / self.each])
     }
 
-    /// What all rows of this many samples count together.
+    /// The sum of the weights of all rows of this number of samples.
     fn count(&self, samples: usize) -> f64 {
         self.weights.map_or(samples as f64, |weights| weights.iter().sum()) * self.each as f64
     }
@@ -74,7 +74,11 @@ fn impossible(weights: &[f64]) -> Option<usize> {
 pub(crate) fn check_weights(weights: Option<&[f64]>, samples: usize) -> Result<(), Error> {
     let Some(weights) = weights else { return Ok(()) };
     if weights.len() != samples {
-        return Err(Error::argument("weights of samples", format!("{samples}, one a sample"), weights.len()));
+        return Err(Error::argument(
+            "weights of samples",
+            format!("{samples}, one for each sample"),
+            weights.len(),
+        ));
     }
     match impossible(weights) {
         Some(i) => {
@@ -84,10 +88,10 @@ pub(crate) fn check_weights(weights: Option<&[f64]>, samples: usize) -> Result<(
     }
 }
 
-/// How wrong the outputs of a batch are.
+/// A loss: it measures how far the outputs of a batch are from the targets.
 ///
 /// ```
-/// use backstitch_core::{Error, Scalar, Tensor, losses::{Loss, Mean, Targets}};
+/// use backstitch::{Error, Scalar, Tensor, losses::{Loss, Mean, Targets}};
 ///
 /// /// The mean of (y - t)⁴.
 /// #[derive(Debug)]
@@ -113,17 +117,17 @@ pub(crate) fn check_weights(weights: Option<&[f64]>, samples: usize) -> Result<(
 /// }
 /// ```
 pub trait Loss<F: Scalar>: Debug + Send + Sync + 'static {
-    /// Whether outputs of this shape, that of one sample, can be judged by such targets. Training asks before the first step.
+    /// Checks that outputs of this shape (of one sample) can be compared with these targets. Training calls it before the first step.
     ///
     /// # Errors
     /// If they cannot: the message says what was expected.
     fn check(&self, output: &[usize], targets: &Targets<'_, F>) -> Result<(), Error>;
 
-    /// The loss of a batch, and in `dy`, where it is wanted, the derivative of sum / count with respect to `y`. `dy` has the shape of `y`
-    /// and unspecified numbers: every one is to be written.
+    /// The loss of a batch. If `dy` is given, it gets the derivative of sum / count with respect to `y`. `dy` has the shape of `y`
+    /// and unspecified numbers: write every one of them.
     ///
     /// # Errors
-    /// If outputs and targets do not fit each other, or nothing of them counts.
+    /// If outputs and targets do not fit each other, or all of them are ignored.
     fn loss(
         &self,
         y: &Tensor<F>,
@@ -131,10 +135,10 @@ pub trait Loss<F: Scalar>: Debug + Send + Sync + 'static {
         dy: Option<&mut Tensor<F>>,
     ) -> Result<Mean, Error>;
 
-    /// As [`loss`](Self::loss), with a weight for each sample: it multiplies what the sample adds to the sum and to the count.
+    /// As [`loss`](Self::loss), with a weight for each sample, which multiplies the sample's parts of the sum and of the count.
     ///
     /// # Errors
-    /// As [`loss`](Self::loss), and if the loss takes no weights, which it does not unless it says how.
+    /// As [`loss`](Self::loss), and if the loss does not support weights, which is the default.
     fn weighted(
         &self,
         y: &Tensor<F>,
@@ -146,12 +150,12 @@ pub trait Loss<F: Scalar>: Debug + Send + Sync + 'static {
         Err(Error::argument("weights of samples", "a loss with Loss::weighted", format!("{self:?}")))
     }
 
-    /// What the history shows beside the loss, unless the trainer is told otherwise.
+    /// The metrics that the history shows besides the loss, unless the trainer sets others.
     fn metrics(&self) -> Vec<Arc<dyn Metric<F>>> {
         Vec::new()
     }
 
-    /// What validation samples are judged by, where it is not the loss itself: one without label smoothing.
+    /// The loss for validation samples, if it is not the loss itself: for example the same without label smoothing.
     fn judge(&self) -> Option<Arc<dyn Loss<F>>> {
         None
     }

@@ -13,7 +13,7 @@ use crate::tensor::Tensor;
 /// Targets are values of the outputs' shape.
 ///
 /// ```
-/// use backstitch_core::losses::Pointwise;
+/// use backstitch::losses::Pointwise;
 /// /// The pinball loss: outputs become the 0.9 quantile of the targets (Koenker and Bassett 1978).
 /// const QUANTILE: Pointwise =
 ///     Pointwise::new("quantile", |y, t| if t > y { (0.9 * (t - y), -0.9) } else { (0.1 * (y - t), 0.1) });
@@ -25,23 +25,23 @@ pub struct Pointwise {
     shows: Shows,
 }
 
-/// Which figures a loss of values shows.
+/// Which metrics belong to a loss of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shows {
     Nothing,
-    /// Outputs are guesses at the targets.
+    /// Outputs are estimates of the targets.
     Guesses,
-    /// The sign of an output says which of two.
+    /// The sign of an output is one of two classes.
     Signs,
 }
 
 impl Pointwise {
-    /// A function and its derivative, with a name for messages.
+    /// A loss of a function that returns its value and its derivative. Messages use the name.
     pub const fn new(name: &'static str, f: fn(f64, f64) -> (f64, f64)) -> Self {
         Self { name, f, shows: Shows::Nothing }
     }
 
-    /// What it is called.
+    /// Its name.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -114,7 +114,7 @@ impl<F: Scalar> Loss<F> for Pointwise {
     }
 }
 
-/// The figures of outputs that are guesses at the targets.
+/// The metrics of outputs that are estimates of the targets.
 fn guesses<F: Scalar>() -> Vec<Arc<dyn Metric<F>>> {
     vec![Arc::new(Mae), Arc::new(Rmse), Arc::new(R2)]
 }
@@ -122,10 +122,10 @@ fn guesses<F: Scalar>() -> Vec<Arc<dyn Metric<F>>> {
 /// Huber's loss: ½ (y - t)² where |y - t| ≤ δ, else δ (|y - t| - δ / 2) (Huber 1964), as in PyTorch's `huber_loss`.
 ///
 /// ```
-/// use backstitch_core::{Tensor, losses::{Huber, Loss, Targets}};
+/// use backstitch::{Tensor, losses::{Huber, Loss, Targets}};
 /// let (y, t) = (Tensor::<f64>::zeros(&[2, 1])?, Tensor::zeros(&[2, 1])?);
 /// assert_eq!(Huber::new(1.0)?.loss(&y, &Targets::Values(&t), None)?.value(), 0.0);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Huber {
@@ -133,7 +133,7 @@ pub struct Huber {
 }
 
 impl Huber {
-    /// With the distance δ at which the square becomes a line.
+    /// Huber's loss with the distance δ where the square becomes a line.
     ///
     /// # Errors
     /// If it is not above 0 and finite.
@@ -181,17 +181,17 @@ impl<F: Scalar> Loss<F> for Huber {
 
 /// Binary cross-entropy of the sigmoid of logits, number by number: for two classes, several labels of a sample, or pixels from 0 to 1.
 ///
-/// With p = σ(z): L = -w t log p - (1 - t) log(1 - p), dL/dz = (1 - t) p - w t (1 - p), where w is the weight of positive targets, 1 until
-/// told otherwise. Each logarithm is that of 1 + e^-|z|, so that a large logit loses no digits. As PyTorch's
+/// With p = σ(z): L = -w t log p - (1 - t) log(1 - p), dL/dz = (1 - t) p - w t (1 - p), where w is the weight of positive targets, 1 by
+/// default. Each logarithm is that of 1 + e^-|z|, so that a large logit loses no digits. As PyTorch's
 /// `binary_cross_entropy_with_logits`.
 ///
 /// ```
-/// use backstitch_core::{Tensor, losses::{BceWithLogits, Loss, Targets}};
-/// use ndarray::array;
+/// use backstitch::{Tensor, losses::{BceWithLogits, Loss, Targets}};
+/// use backstitch::ndarray::array;
 /// let z = Tensor::from_array(&array![[1000.0_f64, -1000.0]].into_dyn())?;
 /// let t = Tensor::from_array(&array![[1.0, 0.0]].into_dyn())?;
 /// assert_eq!(BceWithLogits::new().loss(&z, &Targets::Values(&t), None)?.value(), 0.0);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BceWithLogits {
@@ -205,7 +205,7 @@ impl BceWithLogits {
         Self::default()
     }
 
-    /// Lets positive targets count more, or less: one weight for each number of the outputs' last axis. PyTorch's `pos_weight`.
+    /// Sets the weight of positive targets: one weight for each number of the outputs' last axis. PyTorch's `pos_weight`.
     ///
     /// # Errors
     /// If there are none, or one is not above 0 and finite.
@@ -214,7 +214,7 @@ impl BceWithLogits {
             None if !weights.is_empty() => Ok(Self { positive: weights.to_vec() }),
             wrong => {
                 let got = wrong.map_or("none".to_owned(), |label| weights[label].to_string());
-                Err(Error::argument("positive weights", "finite numbers above 0, one a label", got))
+                Err(Error::argument("positive weights", "finite numbers above 0, one for each label", got))
             }
         }
     }
@@ -238,7 +238,7 @@ impl<F: Scalar> Loss<F> for BceWithLogits {
         if !(self.positive.is_empty() || self.positive.len() == width) {
             return Err(Error::argument(
                 "positive weights",
-                format!("{width}, one a label"),
+                format!("{width}, one for each label"),
                 self.positive.len(),
             ));
         }

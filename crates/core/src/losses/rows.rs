@@ -217,9 +217,9 @@ fn over_rows<F: Scalar>(
     }
     match targets {
         Targets::Classes(_) => targets.check_count(&y.shape())?,
-        // How wide they are is the loss's to check: a likelihood has two outputs for each.
+        // The loss checks their width: a likelihood has two outputs for each target.
         Targets::Values(t) if t.batch() != samples => {
-            return Err(Error::argument("targets", format!("{samples}, one a sample"), t.batch()));
+            return Err(Error::argument("targets", format!("{samples}, one for each sample"), t.batch()));
         }
         Targets::Values(_) => {}
     }
@@ -259,13 +259,16 @@ mod tests {
         for samples in [3, 5] {
             let mut rows = Tensor::zeros(&[samples, 2]).unwrap();
             rows.data_mut().fill(0.5);
-            let expected = format!("targets: expected 4, one a sample, got {samples}");
+            let expected = format!("targets: expected 4, one for each sample, got {samples}");
             assert_eq!(refused(&KlDivergence, &Targets::Values(&rows)), expected);
             let values = Tensor::zeros(&[samples, 1]).unwrap();
             assert_eq!(refused(&GaussianNll, &Targets::Values(&values)), expected);
             let labels = vec![0; samples];
             let message = refused(&MultiClassHinge, &Targets::Classes(&labels));
-            assert_eq!(message, format!("targets: expected 4, one a row of the outputs, got {samples}"));
+            assert_eq!(
+                message,
+                format!("targets: expected 4, one for each row of the outputs, got {samples}")
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Figures of outputs that are logits or probabilities of classes.
+//! Metrics of outputs that are logits or probabilities of classes.
 
 use crate::error::{Error, in_range};
 use crate::metrics::{Metric, argmax};
@@ -6,14 +6,14 @@ use crate::scalar::Scalar;
 use crate::targets::Targets;
 use crate::tensor::Tensor;
 
-/// The share of rows whose class is among the k largest outputs. Of equal outputs the first counts as larger; a row with NaN is wrong.
+/// Top-k accuracy: the share of rows whose class is among the k largest outputs. Of equal outputs the first counts as larger; a row with NaN is wrong.
 #[derive(Debug, Clone, Copy)]
 pub struct TopK {
     k: usize,
 }
 
 impl TopK {
-    /// With the number k.
+    /// Top-k accuracy for this k.
     ///
     /// # Errors
     /// If it is 0.
@@ -48,7 +48,7 @@ impl<F: Scalar> Metric<F> for TopK {
     }
 }
 
-/// Rows, right rows, and rows that were taken for it, of every class: added up in sums.
+/// For every class: the number of its rows, of those that were right, and of the rows predicted as this class.
 fn count<F: Scalar>(y: &Tensor<F>, targets: &Targets<'_, F>, sums: &mut Vec<f64>) {
     let classes = y.width();
     sums.resize(3 * classes, 0.0);
@@ -62,7 +62,7 @@ fn count<F: Scalar>(y: &Tensor<F>, targets: &Targets<'_, F>, sums: &mut Vec<f64>
     }
 }
 
-/// The mean over classes of the share of their rows that are right, so that rare classes count like others. Classes without a row are left
+/// Balanced accuracy: the mean recall of the classes, so that rare classes count like others. Classes without a row are left
 /// out, as in scikit-learn's `balanced_accuracy_score`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BalancedAccuracy;
@@ -87,8 +87,8 @@ impl<F: Scalar> Metric<F> for BalancedAccuracy {
     }
 }
 
-/// The mean over classes of F1, the harmonic mean of precision and recall: 2 right / (rows of the class + rows taken for it). Classes that
-/// neither are there nor were taken are left out, as in scikit-learn's `f1_score(average="macro")`.
+/// The mean over classes of F1, the harmonic mean of precision and recall: 2 right / (rows of the class + rows predicted as it). Classes that
+/// have no rows and were never predicted are left out, as in scikit-learn's `f1_score(average="macro")`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct F1;
 

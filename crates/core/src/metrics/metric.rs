@@ -1,4 +1,4 @@
-//! Figures that training and evaluation show beside the loss.
+//! Metrics: figures that training and evaluation show besides the loss.
 
 use std::fmt::Debug;
 
@@ -8,10 +8,10 @@ use crate::scalar::Scalar;
 use crate::targets::Targets;
 use crate::tensor::Tensor;
 
-/// A figure of outputs and targets that adds up over batches. Weights of samples do not count in it.
+/// A figure of outputs and targets that is summed over batches. It does not use weights of samples.
 ///
 /// ```
-/// use backstitch_core::{Error, Scalar, Tensor, losses::Targets, metrics::Metric};
+/// use backstitch::{Error, Scalar, Tensor, losses::Targets, metrics::Metric};
 ///
 /// /// The largest absolute error.
 /// #[derive(Debug)]
@@ -37,10 +37,10 @@ use crate::tensor::Tensor;
 /// }
 /// ```
 pub trait Metric<F: Scalar>: Debug + Send + Sync {
-    /// What it is called in the history: `accuracy`; of validation samples `validation_accuracy`.
+    /// Its name in the history: `accuracy`; for the validation set that becomes `validation_accuracy`.
     fn name(&self) -> String;
 
-    /// Whether it can be taken of outputs of this shape, that of one sample, and such targets.
+    /// Checks that it can be computed from outputs of this shape (of one sample) and these targets.
     ///
     /// # Errors
     /// If it cannot: the message says what was expected.
@@ -53,20 +53,20 @@ pub trait Metric<F: Scalar>: Debug + Send + Sync {
     fn value(&self, sums: &[f64]) -> f64;
 }
 
-/// The share of rows whose largest output is at their class. Rows that the loss ignores do not count; one with NaN is wrong.
+/// The share of rows whose largest output is at their class. Rows that the loss ignores do not count; a row with NaN is wrong.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Accuracy {
-    /// The label that is left out.
+    /// The label that is ignored.
     pub(crate) ignored: Option<usize>,
 }
 
 impl Accuracy {
-    /// Of all rows.
+    /// The accuracy over all rows.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Leaves rows with this label out.
+    /// Ignores rows with this label.
     #[must_use]
     pub fn ignore_index(mut self, class: usize) -> Self {
         self.ignored = Some(class);

@@ -1,4 +1,4 @@
-//! How good predictions are.
+//! Metrics: how good predictions are.
 
 mod classes;
 mod confusion;
@@ -20,10 +20,10 @@ use crate::scalar::Scalar;
 use crate::targets::Targets;
 use crate::tensor::Tensor;
 
-/// The class of every row of logits or probabilities, `[n, classes]`: where it is largest.
+/// The class of every row of logits or probabilities, `[n, classes]`: the position of the largest number, as `argmax(axis=1)` in NumPy.
 ///
 /// # Errors
-/// If a row has no numbers, or one that is NaN: the message says which.
+/// If a row has no numbers, or one of them is NaN: the message says which.
 pub fn argmax_rows<F: Scalar>(rows: ArrayView2<'_, F>) -> Result<Vec<usize>, Error> {
     let class = |(sample, row): (usize, ndarray::ArrayView1<'_, F>)| {
         argmax(row.iter().copied()).ok_or_else(|| match row.iter().position(|v| v.is_nan()) {
@@ -39,10 +39,10 @@ pub fn argmax_rows<F: Scalar>(rows: ArrayView2<'_, F>) -> Result<Vec<usize>, Err
     rows.rows().into_iter().enumerate().map(class).collect()
 }
 
-/// How many rows of `outputs` (`[n, classes]`, logits or probabilities) are largest at the target. A row with NaN is not.
+/// The number of rows of `outputs` (`[n, classes]`, logits or probabilities) whose largest number is at the target. A row with NaN is wrong.
 ///
 /// # Errors
-/// If the outputs are no rows, there is not one target for each, or a target is none of the classes.
+/// If the outputs are not rows, there is not one target for each row, or a target is not one of the classes.
 pub fn count_correct<F: Scalar>(outputs: &Tensor<F>, targets: &Targets<'_, F>) -> Result<usize, Error> {
     let shape = outputs.shape();
     let &[_, classes] = &*shape else {
@@ -53,7 +53,7 @@ pub fn count_correct<F: Scalar>(outputs: &Tensor<F>, targets: &Targets<'_, F>) -
     Ok(correct(outputs, targets, None))
 }
 
-/// As [`count_correct`], for targets that were checked, and without the samples that have the ignored label.
+/// As [`count_correct`], for targets that are already checked, and without the samples that have the ignored label.
 pub(crate) fn correct<F: Scalar>(
     outputs: &Tensor<F>,
     targets: &Targets<'_, F>,

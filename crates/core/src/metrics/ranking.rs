@@ -1,4 +1,4 @@
-//! Scores that take probabilities, not just the largest of them.
+//! Scores that use all probabilities and not only the largest.
 
 use ndarray::ArrayView2;
 
@@ -12,14 +12,14 @@ use crate::targets::check_probabilities;
 /// section 7). `None` where there are no positives or no negatives.
 ///
 /// ```
-/// use backstitch_core::metrics::roc_auc;
+/// use backstitch::metrics::roc_auc;
 /// assert_eq!(roc_auc([(0.1, false), (0.4, false), (0.35, true), (0.8, true)])?, Some(0.75));
 /// assert_eq!(roc_auc([(0.1, true)])?, None);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
-/// If a score is NaN, which has no place among the others: the message says of which sample.
+/// If a score is NaN, which cannot be sorted: the message names the sample.
 pub fn roc_auc(scores: impl IntoIterator<Item = (f64, bool)>) -> Result<Option<f64>, Error> {
     let mut scores: Vec<_> = scores.into_iter().collect();
     if let Some(sample) = scores.iter().position(|(score, _)| score.is_nan()) {

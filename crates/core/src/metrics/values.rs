@@ -1,4 +1,4 @@
-//! Figures of outputs that are values, or logits of several labels.
+//! Metrics of outputs that are values, or logits of several labels.
 
 use crate::error::Error;
 use crate::metrics::Metric;
@@ -6,7 +6,7 @@ use crate::scalar::Scalar;
 use crate::targets::Targets;
 use crate::tensor::Tensor;
 
-/// Outputs and targets of a batch as pairs of numbers; none where the targets are classes.
+/// Outputs and targets of a batch as pairs of numbers; `None` if the targets are classes.
 fn pairs<'a, F: Scalar>(
     y: &'a Tensor<F>,
     targets: &Targets<'a, F>,
@@ -67,8 +67,8 @@ impl<F: Scalar> Metric<F> for Rmse {
     }
 }
 
-/// The coefficient of determination, 1 - Σ (t - y)² / Σ (t - mean of t)²: for each number of an output over all samples, and of those the
-/// mean, as in scikit-learn. A number whose target is always the same counts as 1 where it is met, and as 0 elsewhere.
+/// The coefficient of determination, 1 - Σ (t - y)² / Σ (t - mean of t)²: for each number of an output over all samples, and then the
+/// mean of these, as in scikit-learn. A number whose target is constant counts as 1 if the prediction is exact, and else as 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct R2;
 
@@ -105,14 +105,14 @@ impl<F: Scalar> Metric<F> for R2 {
     }
 }
 
-/// The share of outputs that lie on the side of their target: above 0 where it is above a threshold.
+/// The share of outputs that are on the same side as their target: above 0 if the target is above a threshold. It suits logits.
 #[derive(Debug, Clone, Copy)]
 pub struct BinaryAccuracy {
     threshold: f64,
 }
 
 impl BinaryAccuracy {
-    /// For targets of 0 and 1 with a threshold of 0.5, and for those of -1 and 1 with one of 0.
+    /// Use the threshold 0.5 for targets of 0 and 1, and 0 for targets of -1 and 1.
     pub fn new(threshold: f64) -> Self {
         Self { threshold }
     }

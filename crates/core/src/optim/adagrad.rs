@@ -5,7 +5,7 @@ use crate::kernels::elementwise::update_two_with;
 use crate::optim::Optimizer;
 use crate::scalar::Scalar;
 
-/// Adagrad: each gradient divided by the size of all there were (Duchi, Hazan and Singer 2011, section 1.1), as
+/// Adagrad: each gradient divided by the root of the sum of all squared gradients so far (Duchi, Hazan and Singer 2011, section 1.1), as
 /// in PyTorch.
 ///
 /// With gradient g, parameter w, sum of squares s (0 at first), learning rate η:
@@ -15,7 +15,7 @@ use crate::scalar::Scalar;
 /// with ε = 1e-10. Weight decay λ is added to the gradient, g + λ w.
 ///
 /// ```
-/// use backstitch_core::optim::Adagrad;
+/// use backstitch::optim::Adagrad;
 /// let optimizer = Adagrad::new(0.01);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -12,11 +12,11 @@ use crate::scalar::Scalar;
 /// m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g²,
 /// w ← w - η (m / (1 - β₁ᵗ)) / (sqrt(v / (1 - β₂ᵗ)) + ε)
 ///
-/// with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 until told otherwise. Weight decay λ is added to the gradient,
-/// g + λ w; in AdamW (Loshchilov and Hutter 2019, algorithm 2) it is apart from it: w ← w - η λ w, before.
+/// with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 by default. Weight decay λ is added to the gradient,
+/// g + λ w; in AdamW (Loshchilov and Hutter 2019, algorithm 2) it is separate: w ← w - η λ w, before.
 ///
 /// ```
-/// use backstitch_core::optim::Adam;
+/// use backstitch::optim::Adam;
 /// let optimizer = Adam::new(1e-3);
 /// let decoupled = Adam::adamw(1e-3, 0.01);
 /// ```
@@ -36,7 +36,7 @@ impl Adam {
         Self { learning_rate, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0, decoupled: false }
     }
 
-    /// AdamW: weight decay apart from the gradient.
+    /// AdamW: weight decay is separate from the gradient.
     #[must_use]
     pub fn adamw(learning_rate: f64, weight_decay: f64) -> Self {
         Self { decoupled: true, ..Self::new(learning_rate).weight_decay(weight_decay) }

@@ -1,4 +1,4 @@
-//! What optimizers remember of each parameter.
+//! The state of optimizers for each parameter.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,15 @@ use crate::optim::{Optimizer, OptimizerState, ParameterState};
 use crate::scalar::Scalar;
 use crate::weights::Grads;
 
-/// What an optimizer remembers of a model's parameters, by their names; there while a parameter is frozen, too.
+/// The state of an optimizer (momentum and the like) by parameter name. It is kept while a parameter is frozen, too.
 ///
 /// ```
-/// use backstitch_core::{Model, layers::dense, optim::{Adam, OptimizerMemory}};
+/// use backstitch::{Model, layers::dense, optim::{Adam, OptimizerMemory}};
 /// let mut model: Model = Model::new(dense(2), &[3], 0)?;
 /// let grads = model.grads();
 /// let mut memory = OptimizerMemory::new();
 /// memory.step(&Adam::new(1e-3), 1e-3, &mut model, &grads)?;
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct OptimizerMemory<F = f32> {
@@ -37,16 +37,16 @@ impl<F: Scalar> Default for OptimizerMemory<F> {
 }
 
 impl<F: Scalar> OptimizerMemory<F> {
-    /// Of no step yet.
+    /// The state before the first step.
     pub fn new() -> Self {
         Self { by_name: BTreeMap::new() }
     }
 
-    /// Changes every parameter that is trainable and has a gradient, at this learning rate. What is remembered begins as zeros, and does so
-    /// again for a parameter that has another size than before: then it is another model's.
+    /// Updates every parameter that is trainable and has a gradient, with this learning rate. The state begins as zeros. It begins again for
+    /// a parameter that has another size than before, because that belongs to another model.
     ///
     /// # Errors
-    /// If the gradients are of another model; nothing is changed then.
+    /// If the gradients belong to another model; nothing is changed then.
     pub fn step(
         &mut self,
         rule: &dyn Optimizer<F>,
@@ -74,7 +74,7 @@ impl<F: Scalar> OptimizerMemory<F> {
         Ok(())
     }
 
-    /// What is remembered, and by which rule.
+    /// The state, with the name and the settings of the optimizer.
     pub fn state(&self, rule: &dyn Optimizer<F>) -> OptimizerState {
         let in_f64 = |values: &Vec<F>| values.iter().map(|v| v.as_f64()).collect();
         let of_one = |(name, remembered): (&String, &Remembered<F>)| ParameterState {
@@ -90,11 +90,11 @@ impl<F: Scalar> OptimizerMemory<F> {
         }
     }
 
-    /// Goes on from a saved state, which has to be of this rule, at the same learning rate, and to fit the model that will be trained. Either
-    /// all of it fits, or nothing is changed.
+    /// Loads a saved state. It must come from this optimizer with the same settings and learning rate, and fit the model that will be
+    /// trained. Otherwise nothing is changed.
     ///
     /// # Errors
-    /// If the state is another optimizer's or one with other settings, or if its names or sizes are not those of the model's
+    /// If the state comes from another optimizer or from one with other settings, or if its names or sizes are not those of the model's
     /// parameters: the message says which. A state from before the first step, without parameters, fits every model.
     pub fn load(
         &mut self,
@@ -127,7 +127,7 @@ impl<F: Scalar> OptimizerMemory<F> {
             }
         }
         let missing: Vec<_> = sizes.keys().filter(|&&name| !loaded.contains_key(name)).collect();
-        // Before the first step nothing is remembered, and after it something of every parameter.
+        // Before the first step the state is empty, and after it every parameter has a state.
         if !(loaded.is_empty() || missing.is_empty()) {
             let expected = "all parameters of the model, or none";
             return Err(Error::argument(
@@ -167,7 +167,7 @@ fn check_settings(kind: &str, settings: &[(&str, f64)], state: &OptimizerState) 
     Ok(())
 }
 
-/// What is remembered of one parameter of this size.
+/// The state of one parameter of this size.
 fn rows<F: Scalar>(saved: &ParameterState, size: usize, count: usize) -> Result<Vec<Vec<F>>, Error> {
     let wrong = |expected: String, got: String| {
         Error::argument(format!("optimizer state of {}", saved.name), expected, got)
@@ -283,7 +283,7 @@ mod tests {
             let [mut a, mut b] = [model(9), model(9)];
             learn(&mut a, &rule, &mut used);
             learn(&mut b, &rule, &mut new);
-            // dense2.bias has the same size in both, and so a past.
+            // dense2.bias has the same size in both, and so it keeps its state.
             for name in ["dense1.weight", "dense1.bias", "dense2.weight"] {
                 assert_eq!(a.state()[name], b.state()[name], "{name}, {}", rule.kind());
             }

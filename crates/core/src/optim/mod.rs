@@ -26,10 +26,10 @@ pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
 pub use sgd::Sgd;
 
-/// How a gradient changes a parameter: a rule, which remembers nothing. What it keeps from step to step is in an [`OptimizerMemory`].
+/// How a gradient changes a parameter. An optimizer has settings but no state: its state is in an [`OptimizerMemory`].
 ///
 /// ```
-/// use backstitch_core::{Error, Scalar, optim::Optimizer};
+/// use backstitch::{Error, Scalar, optim::Optimizer};
 ///
 /// /// Steps of one size, by the sign of the gradient.
 /// #[derive(Debug)]
@@ -48,66 +48,66 @@ pub use sgd::Sgd;
 /// }
 /// ```
 pub trait Optimizer<F: Scalar>: Debug + Send + Sync + 'static {
-    /// What it is called: `sgd`.
+    /// Its name: `sgd`.
     fn kind(&self) -> &'static str;
 
     /// The learning rate, which schedules multiply.
     fn learning_rate(&self) -> f64;
 
-    /// What else it was told, by name; a switch is 0 or 1. A run that goes on from a checkpoint has to agree in all.
+    /// Its other settings by name; a switch is 0 or 1. A run that resumes from a checkpoint must have the same.
     fn settings(&self) -> Vec<(&'static str, f64)> {
         Vec::new()
     }
 
-    /// Whether it was told what can be. Training asks before the first step.
+    /// Checks the settings. Training calls it before the first step.
     ///
     /// # Errors
-    /// If it was not: the message names the setting.
+    /// If a setting is impossible: the message names it.
     fn check(&self) -> Result<(), Error> {
         above_zero("learning_rate", self.learning_rate()).map(drop)
     }
 
-    /// How many numbers it remembers for each one of a parameter.
+    /// The number of values in its state for each number of a parameter.
     fn rows(&self) -> usize {
         0
     }
 
-    /// Changes one parameter, at this rate. `step` counts those of this parameter from 1; `memory` has [`rows`](Self::rows) rows as long as the
-    /// parameter, of zeros before the first step.
+    /// Updates one parameter, with this learning rate. `step` counts the updates of this parameter from 1; `memory` has [`rows`](Self::rows) rows
+    /// with the length of the parameter, which are zeros before the first step.
     fn update(&self, rate: f64, step: u64, value: &mut [F], gradient: &[F], memory: &mut [Vec<F>]);
 }
 
-/// What an optimizer remembers: named rows of numbers, kept in `f64` so that nothing is lost.
+/// The state of an optimizer, in `f64`, so that no digits are lost.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct OptimizerState {
-    /// Which optimizer, `sgd`.
+    /// The name of the optimizer, `sgd`.
     pub kind: String,
     /// The learning rate of the next step.
     pub learning_rate: f64,
-    /// What else it was told, `momentum`; a switch is 0 or 1.
+    /// Its other settings, `momentum`; a switch is 0 or 1.
     pub settings: Vec<(String, f64)>,
-    /// What it remembers of each parameter, in the order of names.
+    /// The state of each parameter, in the order of names.
     pub of_parameters: Vec<ParameterState>,
 }
 
-/// What an optimizer remembers of one parameter.
+/// The state of an optimizer for one parameter.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ParameterState {
     /// The parameter's full name.
     pub name: String,
-    /// Steps that have changed it.
+    /// The number of updates so far.
     pub steps: u64,
-    /// A number for each of the parameter's, for each thing that is remembered.
+    /// Rows of numbers, each with the length of the parameter.
     pub values: Vec<Vec<f64>>,
 }
 
 /// Scales all gradients by one factor, so that the norm of all of them together is at most `largest`. Returns
-/// the norm as it was. (Pascanu, Mikolov and Bengio 2013, algorithm 1.) As in PyTorch, the factor is `largest / (norm + 1e-6)`.
+/// the norm before. (Pascanu, Mikolov and Bengio 2013, algorithm 1.) As in PyTorch, the factor is `largest / (norm + 1e-6)`.
 ///
-/// The norm is summed up in `f64`, and right wherever an `f64` can hold it: no square in it overflows or becomes 0.
+/// The norm is summed in `f64`, and is exact wherever an `f64` can hold it: no square overflows or becomes 0.
 ///
 /// # Errors
-/// If a gradient is NaN or infinite: there is no direction to go in. The gradients are then as they were. If the gradients are of
+/// If a gradient is NaN or infinite, because then there is no direction; the gradients are not changed. If the gradients belong to
 /// another model.
 pub fn clip_gradients<F: Scalar>(model: &Model<F>, grads: &mut Grads<F>, largest: f64) -> Result<f64, Error> {
     grads.check(model)?;

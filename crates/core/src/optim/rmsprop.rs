@@ -5,17 +5,17 @@ use crate::kernels::elementwise::update_two_with;
 use crate::optim::Optimizer;
 use crate::scalar::Scalar;
 
-/// RMSprop: each gradient divided by a running mean of its size (Hinton 2012, lecture 6e), as in PyTorch.
+/// RMSprop: each gradient divided by the root of a running mean of its squares (Hinton 2012, lecture 6e), as in PyTorch.
 ///
 /// With gradient g, parameter w, mean square v (0 at first), learning rate η:
 ///
 /// v ← α v + (1 - α) g², w ← w - η g / (sqrt(v) + ε)
 ///
-/// with α = 0.99 and ε = 1e-8 until told otherwise (Keras has α = 0.9 and ε = 1e-7). Weight decay λ is added
+/// with α = 0.99 and ε = 1e-8 by default (Keras has α = 0.9 and ε = 1e-7). Weight decay λ is added
 /// to the gradient, g + λ w.
 ///
 /// ```
-/// use backstitch_core::optim::RmsProp;
+/// use backstitch::optim::RmsProp;
 /// let optimizer = RmsProp::new(1e-3).alpha(0.9);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,7 +33,7 @@ impl RmsProp {
         Self { learning_rate, alpha: 0.99, epsilon: 1e-8, weight_decay: 0.0 }
     }
 
-    /// Sets α, how much of the mean square stays from step to step.
+    /// Sets α, the decay of the running mean square.
     #[must_use]
     pub fn alpha(mut self, alpha: f64) -> Self {
         self.alpha = alpha;

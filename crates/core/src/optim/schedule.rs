@@ -4,15 +4,15 @@ use crate::error::{Error, above_zero};
 use crate::train::History;
 
 /// How the learning rate changes: a factor of the optimizer's own rate, from the epoch or the step alone, or
-/// (on a plateau) from the history. Nothing is stored, so a resumed run goes on as if it had never stopped.
+/// (on a plateau) from the history. It has no state, so a resumed run continues as if it had never stopped.
 ///
 /// ```
-/// use backstitch_core::{History, optim::Schedule};
+/// use backstitch::{History, optim::Schedule};
 /// let schedule = Schedule::cosine(100)?.warm_up(10);
 /// let at = |step| schedule.factor(step, 1, &History::default());
 /// assert_eq!(at(0), 0.1);
 /// assert!(at(9) > 0.97 && at(99) < 0.01);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
@@ -34,15 +34,15 @@ impl Schedule {
         Self { shape, warm_up: 0 }
     }
 
-    /// The optimizer's own rate throughout.
+    /// A constant learning rate: the optimizer's own.
     pub fn constant() -> Self {
         Self::of(Curve::Constant)
     }
 
-    /// Times `factor` after every `epochs` epochs.
+    /// Multiplies the rate by `factor` after every `epochs` epochs.
     ///
     /// # Errors
-    /// If `epochs` is 0, or the factor not above 0 and finite.
+    /// If `epochs` is 0, or the factor is not above 0 and finite.
     pub fn step(epochs: usize, factor: f64) -> Result<Self, Error> {
         if epochs == 0 {
             return Err(Error::argument("epochs", "at least 1", 0));
@@ -50,7 +50,7 @@ impl Schedule {
         Ok(Self::of(Curve::Step { epochs, factor: above_zero("factor", factor)? }))
     }
 
-    /// Half a cosine from 1 to 0 over so many steps (Loshchilov and Hutter 2017, equation 5, without restarts).
+    /// Cosine annealing: half a cosine from 1 to 0 over `steps` steps (Loshchilov and Hutter 2017, equation 5, without restarts).
     ///
     /// # Errors
     /// If there are no steps.
@@ -59,7 +59,7 @@ impl Schedule {
         Ok(Self::of(Curve::Cosine { steps }))
     }
 
-    /// Up from 1/25 to 1 over the first 30 per cent of so many steps, and down to almost 0, both along a cosine
+    /// Rises from 1/25 to 1 over the first 30 per cent of `steps` steps, then falls to almost 0, both along a cosine
     /// (Smith and Topin 2018, with PyTorch's numbers: the optimizer's rate is the highest).
     ///
     /// # Errors
@@ -69,8 +69,8 @@ impl Schedule {
         Ok(Self::of(Curve::OneCycle { steps, rise: 0.3, start: 1.0 / 25.0, end: 1.0 / 25e4 }))
     }
 
-    /// Times `factor` whenever the validation loss (the training loss, where there is no validation) has not
-    /// fallen below its lowest for more than `patience` epochs, as PyTorch's with threshold 0.
+    /// Multiplies the rate by `factor` whenever the validation loss (without a validation set, the training loss) has not
+    /// fallen below its minimum for more than `patience` epochs, as PyTorch's `ReduceLROnPlateau` with threshold 0.
     ///
     /// # Errors
     /// If the factor is not in (0, 1).
@@ -82,15 +82,15 @@ impl Schedule {
         }
     }
 
-    /// Rises evenly to the schedule's rate over the first `steps` steps.
+    /// Adds a warm-up: a linear rise to the schedule's rate over the first `steps` steps.
     #[must_use]
     pub fn warm_up(mut self, steps: u64) -> Self {
         self.warm_up = steps;
         self
     }
 
-    /// What the optimizer's own rate is multiplied by at a step, counted from 0, of an epoch, counted from 1,
-    /// with the history of the epochs before. It is finite, except where a step's factor above 1 was taken too often:
+    /// The factor of the optimizer's own rate at a step (counted from 0) of an epoch (counted from 1), with the
+    /// history of the epochs before. It is finite, unless a step's factor above 1 was applied too often:
     /// training refuses such a rate.
     pub fn factor(&self, step: u64, epoch: usize, history: &History) -> f64 {
         let warm = if step < self.warm_up { (step + 1) as f64 / self.warm_up as f64 } else { 1.0 };
@@ -124,7 +124,7 @@ fn between(from: f64, to: f64, share: f64) -> f64 {
     to + (from - to) * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos()) / 2.0
 }
 
-/// How often the loss has stayed above its lowest for more than `patience` epochs.
+/// The number of times that the loss has stayed above its minimum for more than `patience` epochs.
 fn reductions(history: &History, patience: usize) -> i32 {
     let (mut lowest, mut waited, mut count) = (f64::INFINITY, 0, 0);
     for record in &history.epochs {

@@ -16,7 +16,7 @@ use crate::scalar::Scalar;
 /// 2013, section 2, in the form of PyTorch, where the rate multiplies the velocity and not the gradient.)
 ///
 /// ```
-/// use backstitch_core::optim::Sgd;
+/// use backstitch::optim::Sgd;
 /// let optimizer = Sgd::new(0.1).momentum(0.9).weight_decay(1e-4).nesterov();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +34,7 @@ impl Sgd {
         Self { learning_rate, momentum: 0.0, weight_decay: 0.0, nesterov: false }
     }
 
-    /// Keeps `momentum` of the velocity from step to step.
+    /// Sets the momentum μ, the share of the velocity that is kept from step to step.
     #[must_use]
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = momentum;
@@ -49,7 +49,7 @@ impl Sgd {
         self
     }
 
-    /// Looks ahead along the velocity. Without momentum it changes nothing.
+    /// Turns Nesterov's momentum on. Without momentum it changes nothing.
     #[must_use]
     pub fn nesterov(mut self) -> Self {
         self.nesterov = true;

@@ -1,10 +1,10 @@
-//! Reading the next batch while this one is worked on.
+//! Reads the next batch while the current one is processed.
 
 use crate::data::{Batch, Dataset};
 use crate::error::Error;
 use crate::scalar::Scalar;
 
-/// Works on the first batch, and leaves the samples that come next in its place.
+/// Processes the first batch, and replaces it by the next samples.
 ///
 /// Samples that are read when they are wanted are read into the second batch meanwhile, on the threads that the work leaves idle. Samples
 /// in memory are copied afterwards, so that they need no second batch.

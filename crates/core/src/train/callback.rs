@@ -1,16 +1,17 @@
-//! What wants to know how training goes: a progress bar, a checkpoint, a log.
+//! Callbacks: progress bars, checkpoints, logs.
 
 use std::ops::ControlFlow;
 
 use crate::scalar::Scalar;
 use crate::train::Run;
 
-/// Where training stands after a step.
+/// The progress of training after a step.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct StepEnd {
     /// Epoch, counted from 1.
     pub epoch: usize,
-    /// How many epochs there will be.
+    /// The number of epochs of the run.
     pub epochs: usize,
     /// Steps taken in this epoch.
     pub step: usize,
@@ -20,13 +21,13 @@ pub struct StepEnd {
     pub loss: f64,
 }
 
-/// The error of a callback: whatever it likes.
+/// The error of a callback, of any type.
 pub type CallbackError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Something that wants to know how training goes. For one of the two moments a closure will do:
+/// Called after each step and after each epoch of training. If you need only one of the two, use a closure:
 /// [`Trainer::each_epoch`](crate::Trainer::each_epoch), [`Trainer::each_step`](crate::Trainer::each_step).
 pub trait Callback<F: Scalar> {
-    /// After each step. [`ControlFlow::Break`] ends training within the epoch, which then is none of the history's.
+    /// After each step. [`ControlFlow::Break`] ends training within the epoch; the history then lacks this epoch.
     fn step(&mut self, _at: &StepEnd) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -34,7 +35,7 @@ pub trait Callback<F: Scalar> {
     /// After each epoch.
     ///
     /// # Errors
-    /// Whatever went wrong; training then stops with it.
+    /// Any error of the callback. Training stops, and returns it.
     fn epoch(&mut self, _run: &Run<'_, F>) -> Result<ControlFlow<()>, CallbackError> {
         Ok(ControlFlow::Continue(()))
     }

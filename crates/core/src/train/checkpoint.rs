@@ -1,4 +1,4 @@
-//! A run between two epochs, whole.
+//! The whole state of a run between two epochs.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use crate::train::History;
 /// Parameters and statistics by name.
 pub type ModelState<F> = BTreeMap<String, Tensor<F>>;
 
-/// Everything of a run between two epochs: written to a file and read again, it goes on with the same bits.
+/// The whole state of a run between two epochs. A run that resumes from it ends with the same bits as one that never stopped.
 ///
 /// Random streams have no state to save: they are made from the seed, the epoch and the step (see [`rng`](crate::rng)).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint<F: Scalar = f32> {
-    /// What the run was told, by name: a run that goes on has to agree in all of it.
+    /// The settings of the run by name. A run that resumes must have the same.
     pub settings: Vec<(String, String)>,
     /// Parameters and statistics.
     pub state: ModelState<F>,
-    /// What the optimizer remembers.
+    /// The state of the optimizer.
     pub optimizer: OptimizerState,
     /// All epochs so far.
     pub history: History,
@@ -30,18 +30,18 @@ pub struct Checkpoint<F: Scalar = f32> {
 }
 
 impl<F: Scalar> Checkpoint<F> {
-    /// Checks that a run with these settings goes on where this one stopped.
+    /// Checks that a run with these settings can resume from this checkpoint.
     pub(super) fn check(&self, settings: &[(String, String)]) -> Result<(), Error> {
         for (name, value) in settings {
             let saved = self.settings.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
             if saved != Some(value) {
                 let got = saved.unwrap_or("none");
-                return Err(Error::argument(format!("{name} of the saved run"), value, got));
+                return Err(Error::argument(format!("{name} of the checkpoint"), value, got));
             }
         }
         match self.settings.iter().find(|(name, _)| settings.iter().all(|(own, _)| own != name)) {
             Some((name, value)) => {
-                Err(Error::argument("settings of the saved run", "no others", format!("{name} {value}")))
+                Err(Error::argument("settings of the checkpoint", "no others", format!("{name} {value}")))
             }
             None => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! Judging a model.
+//! Evaluation of a model.
 
 use std::sync::Arc;
 
@@ -16,12 +16,11 @@ use crate::trace::{Keep, Trace};
 use crate::train::Figures;
 use crate::train::ahead::while_reading;
 
-/// Samples evaluated at once.
+/// Samples in a batch of an evaluation.
 const EVALUATION_BATCH: usize = 256;
 
-/// The loss of a model as it is at evaluation, and the metrics of that loss: `loss` and `accuracy` where samples have classes, of which
-/// the loss is cross-entropy; `loss` and `r2` where they have values, of which it is the mean squared error. For a model that was trained
-/// by another loss there is [`evaluate_with`].
+/// The loss and the metrics of a model in evaluation mode. If samples have classes: `loss` (cross-entropy) and `accuracy`. If they have
+/// values: `loss` (mean squared error) and `r2`. For a model that was trained with another loss, use [`evaluate_with`].
 ///
 /// # Errors
 /// If data and model do not fit, the model ends in an activation that the loss applies itself, or an output is not finite: the message says
@@ -30,15 +29,15 @@ pub fn evaluate<F: Scalar>(model: &Model<F>, data: &Dataset<F>) -> Result<Figure
     judged(model, data, usual(data.target_kind()))
 }
 
-/// As [`evaluate`], by a loss and its metrics.
+/// As [`evaluate`], with another loss and its metrics.
 ///
 /// ```
-/// use backstitch_core::{Dataset, Model, layers::dense, losses::BceWithLogits, train::evaluate_with};
-/// use ndarray::array;
+/// use backstitch::{Dataset, Model, layers::dense, losses::BceWithLogits, train::evaluate_with};
+/// use backstitch::ndarray::array;
 /// let data: Dataset = Dataset::values(array![[0.0], [2.0]], array![[0.0], [1.0]])?;
 /// let model = Model::new(dense(1), &[1], 0)?;
 /// println!("{}", evaluate_with(&model, &data, BceWithLogits::new())?);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 ///
 /// # Errors
@@ -58,7 +57,7 @@ fn judged<F: Scalar>(model: &Model<F>, data: &Dataset<F>, loss: Arc<dyn Loss<F>>
     evaluate_augmented(model, data, &Augment::new(), &judge)
 }
 
-/// The loss of those who say none.
+/// The default loss.
 pub(super) fn usual<F: Scalar>(kind: TargetKind) -> Arc<dyn Loss<F>> {
     match kind {
         TargetKind::Classes(_) => Arc::new(CrossEntropy::new()),
@@ -66,7 +65,7 @@ pub(super) fn usual<F: Scalar>(kind: TargetKind) -> Arc<dyn Loss<F>> {
     }
 }
 
-/// What samples are judged by.
+/// The loss and the metrics of an evaluation.
 #[derive(Debug)]
 pub(super) struct Evaluator<F: Scalar> {
     pub(super) loss: Arc<dyn Loss<F>>,
@@ -74,7 +73,7 @@ pub(super) struct Evaluator<F: Scalar> {
 }
 
 impl<F: Scalar> Evaluator<F> {
-    /// Checks that a model's outputs for these samples can be judged.
+    /// Checks that a model's outputs for these samples can be evaluated.
     pub(super) fn check(&self, model: &Model<F>, data: &Dataset<F>) -> Result<(), Error> {
         logits::check_end(model, self.loss.applies())?;
         data.check(model, &*self.loss)?;
@@ -83,7 +82,7 @@ impl<F: Scalar> Evaluator<F> {
     }
 }
 
-/// As [`evaluate_with`], with the inputs transformed; the judge has checked model and data, once for all epochs.
+/// As [`evaluate_with`], with the inputs normalized. Model and data are already checked, once for all epochs.
 pub(super) fn evaluate_augmented<F: Scalar>(
     model: &Model<F>,
     data: &Dataset<F>,

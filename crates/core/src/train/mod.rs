@@ -1,4 +1,4 @@
-//! Training: the trainer's settings, runs, steps, and judging a model.
+//! Training: the trainer's settings, runs, steps, and evaluation.
 
 mod ahead;
 mod callback;

@@ -1,4 +1,4 @@
-//! Training between two epochs: one thing that is saved and resumed.
+//! A training run, which can be saved after each epoch and resumed.
 
 use std::ops::ControlFlow;
 
@@ -28,8 +28,8 @@ use crate::train::{BatchView, Epoch, Figures, History, StepLoss, StepSettings, W
 /// themselves.
 ///
 /// ```
-/// use backstitch_core::{Dataset, Model, Trainer, layers::dense, optim::Sgd};
-/// let data: Dataset = backstitch_core::data::blobs(60, 3, 0.1, 0)?;
+/// use backstitch::{Dataset, Model, Trainer, layers::dense, optim::Sgd};
+/// let data: Dataset = backstitch::data::blobs(60, 3, 0.1, 0)?;
 /// let mut model = Model::new(dense(3), &data.input_shape(), 0)?;
 /// let mut run = Trainer::new(Sgd::new(0.5)).epochs(5).start(&mut model, &data)?;
 /// while let Some(epoch) = run.epoch()? {
@@ -37,7 +37,7 @@ use crate::train::{BatchView, Epoch, Figures, History, StepLoss, StepSettings, W
 /// }
 /// let history = run.finish();
 /// assert_eq!(history.epochs.len(), 5);
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Run<'a, F: Scalar = f32> {
@@ -52,7 +52,7 @@ pub struct Run<'a, F: Scalar = f32> {
     pub(super) history: History,
     pub(super) best: Option<(usize, ModelState<F>)>,
     pub(super) batches: [Batch<F>; 2],
-    /// A callback said stop.
+    /// A callback stopped the run.
     pub(super) stopped: bool,
 }
 
@@ -94,12 +94,12 @@ impl<F: Scalar> Run<'_, F> {
         self.best.as_ref().map(|(epoch, state)| (*epoch, state))
     }
 
-    /// The number of epochs when all are done.
+    /// The number of epochs of the whole run.
     pub fn epochs(&self) -> usize {
         self.plan.epochs
     }
 
-    /// Everything of the run, to be written to a file.
+    /// The state of the whole run, to write to a file.
     pub fn checkpoint(&self) -> Checkpoint<F> {
         Checkpoint {
             settings: self.settings.clone(),
@@ -110,7 +110,7 @@ impl<F: Scalar> Run<'_, F> {
         }
     }
 
-    /// Trains one epoch, and judges the validation samples. `None` where training is over: all epochs are done, or early stopping ends it.
+    /// Trains one epoch, and evaluates the validation samples. `None` if training is over: all epochs are done, or early stopping ends it.
     ///
     /// # Errors
     /// If something becomes NaN or infinite (the message says what, and at which epoch and step), or a sample cannot be read.
@@ -118,7 +118,7 @@ impl<F: Scalar> Run<'_, F> {
         self.epoch_with(&mut [])
     }
 
-    /// As [`epoch`](Self::epoch), with what is called after each step.
+    /// As [`epoch`](Self::epoch), with callbacks after each step.
     pub(super) fn epoch_with(&mut self, callbacks: &mut Callbacks<'_, F>) -> Result<Option<Epoch>, Error> {
         let epoch = self.history.epochs.len() + 1;
         let is_over = self.plan.early_stopping.as_ref().is_some_and(|rule| rule.is_over(&self.history));
@@ -127,7 +127,7 @@ impl<F: Scalar> Run<'_, F> {
         }
         let trained = keep_awake(|| self.train(epoch, callbacks))?;
         let steps = self.plan.steps(self.data.len());
-        // What the last update made, no loss has shown yet; and a weight can be infinite behind an output that is not.
+        // No loss has tested the last update yet; and a weight can be infinite although the output is finite.
         check_weights(self.model, (epoch, steps))?;
         let Some(mut figures) = trained else { return Ok(None) };
         if let Some((data, judge)) = &self.validation {
@@ -144,7 +144,7 @@ impl<F: Scalar> Run<'_, F> {
         self.look(Epoch { epoch, figures }).map(Some)
     }
 
-    /// Notes an epoch, and the weights after it where it is the best.
+    /// Records an epoch, and keeps the weights if it is the best one.
     fn look(&mut self, record: Epoch) -> Result<Epoch, Error> {
         let epoch = record.epoch;
         if let Some(rule) = &self.plan.early_stopping
@@ -161,7 +161,7 @@ impl<F: Scalar> Run<'_, F> {
         Ok(record)
     }
 
-    /// The steps of one epoch: the figures of the training samples, or `None` where a callback stopped it on the way.
+    /// The steps of one epoch: the figures of the training samples, or `None` if a callback stopped it.
     fn train(&mut self, epoch: usize, callbacks: &mut Callbacks<'_, F>) -> Result<Option<Figures>, Error> {
         let LoopSettings { seed, batch_size, .. } = self.plan;
         let mut order: Vec<usize> = (0..self.data.len()).collect();
@@ -185,7 +185,7 @@ impl<F: Scalar> Run<'_, F> {
             samples += pieces[i].len();
             let (epochs, loss) = (self.plan.epochs, loss.data.value());
             let at = StepEnd { epoch, epochs, step: i + 1, steps, loss };
-            // Every callback hears of the step, also after one of them has said stop.
+            // Every callback is called, also after one of them has stopped training.
             let wishes = callbacks.iter_mut().map(|callback| callback.step(&at));
             if wishes.fold(false, |stop, wish| stop | (wish == ControlFlow::Break(()))) {
                 self.stopped = true;
@@ -233,7 +233,7 @@ impl<F: Scalar> Run<'_, F> {
         }
     }
 
-    /// Ends the run. With early stopping the model has the weights of the best epoch afterwards.
+    /// Ends the run. With early stopping the model then has the weights of the best epoch.
     pub fn finish(mut self) -> History {
         self.restore();
         std::mem::take(&mut self.history)
@@ -259,7 +259,7 @@ fn check_weights<F: Scalar>(model: &Model<F>, (epoch, step): (usize, usize)) -> 
     })
 }
 
-/// Why the loss of a step is not finite: the inputs, as they were transformed, or the weights, or else what was computed of them.
+/// Why the loss of a step is not finite: the transformed inputs, or the weights, or else the values computed from them.
 fn reason<F: Scalar>(
     model: &Model<F>,
     loss: StepLoss,
@@ -270,7 +270,7 @@ fn reason<F: Scalar>(
         let what = format!("epoch {epoch}, step {step}, {what} of the batch, after augmentation");
         return Error::NotFinite { what, got };
     }
-    // The update of the step before made them.
+    // They come from the update of the previous step.
     if let Err(error) = check_weights(model, (epoch, step - 1)) {
         return error;
     }

@@ -14,16 +14,16 @@ use crate::tensor::Tensor;
 use crate::trace::{Keep, Trace};
 use crate::weights::Grads;
 
-/// How a step learns.
+/// The settings of a training step.
 #[derive(Debug, Clone)]
 pub struct StepSettings<F: Scalar = f32> {
-    /// How gradients change parameters.
+    /// The optimizer.
     pub optimizer: Arc<dyn Optimizer<F>>,
     /// The loss of the data.
     pub loss: Arc<dyn Loss<F>>,
     /// The penalty on the weights.
     pub penalty: Penalty,
-    /// The largest norm of all gradients together, longer ones are shortened to it.
+    /// The largest norm of all gradients together: longer ones are clipped to it.
     pub clip_norm: Option<f64>,
 }
 
@@ -38,26 +38,27 @@ impl<F: Scalar> StepSettings<F> {
         }
     }
 
-    /// Whether they can be what they say.
+    /// Whether the settings are possible.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.optimizer.check()?;
         self.clip_norm.map(|norm| above_zero("clip_norm", norm)).transpose().map(drop)
     }
 }
 
-/// What a step learns from.
+/// The batch of a training step.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchView<'a, F: Scalar = f32> {
     /// `[n, ..]`.
     pub inputs: &'a Tensor<F>,
     /// What the outputs should be.
     pub targets: Targets<'a, F>,
-    /// A weight for each sample, where they do not all count alike.
+    /// A weight for each sample, or `None` if all have the weight 1.
     pub weights: Option<&'a [f64]>,
 }
 
-/// What a step was learned from, before the update.
+/// The loss of a training step, before the update.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct StepLoss {
     /// Loss of the batch.
     pub data: Mean,
@@ -66,25 +67,25 @@ pub struct StepLoss {
 }
 
 impl StepLoss {
-    /// Whether both are numbers to learn from.
+    /// Whether both are finite.
     pub(crate) fn is_finite(&self) -> bool {
         self.data.value().is_finite() && self.penalty.is_finite()
     }
 }
 
-/// The memory of training steps, used again from step to step.
+/// The memory of training steps, which every step uses again.
 #[derive(Debug)]
 pub struct Workspace<F: Scalar = f32> {
-    /// The pass forward and back.
+    /// The data of the forward and the backward pass.
     pub trace: Trace<F>,
     /// The gradients of the parameters.
     pub grads: Grads<F>,
-    /// What the optimizer remembers.
+    /// The state of the optimizer, such as momentum.
     pub memory: OptimizerMemory<F>,
 }
 
 impl<F: Scalar> Workspace<F> {
-    /// For the steps of one model.
+    /// The memory for training steps of one model.
     pub fn new(model: &Model<F>) -> Self {
         Self { trace: Trace::new(Keep::ForBackward), grads: model.grads(), memory: OptimizerMemory::new() }
     }
@@ -99,7 +100,7 @@ impl<F: Scalar> Workspace<F> {
 ///
 /// # Errors
 /// If the inputs are not a batch of the model's, the targets do not fit the outputs, the model ends in an activation that the loss applies
-/// itself, a setting of the rules cannot be, or gradients that are to be clipped are not finite (the weights are then as they were).
+/// itself, a setting is impossible, or gradients that are to be clipped are not finite (the weights are then as they were).
 pub fn step<F: Scalar>(
     model: &mut Model<F>,
     rules: &StepSettings<F>,

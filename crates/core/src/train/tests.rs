@@ -1,4 +1,4 @@
-//! What training does where something goes wrong, and what counts how often.
+//! Training with errors, callbacks and weights of samples.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::data::Dataset;
 use crate::error::Error;
 use crate::layer::Context;
 use crate::layers::{Activation, activation, batch_norm, conv2d, dense, dropout, flatten, global_avg_pool};
-use crate::losses::{CrossEntropy, Targets};
+use crate::losses::{CrossEntropy, MSE, Targets};
 use crate::model::Model;
 use crate::net::{Net, residual};
 use crate::optim::{Optimizer, Schedule, Sgd};
@@ -305,11 +305,20 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
     let x = ArrayD::<f32>::zeros(vec![2, 4, 4, 1]);
     let data = Dataset::classes(&x, &[0, 1]).unwrap();
     assert!(evaluate(&maps, &data).is_err() && maps.fuse().predict_proba(x.view()).is_err());
-    // One that is not the last is a layer like another.
-    let hidden = Net::new().push(dense(4).activation(Activation::Softmax)).push(dense(2));
     let (x, labels) = rows(6);
     let data = Dataset::classes(&x, &labels).unwrap();
-    trainer(1, 0.1).fit(&mut model(hidden), &data).unwrap();
+    // A sigmoid before the loss's softmax is refused too; it is the right end where outputs are compared with values. A ReLU is not.
+    let end = |activation| model(Net::new().push(dense(2).activation(activation)));
+    let error = trainer(1, 0.1).fit(&mut end(Activation::Sigmoid), &data).unwrap_err().to_string();
+    assert!(error.contains("drop the sigmoid") && error.contains("got the sigmoid of dense1"), "{error}");
+    trainer(1, 0.1).fit(&mut end(Activation::Relu), &data).unwrap();
+    let values = Dataset::values(&x, ndarray::Array2::zeros((6, 2))).unwrap();
+    trainer(1, 0.1).loss(MSE).fit(&mut end(Activation::Sigmoid), &values).unwrap();
+    // An activation that is not the last is allowed.
+    for activation in [Activation::Softmax, Activation::Sigmoid] {
+        let hidden = Net::new().push(dense(4).activation(activation)).push(dense(2));
+        trainer(1, 0.1).fit(&mut model(hidden), &data).unwrap();
+    }
 }
 
 #[test]

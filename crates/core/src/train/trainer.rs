@@ -24,15 +24,15 @@ use crate::train::{History, StepSettings, Workspace};
 /// Trains a model: batches in a new order each epoch, one optimizer step a batch. Settings are checked once, in [`fit`](Self::fit).
 ///
 /// ```
-/// use backstitch_core::{Activation, Dataset, Model, Net, Trainer, layers::dense, optim::Sgd};
-/// use ndarray::array;
+/// use backstitch::{Activation, Dataset, Model, Net, Trainer, layers::dense, optim::Sgd};
+/// use backstitch::ndarray::array;
 /// // The exclusive or, which no single layer can learn.
 /// let data: Dataset = Dataset::classes(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], &[0, 1, 1, 0])?;
 /// let net = Net::new().push(dense(8).activation(Activation::Tanh)).push(dense(2));
 /// let mut model = Model::new(net, &[2], 1)?;
 /// let history = Trainer::new(Sgd::new(0.5)).epochs(300).batch_size(4).seed(1).fit(&mut model, &data)?;
 /// assert_eq!(history.last("train_accuracy"), Some(1.0));
-/// # Ok::<(), backstitch_core::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 pub struct Trainer<'c, F: Scalar = f32> {
     optimizer: Arc<dyn Optimizer<F>>,
@@ -56,13 +56,13 @@ impl<F: Scalar> fmt::Debug for Trainer<'_, F> {
 }
 
 impl<'c, F: Scalar> Trainer<'c, F> {
-    /// 10 epochs in batches of 32 with seed 0, until told otherwise.
+    /// The defaults: 10 epochs in batches of 32 with seed 0.
     #[must_use]
     pub fn new(optimizer: impl Optimizer<F>) -> Self {
         Self::with(Arc::new(optimizer))
     }
 
-    /// As [`new`](Self::new), with an optimizer that others may share.
+    /// As [`new`](Self::new), with an optimizer that other trainers may share.
     pub(crate) fn with(optimizer: Arc<dyn Optimizer<F>>) -> Self {
         let plan = LoopSettings {
             epochs: 10,
@@ -87,44 +87,44 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         }
     }
 
-    /// Passes over the training samples.
+    /// The number of passes over the training samples.
     #[must_use]
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.plan.epochs = epochs;
         self
     }
 
-    /// Samples a step.
+    /// The number of samples in a step.
     #[must_use]
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.plan.batch_size = batch_size;
         self
     }
 
-    /// Gives the order of samples and whatever layers and augmentation draw at random.
+    /// The seed of the order of samples, of dropout and of augmentation.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.plan.seed = seed;
         self
     }
 
-    /// Leaves out what remains of an epoch when no whole batch is left, other samples each time: every step then has as many samples.
-    /// Batch normalization behind a dense layer needs it where a single sample would remain.
+    /// Drops the last batch of an epoch if it is smaller than the others. The samples that are left out are different ones in each epoch.
+    /// Batch normalization after a dense layer needs this if the last batch would have one sample.
     #[must_use]
     pub fn drop_last(mut self) -> Self {
         self.plan.drop_last = true;
         self
     }
 
-    /// The loss that is learned from. Without one it is cross-entropy where samples have classes, and the mean squared error where they
-    /// have values. Validation samples are judged by it too, cross-entropy without label smoothing and class weights.
+    /// Sets the loss. The default is cross-entropy if samples have classes, and the mean squared error if they have values. Validation
+    /// samples are evaluated with it too, and cross-entropy then without label smoothing and class weights.
     #[must_use]
     pub fn loss(mut self, loss: impl Loss<F>) -> Self {
         self.loss = Some(Arc::new(loss));
         self
     }
 
-    /// Shows these figures beside the loss, in place of those that the loss shows.
+    /// Sets the metrics, in place of those that belong to the loss.
     #[must_use]
     pub fn metrics(mut self, metrics: impl IntoIterator<Item = Arc<dyn Metric<F>>>) -> Self {
         self.metrics = Some(metrics.into_iter().collect());
@@ -138,28 +138,28 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         self
     }
 
-    /// Adds a penalty on the weights to what is minimized; the history reports it apart.
+    /// Adds a penalty on the weights to the loss that is minimized; the history reports it separately.
     #[must_use]
     pub fn penalty(mut self, penalty: Penalty) -> Self {
         self.penalty = penalty;
         self
     }
 
-    /// Shortens the gradient of a step to this norm where it is longer.
+    /// Clips the gradient of a step to this norm.
     #[must_use]
     pub fn clip_norm(mut self, norm: f64) -> Self {
         self.clip_norm = Some(norm);
         self
     }
 
-    /// Samples to judge the model by after each epoch.
+    /// The validation set: the model is evaluated on it after each epoch.
     #[must_use]
     pub fn validation(mut self, data: &Dataset<F>) -> Self {
         self.validation = Some(data.clone());
         self
     }
 
-    /// Ends training when the validation loss has not fallen for a number of epochs, or as an [`EarlyStopping`] says, and gives the model its
+    /// Ends training when the validation loss has not fallen for a number of epochs, or as an [`EarlyStopping`] says, and restores the
     /// best weights.
     #[must_use]
     pub fn early_stopping(mut self, rule: impl Into<EarlyStopping>) -> Self {
@@ -196,25 +196,25 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         self
     }
 
-    /// Goes on from a saved run, as if training had never stopped. Where there is none, training begins at the first epoch.
+    /// Resumes from a checkpoint, as if training had never stopped. With `None`, training begins at the first epoch.
     #[must_use]
     pub fn resume(mut self, saved: impl Into<Option<Checkpoint<F>>>) -> Self {
         self.resumed = saved.into();
         self
     }
 
-    /// Adds a setting of your own that a resumed run must agree in.
+    /// Adds a setting of your own: a run resumes only if the checkpoint has the same value.
     #[must_use]
     pub fn setting(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.more.push((name.to_owned(), value.to_string()));
         self
     }
 
-    /// Everything up to the first epoch, for a loop of your own. Callbacks are called by [`fit`](Self::fit) alone.
+    /// Prepares training up to the first epoch, for a loop of your own. Callbacks are called by [`fit`](Self::fit) alone.
     ///
     /// # Errors
-    /// If a setting is not allowed, data and model do not fit each other, the model ends in an activation that the loss applies itself or holds what is not
-    /// finite, the batch is larger than the data, or the saved run that is to go on has other settings.
+    /// If a setting is not allowed, data and model do not fit each other, the model ends in an activation that the loss applies itself or holds a number that is
+    /// not finite, the batch is larger than the data, or the checkpoint has other settings.
     pub fn start<'a>(&self, model: &'a mut Model<F>, data: &'a Dataset<F>) -> Result<Run<'a, F>, Error> {
         let loss = self.loss.clone().unwrap_or_else(|| usual(data.target_kind()));
         let metrics = self.metrics.clone().unwrap_or_else(|| loss.metrics());
@@ -271,11 +271,11 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         })
     }
 
-    /// Trains until all epochs are done, early stopping ends it, a callback says stop, or something is no longer finite: the loss of a
-    /// step, that of the validation samples, or, after an epoch, a parameter or statistic of the model. It takes the trainer, whose
-    /// callbacks belong to one run: for several runs, make one each time.
+    /// Trains until all epochs are done, early stopping ends it, a callback stops it, or a number is no longer finite: the loss of a
+    /// step, that of the validation samples, or, after an epoch, a parameter or statistic of the model. It consumes the trainer,
+    /// whose callbacks belong to one run: for several runs, make a new trainer each time.
     ///
-    /// With early stopping the model has the weights of its best epoch at the end, also where training ends with an error.
+    /// With early stopping the model has the weights of its best epoch at the end, also if training ends with an error.
     ///
     /// # Errors
     /// As [`start`](Self::start); if a callback fails, a sample cannot be read, or something becomes NaN or infinite (the message says
@@ -288,7 +288,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         result.map(|()| std::mem::take(&mut run.history))
     }
 
-    /// What a run that goes on has to agree in: all but how long it is.
+    /// The settings that must be the same in a resumed run: all but the number of epochs.
     fn settings(&self, rules: &StepSettings<F>, data: &Dataset<F>) -> Vec<(String, String)> {
         let plan = &self.plan;
         let validation = self.validation.as_ref().map_or("none".to_owned(), |data| data.len().to_string());
@@ -341,7 +341,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
     }
 }
 
-/// Epochs until there is none more, with callbacks.
+/// Runs epochs until training is over, with callbacks.
 fn all_epochs<F: Scalar>(run: &mut Run<'_, F>, callbacks: &mut Callbacks<'_, F>) -> Result<(), Error> {
     while let Some(record) = run.epoch_with(callbacks)? {
         let mut stop = false;

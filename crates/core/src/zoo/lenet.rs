@@ -1,4 +1,4 @@
-//! LeNet, for small grey pictures and for photographs.
+//! LeNet, for small grey images and for photographs.
 
 use crate::init::Init;
 use crate::layers::{Activation, Padding, avg_pool, batch_norm, conv2d, dense, dropout, flatten, max_pool};
@@ -24,10 +24,10 @@ pub fn lenet5(classes: usize) -> Net {
     Lenet5::default().build(classes)
 }
 
-/// What can be added to [`lenet5`].
+/// Optional additions to [`lenet5`].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Lenet5 {
-    /// Same padding of the two convolutions, so that edges count.
+    /// `same` padding in the two convolutions, so that edges count.
     pub padded: bool,
     /// Batch normalization behind each pooling, where a sixteenth of the numbers is left, and behind each hidden dense layer.
     pub batch_norm: bool,
@@ -49,7 +49,7 @@ impl Lenet5 {
         }
         net = net.push(flatten());
         for (units, rate) in [(1021, self.dropout / 2.0), (84, self.dropout)] {
-            // What is no rate is for the layer to refuse.
+            // The layer refuses a value that is not a rate.
             net = if rate != 0.0 { net.push(dropout(rate)) } else { net };
             net = net.push(dense(units).relu().init(self.init));
             net = if self.batch_norm { net.push(batch_norm()) } else { net };

@@ -21,7 +21,7 @@ pub fn resnet18(classes: usize) -> Net {
     net.named("average", global_avg_pool()).named("fc", dense(classes))
 }
 
-/// Two 3x3 convolutions beside the identity, or beside a 1x1 projection where the stride is not 1.
+/// Two 3x3 convolutions, with the identity as the shortcut, or a 1x1 projection if the stride is not 1.
 fn block(filters: usize, stride: usize) -> crate::net::Residual {
     let main = Net::new()
         .named("conv1", convolution(filters, 3, stride))
@@ -40,7 +40,7 @@ fn convolution(filters: usize, kernel: usize, stride: usize) -> crate::layers::C
     conv2d(filters, kernel).stride(stride).padding(kernel / 2).without_bias().init(Init::HeNormal)
 }
 
-/// What torchvision calls a parameter or buffer of [`resnet18`]: `layer2-1.main.conv1.weight` is `layer2.0.conv1.weight`, `layer2-1.shortcut.bn.bias`
+/// The name in torchvision of a parameter or buffer of [`resnet18`]: `layer2-1.main.conv1.weight` is `layer2.0.conv1.weight`, `layer2-1.shortcut.bn.bias`
 /// is `layer2.0.downsample.1.bias`.
 pub fn resnet18_torchvision_name(name: &str) -> String {
     name.replace("-1.", ".0.")

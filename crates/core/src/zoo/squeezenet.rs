@@ -43,7 +43,7 @@ fn fire(squeezed: usize, expanded: usize) -> Net {
     )
 }
 
-/// What the published weights call a parameter of [`squeezenet`]: `fire2.expand.branch2.conv3x3_2.weight` is
+/// The name in the published weights of a parameter of [`squeezenet`]: `fire2.expand.branch2.conv3x3_2.weight` is
 /// `fire2.conv3x3_2.weight`.
 pub fn squeezenet_published_name(name: &str) -> String {
     name.replace(".expand.branch1", "").replace(".expand.branch2", "")

@@ -57,7 +57,7 @@ pub fn vgg16(classes: usize) -> Net {
         .push(dense(classes))
 }
 
-/// What torchvision calls a parameter of [`vgg16`]: `conv2-1.weight` is `features.5.weight`, `dense2.bias` is `classifier.3.bias`.
+/// The name in torchvision of a parameter of [`vgg16`]: `conv2-1.weight` is `features.5.weight`, `dense2.bias` is `classifier.3.bias`.
 pub fn vgg16_torchvision_name(name: &str) -> String {
     let (layer, parameter) = name.rsplit_once('.').unwrap_or((name, ""));
     if let Some((group, i)) = layer.strip_prefix("conv").and_then(|place| place.split_once('-'))

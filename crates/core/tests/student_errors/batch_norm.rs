@@ -32,7 +32,7 @@ struct BatchNorm {
     epsilon: f64,
 }
 
-/// What a pass leaves: the statistics, and the normalized numbers where they are kept.
+/// What a forward pass keeps: the statistics, and the normalized numbers if they are needed.
 #[derive(Debug, Default)]
 struct Kept<F> {
     of_batch: bool,

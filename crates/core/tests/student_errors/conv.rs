@@ -34,7 +34,7 @@ struct Conv {
     padding: usize,
 }
 
-/// One product of the sum: where it lies in y, in x and in the weight.
+/// One product of the sum: its index in y, in x and in the weight.
 struct Term {
     n: usize,
     y: usize,
@@ -47,7 +47,7 @@ impl Conv {
         (length + 2 * self.padding - self.kernel) / self.stride + 1
     }
 
-    /// Calls f with every product of the convolution; `how` may spoil where things lie.
+    /// Calls f with every product of the convolution; `how` may make an index wrong.
     fn each(&self, how: Mistake, shape: &[usize], mut f: impl FnMut(Term)) {
         let [samples, height, width, channels] = [shape[0], shape[1], shape[2], shape[3]];
         let (rows, columns, k) = (self.out(height), self.out(width), self.kernel);
@@ -136,7 +136,7 @@ impl<F: Scalar> Layer<F> for Conv {
             _ => Right,
         };
         if self.how == Scattered {
-            // Into a buffer of its own, then copied.
+            // Into a separate buffer, which is then copied.
             let mut sums = vec![F::zero(); dx.data().len()];
             self.each(how, &shape, |at| sums[at.x] = dy.data()[at.y] * w["weight"].data()[at.w] + sums[at.x]);
             dx.data_mut().copy_from_slice(&sums);

@@ -55,7 +55,7 @@ impl Dense {
         }
     }
 
-    /// From the output, or from the sum where the output does not say it.
+    /// From the output, or from the sum if the output is not enough.
     fn slope<F: Scalar>(&self, y: F, z: F) -> F {
         let step =
             |at_zero: bool| if z > F::zero() || (at_zero && z == F::zero()) { F::one() } else { F::zero() };

@@ -30,7 +30,7 @@ struct LayerNorm {
     epsilon: f64,
 }
 
-/// Of one row, the normalized numbers and 1 / sqrt(σ² + ε).
+/// The normalized numbers of one row, and 1 / sqrt(σ² + ε).
 fn normalized<F: Scalar>(x: &[F], epsilon: f64) -> (Vec<F>, F) {
     let share = F::from_f64(1.0 / x.len() as f64);
     let mean = x.iter().fold(F::zero(), |sum, &x| sum + x) * share;
@@ -90,7 +90,7 @@ impl<F: Scalar> Layer<F> for LayerNorm {
                 self.input_gradient(&hat, scale, &dhat, &mut dx.data_mut()[row]);
             }
         }
-        // No samples, no gradients: those are 0, and there.
+        // Without samples the gradients are 0, but they are added.
         if dy.batch() == 0 && self.how != WithoutAffine {
             grads.add("weight");
             grads.add("bias");

@@ -1,5 +1,5 @@
-//! Layers as a student writes them, in plain loops, right and wrong: every typical mistake is found, and no right variant is
-//! called wrong.
+//! Layers as a student writes them, in plain loops, right and wrong: the check finds every typical mistake, and accepts every
+//! right variant.
 
 use backstitch_core::gradcheck::{GradientError, Passed, check_layer};
 use backstitch_core::{AnyLayer, Context};
@@ -11,7 +11,7 @@ mod layer_norm;
 mod max_pool;
 mod softmax;
 
-/// What the check of a layer came to.
+/// The result of checking a layer.
 type Case = (String, Result<Passed, GradientError>);
 
 /// One layer, checked in training with several seeds: wrong if one of them finds it, right if none does.
@@ -41,7 +41,7 @@ fn every_student_error_is_found() {
         cases.iter().filter(|(_, result)| result.is_ok()).map(|(name, _)| name.as_str()).collect();
     assert!(missed.is_empty(), "missed: {missed:?}");
     assert_eq!(cases.len(), 51);
-    // Each is found for what it is: a wrong derivative, but for statistics of the batch in evaluation.
+    // Each is reported as a wrong derivative, except statistics of the batch in evaluation.
     for (name, result) in &cases {
         let message = result.as_ref().unwrap_err().to_string();
         let mixes = name.contains("BatchInEvaluation");

@@ -33,7 +33,7 @@ impl MaxPool {
         (length - self.window) / self.stride + 1
     }
 
-    /// The places in x of every window, in the order of y.
+    /// The indices in x of every window, in the order of y.
     fn windows(&self, shape: &[usize], stride: usize) -> Vec<Vec<usize>> {
         let [samples, height, width, channels] = [shape[0], shape[1], shape[2], shape[3]];
         let mut windows = Vec::new();
@@ -58,7 +58,7 @@ fn largest<F: Scalar>(x: &[F], window: &[usize]) -> F {
 }
 
 impl<F: Scalar> Layer<F> for MaxPool {
-    /// The winners, where they are remembered.
+    /// The indices of the largest numbers, if they are kept.
     type Cache = Vec<u32>;
 
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
@@ -114,7 +114,7 @@ impl<F: Scalar> Layer<F> for MaxPool {
     }
 
     fn reads(&self) -> Reads {
-        // The remembered winners do without, but for the others.
+        // Not needed if the indices are kept.
         Reads { x: self.how != Remembered, y: false }
     }
 

@@ -19,8 +19,8 @@ use crate::error::Error;
 /// each picture is decoded once; later it is read from a file of pixels.
 ///
 /// ```no_run
-/// use backstitch_core::{Model, Net, Trainer, layers::*, optim::Adam};
-/// use backstitch_io::images::ImageFolder;
+/// use backstitch::{Model, Net, Trainer, layers::*, optim::Adam};
+/// use backstitch::images::ImageFolder;
 /// let folder = ImageFolder::open("pictures", 64, 64)?;
 /// println!("{folder}");
 /// let [train, validation] = folder.dataset().stratified_split(0.1, 0)?;

@@ -62,6 +62,7 @@ impl Images {
 
 /// Training and validation pictures with the same classes.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Parts {
     /// The training pictures.
     pub train: Images,

@@ -1,7 +1,7 @@
 //! Pictures: PNG and JPEG files, and folders of them with one folder per class.
 //!
 //! ```
-//! use backstitch_io::images::{self, ImageFolder, Options};
+//! use backstitch::images::{self, ImageFolder, Options};
 //! # let root = tempfile::tempdir()?;
 //! # for class in ["bag", "boot"] {
 //! #     std::fs::create_dir(root.path().join(class))?;

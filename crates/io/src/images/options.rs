@@ -11,6 +11,7 @@ use crate::error::Error;
 
 /// The number of channels of a pixel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Channels {
     /// Three: red, green and blue. A grey picture becomes three equal ones.
     #[default]

@@ -36,6 +36,7 @@ impl LabelledImages {
 
 /// The pictures of a set as bytes, and their source.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct MnistImages {
     /// The 60,000 training pictures.
     pub train: LabelledImages,
@@ -47,6 +48,7 @@ pub struct MnistImages {
 
 /// A set as data sets, and its source.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct MnistData {
     /// The 60,000 training samples: inputs `[28, 28, 1]` from 0 to 1, and classes.
     pub train: Dataset,
@@ -66,6 +68,7 @@ impl fmt::Display for MnistData {
 
 /// The source of the pictures.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// Files of a data set.
     Files {
@@ -157,7 +160,7 @@ fn read_part(folder: &Path, part: &str) -> Result<LabelledImages, Error> {
         labels.into_dimensionality::<Ix1>().map_err(|_| Error::content(&labels_path, "labels [n]", shape))?;
     if labels.len() != pixels.len_of(Axis(0)) {
         let pictures = pixels_path.file_name().unwrap_or_default().display();
-        let expected = format!("{} labels, one a picture of {pictures}", pixels.dim().0);
+        let expected = format!("{} labels, one for each picture of {pictures}", pixels.dim().0);
         return Err(Error::content(&labels_path, expected, labels.len()));
     }
     if let Some(at) = labels.iter().position(|&label| usize::from(label) >= CLASSES) {
@@ -220,7 +223,10 @@ mod tests {
     fn files_that_do_not_belong_together_are_named() {
         let error = |folder: tempfile::TempDir| load(folder.path()).unwrap_err().to_string();
         let counts = error(folder_with(&[3, 28, 28], 4, 0));
-        assert!(counts.contains("train-labels-idx1-ubyte: expected 3 labels, one a picture of"), "{counts}");
+        assert!(
+            counts.contains("train-labels-idx1-ubyte: expected 3 labels, one for each picture of"),
+            "{counts}"
+        );
         assert!(counts.ends_with("train-images-idx3-ubyte, got 4"), "{counts}");
         let class = error(folder_with(&[3, 28, 28], 3, 10));
         assert!(

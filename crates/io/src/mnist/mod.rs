@@ -5,7 +5,7 @@
 //! a folder. Both make data sets:
 //!
 //! ```no_run
-//! use backstitch_io::mnist::FashionMnist;
+//! use backstitch::mnist::FashionMnist;
 //! let data = FashionMnist::load()?;
 //! println!("{data}");
 //! let [train, validation] = data.train.split([0.9, 0.1], 0)?;

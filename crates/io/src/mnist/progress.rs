@@ -2,6 +2,7 @@
 
 /// The progress of a download.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct DownloadProgress<'a> {
     /// The file being fetched.
     pub file: &'a str,

@@ -12,7 +12,7 @@ use super::archive::{self, damaged};
 use crate::error::Error;
 use crate::floats::{Floats, KINDS};
 use crate::safetensors::file::{Header, begins_so, refuse_checkpoint};
-use crate::safetensors::origin::{Origin, origin};
+use crate::safetensors::origin::{WrittenBy, origin};
 
 /// Names, shapes and types of the tensors of a file. Their numbers are read one tensor at a time.
 pub(super) struct WeightsFile {
@@ -40,7 +40,7 @@ impl WeightsFile {
         refuse_checkpoint(path, &start, "weights of PyTorch")?;
         let tensors = if begins_so(&start) {
             let header = Header::read(path, &file, length)?;
-            if origin(&header) == Origin::Ours {
+            if origin(&header) == WrittenBy::Ours {
                 let got = "one of backstitch, with the axes in another order: backstitch::safetensors::load reads it";
                 return Err(Error::content(path, "weights of PyTorch", got));
             }

@@ -69,8 +69,8 @@ pub fn load_part<F: Scalar>(
 /// not written; PyTorch does not need them in such a file.
 ///
 /// ```
-/// use backstitch_core::{Activation, Model, Net, layers::{conv2d, dense, flatten}};
-/// use backstitch_io::pytorch;
+/// use backstitch::{Activation, Model, Net, layers::{conv2d, dense, flatten}};
+/// use backstitch::pytorch;
 /// let net = || {
 ///     let conv = conv2d(2, 3).relu();
 ///     Net::new().named("0", conv).named("2", flatten()).named("3", dense(5))

@@ -19,13 +19,13 @@ use crate::pytorch::archive::is_pickled;
 use crate::pytorch::layout::TensorOrder;
 use crate::pytorch::orders::layouts;
 use file::{Header, TensorEntry};
-use origin::{CLASSES_KEY, FORMAT_KEY, OURS, Origin, origin};
+use origin::{CLASSES_KEY, FORMAT_KEY, OURS, WrittenBy, origin};
 
 /// Saves every parameter and buffer, as `f32` or `f64`, in the order of their names.
 ///
 /// ```
-/// use backstitch_core::{Activation, Model, Net, layers::dense};
-/// use backstitch_io::safetensors;
+/// use backstitch::{Activation, Model, Net, layers::dense};
+/// use backstitch::safetensors;
 /// let model = |seed| Model::<f32>::new(Net::new().push(dense(3).relu()), &[4], seed).unwrap();
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("model.safetensors");
@@ -106,7 +106,7 @@ pub fn load<F: Scalar>(path: impl AsRef<Path>, model: &mut Model<F>) -> Result<(
     let state = all(path, &file, &header)?;
     let shapes = state.iter().map(|(name, tensor)| (name.clone(), tensor.shape())).collect();
     let fits = model.check_part("*", &shapes);
-    if origin == Origin::Unknown {
+    if origin == WrittenBy::Unknown {
         refuse_other_layout(path, model, &header, fits.is_ok())?;
     }
     fits.and_then(|()| model.load_state(&state)).map_err(Error::model(path))
@@ -140,9 +140,9 @@ fn open(path: &Path) -> Result<(File, Header), Error> {
     Ok((file, header))
 }
 
-fn refuse_pytorch(path: &Path, header: &Header) -> Result<Origin, Error> {
+fn refuse_pytorch(path: &Path, header: &Header) -> Result<WrittenBy, Error> {
     let origin = origin(header);
-    if origin == Origin::PyTorch {
+    if origin == WrittenBy::PyTorch {
         return Err(of_pytorch(path, "one of PyTorch"));
     }
     let version = header.texts.get(OURS[2].0).filter(|version| *version != OURS[2].1);

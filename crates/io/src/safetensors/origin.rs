@@ -11,19 +11,19 @@ pub(super) const OURS: [(&str, &str); 3] =
 
 /// Who wrote a file, as far as the file says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum WrittenBy {
     Ours,
     PyTorch,
     Unknown,
 }
 
 /// Finds out who wrote a file, from its metadata, and from names that only one of the two writes.
-pub(crate) fn origin(header: &Header) -> Origin {
+pub(crate) fn origin(header: &Header) -> WrittenBy {
     match header.texts.get(FORMAT_KEY).map(|format| &**format) {
-        Some("backstitch") => Origin::Ours,
-        Some("pt") => Origin::PyTorch,
-        _ if header.texts.contains_key(CLASSES_KEY) => Origin::Ours,
-        _ if header.tensors.keys().any(|name| name.ends_with("num_batches_tracked")) => Origin::PyTorch,
-        _ => Origin::Unknown,
+        Some("backstitch") => WrittenBy::Ours,
+        Some("pt") => WrittenBy::PyTorch,
+        _ if header.texts.contains_key(CLASSES_KEY) => WrittenBy::Ours,
+        _ if header.tensors.keys().any(|name| name.ends_with("num_batches_tracked")) => WrittenBy::PyTorch,
+        _ => WrittenBy::Unknown,
     }
 }

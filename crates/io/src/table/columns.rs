@@ -9,6 +9,7 @@ use crate::kaggle::MAX_CLASSES;
 
 /// The replacement of a missing value.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Fill {
     /// The mean of a column of numbers.
     Mean,
@@ -25,14 +26,14 @@ pub enum Fill {
 /// The roles of the columns of a table. A column that is not named here is an input with one number per row.
 ///
 /// ```
-/// use backstitch_io::table::{Columns, Table};
+/// use backstitch::table::{Columns, Table};
 /// let text = "id,petal,colour,species\n1,1.4,red,setosa\n2,4.7,blue,versicolor\n";
 /// let table = Table::parse(text.as_bytes(), "iris.csv")?;
 /// let encoding = Columns::new().ignore("id").one_hot("colour").label("species").fit(&table)?;
 /// assert_eq!(encoding.features(), ["petal", "colour=blue", "colour=red"]);
 /// assert_eq!(encoding.classes(), ["setosa", "versicolor"]);
 /// assert_eq!(encoding.encode(&table)?.labels(), Some(vec![0, 1]));
-/// # Ok::<(), backstitch_io::Error>(())
+/// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Columns {

@@ -5,9 +5,9 @@
 //! model, so that rows are encoded in the same way when you predict.
 //!
 //! ```
-//! use backstitch_core::{Model, Net, data::{standardize, unstandardize}, layers::dense};
-//! use backstitch_io::table::{Columns, Fill, Table};
-//! use backstitch_io::safetensors;
+//! use backstitch::{Model, Net, data::{standardize, unstandardize}, layers::dense};
+//! use backstitch::table::{Columns, Fill, Table};
+//! use backstitch::safetensors;
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("flats.csv");
 //! # std::fs::write(&path, format!("area,floor,town,price\n{}", "50,1,Graz,100\n80,,Linz,150\n65,3,Graz,120\n".repeat(4)))?;
@@ -30,8 +30,8 @@
 //! `standardize(&train)`, and `Standardize::unfitted().inverse()` in place of `unstandardize(&train)`. Loading sets their constants.
 //!
 //! ```
-//! # use backstitch_core::{Model, Net, data::{standardize, unstandardize}, layers::{Standardize, dense}};
-//! # use backstitch_io::{safetensors, table::{Columns, Encoding, Table}};
+//! # use backstitch::{Model, Net, data::{standardize, unstandardize}, layers::{Standardize, dense}};
+//! # use backstitch::{safetensors, table::{Columns, Encoding, Table}};
 //! # let folder = tempfile::tempdir()?;
 //! # let (encoding_file, weights_file) = (folder.path().join("flats.encoding.json"), folder.path().join("flats.safetensors"));
 //! # let table = Table::parse("area,town,price\n50,Graz,100\n80,Linz,150\n".as_bytes(), "flats")?;
