@@ -260,6 +260,7 @@ impl Figure for Layout<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::palette::tests::{contrast, dark};
 
     /// Every class right but the last two, which are taken for class 0.
     fn chart(classes: usize, names: usize) -> ConfusionChart {
@@ -326,6 +327,20 @@ mod tests {
         let layout = Layout::new(&chart).unwrap();
         let end = layout.left() + i32::midpoint(layout.side(), width("predicted class", 16));
         assert!(layout.size().0 as i32 >= end + MARGIN, "{:?}, {end}", layout.size());
+    }
+
+    #[test]
+    fn numbers_are_read_on_every_cell_in_the_light_and_in_the_dark() {
+        let mix = |ground: RGBColor, cell: RGBColor, part: f64| {
+            let mixed = |a: u8, b: u8| (f64::from(a) + part * (f64::from(b) - f64::from(a))).round() as u8;
+            RGBColor(mixed(ground.0, cell.0), mixed(ground.1, cell.1), mixed(ground.2, cell.2))
+        };
+        for i in 0..=1000 {
+            let part = part(f64::from(i) / 1000.0);
+            let number = if part > DARK { WHITE } else { BLACK };
+            assert!(contrast(mix(WHITE, CELL, part), number) > 4.0, "{part}");
+            assert!(contrast(mix(dark(WHITE), dark(CELL), part), dark(number)) > 3.5, "{part}");
+        }
     }
 
     #[test]
