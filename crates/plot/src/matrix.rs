@@ -12,12 +12,12 @@ use crate::palette::CELL;
 use crate::picture::Picture;
 use crate::text::{anchored, fitted, text, turned, width};
 
-/// A confusion matrix with the names of its classes: a row for each true class, the darker the larger the share of its
-/// samples; the numbers are samples.
+/// A confusion matrix with the names of its classes, a row for each true class and a column for each predicted class. The
+/// number in a cell is a number of samples. The larger its share of the row, the darker the cell.
 ///
-/// Numbers are left out where there are more than 25 classes, and names where there is no room for all of them. With
-/// more than 1,000 classes a pixel stands for several, and shows the largest share of theirs. The names of the axes say so.
-/// Names that are too long end in an ellipsis.
+/// With more than 25 classes there are no numbers, and only as many names as there is room for. With more than 1,000 classes
+/// a pixel stands for several classes and shows the largest of their shares. The names of the axes say so. A name that is too
+/// long is cut and ends in an ellipsis. In a browser, the SVG shows the share of the cell under the pointer.
 ///
 /// ```
 /// use backstitch_core::metrics::ConfusionMatrix;
@@ -34,7 +34,7 @@ pub struct ConfusionChart {
     pub title: String,
     /// The names of the classes.
     pub names: Vec<String>,
-    /// What is drawn.
+    /// The numbers of samples.
     pub matrix: ConfusionMatrix,
 }
 
@@ -46,7 +46,7 @@ const MOST_WITH_NUMBERS: usize = 25;
 const NUMBERED: usize = 58;
 /// The font of numbers and of the names beside them.
 const FONT: i32 = 15;
-/// Pixels of a matrix without numbers, about.
+/// The approximate side of a matrix without numbers, in pixels.
 const SIDE: usize = 1000;
 /// The longest name of a class, in pixels.
 const LONGEST: i32 = 260;
@@ -57,7 +57,7 @@ impl ConfusionChart {
     /// The matrix as SVG text.
     ///
     /// # Errors
-    /// If there are not as many names as classes.
+    /// If the number of names is not the number of classes.
     pub fn svg(&self) -> Result<String, Error> {
         canvas::svg(&Layout::new(self)?)
     }
@@ -65,7 +65,7 @@ impl ConfusionChart {
     /// The matrix as the bytes of a PNG file.
     ///
     /// # Errors
-    /// If there are not as many names as classes.
+    /// If the number of names is not the number of classes.
     pub fn png(&self) -> Result<Vec<u8>, Error> {
         canvas::png(&Layout::new(self)?)
     }
@@ -164,7 +164,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// What part of its row a count is.
+/// A count divided by the sum of its row.
 fn share_of_row(count: u64, row: u64) -> f64 {
     count as f64 / row.max(1) as f64
 }
