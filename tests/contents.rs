@@ -45,7 +45,7 @@ fn rows(html: &str, table: usize) -> Vec<Vec<String>> {
     let body = html.split("<tbody>").nth(table + 1).unwrap().split("</tbody>").next().unwrap();
     let plain = |cell: &str| {
         let text = cell.split_once('>').unwrap().1;
-        text.split('<').map(|piece| piece.rsplit('>').next().unwrap()).collect::<String>()
+        text.split('<').map(|piece| piece.rsplit('>').next().unwrap().trim()).collect::<String>()
     };
     let cells = |row: &str| row.replace("<th", "<td").split("<td").skip(1).map(plain).collect();
     body.split("<tr>").skip(1).map(cells).collect()

@@ -1,4 +1,4 @@
-//! What an axis reaches over, and where it is marked.
+//! The range of an axis, and its marks.
 
 /// An axis from one finite number to a larger one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,7 +12,7 @@ pub(crate) struct Axis {
 pub(crate) struct Tick {
     /// Where it is: 0 at the low end, 1 at the high one.
     pub(crate) share: f64,
-    /// The number there, in as many digits as it takes to tell it from its neighbours, and no wrong one.
+    /// The exact number there, with as many digits as are needed to tell it from its neighbours.
     pub(crate) label: String,
 }
 
@@ -44,7 +44,7 @@ impl Decimal {
 }
 
 impl Axis {
-    /// From one finite number to another. Where they are too close for marks between them, it reaches over a little more.
+    /// From one finite number to another. Where they are too close for marks between them, the axis is a little longer.
     pub(crate) fn new(low: f64, high: f64) -> Self {
         let largest = low.abs().max(high.abs());
         // An f64 holds 16 digits: 13 of them are shared at most, and three tell the marks apart.

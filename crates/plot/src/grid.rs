@@ -10,7 +10,7 @@ use crate::size::checked_size;
 use crate::text::{fitted, text, width};
 use crate::{ColourBar, Error};
 
-/// Pictures in rows, each with a title, enlarged without smoothing. Titles that are very long end in an ellipsis.
+/// Pictures in rows, each with a title, enlarged without smoothing. A very long title is cut and ends in an ellipsis.
 ///
 /// ```
 /// use backstitch::{Picture, PictureGrid};
@@ -28,11 +28,11 @@ pub struct PictureGrid {
     pub title: String,
     /// Pictures in a row.
     pub columns: usize,
-    /// How many pixels wide and high a pixel of a picture is drawn.
+    /// Width and height of a picture's pixel in the drawing, in pixels.
     pub enlarge: usize,
     /// The meaning of the colours, drawn at the right.
     pub bar: Option<ColourBar>,
-    /// The pictures with their titles, row by row. A title may have several lines, all as many.
+    /// Titles and pictures, row by row. A title may have several lines; give all titles the same number of lines.
     pub pictures: Vec<(String, Picture)>,
 }
 
@@ -43,7 +43,7 @@ const LINE: i32 = 20;
 const GAP: i32 = 12;
 /// The least and the largest height of a bar.
 const BAR_HEIGHT: (i32, i32) = (60, 300);
-/// A title is not cut to less than this, and longer ones to the width of what they stand above.
+/// A title shorter than this is not cut. A longer one is cut to the width of what it stands above.
 const LONG_TITLE: i32 = 880;
 const LONG_LINE: i32 = 440;
 
@@ -56,8 +56,8 @@ impl PictureGrid {
     /// The grid as the bytes of a PNG file.
     ///
     /// # Errors
-    /// If there are no pictures or no columns, pixels are enlarged to nothing, the figure has more than 67,108,864 pixels, or the
-    /// bar is not from a finite number to a larger finite one.
+    /// If there are no pictures, `columns` or `enlarge` is 0, the figure has more than 67,108,864 pixels, or the ends of the bar are
+    /// not two finite numbers, the smaller one first.
     pub fn png(&self) -> Result<Vec<u8>, Error> {
         canvas::png(&GridLayout::new(self)?)
     }
@@ -69,7 +69,7 @@ struct GridLayout<'a> {
     title: String,
     /// The lines of the pictures' titles.
     lines: Vec<Vec<String>>,
-    /// Width and height of a place in the grid.
+    /// Width and height of a picture with its title.
     cell: (i32, i32),
     size: (u64, u64),
     bar: Option<Bar>,
@@ -132,7 +132,7 @@ impl<'a> GridLayout<'a> {
         self.grid.columns.min(self.grid.pictures.len())
     }
 
-    /// Where a picture and its title begin.
+    /// The upper left corner of a picture with its title.
     fn corner(&self, i: usize) -> (i32, i32) {
         let (row, column) = ((i / self.grid.columns) as i32, (i % self.grid.columns) as i32);
         (MARGIN + column * (self.cell.0 + GAP), TITLE + MARGIN + row * (self.cell.1 + GAP))

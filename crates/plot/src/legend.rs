@@ -1,4 +1,4 @@
-//! Which line is which.
+//! The legend: the names of lines and dots.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -21,7 +21,7 @@ pub(crate) struct LegendEntry {
 #[derive(Debug)]
 pub(crate) struct Legend {
     entries: Vec<LegendEntry>,
-    /// How many lines are named nowhere.
+    /// The number of lines without a name in the legend.
     more: usize,
     columns: usize,
     /// Width of a column in pixels.

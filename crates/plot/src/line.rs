@@ -5,8 +5,8 @@ use crate::canvas::Place;
 /// Pixels of a dash, and of the gap behind it.
 const DASH: [f64; 2] = [7.0, 5.0];
 
-/// Of points that follow each other in one column of pixels the first, the lowest, the highest and the last: the rest would be
-/// drawn over them.
+/// Keeps the first, the lowest, the highest and the last of neighbouring points in one column of pixels. The others would change
+/// nothing in the drawing.
 pub(crate) fn thinned(points: &[Place]) -> Vec<Place> {
     let mut kept: Vec<Place> = Vec::new();
     for run in points.chunk_by(|a, b| a.0 == b.0) {

@@ -12,12 +12,12 @@ use crate::palette::CELL;
 use crate::picture::Picture;
 use crate::text::{anchored, fitted, text, turned, width};
 
-/// A confusion matrix with the names of its classes: a row for each true class, the darker the larger the share of its
-/// samples; the numbers are samples.
+/// A confusion matrix with the names of its classes, a row for each true class and a column for each predicted class. The
+/// number in a cell is a number of samples. The larger its share of the row, the darker the cell.
 ///
-/// Numbers are left out where there are more than 25 classes, and names where there is no room for all of them. With
-/// more than 1,000 classes a pixel stands for several, and shows the largest share of theirs. The names of the axes say so.
-/// Names that are too long end in an ellipsis.
+/// With more than 25 classes there are no numbers, and only as many names as there is room for. With more than 1,000 classes
+/// a pixel stands for several classes and shows the largest of their shares. The names of the axes say so. A name that is too
+/// long is cut and ends in an ellipsis. In a browser, the SVG shows the share of the cell under the pointer.
 ///
 /// ```
 /// use backstitch::metrics::ConfusionMatrix;
@@ -34,7 +34,7 @@ pub struct ConfusionChart {
     pub title: String,
     /// The names of the classes.
     pub names: Vec<String>,
-    /// What is drawn.
+    /// The numbers of samples.
     pub matrix: ConfusionMatrix,
 }
 
@@ -46,7 +46,7 @@ const MOST_WITH_NUMBERS: usize = 25;
 const NUMBERED: usize = 58;
 /// The font of numbers and of the names beside them.
 const FONT: i32 = 15;
-/// Pixels of a matrix without numbers, about.
+/// The approximate side of a matrix without numbers, in pixels.
 const SIDE: usize = 1000;
 /// The longest name of a class, in pixels.
 const LONGEST: i32 = 260;
@@ -57,7 +57,7 @@ impl ConfusionChart {
     /// The matrix as SVG text.
     ///
     /// # Errors
-    /// If there are not as many names as classes.
+    /// If the number of names is not the number of classes.
     pub fn svg(&self) -> Result<String, Error> {
         canvas::svg(&MatrixLayout::new(self)?)
     }
@@ -65,7 +65,7 @@ impl ConfusionChart {
     /// The matrix as the bytes of a PNG file.
     ///
     /// # Errors
-    /// If there are not as many names as classes.
+    /// If the number of names is not the number of classes.
     pub fn png(&self) -> Result<Vec<u8>, Error> {
         canvas::png(&MatrixLayout::new(self)?)
     }
@@ -164,7 +164,7 @@ impl<'a> MatrixLayout<'a> {
     }
 }
 
-/// What part of its row a count is.
+/// A count divided by the sum of its row.
 fn share_of_row(count: u64, row: u64) -> f64 {
     count as f64 / row.max(1) as f64
 }
@@ -260,6 +260,7 @@ impl Drawable for MatrixLayout<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::palette::tests::{contrast, dark};
 
     /// Every class right but the last two, which are taken for class 0.
     fn chart(classes: usize, names: usize) -> ConfusionChart {
@@ -326,6 +327,20 @@ mod tests {
         let layout = MatrixLayout::new(&chart).unwrap();
         let end = layout.left() + i32::midpoint(layout.side(), width("predicted class", 16));
         assert!(layout.size().0 as i32 >= end + MARGIN, "{:?}, {end}", layout.size());
+    }
+
+    #[test]
+    fn numbers_are_read_on_every_cell_in_the_light_and_in_the_dark() {
+        let mix = |ground: RGBColor, cell: RGBColor, part: f64| {
+            let mixed = |a: u8, b: u8| (f64::from(a) + part * (f64::from(b) - f64::from(a))).round() as u8;
+            RGBColor(mixed(ground.0, cell.0), mixed(ground.1, cell.1), mixed(ground.2, cell.2))
+        };
+        for i in 0..=1000 {
+            let part = part(f64::from(i) / 1000.0);
+            let number = if part > DARK { WHITE } else { BLACK };
+            assert!(contrast(mix(WHITE, CELL, part), number) > 4.0, "{part}");
+            assert!(contrast(mix(dark(WHITE), dark(CELL), part), dark(number)) > 3.5, "{part}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Picture {
     pixels: Vec<[u8; 3]>,
 }
 
-/// Which colour stands for which number from 0 to 1.
+/// A colour for each number from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ColourMap {
@@ -27,7 +27,7 @@ pub enum ColourMap {
 }
 
 impl ColourMap {
-    /// The colour of a number from 0 to 1; what is beyond takes the colour of the end, NaN that of 0.
+    /// The colour of a number from 0 to 1. A smaller or larger number has the colour of the nearer end, NaN that of 0.
     pub fn colour(self, value: f64) -> [u8; 3] {
         let value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
         match self {
@@ -39,10 +39,11 @@ impl ColourMap {
 }
 
 impl Picture {
-    /// The numbers `[height, width]` from `low` to `high`, in the colours of a map. What is beyond takes the colour of the end.
+    /// The numbers `[height, width]` from `low` to `high`, in the colours of a map. A smaller or larger
+    /// number has the colour of the nearer end.
     ///
     /// # Errors
-    /// If there are none or too many, one of them is NaN, or `low` and `high` are no finite numbers with `high` above `low`.
+    /// If there are no numbers or too many, a number is NaN, `low` or `high` is not finite, or `high` is not above `low`.
     pub fn mapped(values: ArrayView2<'_, f32>, low: f32, high: f32, map: ColourMap) -> Result<Self, Error> {
         if !(low.is_finite() && high.is_finite() && low < high) {
             let got = format!("{:?} from {low} to {high}", values.shape());
@@ -63,15 +64,15 @@ impl Picture {
     /// Numbers `[height, width]` from 0 (black) to 1 (white).
     ///
     /// # Errors
-    /// If there are none or too many, or one of them is NaN.
+    /// If there are no numbers or too many, or a number is NaN.
     pub fn grey(values: ArrayView2<'_, f32>) -> Result<Self, Error> {
         Self::mapped(values, 0.0, 1.0, ColourMap::Grey)
     }
 
-    /// Red, green and blue from 0 to 1, `[height, width, 3]`; or one channel, which is grey.
+    /// Red, green and blue from 0 to 1, `[height, width, 3]`; or grey from 0 to 1, `[height, width, 1]`.
     ///
     /// # Errors
-    /// If there are none or too many, another number of channels, or one of them is NaN.
+    /// If there are no numbers or too many, there are not 1 or 3 channels, or a number is NaN.
     pub fn colour(values: ArrayView3<'_, f32>) -> Result<Self, Error> {
         let (height, width, channels) = values.dim();
         if !matches!(channels, 1 | 3) {
@@ -85,7 +86,7 @@ impl Picture {
         Ok(Self { width, height, pixels: pixels.collect() })
     }
 
-    /// This picture over another of the same size: so much of this one, the rest of the other.
+    /// A mixture of this picture and another of the same size: `share` times this one plus `1 - share` times the other.
     ///
     /// # Errors
     /// If the sizes differ, or the share is not from 0 to 1.
@@ -132,7 +133,7 @@ impl Picture {
     }
 }
 
-/// That there are pixels, not too many, and no number that is none: it would look like one.
+/// Checks that there are pixels, that they are not too many, and that no number is NaN, which would get a colour like any other.
 fn check(
     height: usize,
     width: usize,

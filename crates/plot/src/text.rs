@@ -1,4 +1,4 @@
-//! Texts in figures: their font, their width, and what is done with one that is too long.
+//! Texts in figures: font, width, and cutting to the room.
 
 use std::sync::Once;
 
@@ -30,7 +30,7 @@ pub(crate) fn turned(size: i32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().transform(FontTransform::Rotate270).color(&BLACK)
 }
 
-/// Where a text lies: its right end, or its middle, beside or on its place.
+/// The style with an anchor: which point of the text lies at its place.
 pub(crate) fn anchored(style: &TextStyle<'static>, across: HPos, down: VPos) -> TextStyle<'static> {
     style.pos(Pos::new(across, down))
 }
