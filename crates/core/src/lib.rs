@@ -3,19 +3,10 @@
 //! No files, no printing, no clocks. Reading order, an afternoon: [`Tensor`], [`Layer`],
 //! [`layers::Dense`], [`Net`], [`Model`], [`Trace`], [`losses`], [`optim::Sgd`], [`train`].
 
-mod argmax;
-mod arrays;
-pub mod augment;
-mod bilinear;
-mod cost;
 pub mod data;
-pub mod early_stopping;
 mod error;
 pub mod explain;
-mod finite;
-mod fuse;
 pub mod gradcheck;
-mod init;
 #[cfg(not(feature = "bench-internals"))]
 #[allow(missing_debug_implementations, reason = "nobody outside of the crate sees them")]
 mod kernels;
@@ -26,58 +17,41 @@ mod kernels;
 pub mod kernels;
 mod layer;
 pub mod layers;
-mod logits;
 pub mod losses;
-mod memory;
 pub mod metrics;
 pub mod mlp;
-mod model;
-mod needs;
 mod net;
-mod operation;
 pub mod optim;
-mod pass;
-mod pattern;
-pub mod penalty;
-mod plan;
-mod program;
-pub mod rng;
-mod scalar;
-mod shape;
-pub mod split;
-mod summary;
-mod targets;
 mod tensor;
-mod ties;
-mod trace;
 pub mod train;
-mod undeclared;
-mod weights;
 pub mod zoo;
 
 /// The arrays that go in and come out: `backstitch::ndarray::array` needs no dependency of your own.
 #[doc(no_inline)]
+pub use data::split;
 pub use ndarray;
+pub use tensor::rng;
+pub use train::{augment, early_stopping, penalty};
 
-pub use arrays::IntoTensor;
-pub use cost::Cost;
 pub use data::Dataset;
 pub use error::{Error, ShapeError};
-pub use fuse::FusedModel;
-pub use init::Init;
 pub use kernels::Accumulate;
+pub use layer::cost::Cost;
+pub use layer::init::Init;
+pub use layer::weights::{Declare, Grads, LayerGrads, Slot, SlotMut, Weights, WeightsMut};
 pub use layer::{AnyLayer, Backward, Cache, Context, DynCache, DynLayer, Fan, Layer, Mode, Reads, ReluRule};
 pub use layers::Activation;
 pub use losses::{CrossEntropy, Targets};
-pub use memory::{MEMORY_LIMIT, WORK_LIMIT};
 pub use mlp::{MlpClassifier, MlpRegressor};
-pub use model::Model;
+pub use net::fuse::FusedModel;
+pub use net::model::Model;
+pub use net::operation::Operation;
+pub use net::summary::{Summary, SummaryLine};
+pub use net::trace::{Keep, Trace};
 pub use net::{Net, Residual, concat, layer, residual};
-pub use operation::Operation;
-pub use scalar::Scalar;
-pub use shape::{MAX_AXES, Shape};
-pub use summary::{Summary, SummaryLine};
 pub use tensor::Tensor;
-pub use trace::{Keep, Trace};
+pub use tensor::arrays::IntoTensor;
+pub use tensor::memory::{MEMORY_LIMIT, WORK_LIMIT};
+pub use tensor::scalar::Scalar;
+pub use tensor::shape::{MAX_AXES, Shape};
 pub use train::{Epoch, History, Trainer};
-pub use weights::{Declare, Grads, LayerGrads, Slot, SlotMut, Weights, WeightsMut};

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Ix2};
 
-use crate::arrays::IntoTensor;
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::finite;
-use crate::init::Init;
+use crate::layer::init::Init;
 use crate::layers::{Activation, dense};
-use crate::memory::check_size;
 use crate::metrics::argmax_rows;
-use crate::model::Model;
 use crate::net::Net;
+use crate::net::model::Model;
 use crate::optim::{Optimizer, Sgd};
+use crate::tensor::arrays::IntoTensor;
+use crate::tensor::finite;
+use crate::tensor::memory::check_size;
 use crate::train::{History, Trainer, evaluate};
 
 /// The settings of an [`MlpClassifier`] or an [`MlpRegressor`]. The default is the assignment's network.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::data::source::{Sample, Source, SourceError, TargetKind};
 use crate::data::{Dataset, From};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// Samples whose inputs a function changes when they are read.
 pub(super) struct Mapped<F: Scalar> {

@@ -1,5 +1,7 @@
 //! Data sets: samples with their targets, which are shared and split without copies.
 
+pub mod split;
+
 mod mapped;
 mod source;
 mod standardize;
@@ -11,17 +13,16 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use crate::arrays::IntoTensor;
 use crate::error::Error;
-use crate::finite;
 use crate::losses::{Loss, Targets, check_weights};
-use crate::memory;
-use crate::model::Model;
-use crate::rng::{Purpose, stream};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
-use crate::split;
+use crate::net::model::Model;
 use crate::tensor::Tensor;
+use crate::tensor::arrays::IntoTensor;
+use crate::tensor::finite;
+use crate::tensor::memory;
+use crate::tensor::rng::{Purpose, stream};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 use mapped::Mapped;
 pub use source::{Batch, Sample, Source, SourceError, TargetKind};

@@ -4,9 +4,9 @@ use std::fmt::Debug;
 
 use crate::error::Error;
 use crate::losses::Targets;
-use crate::scalar::Scalar;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// The error of reading a sample, of any type.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;

@@ -2,11 +2,11 @@
 
 use crate::data::{Batch, Dataset};
 use crate::error::Error;
-use crate::finite;
 use crate::layers::Standardize;
 use crate::losses::Targets;
-use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use crate::tensor::finite;
+use crate::tensor::scalar::Scalar;
 
 /// Samples that are read in one batch.
 const BATCH_SIZE: usize = 256;
@@ -152,8 +152,8 @@ mod tests {
 
     use super::*;
     use crate::layers::dense;
-    use crate::model::Model;
     use crate::net::Net;
+    use crate::net::model::Model;
     use crate::optim::Adam;
     use crate::train::{Trainer, evaluate};
 

@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::data::Dataset;
 use crate::error::{Error, in_range, not_negative};
-use crate::rng::{Purpose, stream};
-use crate::scalar::Scalar;
+use crate::tensor::rng::{Purpose, stream};
+use crate::tensor::scalar::Scalar;
 
 /// The most samples that are generated. More would be a mistake.
 const MAX_SAMPLES: usize = 10_000_000;

@@ -2,12 +2,12 @@
 
 use ndarray::{Array3, Array4, ArrayD, Axis, Zip, s};
 
-use crate::arrays::IntoTensor;
 use crate::error::Error;
 use crate::explain::{Look, as_maps, check_maps, class_gradient, found, upsample};
 use crate::layer::ReluRule;
-use crate::model::Model;
-use crate::scalar::Scalar;
+use crate::net::model::Model;
+use crate::tensor::arrays::IntoTensor;
+use crate::tensor::scalar::Scalar;
 
 /// How the weight of a channel is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use rand::Rng;
 use crate::error::{Error, above_zero, below_one, in_range};
 use crate::explain::resize::{blur, check_deviation};
 use crate::explain::{Look, MOST_PASSES, check_maps, checked};
-use crate::finite;
 use crate::layer::{Context, ReluRule};
-use crate::model::Model;
-use crate::rng::{Purpose, stream};
-use crate::scalar::Scalar;
+use crate::net::model::Model;
+use crate::tensor::finite;
+use crate::tensor::rng::{Purpose, stream};
+use crate::tensor::scalar::Scalar;
 
 /// What is maximized.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,14 +16,14 @@ pub use saliency::{class_gradient, gradient_times_input, saliency, smooth_grad};
 
 use ndarray::{Array, Array4, ArrayViewD, Dimension};
 
-use crate::arrays::IntoTensor;
 use crate::error::Error;
-use crate::finite;
 use crate::layer::{Context, ReluRule};
-use crate::model::Model;
-use crate::scalar::Scalar;
+use crate::net::model::Model;
+use crate::net::trace::{Keep, Trace};
 use crate::tensor::Tensor;
-use crate::trace::{Keep, Trace};
+use crate::tensor::arrays::IntoTensor;
+use crate::tensor::finite;
+use crate::tensor::scalar::Scalar;
 
 /// The largest number of passes that a caller may ask for. More would never end.
 const MOST_PASSES: usize = 1_000_000;

@@ -2,12 +2,12 @@
 
 use ndarray::{Array2, ArrayD, Axis, s};
 
-use crate::arrays::IntoTensor;
 use crate::error::Error;
 use crate::explain::{check_classes, check_maps, checked};
-use crate::finite;
-use crate::model::Model;
-use crate::scalar::Scalar;
+use crate::net::model::Model;
+use crate::tensor::arrays::IntoTensor;
+use crate::tensor::finite;
+use crate::tensor::scalar::Scalar;
 
 /// The most numbers in the batch of copies of a picture.
 const MAX_BATCH_NUMBERS: usize = 1 << 26;

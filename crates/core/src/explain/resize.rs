@@ -2,11 +2,11 @@
 
 use ndarray::{Array1, Array3, ArrayView3, ArrayViewMut3, Axis};
 
-use crate::bilinear::{between, blend};
 use crate::error::Error;
-use crate::memory;
-use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::tensor::bilinear::{between, blend};
+use crate::tensor::memory;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// Maps `[n, height, width]` in another size, bilinearly; the centres of pixels lie where those of PyTorch's
 /// `interpolate(..., align_corners=False)` do.

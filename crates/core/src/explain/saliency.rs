@@ -3,15 +3,15 @@
 use ndarray::{Array3, ArrayD};
 use ndarray_rand::rand_distr::{Distribution, Normal};
 
-use crate::arrays::IntoTensor;
 use crate::error::{Error, above_zero, in_range};
 use crate::explain::{Look, MOST_PASSES, check_classes, check_maps, found};
 use crate::layer::ReluRule;
-use crate::memory;
-use crate::model::Model;
-use crate::rng::{Purpose, stream};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::net::model::Model;
+use crate::tensor::arrays::IntoTensor;
+use crate::tensor::memory;
+use crate::tensor::rng::{Purpose, stream};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// dS/dx of the logit S of one class for each sample, in the shape of `x`; with [`ReluRule::Guided`] by guided
 /// backpropagation, with [`ReluRule::Deconvnet`] by a deconvnet's rule.

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use rand::Rng;
 
 use crate::gradcheck::report::GradientError;
+use crate::layer::undeclared::Undeclared;
+use crate::layer::weights::{Grads, LayerGrads, Slot, Weights, WeightsMut};
 use crate::layer::{Backward, Context, DynCache, DynLayer, Mode, Reads};
-use crate::model::Model;
-use crate::program::OpKind;
-use crate::rng::{Purpose, stream};
-use crate::shape::Shape;
+use crate::net::model::Model;
+use crate::net::program::OpKind;
 use crate::tensor::Tensor;
-use crate::undeclared::Undeclared;
-use crate::weights::{Grads, LayerGrads, Slot, Weights, WeightsMut};
+use crate::tensor::rng::{Purpose, stream};
+use crate::tensor::shape::Shape;
 
 /// A layer with its own copy of the parameters.
 pub(super) struct Alone {

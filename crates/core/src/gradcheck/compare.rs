@@ -3,11 +3,11 @@
 use rand::seq::index;
 
 use crate::error::Error;
-use crate::finite;
 use crate::gradcheck::differences::{Numeric, judge};
 use crate::gradcheck::report::{Comparison, GradientError, Passed};
-use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
+use crate::tensor::finite;
+use crate::tensor::rng::{Purpose, stream};
 
 /// All derivatives are compared up to this number; if there are more, a random sample of about this number.
 pub(super) const MAX_NUMBERS: usize = 4000;

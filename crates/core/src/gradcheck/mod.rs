@@ -44,7 +44,7 @@
 //! | promise of a layer | what to do if it is broken |
 //! |---|---|
 //! | `forward` writes every number of `y`, and keeps its shape | `y` holds unspecified numbers: set each, do not add to it |
-//! | equal passes give equal outputs, with a new cache or a used one | draw from [`rng::stream`](crate::rng::stream); set all of the cache in `forward` |
+//! | equal passes give equal outputs, with a new cache or a used one | draw from [`rng::stream`](crate::tensor::rng::stream); set all of the cache in `forward` |
 //! | outputs of -1..1 are finite, in `f32` as in `f64` | check such a layer in a net, behind one that gives it what it takes |
 //! | `backward` overwrites every number of `dx`, and keeps its shape | as for `y` |
 //! | `backward` *adds* the gradient of each declared parameter | `+=` on what [`LayerGrads::add`](crate::LayerGrads::add) hands out |

@@ -12,12 +12,12 @@ use crate::gradcheck::promises::draw;
 use crate::gradcheck::report::{GradientError, Passed};
 use crate::layer::Context;
 use crate::losses::{CrossEntropy, Loss as _, Targets};
-use crate::model::Model;
 use crate::net::Net;
-use crate::program::OpKind;
-use crate::rng::{Purpose, stream};
+use crate::net::model::Model;
+use crate::net::program::OpKind;
+use crate::net::trace::{Keep, Trace};
 use crate::tensor::Tensor;
-use crate::trace::{Keep, Trace};
+use crate::tensor::rng::{Purpose, stream};
 
 /// The name of a whole net in messages.
 const WHOLE: &str = "the net";
@@ -304,7 +304,7 @@ pub(super) fn precision(
             return Err(GradientError::Contract {
                 layer: layer.to_owned(),
                 expected: format!("the outputs in f32 to be those in f64, {double:e} to three digits"),
-                got: format!("{single:e} at {:?}", crate::finite::index(at, &trace.output().shape())),
+                got: format!("{single:e} at {:?}", crate::tensor::finite::index(at, &trace.output().shape())),
                 help: "a constant may be too small or too large for f32, or a difference of two large numbers may lose \
                        its digits"
                     .to_owned(),

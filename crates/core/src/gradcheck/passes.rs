@@ -2,9 +2,9 @@
 
 use crate::gradcheck::alone::{Alone, PassOutput, PassSettings};
 use crate::gradcheck::report::GradientError;
+use crate::layer::weights::Grads;
 use crate::layer::{Context, Mode, Reads, ReluRule};
 use crate::tensor::Tensor;
-use crate::weights::Grads;
 
 /// The factor of dy in the check that gradients grow by the same factor.
 const LARGE: f64 = 1000.0;
@@ -56,7 +56,7 @@ pub(super) fn difference(a: &Tensor<f64>, b: &Tensor<f64>) -> String {
     let at = a.data().iter().zip(b.data()).position(differ).unwrap_or(0);
     match (a.data().get(at), b.data().get(at)) {
         (Some(first), Some(second)) => {
-            format!("{first:.6} and {second:.6} at {:?}", crate::finite::index(at, &a.shape()))
+            format!("{first:.6} and {second:.6} at {:?}", crate::tensor::finite::index(at, &a.shape()))
         }
         _ => format!("{} and {}", a.shape(), b.shape()),
     }
@@ -86,7 +86,7 @@ fn output_is_written(alone: &Alone, x: &Tensor<f64>, ctx: &Context) -> Result<()
     if let Some(at) = first.data().iter().position(|v| !v.is_finite()) {
         return Err(alone.broken(
             format!("finite outputs in {}", mode(ctx)),
-            format!("{} at {:?}", first.data()[at], crate::finite::index(at, &first.shape())),
+            format!("{} at {:?}", first.data()[at], crate::tensor::finite::index(at, &first.shape())),
             "inputs and parameters are from -1 to 1; a layer for other inputs can be checked in a net, behind one \
              that gives it such",
         ));

@@ -6,8 +6,8 @@ use crate::gradcheck::alone::Alone;
 use crate::gradcheck::compare::{Gradient, Subject};
 use crate::gradcheck::report::GradientError;
 use crate::layer::Context;
-use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
+use crate::tensor::rng::{Purpose, stream};
 
 /// Random numbers in -1..1.
 pub(super) fn random(shape: &[usize], seed: u64, what_for: u64) -> Result<Tensor<f64>, GradientError> {

@@ -5,10 +5,10 @@ use rand::Rng;
 use crate::gradcheck::alone::{Alone, PassOutput};
 use crate::gradcheck::passes::{difference, repeated, same};
 use crate::gradcheck::report::GradientError;
+use crate::layer::weights::Slot;
 use crate::layer::{Context, Mode};
-use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
-use crate::weights::Slot;
+use crate::tensor::rng::{Purpose, stream};
 
 /// How often parameters are drawn to find a declared one's influence on the outputs.
 const DRAWS: u64 = 8;

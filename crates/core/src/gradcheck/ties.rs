@@ -13,8 +13,8 @@ use crate::gradcheck::differences::{Numeric, judge};
 use crate::gradcheck::point::Point;
 use crate::gradcheck::report::{Comparison, GradientError};
 use crate::layer::Context;
-use crate::rng::{Purpose, stream};
 use crate::tensor::Tensor;
+use crate::tensor::rng::{Purpose, stream};
 
 /// The number of inputs that are changed one by one.
 const NUMBERS: usize = 64;

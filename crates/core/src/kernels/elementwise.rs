@@ -2,7 +2,7 @@
 
 use crate::kernels::parts::{in_halves, in_pieces};
 use crate::kernels::simd::vectorised;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// With more numbers than this a loop is cut into halves for several threads. Matrix products cut weights into halves too. So a thread
 /// finds in its cache what it has just written.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::kernels::Accumulate;
 use crate::kernels::buffers::Buffer;
 use crate::kernels::scratch::Scratch;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Terms in a block. A sum of more than two blocks' terms is computed in blocks. The sum of a block consists of shorter ones: those of a
 /// tile, or of some rows of output.

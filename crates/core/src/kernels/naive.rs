@@ -2,7 +2,7 @@
 
 use crate::kernels::gemm::matrix::Matrix;
 use crate::kernels::windows::Windows;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// `c[i, j] = sum over k of a[i, k] b[k, j]`, for a row-major `c` of `a.rows` times `b.columns`.
 pub fn matmul<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, c: &mut [F]) {

@@ -1,7 +1,7 @@
 //! The norm of an array. No number is too small or too large for it.
 
 use crate::kernels::simd::vectorised;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Sums of squares that are computed side by side.
 const SQUARES: usize = 32;

@@ -7,7 +7,7 @@ use crate::kernels::parts::in_pieces;
 use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::simd::vectorised;
 use crate::kernels::sums;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Numbers in a piece: it stays in the second-level cache while it is read twice.
 const PIECE: usize = 32 * 1024;

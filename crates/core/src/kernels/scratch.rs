@@ -3,7 +3,7 @@
 use std::thread::LocalKey;
 
 use crate::kernels::buffers::{Buffer, Buffers};
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 const CACHE_LINE: usize = 64;
 

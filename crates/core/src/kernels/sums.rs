@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::kernels::simd::vectorised;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Rows that are added before their sum becomes an `f64`.
 const ROWS: usize = 16;
@@ -412,7 +412,7 @@ mod tests {
     use rand::Rng;
 
     use super::*;
-    use crate::rng::{self, stream};
+    use crate::tensor::rng::{self, stream};
 
     /// Sums of both kinds against those of single numbers in `f64`.
     fn check<F: Scalar>(rows: usize, width: usize, seed: u64, tolerance: f64) {

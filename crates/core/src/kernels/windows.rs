@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::shape::product;
+use crate::tensor::shape::product;
 
 /// A length along the height and one along the width. `3.into()` is 3 along both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use std::str::FromStr;
 use crate::error::{Error, ShapeError, by_name};
 use crate::kernels::elementwise::{TERMS_AT_A_TIME, add_bias_and, copy, softmax_rows, update, update_with};
 use crate::kernels::simd::vectorised;
+use crate::layer::weights::Weights;
 use crate::layer::{Backward, Context, Layer, Reads, ReluRule};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// A function applied to every number, or (softmax) to every row along the last axis.
 ///

@@ -3,12 +3,12 @@
 use crate::error::ShapeError;
 use crate::kernels::pool::mean;
 use crate::kernels::windows::{Padding, Pair, Rounding};
+use crate::layer::weights::Weights;
 use crate::layer::{Backward, Context, Layer, Reads};
 use crate::layers::pooling::PoolWindows;
-use crate::scalar::Scalar;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// The mean of every window, channel by channel.
 ///

@@ -1,15 +1,15 @@
 //! Batch normalization.
 
-use crate::cost::Cost;
 use crate::error::ShapeError;
-use crate::init::Init;
 use crate::kernels::normalize::{gradient_sums, input_gradient, mean_and_variance, normalize};
+use crate::layer::cost::Cost;
+use crate::layer::init::Init;
+use crate::layer::weights::{Declare, Weights, WeightsMut};
 use crate::layer::{Backward, Cache, Context, Fan, Layer, Mode, Reads};
 use crate::layers::Activation;
-use crate::scalar::Scalar;
-use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
-use crate::weights::{Declare, Weights, WeightsMut};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::{Shape, product};
 
 /// Normalizes every feature, or every channel, to mean 0 and variance 1 over the batch, then scales and shifts it
 /// by learned parameters (Ioffe and Szegedy 2015, algorithm 1), then applies an activation.

@@ -3,20 +3,20 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use crate::cost::Cost;
 use crate::error::ShapeError;
-use crate::init::Init;
 use crate::kernels::Accumulate;
 use crate::kernels::conv::kernel::{ConvKernel, PreparedKernel};
 use crate::kernels::conv::plan::{self, Algorithm, ConvPlan};
 use crate::kernels::conv::walk::ParameterGradients;
 use crate::kernels::windows::{Padding, Pair, WindowLayout, Windows};
+use crate::layer::cost::Cost;
+use crate::layer::init::Init;
+use crate::layer::weights::{Declare, Weights};
 use crate::layer::{Backward, Cache, Context, Fan, Layer, Reads};
 use crate::layers::Activation;
-use crate::scalar::Scalar;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::weights::{Declare, Weights};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// Every filter slides over the map, and gives at each place a weighted sum of the window under it;
 /// then an activation.

@@ -4,10 +4,10 @@ use ndarray::{Array1, Array2};
 
 use crate::error::Error;
 use crate::layers::Conv2d;
-use crate::memory;
-use crate::scalar::Scalar;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
+use crate::tensor::memory;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 impl Conv2d {
     /// The same linear function as a dense layer: a matrix W `[height * width * channels, out height * out width *
@@ -75,10 +75,10 @@ mod tests {
     use rand::Rng;
 
     use crate::layers::conv2d;
-    use crate::model::Model;
     use crate::net::Net;
-    use crate::rng::{Purpose, stream};
+    use crate::net::model::Model;
     use crate::tensor::Tensor;
+    use crate::tensor::rng::{Purpose, stream};
 
     #[test]
     fn the_dense_layer_has_the_same_outputs_with_stride_and_padding() {

@@ -1,18 +1,18 @@
 //! The fully connected layer.
 
-use crate::cost::Cost;
 use crate::error::ShapeError;
-use crate::init::Init;
 use crate::kernels::Accumulate;
 use crate::kernels::gemm::matrix::Matrix;
 use crate::kernels::gemm::multiply::multiply;
 use crate::kernels::sums::add_rows;
+use crate::layer::cost::Cost;
+use crate::layer::init::Init;
+use crate::layer::weights::{Declare, Weights};
 use crate::layer::{Backward, Context, Fan, Layer, Reads};
 use crate::layers::Activation;
-use crate::scalar::Scalar;
-use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
-use crate::weights::{Declare, Weights};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::{Shape, product};
 
 /// Every output is a weighted sum of every input, then an activation.
 ///

@@ -2,16 +2,16 @@
 
 use rand::RngCore;
 
-use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::kernels::elementwise::{combine, copy};
 use crate::kernels::parts::in_pieces;
+use crate::layer::cost::Cost;
+use crate::layer::weights::Weights;
 use crate::layer::{Backward, Context, Layer, Mode, Reads};
-use crate::rng::{Purpose, stream};
-use crate::scalar::Scalar;
-use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::tensor::rng::{Purpose, stream};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::{Shape, product};
 
 /// Sets each number to zero with a probability, in training only (Srivastava et al. 2014).
 ///
@@ -122,9 +122,9 @@ impl<F: Scalar> Layer<F> for Dropout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Model;
     use crate::net::Net;
-    use crate::trace::{Keep, Trace};
+    use crate::net::model::Model;
+    use crate::net::trace::{Keep, Trace};
 
     #[test]
     fn as_many_are_dropped_as_asked_and_the_mean_stays() {

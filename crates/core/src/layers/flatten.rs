@@ -2,11 +2,11 @@
 
 use crate::error::ShapeError;
 use crate::kernels::elementwise::copy;
+use crate::layer::weights::Weights;
 use crate::layer::{Backward, Context, Layer, Reads};
-use crate::scalar::Scalar;
-use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::{Shape, product};
 
 /// All numbers of a sample in one row, in their order in memory: y = x, dL/dx = dL/dy.
 ///

@@ -1,16 +1,16 @@
 //! A convolution made for inference.
 
-use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::kernels::conv::kernel::{ConvKernel, PreparedKernel};
 use crate::kernels::normalize::normalize_in_place;
+use crate::layer::cost::Cost;
+use crate::layer::weights::Weights;
 use crate::layer::{Backward, Context, Layer};
 use crate::layers::conv2d::PlanCache;
 use crate::layers::{Activation, BatchNorm, Conv2d};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// A convolution that normalizes its outputs while they are in the cache, and keeps its kernel in the forms that
 /// are fastest to use. Made by [`Model::fuse`](crate::Model::fuse), of layers that will not change again: it has

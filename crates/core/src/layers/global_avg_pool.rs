@@ -3,11 +3,11 @@
 use crate::error::ShapeError;
 use crate::kernels::parts::in_pieces;
 use crate::kernels::sums::means;
+use crate::layer::weights::Weights;
 use crate::layer::{Backward, Context, Layer, Reads};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// The mean of every channel over the whole map (Lin, Chen and Yan 2014, section 3.2).
 ///

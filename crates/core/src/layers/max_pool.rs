@@ -1,15 +1,15 @@
 //! Max pooling.
 
-use crate::cost::Cost;
 use crate::error::ShapeError;
 use crate::kernels::pool::max;
 use crate::kernels::windows::{Padding, Pair, Rounding};
+use crate::layer::cost::Cost;
+use crate::layer::weights::Weights;
 use crate::layer::{Backward, Context, Layer, Reads};
 use crate::layers::pooling::PoolWindows;
-use crate::scalar::Scalar;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::weights::Weights;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// The largest number of every window, channel by channel.
 ///

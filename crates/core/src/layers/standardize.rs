@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::cost::Cost;
 use crate::error::{Error, ShapeError};
+use crate::layer::cost::Cost;
+use crate::layer::weights::{Declare, Weights};
 use crate::layer::{Backward, Context, Layer, Reads};
-use crate::scalar::Scalar;
-use crate::shape::{Shape, product};
 use crate::tensor::Tensor;
-use crate::weights::{Declare, Weights};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::{Shape, product};
 
 /// Subtracts a mean from every feature, or every channel, and divides by a standard deviation; [`inverse`](Self::inverse) does the opposite.
 ///
@@ -145,8 +145,8 @@ mod tests {
     use super::*;
     use crate::gradcheck::check_layer;
     use crate::layers::dense;
-    use crate::model::Model;
     use crate::net::Net;
+    use crate::net::model::Model;
 
     fn scale() -> Standardize {
         Standardize::new(&[1000.0, -3.0], &[0.5, 4.0]).unwrap()

@@ -8,8 +8,8 @@ use crate::kernels::simd::vectorised;
 use crate::layers::Activation;
 use crate::losses::{Loss, Mean, RowWeights, Targets, impossible};
 use crate::metrics::{Accuracy, Metric};
-use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 
 /// Mean cross-entropy of the softmax of logits.
 ///

@@ -1,5 +1,7 @@
 //! Losses and their derivatives.
 
+pub(crate) mod targets;
+
 mod cross_entropy;
 mod pointwise;
 mod rows;
@@ -11,10 +13,10 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::layers::Activation;
 use crate::metrics::Metric;
-use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 
-pub use crate::targets::{Targets, one_hot};
+pub use crate::losses::targets::{Targets, one_hot};
 pub use cross_entropy::CrossEntropy;
 pub use pointwise::{BceWithLogits, HINGE, Huber, MAE, MSE, Pointwise};
 pub use rows::{GaussianNll, KlDivergence, MultiClassHinge};

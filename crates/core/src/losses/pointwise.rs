@@ -6,8 +6,8 @@ use crate::error::{Error, above_zero};
 use crate::layers::Activation;
 use crate::losses::{Loss, Mean, RowWeights, Targets, impossible};
 use crate::metrics::{BinaryAccuracy, Mae, Metric, R2, Rmse};
-use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 
 /// The mean over all numbers of a function of output y and target t, which gives its value and its derivative with respect to y.
 /// Targets are values of the outputs' shape.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::layers::Activation;
+use crate::losses::targets::check_probabilities;
 use crate::losses::{Loss, Mean, RowWeights, Targets};
 use crate::metrics::{Accuracy, Metric};
-use crate::scalar::Scalar;
-use crate::targets::check_probabilities;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 
 /// The Kullback-Leibler divergence of the softmax of logits from target probabilities, Σ t (log t - log p), a mean over rows of the last
 /// axis (Kullback and Leibler 1951). With sums of targets of 1, dL/dz = p - t. As PyTorch's

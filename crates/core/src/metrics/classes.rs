@@ -1,10 +1,10 @@
 //! Metrics of outputs that are logits or probabilities of classes.
 
 use crate::error::{Error, in_range};
+use crate::losses::targets::Targets;
 use crate::metrics::{Metric, argmax};
-use crate::scalar::Scalar;
-use crate::targets::Targets;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 
 /// Top-k accuracy: the share of rows whose class is among the k largest outputs. Of equal outputs the first counts as larger; a row with NaN is wrong.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use std::fmt;
 use ndarray::Array2;
 
 use crate::error::Error;
-use crate::memory::check_size;
+use crate::tensor::memory::check_size;
 
 /// The number of samples for each pair of a true class (row) and a predicted class (column).
 ///

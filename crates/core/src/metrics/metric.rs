@@ -3,10 +3,10 @@
 use std::fmt::Debug;
 
 use crate::error::Error;
+use crate::losses::targets::Targets;
 use crate::metrics::correct;
-use crate::scalar::Scalar;
-use crate::targets::Targets;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 
 /// A figure of outputs and targets that is summed over batches. It does not use weights of samples.
 ///

@@ -6,7 +6,7 @@ mod metric;
 mod ranking;
 mod values;
 
-pub use crate::argmax::argmax;
+pub use crate::tensor::argmax::argmax;
 pub use classes::{BalancedAccuracy, F1, TopK};
 pub use confusion::{Average, ClassScores, ConfusionMatrix};
 pub use metric::{Accuracy, Metric};
@@ -16,9 +16,9 @@ pub use values::{BinaryAccuracy, Mae, R2, Rmse};
 use ndarray::ArrayView2;
 
 use crate::error::Error;
-use crate::scalar::Scalar;
-use crate::targets::Targets;
+use crate::losses::targets::Targets;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 
 /// The class of every row of logits or probabilities, `[n, classes]`: the position of the largest number, as `argmax(axis=1)` in NumPy.
 ///

@@ -3,9 +3,9 @@
 use ndarray::ArrayView2;
 
 use crate::error::Error;
+use crate::losses::targets::check_probabilities;
 use crate::metrics::confusion::check;
-use crate::scalar::Scalar;
-use crate::targets::check_probabilities;
+use crate::tensor::scalar::Scalar;
 
 /// The area under the curve of true positives against false positives (ROC): the chance that a positive sample has a
 /// higher score than a negative one, equal scores counting half (T. Fawcett, "An introduction to ROC analysis", 2006,

@@ -1,10 +1,10 @@
 //! Metrics of outputs that are values, or logits of several labels.
 
 use crate::error::Error;
+use crate::losses::targets::Targets;
 use crate::metrics::Metric;
-use crate::scalar::Scalar;
-use crate::targets::Targets;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 
 /// Outputs and targets of a batch as pairs of numbers; `None` if the targets are classes.
 fn pairs<'a, F: Scalar>(

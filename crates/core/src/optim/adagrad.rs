@@ -3,7 +3,7 @@
 use crate::error::{Error, above_zero, not_negative};
 use crate::kernels::elementwise::update_two_with;
 use crate::optim::Optimizer;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Adagrad: each gradient divided by the root of the sum of all squared gradients so far (Duchi, Hazan and Singer 2011, section 1.1), as
 /// in PyTorch.

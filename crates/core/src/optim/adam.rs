@@ -3,7 +3,7 @@
 use crate::error::{Error, above_zero, below_one, not_negative};
 use crate::kernels::elementwise::update_three_with;
 use crate::optim::Optimizer;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Adam: steps of a size that adapts to each parameter (Kingma and Ba 2015, algorithm 1), as in PyTorch.
 ///

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, few, not_negative};
-use crate::model::Model;
+use crate::layer::weights::Grads;
+use crate::net::model::Model;
 use crate::optim::{Optimizer, OptimizerState, ParameterState};
-use crate::scalar::Scalar;
-use crate::weights::Grads;
+use crate::tensor::scalar::Scalar;
 
 /// The state of an optimizer (momentum and the like) by parameter name. It is kept while a parameter is frozen, too.
 ///

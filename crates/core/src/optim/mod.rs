@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, above_zero};
 use crate::kernels::elementwise::update;
 use crate::kernels::norm::norm;
-use crate::model::Model;
-use crate::scalar::Scalar;
-use crate::weights::Grads;
+use crate::layer::weights::Grads;
+use crate::net::model::Model;
+use crate::tensor::scalar::Scalar;
 
 pub use adagrad::Adagrad;
 pub use adam::Adam;

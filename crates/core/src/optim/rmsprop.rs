@@ -3,7 +3,7 @@
 use crate::error::{Error, above_zero, below_one, not_negative};
 use crate::kernels::elementwise::update_two_with;
 use crate::optim::Optimizer;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// RMSprop: each gradient divided by the root of a running mean of its squares (Hinton 2012, lecture 6e), as in PyTorch.
 ///

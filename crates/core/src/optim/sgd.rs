@@ -3,7 +3,7 @@
 use crate::error::{Error, above_zero, below_one, not_negative};
 use crate::kernels::elementwise::{update_two_with, update_with};
 use crate::optim::Optimizer;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Stochastic gradient descent with momentum, Nesterov's momentum and weight decay, as in PyTorch.
 ///

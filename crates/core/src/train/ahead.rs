@@ -2,7 +2,7 @@
 
 use crate::data::{Batch, Dataset};
 use crate::error::Error;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Processes the first batch, and replaces it by the next samples.
 ///

@@ -8,10 +8,10 @@ use crate::data::{Dataset, Sample, Source, SourceError, TargetKind};
 use crate::error::Error;
 use crate::layers::dense;
 use crate::losses::{CrossEntropy, Loss, Mean, Targets};
-use crate::model::Model;
+use crate::net::model::Model;
 use crate::optim::Sgd;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
+use crate::tensor::shape::Shape;
 use crate::train::{Trainer, evaluate_with};
 
 /// Samples of which those from a number on are counted when they are read.

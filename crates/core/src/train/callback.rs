@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 use crate::train::Run;
 
 /// The progress of training after a step.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::error::Error;
-use crate::model::Model;
+use crate::net::model::Model;
 use crate::optim::OptimizerState;
-use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 use crate::train::History;
 
 /// Parameters and statistics by name.

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::augment::Augment;
 use crate::data::{Batch, Dataset, TargetKind};
 use crate::error::Error;
-use crate::finite;
 use crate::layer::Context;
-use crate::logits;
 use crate::losses::{CrossEntropy, Loss, MSE, Mean};
 use crate::metrics::Metric;
-use crate::model::Model;
-use crate::scalar::Scalar;
-use crate::trace::{Keep, Trace};
+use crate::net::logits;
+use crate::net::model::Model;
+use crate::net::trace::{Keep, Trace};
+use crate::tensor::finite;
+use crate::tensor::scalar::Scalar;
 use crate::train::Figures;
 use crate::train::ahead::while_reading;
+use crate::train::augment::Augment;
 
 /// Samples in a batch of an evaluation.
 const EVALUATION_BATCH: usize = 256;

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use crate::error::{Error, above_zero};
 use crate::layer::Context;
-use crate::logits;
+use crate::layer::weights::Grads;
 use crate::losses::{Loss, Mean, Targets};
-use crate::model::Model;
+use crate::net::logits;
+use crate::net::model::Model;
+use crate::net::trace::{Keep, Trace};
 use crate::optim::{Optimizer, OptimizerMemory, clip_gradients};
-use crate::penalty::Penalty;
-use crate::scalar::Scalar;
 use crate::tensor::Tensor;
-use crate::trace::{Keep, Trace};
-use crate::weights::Grads;
+use crate::tensor::scalar::Scalar;
+use crate::train::penalty::Penalty;
 
 /// The settings of a training step.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::layer::Context;
 use crate::layers::{Activation, activation, batch_norm, conv2d, dense, dropout, flatten, global_avg_pool};
 use crate::losses::{CrossEntropy, MSE, Targets};
-use crate::model::Model;
+use crate::net::model::Model;
 use crate::net::{Net, residual};
 use crate::optim::{Optimizer, Schedule, Sgd};
 use crate::tensor::Tensor;

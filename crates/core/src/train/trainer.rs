@@ -4,20 +4,20 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::augment::Augment;
 use crate::data::Dataset;
-use crate::early_stopping::EarlyStopping;
 use crate::error::Error;
-use crate::finite;
 use crate::losses::Loss;
 use crate::metrics::Metric;
-use crate::model::Model;
+use crate::net::model::Model;
 use crate::optim::{Optimizer, OptimizerMemory, Schedule};
-use crate::penalty::Penalty;
-use crate::scalar::Scalar;
+use crate::tensor::finite;
+use crate::tensor::scalar::Scalar;
+use crate::train::augment::Augment;
 use crate::train::callback::{Callback, CallbackError, EachEpoch, EachStep, StepEnd};
 use crate::train::checkpoint::Checkpoint;
+use crate::train::early_stopping::EarlyStopping;
 use crate::train::evaluate::{Evaluator, usual};
+use crate::train::penalty::Penalty;
 use crate::train::run::{Callbacks, LoopSettings, Run};
 use crate::train::{History, StepSettings, Workspace};
 

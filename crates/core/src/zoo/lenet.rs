@@ -1,6 +1,6 @@
 //! LeNet, for small grey images and for photographs.
 
-use crate::init::Init;
+use crate::layer::init::Init;
 use crate::layers::{Activation, Padding, avg_pool, batch_norm, conv2d, dense, dropout, flatten, max_pool};
 use crate::net::Net;
 

@@ -14,8 +14,8 @@ pub use vgg16::{vgg16, vgg16_batch_norm_features, vgg16_blocks12, vgg16_features
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Model;
     use crate::net::Net;
+    use crate::net::model::Model;
     use crate::tensor::Tensor;
 
     fn model(net: Net, input: &[usize]) -> Model {

@@ -1,6 +1,6 @@
 //! ResNet-18.
 
-use crate::init::Init;
+use crate::layer::init::Init;
 use crate::layers::{batch_norm, conv2d, dense, global_avg_pool, max_pool};
 use crate::net::{Net, residual};
 

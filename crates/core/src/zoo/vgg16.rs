@@ -1,6 +1,6 @@
 //! VGG16.
 
-use crate::init::Init;
+use crate::layer::init::Init;
 use crate::layers::{batch_norm, conv2d, dense, dropout, flatten, max_pool};
 use crate::net::Net;
 

@@ -13,7 +13,7 @@ use crate::kernels::gemm::multiply::multiply;
 use crate::kernels::parts::in_pieces;
 use crate::kernels::scratch::Scratch;
 use crate::kernels::windows::Windows;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Numbers of dX that are held at a time.
 const MOST_COLUMNS: usize = 1 << 20;

@@ -13,7 +13,7 @@ use crate::kernels::long_sums::{LONG, in_blocks, long_edge};
 use crate::kernels::parts::{in_parts, in_pieces};
 use crate::kernels::scratch::ready;
 use crate::kernels::windows::Windows;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Windows in a piece of the forward product.
 const WINDOWS_A_PIECE: usize = 512;

@@ -3,7 +3,7 @@
 use crate::kernels::Accumulate;
 use crate::kernels::gemm::matrix::Matrix;
 use crate::kernels::gemm::multiply::multiply;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// y = x K, with x `[positions, channels]`.
 pub(crate) fn forward<F: Scalar>(

@@ -5,7 +5,7 @@ use crate::kernels::conv::plan::{Algorithm, ConvPlan};
 use crate::kernels::conv::winograd;
 use crate::kernels::gemm::{filter_panels, stream};
 use crate::kernels::windows::Windows;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// The number of maps for which a kernel is prepared: all that is known of a batch is that it is not small.
 const MANY_MAPS: usize = 64;

@@ -9,7 +9,7 @@ use crate::kernels::conv::{im2col, in_place, pointwise, taps, winograd};
 use crate::kernels::gemm::matrix::Matrix;
 use crate::kernels::scratch::Scratch;
 use crate::kernels::windows::Windows;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 impl ConvPlan {
     /// y = X K, where the rows of X are the windows of x; `finish` is applied to rows of y while they are in the cache.

@@ -5,7 +5,7 @@ use crate::kernels::Accumulate;
 use crate::kernels::gemm::transpose::transpose;
 use crate::kernels::parts::in_pieces;
 use crate::kernels::windows::{Pair, Windows};
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// The windows over dz; none where the stride is not 1, or the padding is wider than a kernel reaches.
 pub(crate) fn rotated(windows: &Windows, filters: usize) -> Option<Windows> {

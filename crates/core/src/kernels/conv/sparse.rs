@@ -15,7 +15,7 @@ use crate::kernels::gemm::transpose::transpose;
 use crate::kernels::parts::in_pieces;
 use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::windows::Windows;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Numbers that are added together. In the sums, a run of a window is filled up to a multiple of this.
 const LANES: usize = 8;

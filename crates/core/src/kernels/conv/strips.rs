@@ -11,7 +11,7 @@ use crate::kernels::gemm::matrix::{Matrix, Run, WindowRows};
 use crate::kernels::gemm::tile::DEPTH;
 use crate::kernels::scratch::{Scratch, on_every_thread, ready};
 use crate::kernels::windows::Windows;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 thread_local! {
     static PLACES: Cell<Vec<usize>> = const { Cell::new(Vec::new()) };

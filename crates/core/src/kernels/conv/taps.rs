@@ -14,7 +14,7 @@ use crate::kernels::gemm::transpose::transpose;
 use crate::kernels::parts::{in_parts, in_pieces};
 use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::windows::{Pair, Windows};
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// The position of the map that a tap of the window at a position falls on; none in the padding.
 fn meet(windows: &Windows, position: usize, tap: usize) -> Option<usize> {
@@ -178,7 +178,7 @@ mod tests {
     use crate::kernels::conv::kernel::PreparedKernel;
     use crate::kernels::naive;
     use crate::kernels::windows::{Padding, WindowLayout};
-    use crate::rng;
+    use crate::tensor::rng;
 
     fn random(count: usize, seed: u64) -> Vec<f64> {
         let mut rng = rng::stream(seed, rng::Purpose::GradientCheck, 0, 0);

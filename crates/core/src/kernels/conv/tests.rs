@@ -7,7 +7,7 @@ use crate::kernels::conv::kernel::{ConvKernel, PreparedKernel};
 use crate::kernels::conv::plan::{Algorithm, ConvPlan};
 use crate::kernels::windows::{Padding, Pair, WindowLayout};
 use crate::kernels::{Accumulate, naive};
-use crate::rng::{Purpose, stream};
+use crate::tensor::rng::{Purpose, stream};
 
 fn random(count: usize, seed: u64) -> Vec<f64> {
     let mut rng = stream(seed, Purpose::GradientCheck, 0, 0);

@@ -18,7 +18,7 @@ use crate::kernels::gemm::tile;
 use crate::kernels::long_sums::{in_blocks, long_edge};
 use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::sums::{add_columns, all_finite};
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Parts of a sum over all outputs, for any number of threads.
 const PARTS: usize = 8;
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
     use crate::kernels::conv::plan::Algorithm;
     use crate::kernels::windows::{Padding, Pair, WindowLayout};
-    use crate::rng::{Purpose, stream};
+    use crate::tensor::rng::{Purpose, stream};
 
     /// Both gradients where few numbers of dz are not 0, compared with the products over all numbers.
     fn check(layout: WindowLayout, maps: usize, input: [usize; 3], filters: usize, share: f64, seed: u64) {

@@ -37,7 +37,7 @@ use crate::kernels::long_sums::{LONG, in_blocks, long_edge};
 use crate::kernels::parts::in_parts;
 use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::windows::{Pair, Windows};
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Places in an input tile.
 pub(crate) const PLACES: usize = SIDE * SIDE;

@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::kernels::Accumulate;
 use crate::kernels::gemm::tile;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Numbers along a side of an input tile, and points at which polynomials are evaluated.
 pub(crate) const SIDE: usize = 6;

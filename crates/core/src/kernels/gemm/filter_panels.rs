@@ -8,7 +8,7 @@ use crate::kernels::gemm::matrix::Matrix;
 use crate::kernels::gemm::tile;
 use crate::kernels::parts::in_parts;
 use crate::kernels::scratch::Scratch;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Filters in a panel: a whole number of tiles of a matrix product.
 pub(crate) const PANEL_FILTERS: usize = 48;
@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::kernels::naive;
-    use crate::rng;
+    use crate::tensor::rng;
 
     proptest! {
         #[test]

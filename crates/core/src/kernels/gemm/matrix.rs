@@ -1,6 +1,6 @@
 //! A matrix to read: where its numbers lie.
 
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// A matrix to read, row-major or the transpose of a row-major one.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use crate::kernels::gemm::pack::worth_copying;
 use crate::kernels::gemm::tile;
 use crate::kernels::gemm::transpose::transpose;
 use crate::kernels::scratch::Scratch;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Below this many multiply-adds one thread is faster than two.
 pub(crate) const SPLIT_ABOVE: usize = 512 * 1024;
@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::kernels::naive;
-    use crate::rng::{Purpose, stream};
+    use crate::tensor::rng::{Purpose, stream};
     use rand::Rng;
 
     fn random(count: usize, seed: u64) -> Vec<f64> {

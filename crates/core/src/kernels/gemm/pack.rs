@@ -3,7 +3,7 @@
 use crate::kernels::gemm::matrix::{Matrix, WindowRows};
 use crate::kernels::parts::in_parts;
 use crate::kernels::scratch::Scratch;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Numbers in a vector, and vectors side by side in a tile.
 #[derive(Clone, Copy)]

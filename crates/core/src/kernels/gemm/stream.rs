@@ -11,7 +11,7 @@ use crate::kernels::buffers::Buffer;
 use crate::kernels::gemm::matrix::Matrix;
 use crate::kernels::scratch::Scratch;
 use crate::kernels::simd::vectorised;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Rows of the right factor that are read side by side.
 const AT_ONCE: usize = 4;

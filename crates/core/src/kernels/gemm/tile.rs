@@ -23,7 +23,7 @@ use crate::kernels::gemm::pack::{
 use crate::kernels::gemm::stream;
 use crate::kernels::long_sums::{LONG, in_blocks};
 use crate::kernels::scratch::{Scratch, ready};
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Most lanes of a vector: 64 bytes of `f32`.
 pub(crate) const MOST_LANES: usize = 16;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::kernels::Accumulate;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Rows and columns that are moved at a time, so that both stay in the first-level cache.
 const BLOCK: usize = 16;

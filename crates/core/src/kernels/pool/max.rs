@@ -7,7 +7,7 @@ use crate::kernels::parts::in_pieces;
 use crate::kernels::pool::taps::WindowTaps;
 use crate::kernels::pool::wide::{in_f64, sums_are_wider};
 use crate::kernels::windows::Windows;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Rows of output in a piece of work.
 fn rows_at_a_time(windows: &Windows) -> usize {

@@ -7,7 +7,7 @@ use crate::kernels::pool::wide::{in_f64, sums_are_wider};
 use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::simd::vectorised;
 use crate::kernels::windows::Windows;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// The divisor of the sum over a window: the number of its taps in the map, or in the map and the padding.
 #[inline(always)]

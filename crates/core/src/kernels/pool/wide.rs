@@ -4,7 +4,7 @@ use crate::kernels::buffers::Buffer;
 use crate::kernels::parts::in_pieces;
 use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::windows::Windows;
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// Where a number of the map lies in more windows than this, the sum of their gradients is computed in `f64`.
 const MANY_WINDOWS: usize = 64;

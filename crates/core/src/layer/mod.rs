@@ -1,15 +1,20 @@
 //! What a layer is: settings, a function of them, of weights and of an input, and its derivative.
 
+pub(crate) mod cost;
+pub(crate) mod init;
+pub(crate) mod undeclared;
+pub(crate) mod weights;
+
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::cost::Cost;
 use crate::error::ShapeError;
-use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::layer::cost::Cost;
+use crate::layer::weights::{Declare, LayerGrads, Weights, WeightsMut};
 use crate::tensor::Tensor;
-use crate::weights::{Declare, LayerGrads, Weights, WeightsMut};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// Whether a pass trains the model or uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use crate::error::Error;
 use crate::kernels::simd::vectorised;
-use crate::model::Model;
-use crate::scalar::Scalar;
+use crate::net::model::Model;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 
 /// The number of values that are combined before the result is tested.
 const PIECE: usize = 4096;

@@ -1,6 +1,6 @@
 //! Bilinear interpolation between the pixels of a map.
 
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// The two pixels of a side that a place lies between, counted from the middle of the first pixel, and how far it is from the one to the
 /// other. Beyond the edge lies the edge's own colour.

@@ -1,12 +1,12 @@
 //! The memory and work that a model and its passes need, computed from shapes alone and checked before memory is allocated.
 
 use crate::error::Error;
-use crate::memory::{self, MEMORY_LIMIT, WORK_LIMIT};
-use crate::plan::{prediction_bytes, training_bytes};
-use crate::program::{OpKind, Program};
-use crate::scalar::Scalar;
-use crate::trace::Keep;
-use crate::weights::Spec;
+use crate::layer::weights::Spec;
+use crate::net::plan::{prediction_bytes, training_bytes};
+use crate::net::program::{OpKind, Program};
+use crate::net::trace::Keep;
+use crate::tensor::memory::{self, MEMORY_LIMIT, WORK_LIMIT};
+use crate::tensor::scalar::Scalar;
 
 /// A pass that needs no more than this is not checked: the check is for allocations that may end the program.
 const ASKED_ABOVE: u64 = 1 << 30;

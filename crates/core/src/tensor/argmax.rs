@@ -1,6 +1,6 @@
 //! The position of the largest of some values.
 
-use crate::scalar::Scalar;
+use crate::tensor::scalar::Scalar;
 
 /// The position of the largest value; of equal ones, the first. `None` if there is no value, or if one is NaN.
 ///

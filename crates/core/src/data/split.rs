@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::seq::SliceRandom;
 
 use crate::error::Error;
-use crate::memory::check_size;
-use crate::rng::{Purpose, stream};
+use crate::tensor::memory::check_size;
+use crate::tensor::rng::{Purpose, stream};
 
 /// Splits the samples `0..samples` at random into parts of the given shares, which sum to 1.
 /// Every sample is in exactly one part; the remainder of rounding goes to the first part.

@@ -3,13 +3,13 @@
 use rand::Rng;
 use rayon::prelude::*;
 
-use crate::bilinear::{between, blend};
 use crate::error::Error;
 use crate::kernels::buffers::Buffer;
 use crate::kernels::scratch::{self, Scratch};
-use crate::rng::{Purpose, stream};
-use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use crate::tensor::bilinear::{between, blend};
+use crate::tensor::rng::{Purpose, stream};
+use crate::tensor::scalar::Scalar;
 
 /// A transform of maps `[n, height, width, channels]`. In training only: a random part enlarged to the map's size, a random crop of the
 /// padded map, and a random mirror image. Always, after these: each channel minus a mean, divided by a deviation.

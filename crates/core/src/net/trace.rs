@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::layer::DynCache;
-use crate::model::Model;
-use crate::plan::{self, BackwardPlan, ForwardPlan, Wanted};
-use crate::program::{Op, OpKind, Program};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::net::model::Model;
+use crate::net::plan::{self, BackwardPlan, ForwardPlan, Wanted};
+use crate::net::program::{Op, OpKind, Program};
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// How much of a pass a [`Trace`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

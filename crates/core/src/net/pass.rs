@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::kernels::elementwise::{add, copy, sum_and};
+use crate::layer::undeclared::declared_only;
+use crate::layer::weights::{Grads, LayerGrads, Weights, WeightsMut};
 use crate::layer::{Backward, Context, DynCache, DynLayer, Mode};
 use crate::layers::Activation;
-use crate::model::Model;
-use crate::plan::{BackwardStep, DX, ForwardPlan, To, Wanted, reads};
-use crate::program::{Op, OpKind};
-use crate::scalar::Scalar;
+use crate::net::model::Model;
+use crate::net::plan::{BackwardStep, DX, ForwardPlan, To, Wanted, reads};
+use crate::net::program::{Op, OpKind};
+use crate::net::trace::{InputFingerprint, Keep, Trace, TraceBuffers};
 use crate::tensor::Tensor;
-use crate::trace::{InputFingerprint, Keep, Trace, TraceBuffers};
-use crate::undeclared::declared_only;
-use crate::weights::{Grads, LayerGrads, Weights, WeightsMut};
+use crate::tensor::scalar::Scalar;
 
 impl<F: Scalar> Model<F> {
     /// The forward pass, y = f(x). The trace keeps the data of the pass: [`Trace::output`] is y.

@@ -2,9 +2,9 @@
 
 use crate::error::{Error, not_negative};
 use crate::kernels::elementwise::update_with;
-use crate::model::Model;
-use crate::scalar::Scalar;
-use crate::weights::{Grads, Slot};
+use crate::layer::weights::{Grads, Slot};
+use crate::net::model::Model;
+use crate::tensor::scalar::Scalar;
 
 /// R = λ₁ Σ |w| + λ₂ Σ w², over the weights of dense layers and convolutions (parameters with more than one axis:
 /// not biases, not what batch normalization learns); dR/dw = λ₁ sign(w) + 2 λ₂ w. As Keras's `l1_l2`.

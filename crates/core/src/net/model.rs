@@ -6,24 +6,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
-use crate::argmax::argmax;
-use crate::arrays::IntoTensor;
 use crate::error::{Error, ShapeError, join_path};
-use crate::finite;
 use crate::kernels::elementwise::softmax_rows;
 use crate::layer::Context;
-use crate::logits;
-use crate::memory;
-use crate::needs::Needs;
+use crate::layer::weights::{Grads, Slot, SlotMut};
 use crate::net::Net;
-use crate::pattern::matches;
-use crate::program::{OpKind, Program};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::net::logits;
+use crate::net::needs::Needs;
+use crate::net::pattern::matches;
+use crate::net::program::{OpKind, Program};
+use crate::net::ties;
+use crate::net::trace::{Keep, Trace};
 use crate::tensor::Tensor;
-use crate::ties;
-use crate::trace::{Keep, Trace};
-use crate::weights::{Grads, Slot, SlotMut};
+use crate::tensor::argmax::argmax;
+use crate::tensor::arrays::IntoTensor;
+use crate::tensor::finite;
+use crate::tensor::memory;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// Samples in a batch of a prediction: enough for full speed, few enough for the cache.
 const PREDICTION_BATCH: usize = 256;
@@ -76,8 +76,8 @@ impl<F: Scalar> Model<F> {
     /// [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than is available, or such a pass more work than [`WORK_LIMIT`](crate::WORK_LIMIT). No memory is
     /// allocated before this is checked.
     pub fn new(net: impl Into<Net>, input: &[usize], seed: u64) -> Result<Self, Error> {
-        if input.is_empty() || input.len() >= crate::shape::MAX_AXES || input.contains(&0) {
-            let expected = format!("1 to {} axes, none of length 0", crate::shape::MAX_AXES - 1);
+        if input.is_empty() || input.len() >= crate::tensor::shape::MAX_AXES || input.contains(&0) {
+            let expected = format!("1 to {} axes, none of length 0", crate::tensor::shape::MAX_AXES - 1);
             return Err(Error::argument("input shape", expected, format!("{input:?}")));
         }
         let net = net.into().chained();

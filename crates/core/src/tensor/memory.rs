@@ -1,7 +1,7 @@
 //! How much memory may be allocated. It is checked before, because a failed allocation ends the program.
 
 use crate::error::Error;
-use crate::shape::Shape;
+use crate::tensor::shape::Shape;
 
 /// The most bytes that one model, one pass or one tensor may need: 64 GiB. More is an error, and so is less
 /// if this machine cannot provide it.

@@ -1,5 +1,18 @@
 //! How layers are put together: the tree that a user writes.
 
+pub(crate) mod fuse;
+pub(crate) mod logits;
+pub(crate) mod model;
+pub(crate) mod needs;
+pub(crate) mod operation;
+pub(crate) mod pass;
+pub(crate) mod pattern;
+pub(crate) mod plan;
+pub(crate) mod program;
+pub(crate) mod summary;
+pub(crate) mod ties;
+pub(crate) mod trace;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;

@@ -4,9 +4,9 @@ use crate::error::Error;
 use crate::layers::{
     Activation, ActivationLayer, BatchNorm, Conv2d, Dense, Dropout, Flatten, FusedConv2d, GlobalAvgPool,
 };
-use crate::model::Model;
-use crate::program::{Op, OpKind, Program};
-use crate::scalar::Scalar;
+use crate::net::model::Model;
+use crate::net::program::{Op, OpKind, Program};
+use crate::tensor::scalar::Scalar;
 
 /// Checks that a model does not end in an activation that the loss applies itself: the loss would take the softmax of a softmax, whose
 /// gradients are small and whose probabilities are never near 1. A sigmoid before the loss's softmax has the same effect.

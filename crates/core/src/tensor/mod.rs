@@ -1,13 +1,21 @@
 //! Numbers with a shape, in a buffer that every step uses again.
 
+pub(crate) mod argmax;
+pub(crate) mod arrays;
+pub(crate) mod bilinear;
+pub(crate) mod finite;
+pub(crate) mod memory;
+pub mod rng;
+pub(crate) mod scalar;
+pub(crate) mod shape;
+
 use std::fmt;
 
 use ndarray::{ArrayD, ArrayView2, ArrayViewD, ArrayViewMutD, IxDyn};
 
 use crate::error::Error;
-use crate::memory;
-use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// Numbers in standard (C) layout with a [`Shape`]: the batch first, channels last.
 ///

@@ -1,9 +1,9 @@
 //! Weight tying: two layers that share one parameter.
 
 use crate::error::{Error, join_path};
-use crate::program::Program;
-use crate::scalar::Scalar;
-use crate::weights::Spec;
+use crate::layer::weights::Spec;
+use crate::net::program::Program;
+use crate::tensor::scalar::Scalar;
 
 /// What the layers declare, without the parameters that are tied to others; every layer then finds the numbers that it shares.
 pub(crate) fn tie<F: Scalar>(

@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::error::Error;
 use crate::layer::Fan;
-use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use crate::tensor::scalar::Scalar;
 
 /// How the initial values of a weight are drawn. Biases start at zero.
 ///
@@ -114,7 +114,7 @@ impl FromStr for Init {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{Purpose, stream};
+    use crate::tensor::rng::{Purpose, stream};
 
     const FAN: Fan = Fan { inputs: 300, outputs: 100 };
 

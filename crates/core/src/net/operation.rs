@@ -1,10 +1,10 @@
 //! A model's list of operations, for code that walks through a network from outside: exporters, converters, drawings.
 
-use crate::model::Model;
-use crate::program::{Op, OpKind, Program};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
-use crate::weights::Slot;
+use crate::layer::weights::Slot;
+use crate::net::model::Model;
+use crate::net::program::{Op, OpKind, Program};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// One operation of a model: a layer, a sum or a concatenation. Value 0 is the model's input, and operation i makes value i + 1.
 #[derive(Debug, Clone, Copy)]

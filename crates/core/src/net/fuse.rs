@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayD};
 
-use crate::arrays::IntoTensor;
 use crate::error::Error;
 use crate::layer::Context;
 use crate::layers::{BatchNorm, Conv2d, FusedConv2d};
-use crate::memory;
-use crate::model::Model;
-use crate::operation::Operation;
-use crate::program::{Op, OpKind, Program};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::net::model::Model;
+use crate::net::operation::Operation;
+use crate::net::program::{Op, OpKind, Program};
+use crate::net::trace::Trace;
 use crate::tensor::Tensor;
-use crate::trace::Trace;
+use crate::tensor::arrays::IntoTensor;
+use crate::tensor::memory;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// A model that can only predict, made by [`Model::fuse`].
 #[derive(Debug)]
@@ -139,7 +139,7 @@ mod tests {
     use crate::layers::{Activation, batch_norm, conv2d, dense, flatten, global_avg_pool, max_pool};
     use crate::net::Net;
     use crate::net::{concat, residual};
-    use crate::rng::{Purpose, stream};
+    use crate::tensor::rng::{Purpose, stream};
     use crate::zoo;
 
     /// A model whose running statistics are not the initial ones.

@@ -3,10 +3,10 @@
 use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
 
 use crate::error::Error;
-use crate::memory;
-use crate::scalar::Scalar;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
+use crate::tensor::memory;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// Arguments that become a tensor: tensors, and arrays of `ndarray` of any rank, owned (moved without a copy), borrowed, or views.
 #[diagnostic::on_unimplemented(message = "`{Self}` is no array of `{F}`")]

@@ -4,11 +4,11 @@ use std::fmt;
 
 use crate::error::join_path;
 use crate::layer::DynLayer;
-use crate::model::Model;
-use crate::plan::{TrainingBytes, training_bytes};
-use crate::program::{Op, OpKind};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::net::model::Model;
+use crate::net::plan::{TrainingBytes, training_bytes};
+use crate::net::program::{Op, OpKind};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// One layer in a [`Summary`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,8 +178,8 @@ mod tests {
     use crate::layer::Context;
     use crate::layers::dense;
     use crate::net::Net;
+    use crate::net::trace::{Keep, Trace};
     use crate::tensor::Tensor;
-    use crate::trace::{Keep, Trace};
 
     fn model() -> Model {
         let net =

@@ -2,12 +2,12 @@
 
 use ndarray::Array2;
 
-use crate::argmax::argmax;
 use crate::error::Error;
-use crate::memory::check_size;
-use crate::scalar::Scalar;
-use crate::shape::product;
 use crate::tensor::Tensor;
+use crate::tensor::argmax::argmax;
+use crate::tensor::memory::check_size;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::product;
 
 /// The targets of a batch: what its outputs should be.
 #[derive(Debug, Clone, Copy)]

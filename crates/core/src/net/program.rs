@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::error::{ShapeError, is_name, join_path};
+use crate::layer::weights::{Declare, Spec, name_hash};
 use crate::layer::{AnyLayer, DynLayer};
 use crate::layers::Activation;
 use crate::net::{Child, Net, Node};
-use crate::scalar::Scalar;
-use crate::shape::{MAX_AXES, Shape};
-use crate::weights::{Declare, Spec, name_hash};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::{MAX_AXES, Shape};
 
 /// One operation. Value 0 is the input; operation i makes value i + 1.
 #[derive(Debug)]

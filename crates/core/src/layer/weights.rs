@@ -4,15 +4,15 @@ use std::ops::{Deref, Index};
 use std::sync::Arc;
 
 use crate::error::{Error, ShapeError, is_name, join_path};
-use crate::init::Init;
 use crate::kernels::Accumulate;
 use crate::layer::Fan;
-use crate::model::Model;
-use crate::rng::{Purpose, stream};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
+use crate::layer::init::Init;
+use crate::layer::undeclared::Undeclared;
+use crate::net::model::Model;
 use crate::tensor::Tensor;
-use crate::undeclared::Undeclared;
+use crate::tensor::rng::{Purpose, stream};
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// A named tensor of a model: a parameter, which an optimizer changes, or a statistic such as a running mean, which a
 /// layer changes.

@@ -2,10 +2,10 @@
 //!
 //! The memory figure of a model and the buffers that its passes take come from the same plans.
 
-use crate::program::{Op, OpKind, Program};
-use crate::scalar::Scalar;
-use crate::shape::Shape;
-use crate::trace::Keep;
+use crate::net::program::{Op, OpKind, Program};
+use crate::net::trace::Keep;
+use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// Stands for the caller's tensor for dL/dx, which is not one of the buffers.
 pub(crate) const DX: usize = usize::MAX;
