@@ -6,14 +6,14 @@
 
 use std::hint::black_box;
 
-use backstitch::Accumulate;
+use backstitch::{Accumulate, bench_internals};
 use backstitch::kernels::conv::kernel::{ConvKernel, PreparedKernel};
 use backstitch::kernels::conv::plan::{ConvPlan, can_use_winograd};
 use backstitch::kernels::gemm::matrix::Matrix;
 use backstitch::kernels::gemm::multiply::multiply;
 use backstitch::kernels::pool::max;
 use backstitch::kernels::windows::{WindowLayout, Windows};
-use backstitch::kernels::{self, elementwise, normalize};
+use backstitch::kernels::{elementwise, normalize};
 use backstitch::optim::OptimizerMemory;
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
@@ -154,13 +154,13 @@ fn memory(criterion: &mut Criterion) {
         let bytes = |arrays: u64| Throughput::Bytes(arrays * 4 * length as u64);
         group.throughput(bytes(2));
         group.bench_function("copy", |bencher| bencher.iter(|| elementwise::copy(&x, &mut to)));
-        group.bench_function("relu", |bencher| bencher.iter(|| kernels::relu(&mut to)));
+        group.bench_function("relu", |bencher| bencher.iter(|| bench_internals::relu(&mut to)));
         group.bench_function("normalize", |bencher| {
             bencher.iter(|| normalize::normalize(&x, [&column; 3], &mut to, |_| {}));
         });
         group.throughput(bytes(3));
         group.bench_function("derivative of relu", |bencher| {
-            bencher.iter(|| kernels::derivative_of_relu(&x, &mut to));
+            bencher.iter(|| bench_internals::derivative_of_relu(&x, &mut to));
         });
     }
 }

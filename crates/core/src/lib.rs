@@ -46,8 +46,9 @@ pub use mlp::{MlpClassifier, MlpRegressor};
 pub use net::fuse::FusedModel;
 pub use net::model::Model;
 pub use net::operation::Operation;
+pub use net::plan::Keep;
 pub use net::summary::{Summary, SummaryLine};
-pub use net::trace::{Keep, Trace};
+pub use net::trace::Trace;
 pub use net::{Net, Residual, concat, layer, residual};
 pub use tensor::Tensor;
 pub use tensor::arrays::IntoTensor;
@@ -55,3 +56,20 @@ pub use tensor::memory::{MEMORY_LIMIT, WORK_LIMIT};
 pub use tensor::scalar::Scalar;
 pub use tensor::shape::{MAX_AXES, Shape};
 pub use train::{Epoch, History, Trainer};
+
+/// Passes over memory, for `benches/kernels.rs`.
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+pub mod bench_internals {
+    use crate::{Activation, ReluRule};
+
+    /// ReLU, in place.
+    pub fn relu(y: &mut [f32]) {
+        Activation::Relu.apply(y, 1);
+    }
+
+    /// The derivative of ReLU from its output, in place.
+    pub fn derivative_of_relu(y: &[f32], dy: &mut [f32]) {
+        Activation::Relu.differentiate(y, dy, 1, ReluRule::Plain);
+    }
+}

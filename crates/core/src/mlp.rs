@@ -11,9 +11,9 @@ use crate::layers::{Activation, dense};
 use crate::metrics::argmax_rows;
 use crate::net::Net;
 use crate::net::model::Model;
+use crate::net::not_finite;
 use crate::optim::{Optimizer, Sgd};
 use crate::tensor::arrays::IntoTensor;
-use crate::tensor::finite;
 use crate::tensor::memory::check_size;
 use crate::train::{History, Trainer, evaluate};
 
@@ -202,7 +202,7 @@ impl MlpClassifier {
     pub fn predict(&self, inputs: impl IntoTensor<f32>) -> Result<Vec<usize>, Error> {
         let rows = self.mlp.outputs(inputs)?;
         argmax_rows(rows.view()).or_else(|error| {
-            finite::check_outputs(&self.mlp.model, &rows.into_raw_vec_and_offset().0, 0)?;
+            not_finite::check_outputs(&self.mlp.model, &rows.into_raw_vec_and_offset().0, 0)?;
             Err(error)
         })
     }

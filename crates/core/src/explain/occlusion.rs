@@ -5,6 +5,7 @@ use ndarray::{Array2, ArrayD, Axis, s};
 use crate::error::Error;
 use crate::explain::{check_classes, check_maps, checked};
 use crate::net::model::Model;
+use crate::net::not_finite;
 use crate::tensor::arrays::IntoTensor;
 use crate::tensor::finite;
 use crate::tensor::scalar::Scalar;
@@ -70,7 +71,7 @@ pub fn occlusion<F: Scalar>(
 /// The output of a sample for a class. All outputs must be finite.
 fn logit<F: Scalar>(model: &Model<F>, outputs: &ArrayD<F>, sample: usize, class: usize) -> Result<F, Error> {
     let row = outputs.index_axis(Axis(0), sample);
-    finite::check_outputs(model, row.as_slice().expect("made row by row"), sample)?;
+    not_finite::check_outputs(model, row.as_slice().expect("made row by row"), sample)?;
     Ok(row[class])
 }
 

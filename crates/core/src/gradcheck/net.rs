@@ -14,8 +14,9 @@ use crate::layer::Context;
 use crate::losses::{CrossEntropy, Loss as _, Targets};
 use crate::net::Net;
 use crate::net::model::Model;
+use crate::net::plan::Keep;
 use crate::net::program::OpKind;
-use crate::net::trace::{Keep, Trace};
+use crate::net::trace::Trace;
 use crate::tensor::Tensor;
 use crate::tensor::rng::{Purpose, stream};
 

@@ -36,15 +36,3 @@ pub mod windows;
 
 pub use accumulate::Accumulate;
 pub use awake::keep_awake;
-
-/// ReLU, and its derivative from y, for `benches/kernels.rs`.
-#[cfg(feature = "bench-internals")]
-pub fn relu(y: &mut [f32]) {
-    crate::Activation::Relu.apply(y, 1);
-}
-
-/// See [`relu`].
-#[cfg(feature = "bench-internals")]
-pub fn derivative_of_relu(y: &[f32], dy: &mut [f32]) {
-    crate::Activation::Relu.differentiate(y, dy, 1, crate::layer::ReluRule::Plain);
-}

@@ -7,9 +7,17 @@ use ndarray_rand::rand_distr::{Distribution, Normal, Uniform};
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::Error;
-use crate::layer::Fan;
 use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
+
+/// The number of inputs of a unit (fan-in) and the number of units that read an input (fan-out). Initializers scale by them.
+#[derive(Debug, Clone, Copy)]
+pub struct Fan {
+    /// Inputs of a unit.
+    pub inputs: usize,
+    /// Outputs that an input reaches.
+    pub outputs: usize,
+}
 
 /// How the initial values of a weight are drawn. Biases start at zero.
 ///

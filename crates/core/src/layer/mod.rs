@@ -5,6 +5,8 @@ pub(crate) mod init;
 pub(crate) mod undeclared;
 pub(crate) mod weights;
 
+pub use init::Fan;
+
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -62,15 +64,6 @@ impl Context {
     pub fn evaluate() -> Self {
         Self { mode: Mode::Evaluate, relu: ReluRule::Plain, seed: 0, step: 0 }
     }
-}
-
-/// The number of inputs of a unit (fan-in) and the number of units that read an input (fan-out). Initializers scale by them.
-#[derive(Debug, Clone, Copy)]
-pub struct Fan {
-    /// Inputs of a unit.
-    pub inputs: usize,
-    /// Outputs that an input reaches.
-    pub outputs: usize,
 }
 
 /// A function and its derivative.

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, ShapeError, is_name, join_path};
 use crate::kernels::Accumulate;
-use crate::layer::Fan;
-use crate::layer::init::Init;
+use crate::layer::init::{Fan, Init};
 use crate::layer::undeclared::Undeclared;
-use crate::net::model::Model;
 use crate::tensor::Tensor;
 use crate::tensor::rng::{Purpose, stream};
 use crate::tensor::scalar::Scalar;
@@ -318,8 +316,8 @@ impl<F: Scalar> Grads<F> {
     }
 
     /// Checks that these are the gradients of this model.
-    pub(crate) fn check(&self, model: &Model<F>) -> Result<(), Error> {
-        match self.fits(model.slots()) {
+    pub(crate) fn check(&self, slots: &[Slot<F>]) -> Result<(), Error> {
+        match self.fits(slots) {
             true => Ok(()),
             false => Err(Error::argument("grads", "Model::grads of this model", "those of another")),
         }

@@ -124,7 +124,8 @@ mod tests {
     use super::*;
     use crate::net::Net;
     use crate::net::model::Model;
-    use crate::net::trace::{Keep, Trace};
+    use crate::net::plan::Keep;
+    use crate::net::trace::Trace;
 
     #[test]
     fn as_many_are_dropped_as_asked_and_the_mean_stays() {

@@ -2,9 +2,8 @@
 
 use crate::error::Error;
 use crate::layer::weights::Spec;
-use crate::net::plan::{prediction_bytes, training_bytes};
+use crate::net::plan::{Keep, prediction_bytes, training_bytes};
 use crate::net::program::{OpKind, Program};
-use crate::net::trace::Keep;
 use crate::tensor::memory::{self, MEMORY_LIMIT, WORK_LIMIT};
 use crate::tensor::scalar::Scalar;
 

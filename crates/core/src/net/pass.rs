@@ -10,9 +10,10 @@ use crate::layer::weights::{Grads, LayerGrads, Weights, WeightsMut};
 use crate::layer::{Backward, Context, DynCache, DynLayer, Mode};
 use crate::layers::Activation;
 use crate::net::model::Model;
+use crate::net::plan::Keep;
 use crate::net::plan::{BackwardStep, DX, ForwardPlan, To, Wanted, reads};
 use crate::net::program::{Op, OpKind};
-use crate::net::trace::{InputFingerprint, Keep, Trace, TraceBuffers};
+use crate::net::trace::{InputFingerprint, Trace, TraceBuffers};
 use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 
@@ -28,7 +29,7 @@ impl<F: Scalar> Model<F> {
         if x.batch() == 0 && ctx.mode == Mode::Train {
             return Err(Error::argument("input", "at least one sample to train on", x.shape()));
         }
-        self.check_pass(x.batch(), trace)?;
+        trace.check_memory(self, x.batch())?;
         if x.batch() == 1 && ctx.mode == Mode::Train {
             self.check_one_sample()?;
         }
@@ -103,7 +104,7 @@ impl<F: Scalar> Model<F> {
         ctx: &Context,
     ) -> Result<(), Error> {
         if let Some(grads) = &grads {
-            grads.check(self)?;
+            grads.check(self.slots())?;
         }
         let (pass, keep) = (trace.pass, trace.keep());
         let wanted = Wanted { from, dx: dx.is_some(), grads: grads.is_some() };

@@ -3,9 +3,20 @@
 //! The memory figure of a model and the buffers that its passes take come from the same plans.
 
 use crate::net::program::{Op, OpKind, Program};
-use crate::net::trace::Keep;
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
+
+/// How much of a pass a [`Trace`] keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keep {
+    /// The output alone, for prediction. The memory of a value is used again as soon as the value has been read.
+    Last,
+    /// What the backward pass reads, for training.
+    ForBackward,
+    /// Every output and every gradient, for interpretability methods.
+    All,
+}
 
 /// Stands for the caller's tensor for dL/dx, which is not one of the buffers.
 pub(crate) const DX: usize = usize::MAX;

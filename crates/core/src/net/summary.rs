@@ -178,7 +178,8 @@ mod tests {
     use crate::layer::Context;
     use crate::layers::dense;
     use crate::net::Net;
-    use crate::net::trace::{Keep, Trace};
+    use crate::net::plan::Keep;
+    use crate::net::trace::Trace;
     use crate::tensor::Tensor;
 
     fn model() -> Model {

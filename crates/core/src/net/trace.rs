@@ -5,23 +5,11 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::layer::DynCache;
 use crate::net::model::Model;
-use crate::net::plan::{self, BackwardPlan, ForwardPlan, Wanted};
+use crate::net::plan::{self, BackwardPlan, ForwardPlan, Keep, Wanted};
 use crate::net::program::{Op, OpKind, Program};
 use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
-
-/// How much of a pass a [`Trace`] keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Keep {
-    /// The output alone, for prediction. The memory of a value is used again as soon as the value has been read.
-    Last,
-    /// What the backward pass reads, for training.
-    ForBackward,
-    /// Every output and every gradient, for interpretability methods.
-    All,
-}
 
 /// The data of one pass: outputs of operations, gradients with respect to them, and what layers leave for their
 /// derivatives. The first pass at a batch size allocates the memory, and every later pass uses it again.
@@ -103,6 +91,11 @@ impl<F: Scalar> Trace<F> {
                 nothing: Tensor::default(),
             },
         }
+    }
+
+    /// Checks that there is memory for a pass over this number of samples, beyond what the trace has.
+    pub(crate) fn check_memory(&self, model: &Model<F>, samples: usize) -> Result<(), Error> {
+        model.needs().check_pass(samples, self.keep, || self.bytes())
     }
 
     /// How much is kept.

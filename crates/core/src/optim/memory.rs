@@ -54,7 +54,7 @@ impl<F: Scalar> OptimizerMemory<F> {
         model: &mut Model<F>,
         grads: &Grads<F>,
     ) -> Result<(), Error> {
-        grads.check(model)?;
+        grads.check(model.slots())?;
         let rows = rule.rows();
         for (at, mut slot) in model.slots_mut().enumerate().filter(|(_, slot)| slot.is_learned()) {
             let size = slot.value().data().len();

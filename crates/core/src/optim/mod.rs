@@ -110,7 +110,7 @@ pub struct ParameterState {
 /// If a gradient is NaN or infinite, because then there is no direction; the gradients are not changed. If the gradients belong to
 /// another model.
 pub fn clip_gradients<F: Scalar>(model: &Model<F>, grads: &mut Grads<F>, largest: f64) -> Result<f64, Error> {
-    grads.check(model)?;
+    grads.check(model.slots())?;
     let trainable = || model.slots().iter().enumerate().filter(|(_, slot)| slot.is_trainable());
     let norms = trainable().filter_map(|(at, _)| grads.get(at)).map(|grad| norm(grad.data()));
     let norm = norms.fold(0.0, f64::hypot);

@@ -2,8 +2,6 @@
 
 use crate::error::Error;
 use crate::kernels::simd::vectorised;
-use crate::net::model::Model;
-use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 
 /// The number of values that are combined before the result is tested.
@@ -46,7 +44,7 @@ pub(crate) fn check_samples<F: Scalar>(what: &str, values: &[F], shape: &[usize]
 }
 
 /// `NaN at [3, 4]`, or `NaN` of a single number.
-fn place<F: Scalar>(value: F, position: usize, shape: &[usize]) -> String {
+pub(crate) fn place<F: Scalar>(value: F, position: usize, shape: &[usize]) -> String {
     if shape.is_empty() { value.to_string() } else { format!("{value} at {:?}", index(position, shape)) }
 }
 
@@ -64,38 +62,6 @@ pub(crate) fn index(position: usize, shape: &[usize]) -> Vec<usize> {
         .collect();
     index.reverse();
     index
-}
-
-/// The first parameter or buffer with a number that is not finite, and that number.
-pub(crate) fn wrong_in_model<F: Scalar>(model: &Model<F>) -> Option<(&str, &Tensor<F>, F)> {
-    model.slots().iter().find_map(|slot| {
-        let at = first_wrong(slot.value().data())?;
-        Some((slot.name(), slot.value(), slot.value().data()[at]))
-    })
-}
-
-/// Checks that every parameter and buffer of a model is finite.
-pub(crate) fn check_model<F: Scalar>(model: &Model<F>) -> Result<(), Error> {
-    match wrong_in_model(model) {
-        None => Ok(()),
-        Some((name, value, _)) => check(|| name.to_owned(), value.data(), &value.shape()),
-    }
-}
-
-/// Checks the outputs of a model for a batch that begins with sample `from` of the data. If one is not finite, the error says whether the
-/// weights are the reason.
-pub(crate) fn check_outputs<F: Scalar>(model: &Model<F>, y: &[F], from: usize) -> Result<(), Error> {
-    let Some(at) = first_wrong(y) else { return Ok(()) };
-    let shape = model.output_shape();
-    let width = shape.elements().max(1);
-    let because = match wrong_in_model(model) {
-        None => "while inputs and weights are finite".to_owned(),
-        Some((name, _, value)) => format!("because {name} holds {value}"),
-    };
-    Err(Error::NotFinite {
-        what: format!("outputs for sample {}", from + at / width),
-        got: format!("{}, {because}", place(y[at], at % width, &shape)),
-    })
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use crate::losses::{CrossEntropy, Loss, MSE, Mean};
 use crate::metrics::Metric;
 use crate::net::logits;
 use crate::net::model::Model;
-use crate::net::trace::{Keep, Trace};
-use crate::tensor::finite;
+use crate::net::not_finite;
+use crate::net::plan::Keep;
+use crate::net::trace::Trace;
 use crate::tensor::scalar::Scalar;
 use crate::train::Figures;
 use crate::train::ahead::while_reading;
@@ -105,7 +106,7 @@ pub(super) fn evaluate_augmented<F: Scalar>(
             };
             if !loss.sum.is_finite() {
                 let from = i * EVALUATION_BATCH;
-                finite::check_outputs(model, y.data(), from)?;
+                not_finite::check_outputs(model, y.data(), from)?;
                 let what = format!("loss of samples {from} to {}", from + samples.len() - 1);
                 return Err(Error::NotFinite { what, got: loss.sum.to_string() });
             }

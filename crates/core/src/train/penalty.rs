@@ -53,7 +53,7 @@ impl Penalty {
     /// # Errors
     /// If the gradients are of another model.
     pub fn add_gradients<F: Scalar>(self, model: &Model<F>, grads: &mut Grads<F>) -> Result<(), Error> {
-        grads.check(model)?;
+        grads.check(model.slots())?;
         if self.is_none() {
             return Ok(());
         }

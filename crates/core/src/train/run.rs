@@ -11,6 +11,7 @@ use crate::layer::Context;
 use crate::losses::Mean;
 use crate::metrics::Metric;
 use crate::net::model::Model;
+use crate::net::not_finite;
 use crate::optim::Schedule;
 use crate::tensor::Tensor;
 use crate::tensor::finite;
@@ -253,7 +254,7 @@ impl<F: Scalar> Run<'_, F> {
 
 /// Checks what the updates made, up to this step of an epoch.
 fn check_weights<F: Scalar>(model: &Model<F>, (epoch, step): (usize, usize)) -> Result<(), Error> {
-    finite::check_model(model).map_err(|error| match error {
+    not_finite::check_model(model).map_err(|error| match error {
         Error::NotFinite { what, got } => Error::Diverged { what, epoch, step, got },
         error => error,
     })

@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::losses::Loss;
 use crate::metrics::Metric;
 use crate::net::model::Model;
+use crate::net::not_finite;
 use crate::optim::{Optimizer, OptimizerMemory, Schedule};
-use crate::tensor::finite;
 use crate::tensor::scalar::Scalar;
 use crate::train::augment::Augment;
 use crate::train::callback::{Callback, CallbackError, EachEpoch, EachStep, StepEnd};
@@ -243,7 +243,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
             }
         }
         self.check_batches(model, data.len())?;
-        finite::check_model(model)?;
+        not_finite::check_model(model)?;
         let settings = self.settings(&rules, data);
         let mut workspace = Workspace::new(model);
         let (mut history, mut best) = (History::default(), None);
