@@ -119,10 +119,9 @@ impl Contents {
         let cell = TableCell { text: name.to_owned(), link: report.then(|| format!("{link}/report.html")) };
         if !path.join("summary.json").exists() {
             let before = self.runs.len() + self.unread.len();
-            if !report && depth > 1 {
-                if let Err(error) = self.look_through(path, &format!("{name}/"), depth - 1) {
-                    self.unread.push((cell.clone(), error.to_string()));
-                }
+            let inside = !report && depth > 1;
+            if inside && let Err(error) = self.look_through(path, &format!("{name}/"), depth - 1) {
+                self.unread.push((cell.clone(), error.to_string()));
             }
             if self.runs.len() + self.unread.len() == before {
                 let why = "summary.json: expected a file, got none: a run that has not ended, or no run of an example";
