@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use backstitch::explain::{Goal, Maximizer};
-use backstitch_examples::{AnyError, Flags, Run};
+use backstitch_examples::{AnyError, Flags, Run, Steps};
 use clap::{Parser, ValueEnum};
 use subject::Subject;
 
@@ -73,9 +73,12 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let filter = options.layer.clone().map(|layer| Goal::Filter { layer, channel: options.filter });
     let filter = filter.map(|goal| maximizer.run(&subject.model, &goal, start.view())).transpose()?;
     let mut wanted = Vec::new();
+    let mut steps = Steps::new("a picture for each class", subject.classes.len())?;
     for &class in &subject.classes {
         wanted.push(maximizer.run(&subject.model, &Goal::Class(class), start.view())?);
+        steps.add();
     }
+    drop(steps);
 
     let runs = report::figures(&subject, &wanted)?;
     let mut report = run.report("What classes want, and where they look");

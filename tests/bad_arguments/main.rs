@@ -2,7 +2,6 @@
 //! none takes long.
 
 mod design;
-mod drawn;
 mod layers;
 mod looking;
 mod own_layers;

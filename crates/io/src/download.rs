@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 
+/// Why an `https://` address cannot be read with the feature `download-http` alone.
+const NO_TLS: &str = "a program that reads http:// addresses only: build it with the feature `download`";
+
 /// What came instead of a file.
 pub(crate) fn failed(url: &str, got: impl ToString) -> Error {
     Error::Download { url: url.to_owned(), got: got.to_string(), unreachable: false }
@@ -15,6 +18,9 @@ pub(crate) type Take<'a> = dyn FnMut(&[u8], Option<u64>) -> io::Result<()> + 'a;
 
 /// Hands over the file at an address as it comes.
 pub(crate) fn stream(url: &str, largest: u64, each: &mut Take<'_>) -> Result<(), Error> {
+    if cfg!(not(feature = "download")) && url.starts_with("https:") {
+        return Err(failed(url, NO_TLS));
+    }
     let config = ureq::Agent::config_builder()
         .timeout_connect(Some(Duration::from_secs(10)))
         .timeout_recv_response(Some(Duration::from_secs(30)))

@@ -12,7 +12,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#[cfg(feature = "download")]
+#[cfg(feature = "download-http")]
 pub mod download;
 mod images;
 mod progress;

@@ -34,7 +34,7 @@ pub(super) const FILES: [&str; 4] = [
 ];
 
 /// Bytes of each file, uncompressed: the sets have the same shapes.
-#[cfg(feature = "download")]
+#[cfg(feature = "download-http")]
 const SIZES: [u64; 4] = [47_040_016, 60_008, 7_840_016, 10_008];
 
 /// What tells one set from another.
@@ -47,10 +47,10 @@ pub(super) struct Set {
     /// Where its files are published.
     pub(super) url: &'static str,
     /// The environment variable that names another place.
-    #[cfg_attr(not(feature = "download"), expect(dead_code))]
+    #[cfg_attr(not(feature = "download-http"), expect(dead_code))]
     pub(super) url_variable: &'static str,
     /// MD5 of each of [`FILES`], gzipped as it is published: to notice damage, not malice. They are those of torchvision's `mnist.py`.
-    #[cfg_attr(not(feature = "download"), expect(dead_code))]
+    #[cfg_attr(not(feature = "download-http"), expect(dead_code))]
     pub(super) md5: [&'static str; 4],
     /// What is drawn where it cannot be had.
     sample: Option<fn(&str) -> MnistImages>,
@@ -247,14 +247,14 @@ fn open_cached(
     }
 }
 
-#[cfg(feature = "download")]
+#[cfg(feature = "download-http")]
 fn fetch(set: &Set, folder: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
     let url = std::env::var(set.url_variable).unwrap_or_else(|_| set.url.to_owned());
     let remote = |i| super::download::Remote { name: FILES[i], size: SIZES[i], md5: set.md5[i] };
     super::download::into(folder, &url, &[0, 1, 2, 3].map(remote), progress)
 }
 
-#[cfg(not(feature = "download"))]
+#[cfg(not(feature = "download-http"))]
 fn fetch(_: &Set, _: &Path, _: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
     Ok(())
 }
@@ -346,7 +346,7 @@ mod tests {
         let source = drawn.source.to_string();
         let why = "GENERATED SAMPLE of drawn garments, not Fashion-MNIST: BACKSTITCH_DATA names no folder, the cache has no files, and ";
         let network = source.strip_prefix(why).unwrap_or_else(|| panic!("{source}"));
-        match cfg!(feature = "download") {
+        match cfg!(feature = "download-http") {
             true => {
                 assert!(network.starts_with("the network does not answer (http://127.0.0.1:9"), "{source}");
             }
