@@ -6,11 +6,13 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 /// Everything that must pass before a push, as it would be typed, with what goes into the environment.
-const CHECKS: [(&str, &[(&str, &str)]); 5] = [
+const CHECKS: [(&str, &[(&str, &str)]); 6] = [
     ("cargo fmt --all --check", &[]),
+    // What would be published is complete. What is not committed yet is checked, too.
+    ("cargo package --workspace --no-verify --allow-dirty --quiet", &[]),
     // The library is built where there is no C compiler. In a folder of its own, so that nothing is there already.
     ("cargo check --package backstitch --target-dir target/no-c", &NO_C),
-    ("cargo clippy --workspace --all-targets --features backstitch/bench-internals -- -D warnings", &[]),
+    ("cargo clippy --workspace --all-targets --features backstitch-benches/bench-internals -- -D warnings", &[]),
     ("cargo doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]),
     ("cargo test --workspace", &[]),
 ];
