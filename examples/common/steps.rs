@@ -15,6 +15,8 @@ const SELDOM: Duration = Duration::from_secs(10);
 /// A bar with the time left on a terminal; where the output is piped, a plain line every ten seconds.
 pub struct Steps {
     bar: ProgressBar,
+    /// How the bar looks as soon as the number of steps is known.
+    counted: ProgressStyle,
     what: String,
     start: Instant,
     /// What was done before the start.
@@ -26,20 +28,24 @@ pub struct Steps {
 impl Steps {
     /// Shows at once what is being done. `of` is the number of steps, 0 where it is not known yet.
     pub fn new(what: impl Into<String>, of: usize) -> Result<Self, AnyError> {
-        Self::with(what.into(), of as u64, "{msg} {wide_bar} {pos}/{len}, {eta} left")
+        Self::with(what.into(), of as u64, "{pos}/{len}")
     }
 
     /// As [`new`](Self::new), of bytes.
     pub fn bytes(what: impl Into<String>, of: u64) -> Result<Self, AnyError> {
-        Self::with(what.into(), of, "{msg} {wide_bar} {bytes}/{total_bytes}, {eta} left")
+        Self::with(what.into(), of, "{bytes}/{total_bytes}")
     }
 
-    fn with(what: String, of: u64, template: &str) -> Result<Self, AnyError> {
-        let bar = bar(of, template)?.with_message(what.clone());
+    fn with(what: String, of: u64, count: &str) -> Result<Self, AnyError> {
+        let counted = ProgressStyle::with_template(&format!("{{msg}} {{wide_bar}} {count}, {{eta}} left"))?;
+        let style = if of > 0 { counted.clone() } else { ProgressStyle::with_template("{msg} ...")? };
+        let target = if is_terminal() { ProgressDrawTarget::stdout() } else { ProgressDrawTarget::hidden() };
+        let bar =
+            ProgressBar::with_draw_target(Some(of), target).with_style(style).with_message(what.clone());
         // Drawn again while nothing is counted, so that the time goes on.
         bar.enable_steady_tick(Duration::from_millis(250));
         let now = Instant::now();
-        Ok(Self { bar, what, start: now, before: 0, said: now, plain: !is_terminal() })
+        Ok(Self { bar, counted, what, start: now, before: 0, said: now, plain: !is_terminal() })
     }
 
     /// The work begins here, with `done` steps that took no time: those of a run that is resumed.
@@ -57,7 +63,10 @@ impl Steps {
 
     /// `done` steps, or bytes, of all are done.
     pub fn set(&mut self, done: u64, of: u64) {
-        self.bar.set_length(of);
+        if self.bar.length() != Some(of) {
+            self.bar.set_style(self.counted.clone());
+            self.bar.set_length(of);
+        }
         self.bar.set_position(done);
         if self.plain && self.said.elapsed() >= SELDOM && done > self.before {
             self.said = Instant::now();
@@ -87,12 +96,6 @@ impl Drop for Steps {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// A bar on a terminal, and nothing elsewhere.
-fn bar(of: u64, template: &str) -> Result<ProgressBar, AnyError> {
-    let target = if is_terminal() { ProgressDrawTarget::stdout() } else { ProgressDrawTarget::hidden() };
-    Ok(ProgressBar::with_draw_target(Some(of), target).with_style(ProgressStyle::with_template(template)?))
 }
 
 /// Where a pipe was closed (`| head -1`), the next `println!` panics: the program ends there, without a message.

@@ -50,7 +50,7 @@ impl Watch {
             ctrlc::set_handler(|| PRESSED.store(true, Ordering::Relaxed))?;
         }
         let name = name.into();
-        let steps = Steps::new(name.clone(), 1)?;
+        let steps = Steps::new(name.clone(), 0)?;
         let (memory, start) = (MemorySince::now(), Instant::now());
         Ok(Self {
             name,

@@ -12,7 +12,10 @@ const CHECKS: [(&str, &[(&str, &str)]); 6] = [
     ("cargo package --workspace --no-verify --allow-dirty --quiet", &[]),
     // The library is built where there is no C compiler. In a folder of its own, so that nothing is there already.
     ("cargo check --package backstitch --target-dir target/no-c", &NO_C),
-    ("cargo clippy --workspace --all-targets --features backstitch-benches/bench-internals -- -D warnings", &[]),
+    (
+        "cargo clippy --workspace --all-targets --features backstitch-benches/bench-internals -- -D warnings",
+        &[],
+    ),
     ("cargo doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]),
     ("cargo test --workspace", &[]),
 ];
