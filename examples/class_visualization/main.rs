@@ -20,19 +20,19 @@ use subject::Subject;
 struct Options {
     #[command(flatten)]
     flags: Flags,
-    /// Which network
+    /// The network
     #[arg(long, default_value = "lenet")]
     model: Network,
-    /// Weights of an earlier run (its weights.safetensors), and no training
+    /// File of weights from an earlier run (weights.safetensors); the network is not trained then
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// A layer, one of whose filters is shown too
+    /// Show one filter of this layer, too
     #[arg(long)]
     layer: Option<String>,
-    /// Which filter of the layer, counted from 0
+    /// Number of that filter, counted from 0
     #[arg(long, default_value_t = 0, requires = "layer")]
     filter: usize,
-    /// Steps of gradient ascent [default: 200]
+    /// Number of steps of gradient ascent [default: 200]
     #[arg(long)]
     iterations: Option<usize>,
 }

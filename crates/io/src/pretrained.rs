@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 use crate::{atomic, cache, download};
 
-/// The environment variable that names another place to fetch the files from.
+/// The environment variable with another base address for the files.
 pub const URL_VARIABLE: &str = "BACKSTITCH_PRETRAINED_URL";
 
-/// torchvision's place.
+/// torchvision's base address.
 const OFFICIAL_URL: &str = "https://download.pytorch.org/models";
 
 /// A published file.
@@ -32,7 +32,7 @@ pub const VGG16: Published = Published { name: "vgg16-397923af.pth", size: 553_4
 pub const RESNET18: Published =
     Published { name: "resnet18-f37072fd.pth", size: 46_830_571, sha256: "f37072fd" };
 
-/// The file in the user's cache, fetched if it is not there yet; `progress` is told the bytes so far.
+/// The file in the user's cache, downloaded if it is not there yet; `progress` is called with the number of bytes received.
 ///
 /// # Errors
 /// If there is no home folder, the server cannot be reached ([`Error::Download`] says so), or it sends another content.
@@ -41,11 +41,12 @@ pub fn into_cache(file: &Published, progress: &mut dyn FnMut(u64)) -> Result<Pat
     into(&cache::folder("pretrained")?, &url, file, progress)
 }
 
-/// The file in a folder, fetched from a base address if it is not there yet. It is written under a temporary name, and given its own when size and
-/// checksum are right.
+/// The file in a folder, downloaded from a base address if it is not there yet. It is written under a temporary name and renamed when its size
+/// and checksum are verified.
 ///
 /// # Errors
-/// If the server cannot be reached, does not have the file, breaks off, or sends another content; or the folder cannot be written to.
+/// If the server cannot be reached, does not have the file, closes the connection too early, or sends other content; or if the folder cannot be
+/// written to.
 pub fn into(
     folder: impl AsRef<Path>,
     base_url: &str,

@@ -1,12 +1,12 @@
 //! How far a download is.
 
-/// How far a download is.
+/// Progress of a download.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
-    /// The file being fetched.
+    /// Name of the file.
     pub file: &'a str,
-    /// Bytes so far.
+    /// Bytes received.
     pub received: u64,
-    /// Bytes in all, where the server says.
+    /// Size of the file in bytes, if the server reports it.
     pub total: Option<u64>,
 }
