@@ -23,7 +23,7 @@ use serde_json::json;
 struct Options {
     #[command(flatten)]
     flags: FolderFlags,
-    /// Weights that the example caltech_lenet5 left
+    /// File of weights that the example caltech_lenet5 saved
     #[arg(long)]
     weights: Option<PathBuf>,
 }

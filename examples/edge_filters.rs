@@ -18,7 +18,7 @@ use serde_json::json;
 struct Options {
     #[command(flatten)]
     flags: Flags,
-    /// Which picture of the test set
+    /// Number of the image in the test set
     #[arg(long, default_value_t = 0)]
     picture: usize,
 }

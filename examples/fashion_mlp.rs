@@ -28,7 +28,7 @@ struct Options {
     /// Activations to train with, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "relu,sigmoid,linear,tanh")]
     activation: Vec<Activation>,
-    /// Go on from the checkpoints in the output folder
+    /// Resume from the checkpoints in the output folder
     #[arg(long)]
     resume: bool,
 }

@@ -19,7 +19,7 @@ use clap::Parser;
 struct Options {
     #[command(flatten)]
     flags: FolderFlags,
-    /// Side of the resized pictures
+    /// Height and width that images are resized to, in pixels
     #[arg(long, default_value_t = 32)]
     size: usize,
 }

@@ -32,8 +32,8 @@
 //! - `io` (on): data sets, weights, checkpoints, training logs.
 //! - `plot` (on): charts, pictures and reports.
 //! - `progress` (on): [`Trainer::progress`](WithProgress::progress), a bar on a terminal and a line an epoch.
-//! - `download` (off): fetch Fashion-MNIST and published weights over the network. It is the one part that is built with a C compiler
-//!   (`ring`, through `rustls`).
+//! - `download` (off): download data sets and published weights. It is the one part that needs a C compiler (`ring`, through `rustls`).
+//! - `download-http` (off): the same from `http://` addresses only, such as that of Fashion-MNIST. It needs no C compiler.
 //!
 //! Without any of them you get the network alone: layers, losses, optimizers, training, gradient checks.
 

@@ -9,7 +9,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::Scalar;
 use crate::train::{Callback, CallbackError, Run, StepEnd, Trainer};
 
-/// Shows how training goes, on standard output: a bar on a terminal, and a line an epoch everywhere.
+/// How often the bar moves.
+const SHOWN: Duration = Duration::from_millis(100);
+
+/// Shows how training goes, on standard output: a bar with the time left on a terminal, and a line an epoch everywhere.
 ///
 /// ```
 /// use backstitch::prelude::*;
@@ -25,6 +28,7 @@ pub struct Progress {
     name: String,
     bar: ProgressBar,
     epoch_start: Instant,
+    shown: Instant,
     spent: Duration,
     done: u32,
 }
@@ -38,10 +42,12 @@ impl Default for Progress {
 impl Progress {
     /// A progress bar with a name before every line, for several runs.
     pub fn named(name: &str) -> Self {
-        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}").expect("a valid template");
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {eta} left")
+            .expect("a valid template");
         let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stdout()).with_style(style);
         let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
-        Self { name, bar, epoch_start: Instant::now(), spent: Duration::ZERO, done: 0 }
+        let now = Instant::now();
+        Self { name, bar, epoch_start: now, shown: now, spent: Duration::ZERO, done: 0 }
     }
 
     /// Mean time of an epoch, validation included.
@@ -52,14 +58,20 @@ impl Progress {
 
 impl<F: Scalar> Callback<F> for Progress {
     fn step(&mut self, at: &StepEnd) -> ControlFlow<()> {
+        let done = (at.epoch - 1) * at.steps + at.step;
         if at.step == 1 {
-            self.bar.reset();
-            self.bar.set_length(at.steps as u64);
+            self.bar.set_length((at.steps * at.epochs) as u64);
             self.bar.set_message(format!("{}epoch {}/{}", self.name, at.epoch, at.epochs));
         }
+        if at.step == 1 && self.done == 0 {
+            // The epochs of a run that is resumed took no time here.
+            self.bar.set_position(done as u64);
+            self.bar.reset_eta();
+        }
         // Seldom enough to cost nothing beside the smallest steps.
-        if at.step.is_multiple_of(64) {
-            self.bar.set_position(at.step as u64);
+        if self.shown.elapsed() >= SHOWN {
+            self.shown = Instant::now();
+            self.bar.set_position(done as u64);
         }
         ControlFlow::Continue(())
     }

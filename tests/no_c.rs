@@ -37,9 +37,11 @@ fn nothing_compiles_c() {
 }
 
 #[test]
-fn only_the_download_does_and_the_examples_turn_it_on() {
+fn only_tls_does_and_neither_the_library_nor_the_examples_turn_it_on() {
     let tls = "ring".to_owned();
-    assert!(!built_of("backstitch", "").contains(&tls));
     assert!(brings_c("backstitch", "download") && built_of("backstitch", "download").contains(&tls));
-    assert!(built_of("backstitch-examples", "").contains(&tls));
+    for (package, features) in [("backstitch", "download-http"), ("backstitch-examples", "")] {
+        assert!(!brings_c(package, features), "{package}");
+        assert!(built_of(package, features).contains(&"ureq".to_owned()), "{package}");
+    }
 }

@@ -90,7 +90,7 @@ impl Peer {
         threads: usize,
         arguments: &[String],
     ) -> Result<Vec<Figure>, Box<dyn Error>> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/training").join(self.script);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("training").join(self.script);
         let mut command = Command::new(python);
         command.arg(script).args(arguments).env("OPENBLAS_NUM_THREADS", threads.to_string());
         // Without this, the system's allocator sometimes returns the memory of a gradient and fetches it again in every

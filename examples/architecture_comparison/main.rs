@@ -27,13 +27,13 @@ use serde_json::Value;
 struct Options {
     #[command(flatten)]
     flags: Flags,
-    /// Which tables to make, separated by commas
+    /// Tables to make, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "architectures,activations,optimizers")]
     part: Vec<Part>,
     /// Train only the network of this name, such as "traditional CNN"
     #[arg(long)]
     only: Option<String>,
-    /// A CSV file of pictures without labels, for which to write submission.csv
+    /// CSV file of images without labels; their predicted classes are written to submission.csv
     #[arg(long)]
     submit: Option<PathBuf>,
 }

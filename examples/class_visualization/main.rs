@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use backstitch::explain::{Goal, Maximizer};
-use backstitch_examples::{AnyError, Flags, Run};
+use backstitch_examples::{AnyError, Flags, Run, Steps};
 use clap::{Parser, ValueEnum};
 use subject::Subject;
 
@@ -21,19 +21,19 @@ use subject::Subject;
 struct Options {
     #[command(flatten)]
     flags: Flags,
-    /// Which network
+    /// The network
     #[arg(long, default_value = "lenet")]
     model: Network,
-    /// Weights of an earlier run (its weights.safetensors), and no training
+    /// File of weights from an earlier run (weights.safetensors); the network is not trained then
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// A layer, one of whose filters is shown too
+    /// Show one filter of this layer, too
     #[arg(long)]
     layer: Option<String>,
-    /// Which filter of the layer, counted from 0
+    /// Number of that filter, counted from 0
     #[arg(long, default_value_t = 0, requires = "layer")]
     filter: usize,
-    /// Steps of gradient ascent [default: 200]
+    /// Number of steps of gradient ascent [default: 200]
     #[arg(long)]
     iterations: Option<usize>,
 }
@@ -74,9 +74,12 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let filter = options.layer.clone().map(|layer| Goal::Filter { layer, channel: options.filter });
     let filter = filter.map(|goal| maximizer.run(&subject.model, &goal, start.view())).transpose()?;
     let mut wanted = Vec::new();
+    let mut steps = Steps::new("a picture for each class", subject.classes.len())?;
     for &class in &subject.classes {
         wanted.push(maximizer.run(&subject.model, &Goal::Class(class), start.view())?);
+        steps.add();
     }
+    drop(steps);
 
     let runs = report::figures(&subject, &wanted)?;
     let mut report = run.report("What classes want, and where they look");

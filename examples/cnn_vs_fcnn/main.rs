@@ -23,10 +23,10 @@ use serde_json::Value;
 struct Options {
     #[command(flatten)]
     flags: Flags,
-    /// Which model to train, 1 to 4 [default: all]
+    /// Number of the model to train, 1 to 4 [default: all]
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
     model_number: Option<u8>,
-    /// Search each network's learning rate, on part of the data
+    /// Search for the best learning rate of each network, on part of the data
     #[arg(long)]
     tune: bool,
 }

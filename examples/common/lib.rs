@@ -8,6 +8,7 @@ pub mod mlp;
 pub mod photographs;
 pub mod pictures;
 mod run;
+pub mod steps;
 pub mod trained;
 pub mod watch;
 
@@ -23,12 +24,14 @@ use std::process::ExitCode;
 use backstitch::prelude::{Dataset, Schedule};
 
 pub use run::{Flags, Run};
+pub use steps::Steps;
 pub use trained::{Score, Trained};
 pub use watch::Watch;
 
 pub type AnyError = Box<dyn Error>;
 
-/// Ends the program: quietly, or with the error in one line. Training that Ctrl-C stopped is no failure.
+/// Ends the program: quietly, or with the error in one line. Training that Ctrl-C stopped is no failure, and neither is a closed pipe
+/// (`| head`).
 pub fn exit(result: Result<(), AnyError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,10 +16,10 @@ use super::{AnyError, Flags, Run, Score, Trained, defined, epochs, four, times};
 pub struct FolderFlags {
     #[command(flatten)]
     pub run: Flags,
-    /// Go on without broken files, and count them
+    /// Leave out broken files, and list them
     #[arg(long)]
     pub skip_broken: bool,
-    /// Let samples of rare classes count more: weights 1 / samples of the class
+    /// Weight each class by 1 / (number of its samples), so that rare classes count more
     #[arg(long)]
     pub class_weights: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use backstitch::atomic::{self, FolderLock};
@@ -9,11 +10,11 @@ use backstitch::mnist::{DATA_VARIABLE, DownloadProgress, FashionMnist, MnistImag
 use backstitch::{ConfusionChart, LineChart, PictureGrid, Report};
 use backstitch::{history, images};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::contents::{self, moment};
 use super::memory::peak_memory;
+use super::steps::{self, Steps};
 use super::{AnyError, Trained};
 
 /// The folder of runs where `--out` names no other.
@@ -22,22 +23,22 @@ const RUNS: &str = "runs";
 /// The flags that every example takes.
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
-    /// Folder of data sets; else $BACKSTITCH_DATA, else the cache, else a download
+    /// Folder of data sets [default: $BACKSTITCH_DATA, else the cache, else a download]
     #[arg(long)]
     pub data: Option<PathBuf>,
     /// Folder for the results [default: runs/ and the example's name]
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Passes over the training data
+    /// Number of epochs: passes over the training set
     #[arg(long)]
     pub epochs: Option<usize>,
-    /// Gives the split, the initial weights and the order of samples
+    /// Seed of the split, the initial weights and the order of samples
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Threads [default: one a core]
+    /// Number of threads [default: the number of cores]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// The same path on less data and fewer epochs, in under a minute
+    /// Run on less data and for fewer epochs, in under a minute
     #[arg(long)]
     pub quick: bool,
 }
@@ -76,6 +77,7 @@ impl Run {
                 format!("--epochs: expected no such flag, because {name} trains nothing, got one").into()
             );
         }
+        steps::end_quietly_where_nobody_reads();
         rayon::ThreadPoolBuilder::new().num_threads(flags.threads.unwrap_or(0)).build_global()?;
         let out = flags.out.clone().unwrap_or_else(|| Path::new(RUNS).join(name));
         atomic::prepare_folder(&out, 0)?;
@@ -99,14 +101,12 @@ impl Run {
 
     /// Fashion-MNIST, or the drawn sample where it cannot be had; says which.
     pub fn fashion_mnist(&mut self) -> Result<MnistImages, AnyError> {
-        let bar = ProgressBar::new(0);
-        bar.set_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {eta}")?);
+        let mut steps = Steps::bytes("reading Fashion-MNIST", 0)?;
         let data = FashionMnist::images(self.data.as_deref(), &mut |at: DownloadProgress<'_>| {
-            bar.set_message(at.file.to_owned());
-            bar.set_length(at.total.unwrap_or(at.received));
-            bar.set_position(at.received);
+            steps.name(format!("downloading {}", at.file));
+            steps.set(at.received, at.total.unwrap_or(at.received));
         })?;
-        bar.finish_and_clear();
+        drop(steps);
         self.sample = matches!(data.origin, Origin::Sample(_));
         self.announce(data.origin.to_string());
         Ok(data)
@@ -114,17 +114,19 @@ impl Run {
 
     /// The pictures of a folder of data sets, with one folder a class, or drawn shapes where there is no such folder; says which.
     pub fn image_folder(&mut self, name: &str, options: &images::Options) -> Result<images::Parts, AnyError> {
-        let (start, bar) = (Instant::now(), ProgressBar::new(0));
+        let start = Instant::now();
+        let steps = Mutex::new(Steps::new(format!("reading {name}"), 0)?);
         let progress = |done, of| {
-            bar.set_length(of as u64);
-            bar.set_position(done as u64);
+            if let Ok(mut steps) = steps.lock() {
+                steps.set(done as u64, of as u64);
+            }
         };
         let folder = self.data.as_ref().map(|root| root.join(name));
         let parts = match &folder {
             Some(folder) => images::read_parts(folder, options, (0.1, self.seed), &progress)?,
             None => images::generate_sample(options),
         };
-        bar.finish_and_clear();
+        drop(steps);
         self.sample = folder.is_none();
         self.announce(match folder {
             Some(folder) => format!("{name} from {}", folder.display()),

@@ -4,9 +4,13 @@ use backstitch::Summary;
 use backstitch::metrics::{Average, ConfusionMatrix, argmax_rows, log_loss, roc_auc_one_against_rest};
 use backstitch::prelude::*;
 use backstitch::{ConfusionChart, LineChart, Report, Series};
+use ndarray::{Array2, Axis, concatenate};
 use serde_json::{Value, json};
 
-use super::{AnyError, Run, defined, times};
+use super::{AnyError, Run, Steps, defined, times};
+
+/// Samples that are evaluated at once.
+const AT_ONCE: usize = 512;
 
 /// A trained model and what training took.
 pub struct Trained {
@@ -127,7 +131,7 @@ pub struct Score {
 
 impl Score {
     pub fn of(model: &Model, data: &Dataset) -> Result<Self, AnyError> {
-        let probabilities = model.predict_proba(data.inputs()?.view())?;
+        let probabilities = probabilities(model, data)?;
         let (labels, predictions) = (labels(data), argmax_rows(probabilities.view())?);
         Ok(Self {
             matrix: ConfusionMatrix::new(&labels, &predictions, probabilities.ncols())?,
@@ -182,6 +186,17 @@ impl Score {
             format!("Taken most often for another class: {}.", list.join(", "))
         }
     }
+}
+
+/// The probability of every class for every sample, `[n, classes]`.
+fn probabilities(model: &Model, data: &Dataset) -> Result<Array2<f32>, AnyError> {
+    let mut steps = Steps::new("evaluating", data.len())?;
+    let mut rows = Vec::new();
+    for chunk in (0..data.len()).collect::<Vec<_>>().chunks(AT_ONCE) {
+        rows.push(model.predict_proba(data.subset(chunk)?.inputs()?.view())?);
+        steps.set((chunk[0] + chunk.len()) as u64, data.len() as u64);
+    }
+    Ok(concatenate(Axis(0), &rows.iter().map(|rows| rows.view()).collect::<Vec<_>>())?)
 }
 
 /// The classes of samples that have one each, as those of all examples.

@@ -2,30 +2,33 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use backstitch::prelude::*;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::AnyError;
 use super::memory::MemorySince;
+use super::steps::Steps;
 use super::trained::Trained;
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 static PRESSED: AtomicBool = AtomicBool::new(false);
 
-/// A callback of every training: a bar on a terminal, a plain line an epoch where the output is piped. At Ctrl-C training stops between two
+/// How often the bar moves.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A callback of every training: a bar with the time left on a terminal, a plain line an epoch where the output is piped. At Ctrl-C training stops between two
 /// steps; files on the disk stay as they are.
 pub struct Watch {
     name: String,
-    bar: ProgressBar,
+    steps: Steps,
     start: Instant,
     epoch_start: Instant,
     spent: Duration,
     done: u32,
     memory: Option<MemorySince>,
+    shown: Instant,
 }
 
 /// Training that Ctrl-C stopped: the end of the program, but no failure.
@@ -46,10 +49,19 @@ impl Watch {
         if !INSTALLED.swap(true, Ordering::Relaxed) {
             ctrlc::set_handler(|| PRESSED.store(true, Ordering::Relaxed))?;
         }
-        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}")?;
-        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stdout()).with_style(style);
+        let name = name.into();
+        let steps = Steps::new(name.clone(), 0)?;
         let (memory, start) = (MemorySince::now(), Instant::now());
-        Ok(Self { name: name.into(), bar, start, epoch_start: start, spent: Duration::ZERO, done: 0, memory })
+        Ok(Self {
+            name,
+            steps,
+            start,
+            epoch_start: start,
+            spent: Duration::ZERO,
+            done: 0,
+            memory,
+            shown: start,
+        })
     }
 
     /// The model with its history and what training took.
@@ -76,12 +88,16 @@ impl Watch {
 impl Callback<f32> for Watch {
     fn step(&mut self, at: &StepEnd) -> ControlFlow<()> {
         if at.step == 1 {
-            self.bar.reset();
-            self.bar.set_length(at.steps as u64);
-            self.bar.set_message(format!("{}: epoch {}/{}", self.name, at.epoch, at.epochs));
+            self.steps.name(format!("{}: epoch {}/{}", self.name, at.epoch, at.epochs));
         }
-        if at.step.is_multiple_of(64) {
-            self.bar.set_position(at.step as u64);
+        if at.step == 1 && self.done == 0 {
+            self.steps.start_at(((at.epoch - 1) * at.steps) as u64);
+        }
+        // Seldom enough to cost nothing beside the smallest steps.
+        if at.step == 1 || self.shown.elapsed() >= TICK {
+            self.shown = Instant::now();
+            let done = (at.epoch - 1) * at.steps + at.step;
+            self.steps.set(done as u64, (at.steps * at.epochs) as u64);
         }
         if PRESSED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -101,10 +117,7 @@ impl Callback<f32> for Watch {
         let line =
             format!("{name}: epoch {epoch}/{epochs}, training loss {train_loss:.4}{validation}, {took:.2} s");
         // Where nobody reads on (a closed pipe), training stops with an error and keeps its checkpoint.
-        self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
-        if epoch == epochs {
-            self.bar.finish_and_clear();
-        }
+        self.steps.line(&line)?;
         Ok(ControlFlow::Continue(()))
     }
 }

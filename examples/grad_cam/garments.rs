@@ -4,10 +4,10 @@ use backstitch::explain::{Cam, CamMaps, Goal, Maximizer, activations, grad_cam, 
 use backstitch::metrics::argmax_rows;
 use backstitch::prelude::*;
 use backstitch::{Picture, PictureGrid, Report};
-use backstitch_examples::AnyError;
 use backstitch_examples::fashion::CLASSES;
 use backstitch_examples::pictures::{COVER, heat, heat_bar};
 use backstitch_examples::trained::{Column, labels, table};
+use backstitch_examples::{AnyError, Steps};
 use ndarray::{Array2, ArrayView2, ArrayViewD, Axis, s};
 use serde_json::Value;
 
@@ -147,10 +147,12 @@ pub fn neurons(
         Maximizer::new(iterations, 0.03)?.decay(0.005)?.blur(0.5, 4)?.jitter(1).range(0.0, 1.0)?.seed(seed);
     let start = maximizer.noise(model, 0.3, 0.1)?;
     let (mut pictures, mut found) = (Vec::new(), Vec::new());
+    let mut steps = Steps::new("pictures for neurons", CHANNELS)?;
     for &channel in order.iter().take(CHANNELS) {
         let best = strongest[channel];
         let goal = Goal::Filter { layer: layer.to_owned(), channel };
         let wanted = maximizer.run(model, &goal, start.view())?;
+        steps.add();
         let last = wanted.responses.last().copied().unwrap_or_default();
         let title =
             format!("{layer}, channel {channel}\n{} {:.2}", CLASSES[classes[best]], means[[best, channel]]);

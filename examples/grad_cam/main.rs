@@ -26,10 +26,10 @@ use serde_json::json;
 struct Options {
     #[command(flatten)]
     flags: Flags,
-    /// Which network
+    /// The network
     #[arg(long, default_value = "cnn2")]
     model: Network,
-    /// Weights of an earlier run (its weights.safetensors), and no training
+    /// File of weights from an earlier run (weights.safetensors); the network is not trained then
     #[arg(long)]
     weights: Option<PathBuf>,
 }

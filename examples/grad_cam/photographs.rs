@@ -7,7 +7,7 @@ use backstitch::prelude::*;
 use backstitch_examples::imagenet::{ImageNet, SIDE, TEN, picture};
 use backstitch_examples::pictures::{COVER, heat};
 use backstitch_examples::trained::{Column, table};
-use backstitch_examples::{AnyError, Run};
+use backstitch_examples::{AnyError, Run, Steps};
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, s};
 use serde_json::{Value, json};
 
@@ -46,7 +46,13 @@ pub fn experiment(mut run: Run) -> Result<(), AnyError> {
     let net = ImageNet::open(&run)?;
     run.photographs(&net.photographs());
     let shown = &TEN[..if run.quick { 2 } else { 6 }];
-    let seen = shown.iter().map(|&(name, class)| look(&net, name, class)).collect::<Result<Vec<_>, _>>()?;
+    let mut steps = Steps::new("Grad-CAM of photographs", shown.len())?;
+    let mut look = |&(name, class): &(&'static str, usize)| {
+        steps.add();
+        look(&net, name, class)
+    };
+    let seen = shown.iter().map(&mut look).collect::<Result<Vec<_>, _>>()?;
+    drop(steps);
     let mut report = run.report("Where a network trained on ImageNet looks");
     report.paragraph("SqueezeNet v1.0 with its published weights, on the first photograph of each class, squashed to 227x227 pixels.");
     run.show(&mut report, "photographs", &grid(&seen, &net)?, format!("The photograph with its class and what it was taken for; Grad-CAM for its class at {} and at {}, alone and over the photograph, each map from 0 to its own largest value.", LAYERS[0], LAYERS[1]))?;
@@ -175,6 +181,7 @@ fn neurons(net: &ImageNet, seen: &[Seen], quick: bool, seed: u64) -> Result<(Pic
         .seed(seed);
     let start = maximizer.noise(&net.model, 0.0, 20.0)?;
     let (mut pictures, mut found) = (Vec::new(), Vec::new());
+    let mut steps = Steps::new("pictures for neurons", seen.len().min(NEURONS))?;
     for i in 0..seen.len().min(NEURONS) {
         let alone = |channel: usize| {
             let others = (0..seen.len()).filter(|&other| other != i).map(|other| mean(other, channel));
@@ -183,6 +190,7 @@ fn neurons(net: &ImageNet, seen: &[Seen], quick: bool, seed: u64) -> Result<(Pic
         let channel = argmax((0..channels).map(alone)).ok_or("responses without NaN")?;
         let goal = Goal::Filter { layer: LAYER.to_owned(), channel };
         let wanted = maximizer.run(&net.model, &goal, start.view())?;
+        steps.add();
         let last = wanted.responses.last().copied().unwrap_or_default();
         let photograph = picture(seen[i].x.slice(s![0, .., .., ..]))?;
         let map = responses[i].slice(s![.., .., channel]).insert_axis(Axis(0)).to_owned();

@@ -36,7 +36,7 @@ fn network(rate: f64) -> Net {
 struct Options {
     #[command(flatten)]
     flags: Flags,
-    /// Folds of the cross-validation
+    /// Number of folds of the cross-validation
     #[arg(long, default_value_t = 5)]
     folds: usize,
 }

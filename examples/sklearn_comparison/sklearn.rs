@@ -72,6 +72,7 @@ fn train(run: &Run, sets: &[Dataset; 3]) -> Result<Option<Sklearn>, AnyError> {
     let (epochs, seed) = (run.epochs.to_string(), run.seed.to_string());
     let mut command = Command::new(&python);
     command.args(["-c", SCRIPT]).arg(&data).arg(&run.out).args([&epochs, &seed, "0.1"]);
+    println!("the same in scikit-learn: a line an epoch");
     if !command.status()?.success() {
         return Err("scripts/sklearn_mlp.py: expected it to succeed, got an error (see above)".into());
     }

@@ -7,8 +7,7 @@ use backstitch::prelude::*;
 use backstitch::zoo;
 use backstitch::{pretrained, pytorch, safetensors};
 use backstitch_examples::trained::labels;
-use backstitch_examples::{AnyError, fashion};
-use indicatif::{ProgressBar, ProgressStyle};
+use backstitch_examples::{AnyError, Steps, fashion};
 use ndarray::{Array2, Axis, s};
 
 /// A network up to its head, and how it takes pictures.
@@ -151,13 +150,15 @@ impl Base {
 
 /// Published weights, from the cache or the network.
 fn fetched(file: &pretrained::Published) -> Result<PathBuf, AnyError> {
-    let bar = ProgressBar::new(file.size)
-        .with_style(ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {eta}")?)
-        .with_message(file.name);
-    let path = pretrained::download(file, &mut |received| bar.set_position(received));
-    bar.finish_and_clear();
+    let mut steps = Steps::bytes(format!("downloading {}", file.name), file.size)?;
+    let path = pretrained::download(file, &mut |received| steps.set(received, file.size));
+    drop(steps);
     path.map_err(|error| {
-        format!("{error}\nwithout a network, name torchvision's file by --weights, or take --backbone vgg16-blocks12").into()
+        format!(
+            "{error}\nto download VGG16, run this example with --features download before --example; to do without, name \
+             torchvision's file by --weights, or take --backbone vgg16-blocks12"
+        )
+        .into()
     })
 }
 
@@ -165,15 +166,13 @@ fn fetched(file: &pretrained::Published) -> Result<PathBuf, AnyError> {
 fn features(model: &FusedModel, set: &Dataset, to: Preparation) -> Result<Array2<f32>, AnyError> {
     let width = model.output_shape().elements();
     let mut x = Array2::zeros((set.len(), width));
-    let bar = ProgressBar::new(set.len() as u64)
-        .with_style(ProgressStyle::with_template("features {bar:30} {pos}/{len}")?);
+    let mut steps = Steps::new("features", set.len())?;
     for chunk in (0..set.len()).collect::<Vec<_>>().chunks(256) {
         let y = model.predict(to.of(&set.subset(chunk)?)?.inputs()?.view())?;
         let rows = chunk[0]..chunk[0] + chunk.len();
         x.slice_mut(s![rows.clone(), ..]).assign(&y.into_shape_with_order((chunk.len(), width))?);
-        bar.set_position(rows.end as u64);
+        steps.set(rows.end as u64, set.len() as u64);
     }
-    bar.finish_and_clear();
     Ok(x)
 }
 

@@ -29,13 +29,13 @@ fn head(features: Net) -> Net {
 struct Options {
     #[command(flatten)]
     flags: Flags,
-    /// vgg16 (fetched, or --weights), vgg16-blocks12, squeezenet, or a file of the example pretrain_vgg16
+    /// vgg16 (downloaded, or the file of --weights), vgg16-blocks12, squeezenet, or a file of the example pretrain_vgg16
     #[arg(long, default_value = "vgg16-blocks12")]
     backbone: String,
     /// torchvision's vgg16 file, .pth or .safetensors
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// Side of the resized pictures
+    /// Height and width that images are resized to, in pixels
     #[arg(long, default_value_t = 32)]
     size: usize,
     /// Compare sizes and normalizations on part of the data

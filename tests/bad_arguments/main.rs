@@ -2,7 +2,6 @@
 //! memory is missing, and none takes long.
 
 mod design;
-mod drawn;
 mod layers;
 mod looking;
 mod own_layers;

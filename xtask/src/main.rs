@@ -6,11 +6,16 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 /// The commands that must pass before a push, with their environment variables.
-const CHECKS: [(&str, &[(&str, &str)]); 5] = [
+const CHECKS: [(&str, &[(&str, &str)]); 6] = [
     ("cargo fmt --all --check", &[]),
+    // What would be published is complete. What is not committed yet is checked, too.
+    ("cargo package --workspace --no-verify --allow-dirty --quiet", &[]),
     // Builds the library without a C compiler. It has its own target folder, so that everything is compiled.
     ("cargo check --package backstitch --target-dir target/no-c", &NO_C),
-    ("cargo clippy --workspace --all-targets --features backstitch/bench-internals -- -D warnings", &[]),
+    (
+        "cargo clippy --workspace --all-targets --features backstitch-benches/bench-internals -- -D warnings",
+        &[],
+    ),
     ("cargo doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")]),
     ("cargo test --workspace", &[]),
 ];

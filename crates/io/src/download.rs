@@ -1,20 +1,26 @@
-//! Fetching a file over the network.
+//! Downloading a file.
 
 use std::io::{self, Read};
 use std::time::Duration;
 
 use crate::error::Error;
 
-/// What came instead of a file.
+/// Why an `https://` address cannot be read with the feature `download-http` alone.
+const NO_TLS: &str = "a program that reads http:// addresses only: build it with the feature `download`";
+
+/// The error of a download that did not give the file.
 pub(crate) fn failed(url: &str, got: impl ToString) -> Error {
     Error::Download { url: url.to_owned(), got: got.to_string(), unreachable: false }
 }
 
-/// What is done with some bytes of a file, and its size where the server tells.
+/// Called with each block of a file, and the size of the file if the server reports it.
 pub(crate) type Take<'a> = dyn FnMut(&[u8], Option<u64>) -> io::Result<()> + 'a;
 
-/// Hands over the file at an address as it comes.
+/// Downloads the file at an address and passes on each block as it arrives.
 pub(crate) fn stream(url: &str, largest: u64, each: &mut Take<'_>) -> Result<(), Error> {
+    if cfg!(not(feature = "download")) && url.starts_with("https:") {
+        return Err(failed(url, NO_TLS));
+    }
     let config = ureq::Agent::config_builder()
         .timeout_connect(Some(Duration::from_secs(10)))
         .timeout_recv_response(Some(Duration::from_secs(30)))
@@ -40,5 +46,17 @@ pub(crate) fn stream(url: &str, largest: u64, each: &mut Take<'_>) -> Result<(),
         }
         each(&block[..count], total).map_err(broken)?;
         received += count as u64;
+    }
+}
+
+#[cfg(all(test, not(feature = "download")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_https_address_without_tls_names_the_feature() {
+        let error = stream("https://127.0.0.1:9/weights", 1, &mut |_, _| Ok(())).unwrap_err();
+        assert!(matches!(error, Error::Download { unreachable: false, .. }), "{error}");
+        assert!(error.to_string().ends_with("build it with the feature `download`"), "{error}");
     }
 }

@@ -6,7 +6,7 @@
 pub mod atomic;
 mod cache;
 pub mod checkpoint;
-#[cfg(feature = "download")]
+#[cfg(feature = "download-http")]
 mod download;
 mod error;
 mod floats;
@@ -21,7 +21,7 @@ mod npy;
 pub mod npz;
 mod numbers;
 pub mod pickle;
-#[cfg(feature = "download")]
+#[cfg(feature = "download-http")]
 pub mod pretrained;
 pub mod pytorch;
 pub mod safetensors;

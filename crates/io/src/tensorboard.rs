@@ -1,7 +1,7 @@
-//! Event files of TensorBoard: scalars, pictures and hyperparameters of a run, which Weights & Biases takes too (`wandb sync FOLDER`).
+//! Event files of TensorBoard: scalars, images and hyperparameters of a run. Weights & Biases reads them, too (`wandb sync FOLDER`).
 //!
-//! A file is a row of records: eight bytes of length, their checksum, the event, its checksum. The checksums are CRC-32C, rotated and
-//! moved by a constant (TensorFlow, `core/lib/io/record_writer.cc`); an event is a protobuf message (`core/util/event.proto`).
+//! A file is a sequence of records: the length in eight bytes, its checksum, the event, its checksum. A checksum is the CRC-32C, rotated,
+//! plus a constant (TensorFlow, `core/lib/io/record_writer.cc`); an event is a protobuf message (`core/util/event.proto`).
 
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
@@ -16,7 +16,7 @@ use prost::Message;
 
 use crate::error::Error;
 
-/// Writes one event file. As a callback of a trainer it writes loss and accuracy of every epoch.
+/// Writes one event file. As a callback of a trainer, it writes the figures of every epoch.
 ///
 /// ```
 /// use backstitch::tensorboard::{EventWriter, Hyperparameter};

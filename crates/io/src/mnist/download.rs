@@ -11,22 +11,22 @@ use super::progress::DownloadProgress;
 use crate::error::Error;
 use crate::{atomic, download};
 
-/// No file of the set is larger than this, compressed.
+/// Largest compressed file that is accepted, in bytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// A gzipped file and what must be in it.
+/// A gzipped file to download, and what its content must be.
 #[derive(Debug, Clone, Copy)]
 pub struct Remote {
     /// Name of the file, after the base address.
     pub name: &'static str,
     /// Bytes, uncompressed.
     pub size: u64,
-    /// MD5 of the gzipped file: to notice damage, not malice.
+    /// MD5 of the gzipped file. It detects damage; it does not protect against an attacker.
     pub md5: &'static str,
 }
 
-/// Fetches whichever of the files the folder does not have. Each is compared with its size and
-/// checksum, then written under a temporary name, and only when it is on the disk given its own.
+/// Downloads the files that are not in the folder yet. The size and checksum of each file are verified. A file is written under a
+/// temporary name and renamed when it is complete.
 ///
 /// # Errors
 /// If the server cannot be reached, does not have a file, breaks off, or sends another content; or
@@ -64,7 +64,7 @@ fn fetch(
     atomic::write(path, |to| to.write_all(&content))
 }
 
-/// Compares the size of the uncompressed content, which tells a file that broke off from another one, then the checksum.
+/// Checks the size of the uncompressed content first, so that the message tells a truncated file from a different one; then the checksum.
 fn verify(gzipped: &[u8], file: &Remote) -> Result<(), String> {
     let mut content = MultiGzDecoder::new(gzipped).take(file.size + 1);
     let size = io::copy(&mut content, &mut io::sink()).map_err(|error| format!("damaged gzip: {error}"))?;

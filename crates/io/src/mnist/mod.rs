@@ -13,7 +13,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#[cfg(feature = "download")]
+#[cfg(feature = "download-http")]
 pub mod download;
 mod images;
 mod progress;

@@ -6,7 +6,7 @@
 pub struct DownloadProgress<'a> {
     /// The file being fetched.
     pub file: &'a str,
-    /// Bytes so far.
+    /// Bytes received.
     pub received: u64,
     /// All bytes, if the server says how many.
     pub total: Option<u64>,

@@ -34,7 +34,7 @@ pub(super) const FILES: [&str; 4] = [
 ];
 
 /// The bytes of each file, uncompressed. All sets have the same shapes.
-#[cfg(feature = "download")]
+#[cfg(feature = "download-http")]
 const SIZES: [u64; 4] = [47_040_016, 60_008, 7_840_016, 10_008];
 
 /// The differences between the sets.
@@ -47,11 +47,11 @@ pub(super) struct Set {
     /// The address of the published files.
     pub(super) url: &'static str,
     /// The environment variable for another address.
-    #[cfg_attr(not(feature = "download"), expect(dead_code))]
+    #[cfg_attr(not(feature = "download-http"), expect(dead_code))]
     pub(super) url_variable: &'static str,
     /// The MD5 of each of [`FILES`], gzipped as it is published, to notice damage (it is no protection against an attacker). They
     /// are those of torchvision's `mnist.py`.
-    #[cfg_attr(not(feature = "download"), expect(dead_code))]
+    #[cfg_attr(not(feature = "download-http"), expect(dead_code))]
     pub(super) md5: [&'static str; 4],
     /// The sample that is drawn if the set is not available.
     sample: Option<fn(&str) -> MnistImages>,
@@ -251,14 +251,14 @@ fn open_cached(
     }
 }
 
-#[cfg(feature = "download")]
+#[cfg(feature = "download-http")]
 fn fetch(set: &Set, folder: &Path, progress: &mut dyn FnMut(DownloadProgress<'_>)) -> Result<(), Error> {
     let url = std::env::var(set.url_variable).unwrap_or_else(|_| set.url.to_owned());
     let remote = |i| super::download::Remote { name: FILES[i], size: SIZES[i], md5: set.md5[i] };
     super::download::download_to(folder, &url, &[0, 1, 2, 3].map(remote), progress)
 }
 
-#[cfg(not(feature = "download"))]
+#[cfg(not(feature = "download-http"))]
 fn fetch(_: &Set, _: &Path, _: &mut dyn FnMut(DownloadProgress<'_>)) -> Result<(), Error> {
     Ok(())
 }
@@ -350,7 +350,7 @@ mod tests {
         let source = drawn.origin.to_string();
         let why = "GENERATED SAMPLE of drawn garments, not Fashion-MNIST: BACKSTITCH_DATA names no folder, the cache has no files, and ";
         let network = source.strip_prefix(why).unwrap_or_else(|| panic!("{source}"));
-        match cfg!(feature = "download") {
+        match cfg!(feature = "download-http") {
             true => {
                 assert!(network.starts_with("the network does not answer (http://127.0.0.1:9"), "{source}");
             }
