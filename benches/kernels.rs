@@ -6,7 +6,6 @@
 
 use std::hint::black_box;
 
-use backstitch::{Accumulate, bench_internals};
 use backstitch::kernels::conv::kernel::{ConvKernel, PreparedKernel};
 use backstitch::kernels::conv::plan::{ConvPlan, can_use_winograd};
 use backstitch::kernels::gemm::matrix::Matrix;
@@ -18,6 +17,7 @@ use backstitch::optim::OptimizerMemory;
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
 use backstitch::train::Workspace;
+use backstitch::{Accumulate, bench_internals};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulp::{Arch, Simd, WithSimd};
 use rand::Rng;

@@ -1,6 +1,7 @@
 //! The page of contents of a folder of runs.
 
 #[path = "common/example.rs"]
+#[expect(dead_code, reason = "summaries are read by other tests")]
 mod example;
 
 use std::fs;

@@ -8,6 +8,7 @@ use crate::axis::{Axis, Tick};
 use crate::bar::Bar;
 use crate::canvas::{Canvas, Drawable, Drawn, Note, Place, Placed};
 use crate::chart_notes::notes;
+use crate::frame::{Frame, finite, is_finite};
 use crate::legend::{Legend, LegendEntry};
 use crate::line::{along, dashes, thinned};
 use crate::palette::{GRID, LINES};
@@ -55,36 +56,6 @@ pub(crate) struct ChartLayout<'a> {
     /// The legend's upper left corner.
     legend_at: Place,
     height: i32,
-}
-
-/// The part of a chart in which the lines are.
-#[derive(Clone, Copy)]
-pub(crate) struct Frame {
-    pub(crate) left: i32,
-    pub(crate) right: i32,
-    pub(crate) top: i32,
-    pub(crate) bottom: i32,
-    /// The vertical axis runs down.
-    down: bool,
-}
-
-impl Frame {
-    fn across(&self, share: f64) -> i32 {
-        self.left + (share * f64::from(self.right - self.left)).round() as i32
-    }
-
-    fn up(&self, share: f64) -> i32 {
-        let share = if self.down { 1.0 - share } else { share };
-        self.bottom - (share * f64::from(self.bottom - self.top)).round() as i32
-    }
-}
-
-pub(crate) fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> + '_ {
-    points.iter().copied().filter(is_finite)
-}
-
-fn is_finite(&(x, y): &(f64, f64)) -> bool {
-    x.is_finite() && y.is_finite()
 }
 
 /// The axes over all finite points and what is behind them, if there is anything.
@@ -316,7 +287,7 @@ impl Drawable for ChartLayout<'_> {
     }
 
     fn notes(&self) -> Vec<Note> {
-        notes(self)
+        notes(self.chart, self.frame, &|point| self.place(point))
     }
 
     fn draw<B: Canvas>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {

@@ -1,7 +1,7 @@
 //! The values of a chart at a place, in words.
 
-use crate::canvas::Note;
-use crate::chart_layout::{ChartLayout, finite};
+use crate::canvas::{Note, Place};
+use crate::frame::{Frame, finite};
 use crate::{LineChart, SeriesStyle};
 
 /// Pixels from a strip to the next, at least.
@@ -15,6 +15,9 @@ const LETTERS: usize = 60;
 /// Half the side of a point's note.
 const REACH: i32 = 6;
 
+/// The place of a point in the figure.
+type PlaceOf<'a> = &'a dyn Fn((f64, f64)) -> Place;
+
 /// All series that have a point at one x.
 struct Column {
     /// In pixels.
@@ -25,8 +28,9 @@ struct Column {
 }
 
 /// A note for each strip of the frame in which lines have points, then one for each point of a scatter plot.
-pub(crate) fn notes(layout: &ChartLayout<'_>) -> Vec<Note> {
-    let (frame, columns) = (layout.frame, columns(layout));
+/// `place` gives the place of a point.
+pub(crate) fn notes(chart: &LineChart, frame: Frame, place: PlaceOf<'_>) -> Vec<Note> {
+    let columns = columns(chart, place);
     let mut notes = Vec::new();
     for (i, column) in columns.iter().enumerate() {
         // From the middle between this and the one before to the middle between this and the next.
@@ -35,14 +39,14 @@ pub(crate) fn notes(layout: &ChartLayout<'_>) -> Vec<Note> {
         notes.push(Note {
             at: (left, frame.top),
             size: ((right - left).max(1), frame.bottom - frame.top),
-            text: words(layout.chart, column),
+            text: words(chart, column),
         });
     }
-    let scattered = layout.chart.series.iter().filter(|series| series.style == SeriesStyle::Points);
+    let scattered = chart.series.iter().filter(|series| series.style == SeriesStyle::Points);
     let points = scattered.flat_map(|series| finite(&series.points).map(move |point| (series, point)));
     notes.extend(points.take(MOST_POINTS).map(|(series, (x, y))| {
-        let at = layout.place((x, y));
-        let [x, y] = [(&layout.chart.x, x), (&layout.chart.y, y)].map(|(name, value)| line(name, value));
+        let at = place((x, y));
+        let [x, y] = [(&chart.x, x), (&chart.y, y)].map(|(name, value)| line(name, value));
         Note {
             at: (at.0 - REACH, at.1 - REACH),
             size: (2 * REACH, 2 * REACH),
@@ -53,8 +57,8 @@ pub(crate) fn notes(layout: &ChartLayout<'_>) -> Vec<Note> {
 }
 
 /// The columns from left to right. Of those that are closer than can be pointed at, the one with most series stays.
-fn columns(layout: &ChartLayout<'_>) -> Vec<Column> {
-    let lines = layout.chart.series.iter().enumerate().filter(|(_, s)| s.style != SeriesStyle::Points);
+fn columns(chart: &LineChart, place: PlaceOf<'_>) -> Vec<Column> {
+    let lines = chart.series.iter().enumerate().filter(|(_, s)| s.style != SeriesStyle::Points);
     let mut points: Vec<(f64, usize, f64)> =
         lines.flat_map(|(i, series)| finite(&series.points).map(move |(x, y)| (x, i, y))).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -62,7 +66,7 @@ fn columns(layout: &ChartLayout<'_>) -> Vec<Column> {
     // Where the strip began that the last column stands for.
     let mut began = i32::MIN;
     for same in points.chunk_by(|a, b| a.0 == b.0) {
-        let (x, at) = (same[0].0, layout.place((same[0].0, same[0].2)).0);
+        let (x, at) = (same[0].0, place((same[0].0, same[0].2)).0);
         let mut values: Vec<(usize, f64)> = same.iter().map(|&(_, series, y)| (series, y)).collect();
         // A series that has two points there, such as a step, shows its first.
         values.dedup_by_key(|(series, _)| *series);
@@ -134,7 +138,8 @@ fn trimmed(digits: &str) -> &str {
 mod tests {
     use super::*;
     use crate::Series;
-    use crate::chart_layout::WIDE;
+    use crate::canvas::Drawable;
+    use crate::chart_layout::{ChartLayout, WIDE};
 
     fn series(label: &str, style: SeriesStyle, points: Vec<(f64, f64)>) -> Series {
         Series { label: label.to_owned(), points, style, colour: 0 }
@@ -142,7 +147,7 @@ mod tests {
 
     fn noted(series: Vec<Series>) -> Vec<Note> {
         let chart = LineChart::new("T", "epoch", "loss", series);
-        notes(&ChartLayout::new(&chart, WIDE).unwrap())
+        ChartLayout::new(&chart, WIDE).unwrap().notes()
     }
 
     #[test]
@@ -154,7 +159,7 @@ mod tests {
             (12.0, "12"),
             (0.123_456_789, "0.123457"),
             (-0.5, "-0.5"),
-            (1234.567_89, "1234.57"),
+            (1_234.567_89, "1234.57"),
             (123_456_789.5, "123456790"),
             (0.000_012_345_678, "1.23457e-5"),
             (1e300, "1e300"),

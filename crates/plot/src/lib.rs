@@ -8,6 +8,7 @@ mod canvas;
 mod chart;
 mod chart_layout;
 mod chart_notes;
+mod frame;
 mod grid;
 mod html;
 mod legend;

@@ -1,7 +1,7 @@
 //! The gradient of a class with respect to the pixels, in its variants.
 
 use ndarray::{Array3, ArrayD};
-use rand_distr::{Distribution, Normal};
+use ndarray_rand::rand_distr::{Distribution, Normal};
 
 use crate::error::{Error, above_zero, in_range};
 use crate::explain::{Look, MOST_PASSES, check_classes, check_maps, found};

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ndarray_rand::rand_distr::{Distribution, Normal, Uniform};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Normal, Uniform};
 
 use crate::error::Error;
 use crate::tensor::Tensor;
