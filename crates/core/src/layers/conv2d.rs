@@ -18,8 +18,7 @@ use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
 
-/// Every filter slides over the map, and gives at each place a weighted sum of the window under it;
-/// then an activation.
+/// Every filter slides over the map. At each place it gives a weighted sum of the window below it. Then comes an activation.
 ///
 /// # Shapes
 /// x `[n, height, width, channels]`, kernel K `[kernel height, kernel width, channels, filters]`, bias
@@ -31,17 +30,14 @@ use crate::tensor::shape::Shape;
 ///
 /// z\[n, y, x, f\] = b\[f\] + Σ_u Σ_v Σ_c x\[n, i, j, c\] K\[u, v, c, f\], y = activation(z).
 ///
-/// (A correlation, as in every deep-learning library: the kernel is not turned round.)
+/// (A cross-correlation, as in every deep-learning library: the kernel is not rotated.)
 ///
-/// # Backward
-/// With dz = dL/dz, each number takes part in z wherever the other factor meets it:
-/// * dL/dK\[u, v, c, f\] = Σ_n Σ_y Σ_x x\[n, i, j, c\] dz\[n, y, x, f\];
-/// * dL/db\[f\] = Σ_n Σ_y Σ_x dz\[n, y, x, f\];
-/// * dL/dx\[n, i, j, c\] = the sum over all (y, x, u, v) that lead to (i, j), and over f, of
-///   K\[u, v, c, f\] dz\[n, y, x, f\].
+/// # Backward With dz = dL/dz, the gradient of each factor is the sum over all its products: * dL/dK\[u, v, c, f\] = Σ_n Σ_y Σ_x x\[n, i,
+/// j, c\] dz\[n, y, x, f\]; * dL/db\[f\] = Σ_n Σ_y Σ_x dz\[n, y, x, f\]; * dL/dx\[n, i, j, c\] = the sum over all (y, x, u, v) that lead to
+/// (i, j), and over f, of K\[u, v, c, f\] dz\[n, y, x, f\].
 ///
-/// With the windows of x as the rows of a matrix X, those are Z = X K, dK = Xᵀ dZ and dX = dZ Kᵀ, and each
-/// number of dx is the sum of all the places of dX it was copied to (`docs/derivations/conv2d.md`).
+/// With the windows of x as the rows of a matrix X, these are Z = X K, dK = Xᵀ dZ and dX = dZ Kᵀ. Each number of dx is the sum over all
+/// places of dX to which it was copied (`docs/derivations/conv2d.md`).
 ///
 /// ```
 /// use backstitch::{Model, Net, layers::conv2d};
@@ -61,8 +57,8 @@ pub struct Conv2d {
     with_bias: bool,
 }
 
-/// A convolution with so many filters of a size: `3`, or `[3, 5]` for height and width. Stride 1, no
-/// padding, no dilation, until told otherwise.
+/// A convolution with `filters` filters. The kernel's size is a number (`3`), or height and width (`[3, 5]`). By default the stride is 1,
+/// and there is no padding and no dilation.
 pub fn conv2d(filters: usize, kernel: impl Into<Pair>) -> Conv2d {
     Conv2d {
         filters,
@@ -88,48 +84,48 @@ impl Conv2d {
         self.activation(Activation::Relu)
     }
 
-    /// Puts as many zeros around the map as keep its size with a stride of 1: [`Padding::Same`].
+    /// Sets the padding that keeps the size of the map with stride 1: [`Padding::Same`].
     #[must_use]
     pub fn same(self) -> Self {
         self.padding(Padding::Same)
     }
 
-    /// Moves the windows so far each time.
+    /// Sets the stride: the distance between neighbouring windows. The default is 1.
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
         self.layout.stride = stride.into();
         self
     }
 
-    /// Puts zeros around the map: [`Padding::Same`], or a number for every side.
+    /// Sets the padding, the zeros around the map: [`Padding::Same`], or a number for every side. The default is none.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
         self.layout.padding = padding.into();
         self
     }
 
-    /// Spreads each window, so that its numbers are so far apart.
+    /// Sets the dilation: the distance between neighbouring numbers of a window. The default is 1.
     #[must_use]
     pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
         self.layout.dilation = dilation.into();
         self
     }
 
-    /// Computes with this algorithm, whatever the shapes. [`Algorithm::Winograd`] is refused where it cannot be.
+    /// Sets the algorithm for all shapes. [`Algorithm::Winograd`] is an error where it cannot be used.
     #[must_use]
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
         self
     }
 
-    /// Draws the first weights in another way than Glorot's uniform. Biases start at zero.
+    /// Sets the initializer of the weights; the default is Glorot's uniform. Biases start at zero.
     #[must_use]
     pub fn init(mut self, init: Init) -> Self {
         self.init = init;
         self
     }
 
-    /// Leaves the bias out, as before a batch normalization, which would take it away again.
+    /// Leaves the bias out, for example before a batch normalization, which would cancel it.
     #[must_use]
     pub fn without_bias(mut self) -> Self {
         self.with_bias = false;
@@ -203,7 +199,7 @@ impl Conv2d {
         PreparedKernel::new(windows, self.algorithm, weight)
     }
 
-    /// Kernel and bias; no numbers for one that it goes without.
+    /// Kernel and bias. The bias is empty where there is none.
     pub(super) fn weights<'a, F: Scalar>(&self, w: &'a Weights<'_, F>) -> [&'a [F]; 2] {
         [w["weight"].data(), if self.with_bias { w["bias"].data() } else { &[] }]
     }
@@ -216,7 +212,7 @@ impl Conv2d {
     }
 }
 
-/// The plan for batches of one size. A pass of another size makes another.
+/// The plan for batches of one size, kept from pass to pass. A batch of another size gets a new one.
 #[derive(Debug, Default)]
 pub struct PlanCache(Option<ConvPlan>);
 
@@ -275,7 +271,7 @@ impl<F: Scalar> Layer<F> for Conv2d {
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, plan: &mut PlanCache, ctx: &Context) {
         let Backward { x, y, dy: dz, dx, mut grads } = pass;
         if x.batch() == 0 {
-            // Sums over no samples. The kernels below take at least one.
+            // Sums over no samples are 0. The kernels below need at least one sample.
             grads.add("weight");
             if self.with_bias {
                 grads.add("bias");

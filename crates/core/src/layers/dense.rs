@@ -69,7 +69,7 @@ impl Dense {
         self
     }
 
-    /// Leaves the bias out: z = x W, as before a batch normalization, which would take it away again.
+    /// Leaves the bias out: z = x W, for example before a batch normalization, which would cancel it.
     #[must_use]
     pub fn without_bias(mut self) -> Self {
         self.with_bias = false;

@@ -1,4 +1,4 @@
-//! A convolution made for inference.
+//! A convolution for inference.
 
 use crate::error::ShapeError;
 use crate::kernels::conv::kernel::{ConvKernel, PreparedKernel};
@@ -12,9 +12,9 @@ use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
 
-/// A convolution that normalizes its outputs while they are in the cache, and keeps its kernel in the forms that
-/// are fastest to use. Made by [`Model::fuse`](crate::Model::fuse), of layers that will not change again: it has
-/// numbers, and so is in lists of operations but in no net.
+/// A convolution that normalizes its outputs while they are in the cache, and keeps its kernel in the fastest forms.
+/// [`Model::fuse`](crate::Model::fuse) makes it from layers whose weights no longer change. It holds numbers, so it is part of lists of
+/// operations, but never of a net.
 #[derive(Debug)]
 pub(crate) struct FusedConv2d<F: Scalar> {
     conv: Conv2d,
@@ -31,7 +31,7 @@ struct Norm<F: Scalar> {
 }
 
 impl<F: Scalar> FusedConv2d<F> {
-    /// Of a convolution of inputs of this shape, and the batch normalization behind it, each with its parameters.
+    /// Made of a convolution for inputs of this shape, and the batch normalization after it, each with its parameters.
     pub(crate) fn new(
         (conv, w): (&Conv2d, &Weights<'_, F>),
         norm: Option<(&BatchNorm, &Weights<'_, F>)>,
