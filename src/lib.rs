@@ -54,6 +54,10 @@ pub use backstitch_io::*;
 #[doc(inline)]
 pub use backstitch_plot::*;
 
+// Named here, or the pages of all of ndarray would be a part of these.
+#[doc(no_inline)]
+pub use backstitch_core::ndarray;
+
 /// The error type of a whole program: `?` turns the errors of files and pictures into it.
 pub use backstitch_core::Error;
 #[cfg(feature = "io")]
