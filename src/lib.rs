@@ -54,9 +54,9 @@ pub use backstitch_io::*;
 #[doc(inline)]
 pub use backstitch_plot::*;
 
-// Named here, or the pages of all of ndarray would be a part of these.
+/// The arrays that go in and come out: `backstitch::ndarray::array` needs no dependency of your own.
 #[doc(no_inline)]
-pub use backstitch_core::ndarray;
+pub use ndarray;
 
 /// The error type of a whole program: `?` turns the errors of files and pictures into it.
 pub use backstitch_core::Error;

@@ -56,10 +56,6 @@ mod undeclared;
 mod weights;
 pub mod zoo;
 
-/// The arrays that go in and come out: `backstitch::ndarray::array` needs no dependency of your own.
-#[doc(no_inline)]
-pub use ndarray;
-
 pub use arrays::IntoTensor;
 pub use cost::Cost;
 pub use data::Dataset;
