@@ -54,6 +54,10 @@ pub use backstitch_io::*;
 #[doc(inline)]
 pub use backstitch_plot::*;
 
+/// The arrays that go in and come out: `backstitch::ndarray::array` needs no dependency of your own.
+#[doc(no_inline)]
+pub use ndarray;
+
 /// The error type of a whole program: `?` turns the errors of files and pictures into it.
 pub use backstitch_core::Error;
 #[cfg(feature = "io")]

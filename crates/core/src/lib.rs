@@ -26,11 +26,10 @@ mod tensor;
 pub mod train;
 pub mod zoo;
 
-/// The arrays that go in and come out: `backstitch::ndarray::array` needs no dependency of your own.
-#[doc(no_inline)]
+#[doc(inline)]
 pub use data::split;
-pub use ndarray;
 pub use tensor::rng;
+#[doc(inline)]
 pub use train::{augment, early_stopping, penalty};
 
 pub use data::Dataset;
