@@ -6,7 +6,7 @@ use crate::net::program::{Op, OpKind, Program};
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
 
-/// How much of a pass a [`Trace`] keeps.
+/// How much of a pass a [`Trace`](crate::Trace) keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Keep {
