@@ -29,7 +29,7 @@ impl Mismatch {
 
 /// The header before the numbers.
 #[derive(Debug, Clone)]
-pub(crate) struct Header {
+pub(crate) struct NpyHeader {
     dtype: Dtype,
     fortran: bool,
     shape: Vec<usize>,
@@ -37,7 +37,7 @@ pub(crate) struct Header {
     size: usize,
 }
 
-impl Header {
+impl NpyHeader {
     /// Reads the header, and no more.
     pub(crate) fn read(reader: &mut impl Read) -> Result<Self, Mismatch> {
         let broken = |error: io::Error| match error.kind() {
@@ -195,7 +195,7 @@ mod tests {
 
     fn read<T: Number>(bytes: &[u8]) -> Result<ArrayD<T>, String> {
         let mut reader = bytes;
-        let header = Header::read(&mut reader);
+        let header = NpyHeader::read(&mut reader);
         let array = header.and_then(|header| header.numbers(reader));
         array.map_err(|wrong| format!("expected {}, got {}", wrong.expected, wrong.got))
     }

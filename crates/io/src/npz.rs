@@ -13,7 +13,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::atomic;
 use crate::error::Error;
-use crate::npy::{self, Header};
+use crate::npy::{self, NpyHeader};
 use crate::numbers::Number;
 
 /// Writes every parameter and buffer under its full name. In Python:
@@ -79,7 +79,7 @@ pub struct Archive {
     path: PathBuf,
     zip: ZipArchive<BufReader<File>>,
     /// The position of each array by name, and its header.
-    arrays: BTreeMap<String, (usize, Header)>,
+    arrays: BTreeMap<String, (usize, NpyHeader)>,
 }
 
 impl Archive {
@@ -104,7 +104,7 @@ impl Archive {
             let Some(array) = name.strip_suffix(".npy").map(str::to_owned) else {
                 return Err(npz(&format!("an entry {name:?}, whose name does not end in .npy")));
             };
-            let header = Header::read(&mut entry).map_err(|wrong| unlike(path, &array, wrong))?;
+            let header = NpyHeader::read(&mut entry).map_err(|wrong| unlike(path, &array, wrong))?;
             arrays.insert(array, (index, header));
         }
         Ok(Self { path: path.to_owned(), zip, arrays })
@@ -135,7 +135,7 @@ impl Archive {
         };
         let broken = |error| Error::content(&self.path, "an .npz file", error);
         let mut entry = self.zip.by_index(*index).map_err(broken)?;
-        Header::read(&mut entry)
+        NpyHeader::read(&mut entry)
             .and_then(|_| header.numbers(entry))
             .map_err(|wrong| unlike(&self.path, name, wrong))
     }

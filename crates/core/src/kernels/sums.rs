@@ -200,7 +200,7 @@ fn add<F: Scalar, T: Terms<N>, const N: usize>(
     let Part { stride, width, .. } = part;
     let joined = joined(stride);
     if joined == 1 || x.len() < 2 * stride {
-        return Arch::new().dispatch(Rows::<F, T, N> { x, dy, centre, part, sums, terms: PhantomData });
+        return Arch::new().dispatch(RowSums::<F, T, N> { x, dy, centre, part, sums, terms: PhantomData });
     }
     // A narrow matrix is never cut into parts.
     let wide = joined * width;
@@ -211,7 +211,7 @@ fn add<F: Scalar, T: Terms<N>, const N: usize>(
     }
     let of_joined = totals.each_mut().map(|totals| &mut totals.0[..wide]);
     let centre = &centres[..wide];
-    Arch::new().dispatch(Rows::<F, T, N> { x, dy, centre, part, sums: of_joined, terms: PhantomData });
+    Arch::new().dispatch(RowSums::<F, T, N> { x, dy, centre, part, sums: of_joined, terms: PhantomData });
     for (sums, totals) in sums.into_iter().zip(&totals) {
         for totals in totals.0[..wide].chunks_exact(width) {
             sums.iter_mut().zip(totals).for_each(|(sum, total)| *sum += total);
@@ -225,7 +225,7 @@ fn add<F: Scalar, T: Terms<N>, const N: usize>(
 struct Aligned<T>(T);
 
 /// Rows that have not been added yet.
-struct Rows<'a, F, T, const N: usize> {
+struct RowSums<'a, F, T, const N: usize> {
     x: &'a [F],
     dy: &'a [F],
     centre: &'a [F],
@@ -234,7 +234,7 @@ struct Rows<'a, F, T, const N: usize> {
     terms: PhantomData<T>,
 }
 
-impl<F: Scalar, T: Terms<N>, const N: usize> WithSimd for Rows<'_, F, T, N> {
+impl<F: Scalar, T: Terms<N>, const N: usize> WithSimd for RowSums<'_, F, T, N> {
     type Output = ();
 
     #[inline(always)]
@@ -249,7 +249,7 @@ impl<F: Scalar, T: Terms<N>, const N: usize> WithSimd for Rows<'_, F, T, N> {
     }
 }
 
-impl<F: Scalar, T: Terms<N>, const N: usize> Rows<'_, F, T, N> {
+impl<F: Scalar, T: Terms<N>, const N: usize> RowSums<'_, F, T, N> {
     /// Adds the numbers of some rows in the columns from `first` on, two rows at a time, and then their sum to the sums.
     ///
     /// It reads row by row, in the order of memory. With more rows side by side the processor cannot predict what to fetch next.

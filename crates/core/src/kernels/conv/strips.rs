@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::kernels::buffers::Buffer;
-use crate::kernels::gemm::matrix::{Matrix, Run, WindowRows};
+use crate::kernels::gemm::matrix::{Matrix, WindowRows, WindowRun};
 use crate::kernels::gemm::tile::DEPTH;
 use crate::kernels::scratch::{Scratch, on_every_thread, ready};
 use crate::kernels::windows::Windows;
@@ -15,7 +15,7 @@ use crate::tensor::scalar::Scalar;
 
 thread_local! {
     static PLACES: Cell<Vec<usize>> = const { Cell::new(Vec::new()) };
-    static RUNS: Cell<Vec<Run>> = const { Cell::new(Vec::new()) };
+    static RUNS: Cell<Vec<WindowRun>> = const { Cell::new(Vec::new()) };
 }
 
 /// The windows of some rows of output, in maps that have their padding around them.
@@ -67,13 +67,13 @@ pub(crate) fn for_each_run(windows: &Windows, row: usize, mut f: impl FnMut(usiz
 }
 
 /// Lists the runs of a window, in maps with rows of `row` numbers; none longer than a product takes at a time.
-fn list_runs(windows: &Windows, row: usize, runs: &mut Vec<Run>) {
+fn list_runs(windows: &Windows, row: usize, runs: &mut Vec<WindowRun>) {
     let length = run_length(windows);
     runs.clear();
     for_each_run(windows, row, |i, shift| {
         for begin in (0..length).step_by(DEPTH) {
             let part = (length - begin).min(DEPTH);
-            runs.push(Run { shift: shift + begin, from: i * length + begin, length: part });
+            runs.push(WindowRun { shift: shift + begin, from: i * length + begin, length: part });
         }
     });
 }

@@ -23,7 +23,7 @@ pub(crate) struct WindowRows<'a> {
     /// Where each row begins.
     pub(crate) places: &'a [usize],
     /// The runs of every row.
-    pub(crate) runs: &'a [Run],
+    pub(crate) runs: &'a [WindowRun],
     /// The first column, where a transposed matrix was cut.
     pub(crate) first: usize,
 }
@@ -47,7 +47,7 @@ impl WindowRows<'_> {
 
 /// Numbers of a row that lie side by side: `length` of them, columns `from` and following, `shift` after the beginning of the row.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Run {
+pub(crate) struct WindowRun {
     pub(crate) shift: usize,
     pub(crate) from: usize,
     pub(crate) length: usize,

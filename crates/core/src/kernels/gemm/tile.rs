@@ -227,10 +227,10 @@ fn rows<S: Simd, F: Scalar, const ROWS: usize, const V: usize>(
     part: Place,
     c: &mut [F],
 ) {
-    simd.vectorize(Rows::<F, ROWS, V> { left, depth, right, part, c });
+    simd.vectorize(PanelRows::<F, ROWS, V> { left, depth, right, part, c });
 }
 
-struct Rows<'a, F, const ROWS: usize, const V: usize> {
+struct PanelRows<'a, F, const ROWS: usize, const V: usize> {
     left: LeftBlock<'a, F>,
     depth: usize,
     right: Right<'a, F>,
@@ -238,7 +238,7 @@ struct Rows<'a, F, const ROWS: usize, const V: usize> {
     c: &'a mut [F],
 }
 
-impl<F: Scalar, const ROWS: usize, const V: usize> WithSimd for Rows<'_, F, ROWS, V> {
+impl<F: Scalar, const ROWS: usize, const V: usize> WithSimd for PanelRows<'_, F, ROWS, V> {
     type Output = ();
 
     #[inline(always)]
