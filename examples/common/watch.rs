@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use backstitch::prelude::*;
 
-use super::AnyError;
 use super::memory::MemorySince;
 use super::steps::Steps;
 use super::trained::Trained;
+use super::{AnyError, epochs};
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 static PRESSED: AtomicBool = AtomicBool::new(false);
@@ -70,8 +70,8 @@ impl Watch {
     /// [`Stopped`], where Ctrl-C was pressed.
     pub fn end(self, model: Model, history: History) -> Result<Trained, AnyError> {
         if PRESSED.load(Ordering::Relaxed) {
-            let (name, epochs) = (self.name, history.epochs.len());
-            return Err(Box::new(Stopped(format!("{name}: stopped after {epochs} whole epochs"))));
+            let (name, count) = (self.name, epochs(history.epochs.len()));
+            return Err(Box::new(Stopped(format!("{name}: stopped after {count}"))));
         }
         Ok(Trained {
             name: self.name,
