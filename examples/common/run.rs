@@ -298,7 +298,12 @@ impl Run {
 
 /// Minutes, or seconds where it is less than one.
 fn duration(minutes: f64) -> String {
-    if minutes < 1.0 { format!("{:.0} seconds", 60.0 * minutes) } else { format!("{minutes:.1} minutes") }
+    match (60.0 * minutes).round() {
+        0.0 => "less than a second".to_owned(),
+        1.0 => "1 second".to_owned(),
+        seconds if seconds < 60.0 => format!("{seconds:.0} seconds"),
+        _ => format!("{minutes:.1} minutes"),
+    }
 }
 
 /// The processor's name, where the system tells.
