@@ -335,16 +335,6 @@ fn one_by_one<V: Copy, const R: usize, const N: usize>(sums: &Sums<V, R, N>) -> 
     copy
 }
 
-/// `length` numbers from `shift` after each place on. (A plain loop, as above.)
-#[inline(always)]
-fn rows_at<F, const R: usize>(data: &[F], places: [usize; R], shift: usize, length: usize) -> [&[F]; R] {
-    let mut rows = [data; R];
-    for r in 0..R {
-        rows[r] = &data[places[r] + shift..][..length];
-    }
-    rows
-}
-
 /// The sums of a tile whose rows are contiguous in the left factor.
 #[inline(always)]
 fn sums_of_rows<S: Simd, F: Scalar, const R: usize, const V: usize>(
@@ -357,11 +347,8 @@ fn sums_of_rows<S: Simd, F: Scalar, const R: usize, const V: usize>(
     let mut sums = [[F::splat(simd, F::zero()); V]; R];
     // `black_box` hides that the rows are evenly spaced, so each gets a pointer. Else the compiler would add up the distance from row to
     // row, need all pointers before the first product, and run out of registers.
-    let mut places = [0; R];
-    for r in 0..R {
-        places[r] = r * stride;
-    }
-    let rows = rows_at(data, black_box(places), 0, depth);
+    let places: [usize; R] = black_box(std::array::from_fn(|r| r * stride));
+    let rows: [&[F]; R] = std::array::from_fn(|r| &data[places[r]..][..depth]);
     for k in 0..depth {
         step(simd, &mut sums, right, k, |r| rows[r][k]);
     }
@@ -377,11 +364,10 @@ fn sums_of_windows<S: Simd, F: Scalar, const R: usize, const V: usize>(
     right: Right<'_, F>,
 ) -> Sums<F::Vector<S>, R, V> {
     let mut sums = [[F::splat(simd, F::zero()); V]; R];
-    let mut places = [0; R];
-    places.copy_from_slice(&windows.places[..R]);
+    let places: [usize; R] = std::array::from_fn(|r| windows.places[r]);
     let mut right = right;
     for run in windows.runs {
-        let rows = rows_at(data, places, run.shift, run.length);
+        let rows: [&[F]; R] = std::array::from_fn(|r| &data[places[r] + run.shift..][..run.length]);
         for k in 0..run.length {
             step(simd, &mut sums, right, k, |r| rows[r][k]);
         }
@@ -416,13 +402,10 @@ fn sums_of_window_columns<S: Simd, F: Scalar, const R: usize, const V: usize>(
     right: Right<'_, F>,
 ) -> Sums<F::Vector<S>, R, V> {
     let mut sums = [[F::splat(simd, F::zero()); V]; R];
-    let mut shifts = [0; R];
-    for r in 0..R {
-        shifts[r] = windows.shift(r);
-    }
+    let shifts: [usize; R] = std::array::from_fn(|r| windows.shift(r));
     // One length for all rows, so that one check of a place is enough.
     let length = data.len() - shifts.iter().copied().max().unwrap_or(0);
-    let rows = rows_at(data, shifts, 0, length);
+    let rows: [&[F]; R] = std::array::from_fn(|r| &data[shifts[r]..][..length]);
     for (k, &place) in windows.places.iter().enumerate() {
         step(simd, &mut sums, right, k, |r| rows[r][place]);
     }
