@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use backstitch_core::gradcheck::{GradientError, check_function, check_layer, check_net, check_outputs};
+use backstitch_core::gradcheck::{
+    GradientError, check_function, check_layer, check_loss, check_net, check_outputs,
+};
 use backstitch_core::layers::{activation, dense, max_pool};
+use backstitch_core::losses::{Huber, Targets};
 use backstitch_core::{
     Activation, Backward, Context, Declare, Fan, Init, Layer, Model, Net, Scalar, Shape, ShapeError, Tensor,
     Weights, layer,
@@ -213,4 +216,32 @@ fn where_each_layer_is_right_and_the_net_is_not_the_message_says_so() {
         "{message}"
     );
     assert!(message.contains("each layer alone is right"), "{message}");
+}
+
+/// Where the second derivative jumps, central differences are wrong by a term in h.
+#[test]
+fn right_derivatives_where_the_second_derivative_jumps_are_not_called_wrong() {
+    let functions: [(fn(f64) -> f64, fn(f64) -> f64); 4] = [
+        (|x| x * x.abs(), |x| 2.0 * x.abs()),
+        (|x| x.max(0.0).powi(2), |x| 2.0 * x.max(0.0)),
+        (|x| if x > 0.0 { x } else { x.exp_m1() }, |x| if x > 0.0 { 1.0 } else { x.exp() }),
+        (|x| x / (1.0 + x.abs()), |x| (1.0 + x.abs()).powi(-2)),
+    ];
+    for (i, (f, derivative)) in functions.into_iter().enumerate() {
+        check(f, derivative).unwrap_or_else(|error| panic!("function {i}: {error}"));
+        let at_zero = [f(0.0), derivative(0.0)];
+        check_function(move |x: &[f64]| f(x[0]), &[0.0], &[at_zero[1]]).unwrap();
+        for wrong in [at_zero[1] + 1e-3, at_zero[1] - 1e-3] {
+            assert!(check_function(move |x: &[f64]| f(x[0]), &[0.0], &[wrong]).is_err(), "function {i}");
+        }
+    }
+    let wrong: fn(f64) -> f64 = |x| 2.0 * x;
+    assert!(check(|x| x * x.abs(), wrong).is_err());
+    // Huber exactly at its threshold.
+    let [y, targets] = [[1.5, 0.5, -0.5], [0.5; 3]].map(|values| {
+        let mut tensor = Tensor::zeros(&[3, 1]).unwrap();
+        tensor.data_mut().copy_from_slice(&values);
+        tensor
+    });
+    check_loss(&Huber::new(1.0).unwrap(), &y, &Targets::Values(&targets)).unwrap();
 }

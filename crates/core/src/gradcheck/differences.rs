@@ -39,9 +39,12 @@ pub(super) fn judge(by_hand: f64, weights: &[f64], line: &mut Line<'_>) -> Resul
     }
     // The fault may be that of the neglected term in h²: five points neglect h⁴. Those ten times as far apart also round less.
     let mut at = |steps: f64| central(steps * STEP, weights, line).map(|(slope, _)| slope);
-    let wide = (4.0 * at(10.0)? - at(20.0)?) / 3.0;
-    let near = (4.0 * first - at(2.0)?) / 3.0;
-    if let Some(&value) = [wide, near].iter().find(|&&numeric| agree(numeric)) {
+    let (ten, twenty, two) = (at(10.0)?, at(20.0)?, at(2.0)?);
+    let (wide, near) = ((4.0 * ten - twenty) / 3.0, (4.0 * first - two) / 3.0);
+    // Where the second derivative jumps, as that of x |x| at 0, central differences are wrong by a term in h. These three neglect h³.
+    let without_h = |a: f64, b: f64, c: f64| (8.0 * a - 6.0 * b + c) / 3.0;
+    let jumps = [without_h(ten, twenty, at(40.0)?), without_h(first, two, at(4.0)?)];
+    if let Some(&value) = [wide, near].iter().chain(&jumps).find(|&&numeric| agree(numeric)) {
         return Ok(Numeric { value, sides: None, settled: true, floor });
     }
     Ok(Numeric { floor, ..at_a_kink(by_hand, near, weights, line)? })
@@ -165,6 +168,28 @@ mod tests {
             assert_eq!(verdict(sign, f), (true, false), "{beside}");
             for wrong in [-sign, 0.0, 0.999 * sign] {
                 assert!(!verdict(wrong, f).0, "{wrong} at {beside}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_jump_of_the_second_derivative_is_no_kink() {
+        let square_of_relu = |t: f64| t.max(0.0).powi(2);
+        let elu = |t: f64| if t > 0.0 { t } else { t.exp_m1() };
+        let huber = |t: f64| if (1.0 + t).abs() <= 1.0 { (1.0 + t).powi(2) / 2.0 } else { 0.5 + t };
+        for beside in [0.0, 2e-5, -1.5e-4] {
+            let functions: [(&dyn Fn(f64) -> f64, f64); 5] = [
+                (&|t| (t + beside) * (t + beside).abs(), 2.0 * beside.abs()),
+                (&|t| square_of_relu(t + beside) + t, 1.0 + 2.0 * beside.max(0.0)),
+                (&|t| elu(t + beside), if beside > 0.0 { 1.0 } else { beside.exp() }),
+                (&|t| (t + beside) / (1.0 + (t + beside).abs()), (1.0 + beside.abs()).powi(-2)),
+                (&|t| huber(t + beside), (1.0 + beside).clamp(-1.0, 1.0)),
+            ];
+            for (i, (f, slope)) in functions.into_iter().enumerate() {
+                assert!(verdict(slope, f).0, "function {i}, {beside} beside");
+                for wrong in [slope + 3e-5, slope - 1e-3, -slope - 0.1, 2.0 * slope + 0.1] {
+                    assert!(!verdict(wrong, f).0, "function {i}, {beside} beside: {wrong} for {slope}");
+                }
             }
         }
     }

@@ -101,7 +101,7 @@ impl<F: Scalar> Layer<F> for Dense {
                 self.activation.check().map_err(|(expected, got)| error(expected, got))?;
                 Ok(Shape::from([self.units]))
             }
-            _ => Err(error("[features] (flatten() makes them of maps)", format!("{input:?}"))),
+            _ => Err(error("[features] (put flatten() before this layer)", format!("{input:?}"))),
         }
     }
 
@@ -161,7 +161,7 @@ mod tests {
         let error = Layer::<f32>::output_shape(&layer, &[28, 28, 1]).unwrap_err().within("dense1");
         assert_eq!(
             error.to_string(),
-            "dense1 (Dense 10, relu): expected [features] (flatten() makes them of maps), got [28, 28, 1]"
+            "dense1 (Dense 10, relu): expected [features] (put flatten() before this layer), got [28, 28, 1]"
         );
         let none = dense(0).relu();
         assert_eq!(

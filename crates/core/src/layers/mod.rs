@@ -1,4 +1,4 @@
-//! The layers, one file each. `dense` is the one to read first; `activation` is the smallest and
+//! The layers, one file each. `dense` is the one to read first. `flatten` is the smallest, and
 //! the one to copy for a layer of your own.
 
 mod activation;
