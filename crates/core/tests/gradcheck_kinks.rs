@@ -221,13 +221,13 @@ fn where_each_layer_is_right_and_the_net_is_not_the_message_says_so() {
 /// Where the second derivative jumps, central differences are wrong by a term in h.
 #[test]
 fn right_derivatives_where_the_second_derivative_jumps_are_not_called_wrong() {
-    let functions: [(fn(f64) -> f64, fn(f64) -> f64); 4] = [
+    let functions: [[fn(f64) -> f64; 2]; 4] = [
         (|x| x * x.abs(), |x| 2.0 * x.abs()),
         (|x| x.max(0.0).powi(2), |x| 2.0 * x.max(0.0)),
         (|x| if x > 0.0 { x } else { x.exp_m1() }, |x| if x > 0.0 { 1.0 } else { x.exp() }),
         (|x| x / (1.0 + x.abs()), |x| (1.0 + x.abs()).powi(-2)),
     ];
-    for (i, (f, derivative)) in functions.into_iter().enumerate() {
+    for (i, [f, derivative]) in functions.into_iter().enumerate() {
         check(f, derivative).unwrap_or_else(|error| panic!("function {i}: {error}"));
         let at_zero = [f(0.0), derivative(0.0)];
         check_function(move |x: &[f64]| f(x[0]), &[0.0], &[at_zero[1]]).unwrap();
