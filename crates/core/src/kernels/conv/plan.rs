@@ -147,10 +147,10 @@ impl Choice {
             Algorithm::Fastest => {
                 // Multiply-adds for each map, channel and filter.
                 let of_windows = windows.positions() * windows.kernel.height * windows.kernel.width;
-                let of_taps = taps::meetings(windows);
-                let by_taps = self.maps >= MAPS_IN_ROWS
-                    && windows.channels.min(filters) >= MAPS_IN_ROWS
-                    && 4 * of_taps <= 3 * of_windows;
+                let large = self.maps >= MAPS_IN_ROWS && windows.channels.min(filters) >= MAPS_IN_ROWS;
+                // Counting takes some microseconds, which a prediction of a single map would notice.
+                let of_taps = if large { taps::meetings(windows) } else { of_windows };
+                let by_taps = large && 4 * of_taps <= 3 * of_windows;
                 let plain = if by_taps { of_taps } else { of_windows };
                 (by_taps, winograd::fits(windows) && self.tiles_are_faster(windows, filters, plain))
             }
