@@ -68,8 +68,8 @@ impl<F: Scalar> Callback<F> for Progress {
             self.bar.set_position(done as u64);
             self.bar.reset_eta();
         }
-        // Seldom enough to cost nothing beside the smallest steps.
-        if self.shown.elapsed() >= SHOWN {
+        // Seldom enough to cost nothing beside the smallest steps; the end of a short epoch is always shown.
+        if at.step == at.steps || self.shown.elapsed() >= SHOWN {
             self.shown = Instant::now();
             self.bar.set_position(done as u64);
         }
@@ -84,8 +84,6 @@ impl<F: Scalar> Callback<F> for Progress {
         self.epoch_start = Instant::now();
         let (name, epochs, seconds) = (&self.name, run.epochs(), took.as_secs_f64());
         let line = format!("{name}epoch {}/{epochs}: {}, {seconds:.2} s", record.epoch, record.figures);
-        // The last step of the epoch may have come too soon after another to be shown.
-        self.bar.set_position(self.bar.length().unwrap_or(0) * record.epoch as u64 / epochs.max(1) as u64);
         // If nobody reads the output any more (a closed pipe), training stops with an error and keeps its checkpoint.
         self.bar.suspend(|| writeln!(io::stdout(), "{line}"))?;
         if record.epoch == epochs {

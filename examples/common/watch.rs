@@ -93,8 +93,8 @@ impl Callback<f32> for Watch {
         if at.step == 1 && self.done == 0 {
             self.steps.start_at(((at.epoch - 1) * at.steps) as u64);
         }
-        // Seldom enough to cost nothing beside the smallest steps.
-        if at.step == 1 || self.shown.elapsed() >= TICK {
+        // Seldom enough to cost nothing beside the smallest steps; the end of a short epoch is always shown.
+        if at.step == 1 || at.step == at.steps || self.shown.elapsed() >= TICK {
             self.shown = Instant::now();
             let done = (at.epoch - 1) * at.steps + at.step;
             self.steps.set(done as u64, (at.steps * at.epochs) as u64);

@@ -80,7 +80,7 @@ fn report(run: &Run, outcomes: &[Outcome], sklearn: &Sklearn, recorded: bool) ->
             sklearn.epochs, sklearn.samples["train"]
         ));
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut tested) = (Vec::new(), Vec::new());
     for outcome in outcomes {
         let theirs = &sklearn.runs[outcome.name()];
         for ((epoch, _, accuracy), (their_epoch, their_accuracy)) in
@@ -88,7 +88,10 @@ fn report(run: &Run, outcomes: &[Outcome], sklearn: &Sklearn, recorded: bool) ->
         {
             let epochs =
                 if epoch == their_epoch { epoch.to_string() } else { format!("{epoch} / {their_epoch}") };
-            rows.push(vec![outcome.name().to_owned(), epochs, four(*accuracy), four(*their_accuracy)]);
+            let accuracies = [four(*accuracy), four(*their_accuracy)];
+            tested.push(("backstitch", outcome.name(), *epoch, accuracies[0].clone()));
+            tested.push(("scikit-learn", outcome.name(), *their_epoch, accuracies[1].clone()));
+            rows.push([&[outcome.name().to_owned(), epochs][..], &accuracies].concat());
         }
         let chart = comparison(outcome, theirs, &version);
         let (our_rate, their_rate) = (outcome.learning_rate, theirs.learning_rate);
@@ -99,16 +102,7 @@ fn report(run: &Run, outcomes: &[Outcome], sklearn: &Sklearn, recorded: bool) ->
         );
         run.chart(&mut report, &format!("{}_comparison", outcome.name()), &chart, caption)?;
     }
-    let best = rows
-        .iter()
-        // Where the epochs differ they are "ours / theirs".
-        .flat_map(|r| {
-            [
-                ("backstitch", &r[0], r[1].split(" / ").next(), &r[2]),
-                ("scikit-learn", &r[0], r[1].split(" / ").last(), &r[3]),
-            ]
-        });
-    if let Some((whose, name, Some(epoch), accuracy)) = best.max_by(|a, b| a.3.cmp(b.3)) {
+    if let Some((whose, name, epoch, accuracy)) = tested.iter().max_by(|a, b| a.3.cmp(&b.3)) {
         report.paragraph(format!(
             "Best of all: {whose}, {name} after epoch {epoch}, test accuracy {accuracy}."
         ));

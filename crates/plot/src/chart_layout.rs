@@ -44,13 +44,13 @@ const MARK: i32 = 3;
 
 /// A chart that has something to draw.
 pub(crate) struct ChartLayout<'a> {
-    pub(crate) chart: &'a LineChart,
+    chart: &'a LineChart,
     size: Size,
     x: Axis,
     y: Axis,
     x_ticks: Vec<Tick>,
     y_ticks: Vec<Tick>,
-    pub(crate) frame: Frame,
+    frame: Frame,
     bar: Option<Bar>,
     legend: Legend,
     /// The legend's upper left corner.
@@ -149,7 +149,7 @@ impl<'a> ChartLayout<'a> {
         self.frame.bottom - self.frame.top
     }
 
-    pub(crate) fn place(&self, (x, y): (f64, f64)) -> Place {
+    fn place(&self, (x, y): (f64, f64)) -> Place {
         (self.frame.across(self.x.share(x)), self.frame.up(self.y.share(y)))
     }
 

@@ -41,11 +41,15 @@ pub(super) fn judge(by_hand: f64, weights: &[f64], line: &mut Line<'_>) -> Resul
     let mut at = |steps: f64| central(steps * STEP, weights, line).map(|(slope, _)| slope);
     let (ten, twenty, two) = (at(10.0)?, at(20.0)?, at(2.0)?);
     let (wide, near) = ((4.0 * ten - twenty) / 3.0, (4.0 * first - two) / 3.0);
+    let settled = |value: f64| Numeric { value, sides: None, settled: true, floor };
+    if let Some(value) = [wide, near].into_iter().find(|&numeric| agree(numeric)) {
+        return Ok(settled(value));
+    }
     // Where the second derivative jumps, as that of x |x| at 0, central differences are wrong by a term in h. These three neglect h³.
     let without_h = |a: f64, b: f64, c: f64| (8.0 * a - 6.0 * b + c) / 3.0;
     let jumps = [without_h(ten, twenty, at(40.0)?), without_h(first, two, at(4.0)?)];
-    if let Some(&value) = [wide, near].iter().chain(&jumps).find(|&&numeric| agree(numeric)) {
-        return Ok(Numeric { value, sides: None, settled: true, floor });
+    if let Some(value) = jumps.into_iter().find(|&numeric| agree(numeric)) {
+        return Ok(settled(value));
     }
     Ok(Numeric { floor, ..at_a_kink(by_hand, near, weights, line)? })
 }

@@ -91,16 +91,6 @@ impl ConvPlan {
         batch == [self.maps, height, width, channels]
     }
 
-    /// Whether the forward product uses Winograd's algorithm.
-    pub(crate) fn is_winograd(&self) -> bool {
-        self.forward == Method::Winograd
-    }
-
-    /// Whether the forward product copies all windows.
-    pub(crate) fn copies_windows(&self) -> bool {
-        self.forward == Method::Im2col
-    }
-
     /// Multiply-adds that the weight gradient takes for a number of dz. A tile of Winograd's algorithm has 36 multiplications where
     /// the plain product has 144 (3x3) and 100 (5x5).
     pub(crate) fn work_for_a_number(&self) -> usize {

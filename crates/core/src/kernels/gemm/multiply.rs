@@ -57,14 +57,14 @@ fn multiply_rows<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, how: Accumulate,
     if pieces > 2 && worth_copying(b, a.rows) {
         let mut scratch = Scratch::take(Buffer::Whole);
         let b = tile::copied(b, &mut scratch);
-        in_pieces(a, columns, pieces, c, &|a, c| tile::multiply_copied(a, b, how, c));
+        split_rows(a, columns, pieces, c, &|a, c| tile::multiply_copied(a, b, how, c));
     } else {
-        in_pieces(a, columns, pieces, c, &|a, c| tile::multiply(a, b, how, c));
+        split_rows(a, columns, pieces, c, &|a, c| tile::multiply(a, b, how, c));
     }
 }
 
 /// Cuts the rows of `a` and of the result into halves, again and again. Another thread may take the second half.
-fn in_pieces<F: Scalar>(
+fn split_rows<F: Scalar>(
     a: Matrix<'_, F>,
     columns: usize,
     pieces: usize,
@@ -77,8 +77,8 @@ fn in_pieces<F: Scalar>(
     let middle = a.rows / 2;
     let (upper, lower) = c.split_at_mut(middle * columns);
     rayon::join(
-        || in_pieces(a.rows(0, middle), columns, pieces / 2, upper, multiply),
-        || in_pieces(a.rows(middle, a.rows), columns, pieces / 2, lower, multiply),
+        || split_rows(a.rows(0, middle), columns, pieces / 2, upper, multiply),
+        || split_rows(a.rows(middle, a.rows), columns, pieces / 2, lower, multiply),
     );
 }
 
