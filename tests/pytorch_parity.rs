@@ -159,35 +159,40 @@ fn check_pass(name: &str, regime: &str, ctx: &Context, model: &Model, fixture: &
 
 #[test]
 fn every_layer_and_block_agrees_in_every_regime() {
-    let mut fixture = Fixture::open("layers.npz");
-    let mut stored: Vec<String> =
-        fixture.0.names().filter_map(|n| Some(n.split_once('/')?.0.to_owned())).collect();
-    stored.sort();
-    stored.dedup();
-    let all = cases::all();
-    let mut known: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-    known.sort_unstable();
-    assert_eq!(known, stored, "every stored case is compared");
-    for (name, net) in all {
-        let input = fixture.array(&format!("{name}/x")).shape()[1..].to_vec();
-        let mut model: Model = Model::new(net, &input, 0).unwrap();
-        model.load_state(&fixture.under(&format!("{name}/state/"))).unwrap();
-        let training = Context::train(0, 0);
-        let after = fixture.under(&format!("{name}/after/"));
-        if !after.is_empty() {
-            let evaluation = Context { mode: Mode::Evaluate, ..training };
-            check_pass(name, "evaluation", &evaluation, &model, &mut fixture);
-            // Training with frozen statistics computes the same as evaluation.
-            model.freeze("*running*").unwrap();
-            check_pass(name, "evaluation", &training, &model, &mut fixture);
-            model.unfreeze("*running*").unwrap();
-        }
-        let trace = check_pass(name, "training", &training, &model, &mut fixture);
-        model.commit(&trace).unwrap();
-        let state = model.state();
-        for (buffer, expected) in after {
-            assert_close(&format!("{name}: {buffer} after a step"), state[&*buffer], &expected.to_array());
-        }
+    for (file, cases) in cases::files() {
+        let mut fixture = Fixture::open(file);
+        let mut stored: Vec<String> =
+            fixture.0.names().filter_map(|n| Some(n.split_once('/')?.0.to_owned())).collect();
+        stored.sort();
+        stored.dedup();
+        let mut known: Vec<&str> = cases.iter().map(|(name, _)| *name).collect();
+        known.sort_unstable();
+        assert_eq!(known, stored, "every case in {file} is compared");
+        cases.into_iter().for_each(|(name, net)| check_case(name, net, &mut fixture));
+    }
+}
+
+/// All passes of a case.
+fn check_case(name: &str, net: Net, fixture: &mut Fixture) {
+    let input = fixture.array(&format!("{name}/x")).shape()[1..].to_vec();
+    let mut model: Model = Model::new(net, &input, 0).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let state = fixture.under(&format!("{name}/state/"));
+    model.load_state(&state).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let training = Context::train(0, 0);
+    let after = fixture.under(&format!("{name}/after/"));
+    if !after.is_empty() {
+        let evaluation = Context { mode: Mode::Evaluate, ..training };
+        check_pass(name, "evaluation", &evaluation, &model, fixture);
+        // Training with frozen statistics computes the same as evaluation.
+        model.freeze("*running*").unwrap();
+        check_pass(name, "evaluation", &training, &model, fixture);
+        model.unfreeze("*running*").unwrap();
+    }
+    let trace = check_pass(name, "training", &training, &model, fixture);
+    model.commit(&trace).unwrap();
+    let state = model.state();
+    for (buffer, expected) in after {
+        assert_close(&format!("{name}: {buffer} after a step"), state[&*buffer], &expected.to_array());
     }
 }
 

@@ -12,8 +12,15 @@ fn conv(filters: usize, kernel: impl Into<Pair>) -> backstitch::layers::Conv2d {
     conv2d(filters, kernel)
 }
 
-/// Every stored case, by its name.
-pub fn all() -> Vec<(&'static str, Net)> {
+/// The nets of a file of fixtures, by the names of its cases.
+pub type Cases = Vec<(&'static str, Net)>;
+
+/// Every file of fixtures with its cases.
+pub fn files() -> Vec<(&'static str, Cases)> {
+    vec![("layers.npz", layers())]
+}
+
+fn layers() -> Cases {
     vec![
         ("conv_3x3_same", one(conv(4, 3).padding(Padding::Same))),
         ("conv_4x2_same_even", one(conv(3, [4, 2]).padding(Padding::Same))),
