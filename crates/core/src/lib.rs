@@ -38,7 +38,10 @@ pub use kernels::Accumulate;
 pub use layer::cost::Cost;
 pub use layer::init::Init;
 pub use layer::weights::{Declare, Grads, LayerGrads, Slot, SlotMut, Weights, WeightsMut};
-pub use layer::{AnyLayer, Backward, Cache, Context, DynCache, DynLayer, Fan, Layer, Mode, Reads, ReluRule};
+pub use layer::{
+    AnyLayer, Backward, Cache, Context, DynCache, DynLayer, Fan, InputGrads, Layer, Memory, Mode, Reads,
+    ReluRule,
+};
 pub use layers::Activation;
 pub use losses::{CrossEntropy, Targets};
 pub use mlp::{MlpClassifier, MlpRegressor};
@@ -46,9 +49,10 @@ pub use net::fuse::FusedModel;
 pub use net::model::Model;
 pub use net::operation::Operation;
 pub use net::plan::Keep;
+pub use net::stream::Stream;
 pub use net::summary::{Summary, SummaryLine};
 pub use net::trace::Trace;
-pub use net::{Net, Residual, concat, layer, residual};
+pub use net::{Net, Residual, concat, input, layer, residual};
 pub use tensor::Tensor;
 pub use tensor::arrays::IntoTensor;
 pub use tensor::memory::{MEMORY_LIMIT, WORK_LIMIT};

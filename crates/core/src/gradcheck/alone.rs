@@ -9,7 +9,7 @@ use rand::Rng;
 use crate::gradcheck::report::GradientError;
 use crate::layer::undeclared::Undeclared;
 use crate::layer::weights::{Grads, LayerGrads, Slot, Weights, WeightsMut};
-use crate::layer::{Backward, Context, DynCache, DynLayer, Mode, Reads};
+use crate::layer::{Backward, Context, DynCache, DynLayer, InputGrads, Mode, Reads};
 use crate::net::model::Model;
 use crate::net::program::OpKind;
 use crate::tensor::Tensor;
@@ -26,6 +26,8 @@ pub(super) struct Alone {
     pub(super) slots: Vec<Slot<f64>>,
     /// The layer's own names, in the order of the slots.
     pub(super) places: Vec<(&'static str, usize)>,
+    /// Its further inputs: a name, and the values of one sample, which every sample gets.
+    pub(super) others: Vec<(Box<str>, Tensor<f64>)>,
     key: u64,
 }
 
@@ -45,6 +47,8 @@ pub(super) struct PassSettings {
 pub(super) struct PassOutput {
     pub(super) y: Tensor<f64>,
     pub(super) dx: Option<Tensor<f64>>,
+    /// The gradients with respect to the further inputs.
+    pub(super) others: Vec<Tensor<f64>>,
     pub(super) grads: Option<Grads<f64>>,
     pub(super) cache: Box<dyn DynCache>,
 }
@@ -52,13 +56,23 @@ pub(super) struct PassOutput {
 impl Alone {
     /// The layer of an operation, with the model's parameters as they are; none if it is a sum or a concatenation.
     pub(super) fn of(model: &Model<f64>, op: usize, name: String) -> Option<Self> {
+        Self::with(model, op, name, Vec::new())
+    }
+
+    /// As [`of`](Self::of), of a layer with these further inputs.
+    pub(super) fn with(
+        model: &Model<f64>,
+        op: usize,
+        name: String,
+        others: Vec<(Box<str>, Tensor<f64>)>,
+    ) -> Option<Self> {
         let program = model.program();
         let op_at = &program.ops[op];
         let OpKind::Layer(layer) = &op_at.kind else { return None };
         let slots = op_at.places.iter().map(|&(_, at)| model.slots()[at].clone()).collect();
         let places = op_at.places.iter().enumerate().map(|(i, &(name, _))| (name, i)).collect();
         let (input, output) = (program.shapes[op_at.inputs[0]], program.shapes[op + 1]);
-        Some(Self { layer: Arc::clone(layer), name, input, output, slots, places, key: op_at.key })
+        Some(Self { layer: Arc::clone(layer), name, input, output, slots, places, others, key: op_at.key })
     }
 
     /// The error for a promise that the layer breaks.
@@ -72,8 +86,18 @@ impl Alone {
         GradientError::Contract { layer, expected: expected.into(), got: got.into(), help: help.into() }
     }
 
-    pub(super) fn weights(&self) -> Weights<'_, f64> {
-        Weights { slots: &self.slots, places: &self.places, key: self.key }
+    fn weights<'a>(&'a self, inputs: &'a [(&'a str, &'a Tensor<f64>)]) -> Weights<'a, f64> {
+        Weights { slots: &self.slots, places: &self.places, key: self.key, inputs }
+    }
+
+    /// The further inputs for a batch of this size.
+    fn others(&self, samples: usize) -> Result<Vec<Tensor<f64>>, GradientError> {
+        self.others.iter().map(|(_, one)| repeated(one, samples)).collect()
+    }
+
+    /// The further inputs with their names.
+    fn named<'a>(&'a self, others: &'a [Tensor<f64>]) -> Vec<(&'a str, &'a Tensor<f64>)> {
+        self.others.iter().zip(others).map(|((name, _), value)| (&**name, value)).collect()
     }
 
     /// Runs code of the layer; `what` says in which pass.
@@ -89,11 +113,15 @@ impl Alone {
         ctx: &Context,
         noise: u64,
     ) -> Result<Tensor<f64>, GradientError> {
-        let shape = self.output.batched(x.batch()).map_err(crate::Error::from)?;
+        // A pass may be over shorter sequences.
+        let shape = self.guarded("output_shape", || self.layer.output_shape(&x.shape()[1..]))?;
+        let shape = shape.and_then(|shape| shape.batched(x.batch())).map_err(crate::Error::from)?;
+        let others = self.others(x.batch())?;
+        let others = self.named(&others);
         let mut y = Tensor::zeros(&shape)?;
         fill_with_noise(&mut y, noise);
         let what = format!("forward, {}", circumstances(x, ctx));
-        self.guarded(&what, || self.layer.forward(&self.weights(), x, &mut y, cache, ctx))?;
+        self.guarded(&what, || self.layer.forward(&self.weights(&others), x, &mut y, cache, ctx))?;
         match y.shape() == shape {
             true => Ok(y),
             false => Err(self.broken(
@@ -118,11 +146,17 @@ impl Alone {
         if let Some(dx) = &mut dx {
             fill_with_noise(dx, how.noise);
         }
+        let others = self.others(x.batch())?;
+        let named = self.named(&others);
+        let names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
+        let mut of: Vec<_> = others.iter().cloned().map(Some).collect();
+        of.iter_mut().flatten().for_each(|gradient| fill_with_noise(gradient, how.noise));
         let pass = Backward {
             x: if how.there.x { x } else { &nothing },
             y: if how.there.y { &done.y } else { &nothing },
             dy: &mut dy,
             dx: dx.as_mut(),
+            others: InputGrads { names: &names, of: &mut of },
             grads: LayerGrads { grads: done.grads.as_mut(), slots: &self.slots, places: &self.places },
         };
         let without = match (how.dx, how.grads) {
@@ -132,7 +166,8 @@ impl Alone {
         };
         let what = format!("backward{without}, {}", circumstances(x, &how.ctx));
         let cache = done.cache.as_mut();
-        self.guarded(&what, || self.layer.backward(&self.weights(), pass, cache, &how.ctx))?;
+        self.guarded(&what, || self.layer.backward(&self.weights(&named), pass, cache, &how.ctx))?;
+        done.others = of.into_iter().flatten().collect();
         match &dx {
             Some(dx) if dx.shape() != x.shape() => Err(self.broken(
                 format!("dx of {} after backward, the shape of x", x.shape()),
@@ -157,7 +192,7 @@ impl Alone {
         let mut cache = cache.unwrap_or_else(|| self.layer.new_cache());
         let y = self.forward(x, cache.as_mut(), &how.ctx, how.noise)?;
         let grads = how.grads.then(|| Grads::new(&self.slots));
-        let mut done = PassOutput { y, dx: None, grads, cache };
+        let mut done = PassOutput { y, dx: None, others: Vec::new(), grads, cache };
         self.backward(x, dy, &mut done, how)?;
         Ok(done)
     }
@@ -172,7 +207,7 @@ impl Alone {
         let mut slots = self.slots.clone();
         slots[at].set_frozen(true);
         let (layer, name, places) = (Arc::clone(&self.layer), self.name.clone(), self.places.clone());
-        Self { layer, name, slots, places, ..*self }
+        Self { layer, name, slots, places, others: self.others.clone(), ..*self }
     }
 
     /// What was seen in a pass, folded into what is remembered.
@@ -180,6 +215,17 @@ impl Alone {
         let Self { layer, name, slots, places, .. } = self;
         guarded(name, "commit", || layer.commit(cache, &mut WeightsMut { slots, places }))
     }
+}
+
+/// A batch of this size that repeats the samples of another.
+pub(super) fn repeated(x: &Tensor<f64>, samples: usize) -> Result<Tensor<f64>, GradientError> {
+    let mut shape = x.shape();
+    shape.set_first(samples);
+    let mut all = Tensor::zeros(&shape)?;
+    let length = all.data().len();
+    let numbers = x.data().iter().cycle().take(length);
+    all.data_mut().iter_mut().zip(numbers).for_each(|(to, &from)| *to = from);
+    Ok(all)
 }
 
 /// `training, 3 samples`.

@@ -87,7 +87,7 @@ mod ties;
 
 pub use function::{check_function, check_loss};
 pub use layer::check_layer;
-pub use net::{check_model, check_net, check_outputs};
+pub use net::{check_model, check_net, check_net_with, check_outputs};
 pub use report::{Comparison, GradientError, Passed, TOLERANCE};
 
 #[cfg(test)]

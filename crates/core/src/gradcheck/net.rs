@@ -3,11 +3,11 @@
 use ndarray::ArrayD;
 
 use crate::error::Error;
-use crate::gradcheck::alone::{Alone, guarded};
+use crate::gradcheck::alone::{Alone, guarded, repeated};
 use crate::gradcheck::compare::{Gradient, Subject, compare};
 use crate::gradcheck::contract::Contract;
 use crate::gradcheck::function::check_loss;
-use crate::gradcheck::point::{Point, random};
+use crate::gradcheck::point::{Point, inputs, random};
 use crate::gradcheck::promises::draw;
 use crate::gradcheck::report::{GradientError, Passed};
 use crate::layer::Context;
@@ -19,6 +19,7 @@ use crate::net::program::OpKind;
 use crate::net::trace::Trace;
 use crate::tensor::Tensor;
 use crate::tensor::rng::{Purpose, stream};
+use crate::tensor::shape::Shape;
 
 /// The name of a whole net in messages.
 const WHOLE: &str = "the net";
@@ -46,20 +47,36 @@ pub fn check_net(
     ctx: &Context,
     seed: u64,
 ) -> Result<Passed, GradientError> {
+    check_net_with(net, input, &[], batch, ctx, seed)
+}
+
+/// As [`check_net`], for a net with named inputs ([`input`](crate::input)): `named` has a tensor `[batch, ..]` for each. Derivatives with
+/// respect to them are not compared.
+///
+/// # Errors
+/// As [`check_net`].
+pub fn check_net_with(
+    net: impl Into<Net>,
+    input: &[usize],
+    named: &[(&str, Tensor<f64>)],
+    batch: usize,
+    ctx: &Context,
+    seed: u64,
+) -> Result<Passed, GradientError> {
     let net = net.into();
-    let mut model = built(&net, input, seed)?;
+    let mut model = built(&net, input, named, seed)?;
     draw_all(&mut model, seed);
     let samples = Contract::samples(batch, least_samples(&model));
-    let x = random(&model.input_shape().batched(samples).map_err(Error::from)?, seed, 1)?;
-    let mut contracts = contracts(&model, &x, ctx, seed)?;
+    let x = inputs(ids_of(&model), &model.input_shape().batched(samples).map_err(Error::from)?, seed, 1)?;
+    let mut contracts = contracts(&model, &x, named, ctx, seed)?;
     for contract in &mut contracts {
         contract.check_before()?;
     }
-    let mut passed = check_outputs(&mut model, batch, ctx, seed)?;
+    let mut passed = outputs(&mut model, named, batch, ctx, seed)?;
     for contract in &mut contracts {
         passed.kinks.extend(contract.check_after()?);
     }
-    precision(&net, &model, &x, ctx, WHOLE)?;
+    precision(&net, &model, &x, named, ctx, WHOLE)?;
     Ok(passed)
 }
 
@@ -74,11 +91,21 @@ pub fn check_outputs(
     ctx: &Context,
     seed: u64,
 ) -> Result<Passed, GradientError> {
+    outputs(model, &[], batch, ctx, seed)
+}
+
+fn outputs(
+    model: &mut Model<f64>,
+    named: Named<'_>,
+    batch: usize,
+    ctx: &Context,
+    seed: u64,
+) -> Result<Passed, GradientError> {
     if batch == 0 {
         return Err(Error::argument("batch", "at least 1", 0).into());
     }
     draw_all(model, seed);
-    let x = random(&model.input_shape().batched(batch).map_err(Error::from)?, seed, 0)?;
+    let x = inputs(ids_of(model), &model.input_shape().batched(batch).map_err(Error::from)?, seed, 0)?;
     let weights = random(&model.output_shape().batched(batch).map_err(Error::from)?, seed, 5)?;
     let loss = OutputLoss {
         outputs: &|y| Ok(y.data().to_vec()),
@@ -88,8 +115,8 @@ pub fn check_outputs(
         },
         weights: weights.data(),
     };
-    let whole = check(model, &x, ctx, &loss, seed);
-    whole.map_err(|wrong| located(model, &x, ctx, seed, wrong))
+    let whole = check(model, &x, named, ctx, &loss, seed);
+    whole.map_err(|wrong| located(model, &x, named, ctx, seed, wrong))
 }
 
 /// Compares every derivative of the mean cross-entropy of a model on a batch, with respect to the
@@ -113,24 +140,54 @@ pub fn check_model(
         },
         weights: &[1.0],
     };
-    let whole = check(model, &x, ctx, &loss, 0);
+    let whole = check(model, &x, &[], ctx, &loss, 0);
     whole.or_else(|wrong| {
         let mut trace = Trace::new(Keep::Last);
         model.forward(&x, &mut trace, ctx)?;
         check_loss(&entropy, trace.output(), targets)?;
-        Err(located(model, &x, ctx, 0, wrong))
+        Err(located(model, &x, &[], ctx, 0, wrong))
     })
 }
 
 /// A model of a net, in f64.
-pub(super) fn built(net: &Net, input: &[usize], seed: u64) -> Result<Model<f64>, GradientError> {
-    Ok(guarded(WHOLE, "output_shape, params and cost", || Model::new(net.clone(), input, seed))??)
+pub(super) fn built(
+    net: &Net,
+    input: &[usize],
+    named: Named<'_>,
+    seed: u64,
+) -> Result<Model<f64>, GradientError> {
+    let shapes: Vec<Shape> = named.iter().map(|(_, value)| sample_shape(value)).collect();
+    let named: Vec<_> = named.iter().zip(&shapes).map(|((name, _), shape)| (*name, &shape[..])).collect();
+    let model = || Model::with_inputs(net.clone(), input, &named, seed);
+    Ok(guarded(WHOLE, "output_shape, params and cost", model)??)
+}
+
+/// Named inputs, `[n, ..]`.
+type Named<'a> = &'a [(&'a str, Tensor<f64>)];
+
+fn sample_shape(value: &Tensor<f64>) -> Shape {
+    Shape::of(value.shape().get(1..).unwrap_or(&[]))
+}
+
+/// A trace with these named inputs, repeated to a batch of this size.
+fn trace_with(keep: Keep, named: Named<'_>, samples: usize) -> Result<Trace<f64>, GradientError> {
+    let mut trace = Trace::new(keep);
+    for (name, value) in named {
+        trace.set_input(name, &repeated(value, samples)?);
+    }
+    Ok(trace)
 }
 
 /// Random numbers for all parameters: biases of zero, or running statistics of a new model, would hide a mistake in their use.
 pub(super) fn draw_all(model: &mut Model<f64>, seed: u64) {
     let mut rng = stream(seed, Purpose::GradientCheck, 0, 1);
     model.own_slots().iter_mut().for_each(|slot| draw(slot, &mut rng));
+}
+
+/// How many ids there are, if the input is ids.
+fn ids_of(model: &Model<f64>) -> Option<usize> {
+    let program = model.program();
+    program.ids.iter().find(|(op, _)| program.ops[*op].inputs[0] == 0).map(|(_, count)| *count)
 }
 
 /// The most samples that a layer of the model asks for in training.
@@ -150,10 +207,35 @@ fn name(model: &Model<f64>, op: usize) -> String {
 }
 
 /// A pass with everything kept, or the panic of one of the layers.
-fn values_met(model: &Model<f64>, x: &Tensor<f64>, ctx: &Context) -> Result<Trace<f64>, GradientError> {
-    let mut trace = Trace::new(Keep::All);
+fn values_met(
+    model: &Model<f64>,
+    x: &Tensor<f64>,
+    named: Named<'_>,
+    ctx: &Context,
+) -> Result<Trace<f64>, GradientError> {
+    let mut trace = trace_with(Keep::All, named, x.batch())?;
     guarded(WHOLE, "forward", || model.forward(x, &mut trace, ctx))??;
     Ok(trace)
+}
+
+/// The layer of an operation with the further inputs that it meets, those of the first sample.
+fn alone_of(
+    model: &Model<f64>,
+    at: usize,
+    trace: Option<&Trace<f64>>,
+) -> Result<Option<Alone>, GradientError> {
+    let op = &model.program().ops[at];
+    let mut others = Vec::new();
+    for (name, &value) in op.others.iter().zip(op.inputs.iter().skip(1)) {
+        let one = model.program().shapes[value].batched(1).map_err(Error::from)?;
+        let mut values = random(&one, 0, 10)?;
+        if let Some(trace) = trace.filter(|_| value > 0) {
+            let met = &trace.buffers.y[trace.plan.buffer[value]];
+            values.data_mut().iter_mut().zip(met.data()).for_each(|(to, &from)| *to = from);
+        }
+        others.push((name.clone(), values));
+    }
+    Ok(Alone::with(model, at, name(model, at), others))
 }
 
 /// The input of an operation in a pass.
@@ -169,21 +251,24 @@ fn input_of<'a>(model: &Model<f64>, op: usize, x: &'a Tensor<f64>, trace: &'a Tr
 fn contracts(
     model: &Model<f64>,
     x: &Tensor<f64>,
+    named: Named<'_>,
     ctx: &Context,
     seed: u64,
 ) -> Result<Vec<Contract>, GradientError> {
-    let met = match values_met(model, x, ctx) {
+    let met = match values_met(model, x, named, ctx) {
         Ok(trace) => Some(trace),
         Err(GradientError::Contract { .. }) => None,
         Err(other) => return Err(other),
     };
     let mut contracts = Vec::new();
     for op in (0..model.program().ops.len()).rev() {
-        let Some(alone) = Alone::of(model, op, name(model, op)) else { continue };
+        let Some(alone) = alone_of(model, op, met.as_ref())? else { continue };
         let met = met.as_ref().map(|trace| input_of(model, op, x, trace));
         let input = match met.filter(|met| met.data().iter().all(|v| v.is_finite())) {
             Some(met) => met.clone(),
-            None => random(&alone.input.batched(x.batch()).map_err(Error::from)?, seed, 8)?,
+            None => {
+                inputs(alone.layer.ids(), &alone.input.batched(x.batch()).map_err(Error::from)?, seed, 8)?
+            }
         };
         contracts.push(Contract::new(alone, input, ctx, seed)?);
     }
@@ -213,7 +298,9 @@ struct Whole<'a> {
 
 impl Subject for Whole<'_> {
     fn number(&mut self, tensor: usize, position: usize) -> &mut f64 {
-        match tensor.checked_sub(1) {
+        // Ids have no derivatives.
+        let inputs = usize::from(ids_of(self.model).is_none());
+        match tensor.checked_sub(inputs) {
             None => &mut self.x.data_mut()[position],
             Some(parameter) => &mut self.model.own_slots()[self.learned[parameter]].data_mut()[position],
         }
@@ -229,17 +316,20 @@ impl Subject for Whole<'_> {
 fn check(
     model: &mut Model<f64>,
     x: &Tensor<f64>,
+    named: Named<'_>,
     ctx: &Context,
     loss: &OutputLoss<'_>,
     seed: u64,
 ) -> Result<Passed, GradientError> {
-    let mut trace = Trace::new(Keep::ForBackward);
+    let mut trace = trace_with(Keep::ForBackward, named, x.batch())?;
     let (mut dx, mut grads) = (Tensor::default(), model.grads());
     model.forward(x, &mut trace, ctx)?;
     let (y, dy) = trace.output_and_gradient();
     (loss.gradient)(y, dy)?;
     model.backward(x, &mut trace, Some(&mut dx), Some(&mut grads), ctx)?;
-    let mut gradients = vec![Gradient { of: "input".to_owned(), by_hand: dx }];
+    let dx = Some(dx).filter(|_| ids_of(model).is_none());
+    let dx = dx.map(|by_hand| Gradient { of: "input".to_owned(), by_hand });
+    let mut gradients: Vec<_> = dx.into_iter().collect();
     let mut learned = Vec::new();
     for (at, slot) in model.slots().iter().enumerate() {
         if let Some(grad) = grads.get(at) {
@@ -255,6 +345,7 @@ fn check(
 fn located(
     model: &Model<f64>,
     x: &Tensor<f64>,
+    named: Named<'_>,
     ctx: &Context,
     seed: u64,
     wrong: GradientError,
@@ -262,16 +353,22 @@ fn located(
     if !matches!(wrong, GradientError::Wrong { .. }) {
         return wrong;
     }
-    match layers_alone(model, x, ctx, seed) {
+    match layers_alone(model, x, named, ctx, seed) {
         Ok(()) => GradientError::Together { wrong: Box::new(wrong) },
         Err(error) => error,
     }
 }
 
-fn layers_alone(model: &Model<f64>, x: &Tensor<f64>, ctx: &Context, seed: u64) -> Result<(), GradientError> {
-    let trace = values_met(model, x, ctx)?;
+fn layers_alone(
+    model: &Model<f64>,
+    x: &Tensor<f64>,
+    named: Named<'_>,
+    ctx: &Context,
+    seed: u64,
+) -> Result<(), GradientError> {
+    let trace = values_met(model, x, named, ctx)?;
     for op in (0..model.program().ops.len()).rev() {
-        let Some(mut alone) = Alone::of(model, op, name(model, op)) else { continue };
+        let Some(mut alone) = alone_of(model, op, Some(&trace))? else { continue };
         let weights = random(&alone.output.batched(x.batch()).map_err(Error::from)?, seed, 5)?;
         let mut point = Point::new(&mut alone, input_of(model, op, x, &trace).clone(), ctx);
         let gradients = point.gradients(weights.data(), "its input")?;
@@ -280,21 +377,33 @@ fn layers_alone(model: &Model<f64>, x: &Tensor<f64>, ctx: &Context, seed: u64) -
     Ok(())
 }
 
+/// The numbers in f32.
+fn rounded(x: &Tensor<f64>) -> Result<Tensor<f32>, GradientError> {
+    let mut single = Tensor::zeros(&x.shape())?;
+    single.data_mut().iter_mut().zip(x.data()).for_each(|(to, &from)| *to = from as f32);
+    Ok(single)
+}
+
 /// Whether outputs in f32 are those in f64, to the precision of f32.
 pub(super) fn precision(
     net: &Net,
     model: &Model<f64>,
     x: &Tensor<f64>,
+    named: Named<'_>,
     ctx: &Context,
     layer: &str,
 ) -> Result<(), GradientError> {
-    let mut single: Model<f32> = Model::new(net.clone(), &model.input_shape(), 0)?;
+    let shapes: Vec<Shape> = named.iter().map(|(_, value)| sample_shape(value)).collect();
+    let of_named: Vec<_> = named.iter().zip(&shapes).map(|((name, _), shape)| (*name, &shape[..])).collect();
+    let mut single: Model<f32> = Model::with_inputs(net.clone(), &model.input_shape(), &of_named, 0)?;
     for (single, slot) in single.own_slots().iter_mut().zip(model.slots()) {
         single.data_mut().iter_mut().zip(slot.value().data()).for_each(|(to, &from)| *to = from as f32);
     }
-    let mut x32 = Tensor::zeros(&x.shape())?;
-    x32.data_mut().iter_mut().zip(x.data()).for_each(|(to, &from)| *to = from as f32);
-    let (mut trace, mut trace32) = (Trace::new(Keep::Last), Trace::new(Keep::Last));
+    let x32 = rounded(x)?;
+    let (mut trace, mut trace32) = (trace_with(Keep::Last, named, x.batch())?, Trace::new(Keep::Last));
+    for (name, value) in named {
+        trace32.set_input(name, &rounded(&repeated(value, x.batch())?)?);
+    }
     model.forward(x, &mut trace, ctx)?;
     guarded(layer, "forward in f32", || single.forward(&x32, &mut trace32, ctx))??;
     let largest = trace.output().data().iter().fold(1e-3_f64, |most, v| most.max(v.abs()));

@@ -1,6 +1,6 @@
 //! Promises of a layer's passes: what they write, what they add to, and what they read.
 
-use crate::gradcheck::alone::{Alone, PassOutput, PassSettings};
+use crate::gradcheck::alone::{Alone, PassOutput, PassSettings, repeated};
 use crate::gradcheck::report::GradientError;
 use crate::layer::weights::Grads;
 use crate::layer::{Context, Mode, Reads, ReluRule};
@@ -148,6 +148,15 @@ fn input_gradient_is_overwritten(
     how: &PassSettings,
 ) -> Result<(), GradientError> {
     let other = alone.pass(x, dy, None, &PassSettings { noise: 2, ..*how })?;
+    for (first, second) in done.others.iter().zip(&other.others) {
+        if !same(first.data(), second.data()) {
+            return Err(alone.broken(
+                format!("every gradient of a further input overwritten by backward in {}", mode(&how.ctx)),
+                format!("one that depends on what lay in it before, {}", difference(first, second)),
+                "what pass.others.write hands out holds unspecified numbers: set each of them",
+            ));
+        }
+    }
     match (&done.dx, &other.dx) {
         (Some(first), Some(second)) if !same(first.data(), second.data()) => Err(alone.broken(
             format!("every number of dx overwritten by backward in {}", mode(&how.ctx)),
@@ -347,15 +356,4 @@ fn used_caches_are_as_good_as_new(
         "others",
         "forward must set all of the cache: resize it, and fill it with 0 before adding to it",
     ))
-}
-
-/// A batch of this size that repeats the samples of another.
-pub(super) fn repeated(x: &Tensor<f64>, samples: usize) -> Result<Tensor<f64>, GradientError> {
-    let mut shape = x.shape();
-    shape.set_first(samples);
-    let mut all = Tensor::zeros(&shape)?;
-    let length = all.data().len();
-    let numbers = x.data().iter().cycle().take(length);
-    all.data_mut().iter_mut().zip(numbers).for_each(|(to, &from)| *to = from);
-    Ok(all)
 }

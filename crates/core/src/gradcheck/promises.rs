@@ -2,8 +2,8 @@
 
 use rand::Rng;
 
-use crate::gradcheck::alone::{Alone, PassOutput};
-use crate::gradcheck::passes::{difference, repeated, same};
+use crate::gradcheck::alone::{Alone, PassOutput, repeated};
+use crate::gradcheck::passes::{difference, same};
 use crate::gradcheck::report::GradientError;
 use crate::layer::weights::Slot;
 use crate::layer::{Context, Mode};

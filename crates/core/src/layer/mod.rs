@@ -41,11 +41,26 @@ pub enum ReluRule {
     Deconvnet,
 }
 
+/// What layers with a state, such as an LSTM, begin a pass from. The state is in the [`Trace`](crate::Trace).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Memory {
+    /// Zeros.
+    #[default]
+    Fresh,
+    /// The state after the last pass with the same trace: for a long text in pieces, and for generation step by step. Back-propagation does
+    /// not go beyond the pass (truncated back-propagation through time).
+    Continue,
+    /// The state from which the last pass began.
+    Repeat,
+}
+
 /// The settings of one pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
     /// Training or evaluation.
     pub mode: Mode,
+    /// What layers with a state begin from.
+    pub memory: Memory,
     /// Which gradients a ReLU passes back.
     pub relu: ReluRule,
     /// The run's seed, for layers that draw random numbers.
@@ -57,12 +72,12 @@ pub struct Context {
 impl Context {
     /// A pass that trains, at the given step of a run.
     pub fn train(seed: u64, step: u64) -> Self {
-        Self { mode: Mode::Train, relu: ReluRule::Plain, seed, step }
+        Self { mode: Mode::Train, memory: Memory::Fresh, relu: ReluRule::Plain, seed, step }
     }
 
     /// A pass that uses the trained model: for predictions, or for gradients that are only looked at.
     pub fn evaluate() -> Self {
-        Self { mode: Mode::Evaluate, relu: ReluRule::Plain, seed: 0, step: 0 }
+        Self { mode: Mode::Evaluate, memory: Memory::Fresh, relu: ReluRule::Plain, seed: 0, step: 0 }
     }
 }
 
@@ -122,6 +137,19 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync + 'static {
     /// Overwrites `pass.dx` with dL/dx if it is needed, and adds dL/dparameters to those gradients that are needed.
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, cache: &mut Self::Cache, ctx: &Context);
 
+    /// Checks the shapes of further inputs, by their names ([`Net::with`](crate::Net::with)). Most layers take none.
+    ///
+    /// # Errors
+    /// If the layer cannot take them.
+    fn check_inputs(&self, _input: &[usize], others: &[(&str, Shape)]) -> Result<(), ShapeError> {
+        match others {
+            [] => Ok(()),
+            [(name, _), ..] => {
+                Err(ShapeError::new(self.describe(), "no further inputs", format!("{name:?}")))
+            }
+        }
+    }
+
     /// Declares parameters and statistics. A pass can use only those that are declared here.
     fn params(&self, _input: &[usize], _declare: &mut Declare) {}
 
@@ -137,6 +165,18 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync + 'static {
     /// its memory may hold another value by then.
     fn reads(&self) -> Reads {
         Reads { x: true, y: true }
+    }
+
+    /// How many ids there are, if the inputs are ids: whole numbers from 0, as those of an embedding. Such a layer reads an input of the model, whose
+    /// numbers every pass checks first. It has no input gradient.
+    fn ids(&self) -> Option<usize> {
+        None
+    }
+
+    /// The longest sequence the layer can take, if the first axis of its input is time; `usize::MAX` if there is no limit. A model with such a layer
+    /// takes shorter sequences than its input shape says, and goes on with a sequence in another pass ([`Memory::Continue`]).
+    fn longest_sequence(&self) -> Option<usize> {
+        None
     }
 
     /// A short description that begins with the layer's kind: `Dense 256, relu`. The kind, in lower case and
@@ -167,8 +207,25 @@ pub struct Backward<'a, F: Scalar> {
     pub dy: &'a mut Tensor<F>,
     /// Where to write dL/dx, if it is needed. It has its shape and unspecified numbers.
     pub dx: Option<&'a mut Tensor<F>>,
+    /// Where to write the gradients with respect to further inputs ([`Weights::input`]).
+    pub others: InputGrads<'a, F>,
     /// Where to add the gradients of the layer's parameters.
     pub grads: LayerGrads<'a, F>,
+}
+
+/// Gradients with respect to the further inputs of a layer, by name, as far as they are needed.
+#[derive(Debug)]
+pub struct InputGrads<'a, F: Scalar> {
+    pub(crate) names: &'a [&'a str],
+    pub(crate) of: &'a mut [Option<Tensor<F>>],
+}
+
+impl<F: Scalar> InputGrads<'_, F> {
+    /// Where to write the gradient with respect to this input, if it is needed. It has its shape and unspecified numbers.
+    pub fn write(&mut self, name: &str) -> Option<&mut Tensor<F>> {
+        let at = self.names.iter().position(|own| *own == name)?;
+        self.of[at].as_mut()
+    }
 }
 
 /// What a layer keeps from forward to backward.
@@ -199,6 +256,7 @@ impl Cache for Vec<u32> {
 #[doc(hidden)]
 pub trait DynLayer<F: Scalar>: Any + Debug + Send + Sync {
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError>;
+    fn check_inputs(&self, input: &[usize], others: &[(&str, Shape)]) -> Result<(), ShapeError>;
     fn params(&self, input: &[usize], declare: &mut Declare);
     fn new_cache(&self) -> Box<dyn DynCache>;
     fn forward(
@@ -213,6 +271,8 @@ pub trait DynLayer<F: Scalar>: Any + Debug + Send + Sync {
     fn commit(&self, cache: &dyn DynCache, state: &mut WeightsMut<'_, F>);
     fn cost(&self, input: &[usize]) -> Cost;
     fn reads(&self) -> Reads;
+    fn ids(&self) -> Option<usize>;
+    fn longest_sequence(&self) -> Option<usize>;
     fn describe(&self) -> String;
 }
 
@@ -235,6 +295,9 @@ fn own<C: Cache>(cache: &mut dyn DynCache) -> &mut C {
 impl<F: Scalar, L: Layer<F>> DynLayer<F> for L {
     fn output_shape(&self, input: &[usize]) -> Result<Shape, ShapeError> {
         Layer::output_shape(self, input)
+    }
+    fn check_inputs(&self, input: &[usize], others: &[(&str, Shape)]) -> Result<(), ShapeError> {
+        Layer::check_inputs(self, input, others)
     }
     fn params(&self, input: &[usize], declare: &mut Declare) {
         Layer::params(self, input, declare);
@@ -264,6 +327,12 @@ impl<F: Scalar, L: Layer<F>> DynLayer<F> for L {
     }
     fn reads(&self) -> Reads {
         Layer::reads(self)
+    }
+    fn ids(&self) -> Option<usize> {
+        Layer::ids(self)
+    }
+    fn longest_sequence(&self) -> Option<usize> {
+        Layer::longest_sequence(self)
     }
     fn describe(&self) -> String {
         Layer::describe(self)

@@ -174,9 +174,16 @@ pub struct Weights<'a, F> {
     pub(crate) slots: &'a [Slot<F>],
     pub(crate) places: &'a Places,
     pub(crate) key: u64,
+    /// The layer's further inputs, by name.
+    pub(crate) inputs: &'a [(&'a str, &'a Tensor<F>)],
 }
 
 impl<F: Scalar> Weights<'_, F> {
+    /// A further input of the layer ([`Net::with`](crate::Net::with)), `[n, ..]`, if the net gives it one of this name.
+    pub fn input(&self, name: &str) -> Option<&Tensor<F>> {
+        self.inputs.iter().find(|(own, _)| *own == name).map(|(_, value)| *value)
+    }
+
     /// A number that is different for each layer of a model, for layers that draw random numbers.
     pub fn key(&self) -> u64 {
         self.key

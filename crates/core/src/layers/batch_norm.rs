@@ -202,7 +202,7 @@ impl<F: Scalar> Layer<F> for BatchNorm {
     }
 
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, cache: &mut Statistics<F>, ctx: &Context) {
-        let Backward { x, y, dy: dz, dx, mut grads } = pass;
+        let Backward { x, y, dy: dz, dx, mut grads, .. } = pass;
         let channels = dz.width();
         let Statistics { of_batch, mean, rest, scale, factor, sums, .. } = cache;
         self.activation.differentiate(y.data(), dz.data_mut(), channels, ctx.relu);

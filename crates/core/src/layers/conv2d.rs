@@ -269,7 +269,7 @@ impl<F: Scalar> Layer<F> for Conv2d {
     }
 
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, plan: &mut PlanCache, ctx: &Context) {
-        let Backward { x, y, dy: dz, dx, mut grads } = pass;
+        let Backward { x, y, dy: dz, dx, mut grads, .. } = pass;
         if x.batch() == 0 {
             // Sums over no samples are 0. The kernels below need at least one sample.
             grads.add("weight");

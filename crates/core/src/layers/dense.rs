@@ -17,7 +17,8 @@ use crate::tensor::shape::{Shape, product};
 /// Every output is a weighted sum of every input, then an activation.
 ///
 /// # Shapes
-/// x `[n, inputs]`, weight W `[inputs, units]`, bias b `[units]`, y `[n, units]`.
+/// x `[n, inputs]`, weight W `[inputs, units]`, bias b `[units]`, y `[n, units]`. A sequence x `[n, time, inputs]` gives y `[n, time, units]`: every
+/// position is a row of its own. With [`transposed`](Self::transposed), W is stored as `[units, inputs]`.
 ///
 /// # Forward
 /// z = x W + b, y = activation(z).
@@ -41,11 +42,12 @@ pub struct Dense {
     activation: Activation,
     init: Init,
     with_bias: bool,
+    transposed: bool,
 }
 
 /// A fully connected layer with `units` units, without an activation by default.
 pub fn dense(units: usize) -> Dense {
-    Dense { units, activation: Activation::Linear, init: Init::default(), with_bias: true }
+    Dense { units, activation: Activation::Linear, init: Init::default(), with_bias: true, transposed: false }
 }
 
 impl Dense {
@@ -76,6 +78,23 @@ impl Dense {
         self
     }
 
+    /// Stores the weight as `[units, inputs]`, so that it can be tied to that of an embedding ([`Net::tie`](crate::Net::tie); O. Press and L. Wolf 2017,
+    /// section 3). The bias, which an embedding does not have, is left out.
+    #[must_use]
+    pub fn transposed(mut self) -> Self {
+        self.transposed = true;
+        self.with_bias = false;
+        self
+    }
+
+    /// W as a matrix `[inputs, units]`.
+    fn matrix<'a, F: Scalar>(&self, weight: &'a Tensor<F>) -> Matrix<'a, F> {
+        match self.transposed {
+            false => Matrix::new(weight.data(), weight.batch(), self.units),
+            true => Matrix::new(weight.data(), self.units, weight.width()).t(),
+        }
+    }
+
     /// The activation that comes last.
     pub(crate) fn last_activation(&self) -> Activation {
         self.activation
@@ -97,26 +116,33 @@ impl<F: Scalar> Layer<F> for Dense {
         let error = |expected: &str, got: String| ShapeError::new(self.name(), expected, got);
         match input {
             _ if self.units == 0 => Err(error("at least 1 unit", "0".to_owned())),
-            [inputs] if *inputs > 0 => {
+            [inputs] | [_, inputs] if *inputs > 0 => {
                 self.activation.check().map_err(|(expected, got)| error(expected, got))?;
-                Ok(Shape::from([self.units]))
+                let mut shape = Shape::of(input);
+                shape.set_last(self.units);
+                Ok(shape)
             }
-            _ => Err(error("[features] (put flatten() before this layer)", format!("{input:?}"))),
+            _ => {
+                let expected =
+                    "[features], or [time, features] (for images, put flatten() before this layer)";
+                Err(error(expected, format!("{input:?}")))
+            }
         }
     }
 
     fn params(&self, input: &[usize], declare: &mut Declare) {
-        let fan = Fan { inputs: input[0], outputs: self.units };
-        declare.learned("weight", &[input[0], self.units], self.init, fan);
+        let inputs = input[input.len() - 1];
+        let fan = Fan { inputs, outputs: self.units };
+        let shape = if self.transposed { [self.units, inputs] } else { [inputs, self.units] };
+        declare.learned("weight", &shape, self.init, fan);
         if self.with_bias {
             declare.learned("bias", &[self.units], Init::Zero, fan);
         }
     }
 
     fn forward(&self, w: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {
-        let inputs = x.width();
-        let weight = Matrix::new(w["weight"].data(), inputs, self.units);
-        multiply(Matrix::new(x.data(), x.batch(), inputs), weight, Accumulate::Overwrite, y.data_mut());
+        let x = rows(x, x.width());
+        multiply(x, self.matrix(&w["weight"]), Accumulate::Overwrite, y.data_mut());
         match self.with_bias {
             true => self.activation.apply_with_bias(y.data_mut(), w["bias"].data()),
             false => self.activation.apply(y.data_mut(), self.units),
@@ -124,21 +150,21 @@ impl<F: Scalar> Layer<F> for Dense {
     }
 
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), ctx: &Context) {
-        let Backward { x, y, dy: dz, dx, mut grads } = pass;
-        let samples = dz.batch();
+        let Backward { x, y, dy: dz, dx, mut grads, .. } = pass;
         self.activation.differentiate(y.data(), dz.data_mut(), self.units, ctx.relu);
-        let dz_matrix = Matrix::new(dz.data(), samples, self.units);
+        let dz_matrix = rows(dz, self.units);
         if let Some(grad) = if self.with_bias { grads.add("bias") } else { None } {
             add_rows(dz.data(), grad);
         }
-        let weight = &w["weight"];
-        let inputs = weight.batch();
+        let weight = self.matrix(&w["weight"]);
+        let inputs = weight.rows;
         if let Some(dx) = dx {
-            let weight = Matrix::new(weight.data(), inputs, self.units);
             multiply(dz_matrix, weight.t(), Accumulate::Overwrite, dx.data_mut());
         }
-        if let Some((grad, how)) = grads.write("weight") {
-            multiply(Matrix::new(x.data(), samples, inputs).t(), dz_matrix, how, grad);
+        match grads.write("weight") {
+            Some((grad, how)) if self.transposed => multiply(dz_matrix.t(), rows(x, inputs), how, grad),
+            Some((grad, how)) => multiply(rows(x, inputs).t(), dz_matrix, how, grad),
+            None => {}
         }
     }
 
@@ -151,6 +177,11 @@ impl<F: Scalar> Layer<F> for Dense {
     }
 }
 
+/// The numbers as rows of this width, one for every sample or position.
+fn rows<F: Scalar>(x: &Tensor<F>, width: usize) -> Matrix<'_, F> {
+    Matrix::new(x.data(), x.data().len() / width, width)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +192,8 @@ mod tests {
         let error = Layer::<f32>::output_shape(&layer, &[28, 28, 1]).unwrap_err().within("dense1");
         assert_eq!(
             error.to_string(),
-            "dense1 (Dense 10, relu): expected [features] (put flatten() before this layer), got [28, 28, 1]"
+            "dense1 (Dense 10, relu): expected [features], or [time, features] (for images, put flatten() before this \
+             layer), got [28, 28, 1]"
         );
         let none = dense(0).relu();
         assert_eq!(

@@ -110,10 +110,11 @@ fn fuse<F: Scalar>(model: &Model<F>) -> Program<F> {
         if let Some(conv) = op.kind.as_layer::<Conv2d>() {
             let follows = |next: &(usize, &Op<F>)| next.1.inputs == [i + 1] && readers(i + 1) == 1;
             let norm = rest.next_if(|next| follows(next) && next.1.kind.as_layer::<BatchNorm>().is_some());
-            let norm = norm.and_then(|(_, op)| Some((op.kind.as_layer::<BatchNorm>()?, model.weights(op))));
+            let norm =
+                norm.and_then(|(_, op)| Some((op.kind.as_layer::<BatchNorm>()?, model.weights(op, &[]))));
             fused += usize::from(norm.is_some());
             let norm = norm.as_ref().map(|(norm, w)| (*norm, w));
-            let layer = FusedConv2d::new((conv, &model.weights(op)), norm, &old.shapes[op.inputs[0]]);
+            let layer = FusedConv2d::new((conv, &model.weights(op, &[])), norm, &old.shapes[op.inputs[0]]);
             kind = OpKind::Layer(Arc::new(layer));
         }
         ops.push(Op {
@@ -121,6 +122,7 @@ fn fuse<F: Scalar>(model: &Model<F>) -> Program<F> {
             key: op.key,
             kind,
             inputs,
+            others: op.others.clone(),
             first: ops.len(),
             places: op.places.clone(),
         });
@@ -128,7 +130,9 @@ fn fuse<F: Scalar>(model: &Model<F>) -> Program<F> {
         number.resize(number.len() + fused, ops.len());
     }
     let values = old.values.iter().map(|(path, &value)| (path.clone(), number[value])).collect();
-    Program { ops, shapes, values, output: number[old.output], ties: old.ties.clone() }
+    let ids = old.ids.iter().map(|&(op, count)| (number[op + 1] - 1, count)).collect();
+    let (output, ties, longest) = (number[old.output], old.ties.clone(), old.longest);
+    Program { ops, shapes, values, output, ties, longest, ids }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How layers are put together: the tree that a user writes.
 
 pub(crate) mod fuse;
+pub(crate) mod ids;
 pub(crate) mod logits;
 pub(crate) mod model;
 pub(crate) mod needs;
@@ -11,6 +12,7 @@ pub(crate) mod pattern;
 pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod program;
+pub(crate) mod stream;
 pub(crate) mod summary;
 pub(crate) mod ties;
 pub(crate) mod trace;
@@ -52,6 +54,10 @@ pub(crate) enum Node {
     Sum(Vec<Child>, Activation),
     /// All take the same input; their outputs stand side by side along the last axis.
     Concat(Vec<Child>),
+    /// A layer that takes the outputs of nets beside its input.
+    With(Arc<dyn AnyLayer>, Vec<Child>),
+    /// A named input of the model, whatever comes before.
+    Input(Arc<str>),
 }
 
 /// A net inside another, with the name by which paths call it.
@@ -59,6 +65,23 @@ pub(crate) enum Node {
 pub(crate) struct Child {
     pub(crate) name: String,
     pub(crate) net: Net,
+}
+
+/// A named input of the model, beside its first one: what comes before this node in a chain is not used.
+///
+/// ```
+/// use backstitch::{Model, Tensor, Keep, Context, Trace, chain, concat, input, layers::dense, Net};
+/// // Two inputs: [3] and, under the name "age", [1].
+/// let net = chain![concat([Net::new(), input("age")]), dense(2)];
+/// let model: Model = Model::with_inputs(net, &[3], &[("age", &[1])], 0)?;
+/// let mut trace = Trace::new(Keep::Last);
+/// trace.set_input("age", &Tensor::zeros(&[5, 1])?);
+/// model.forward(&Tensor::zeros(&[5, 3])?, &mut trace, &Context::evaluate())?;
+/// assert_eq!(trace.output().shape().to_string(), "[5, 2]");
+/// # Ok::<(), backstitch::Error>(())
+/// ```
+pub fn input(name: &str) -> Net {
+    Net::of(Node::Input(name.into()))
 }
 
 /// Your own layer as a part of a net.
@@ -94,6 +117,16 @@ impl Net {
 
     fn of(node: Node) -> Self {
         Self { node, ties: Vec::new() }
+    }
+
+    /// A layer that takes the outputs of other nets as further inputs, by name: attention over the output of an encoder, or a mask. Each of these
+    /// nets takes the same input as the layer, or begins with a named [`input`] of the model. The layer reads them with [`Weights::input`](crate::Weights::input).
+    pub fn with<N: Into<Self>>(
+        layer: impl AnyLayer,
+        inputs: impl IntoIterator<Item = (&'static str, N)>,
+    ) -> Self {
+        let child = |(name, net): (&str, N)| Child { name: name.to_owned(), net: net.into() };
+        Self::of(Node::With(Arc::new(layer), inputs.into_iter().map(child).collect()))
     }
 
     /// Adds a layer or a net at the end. Its name is its kind and a number: `dense1`, `conv2`.
@@ -153,7 +186,8 @@ impl Net {
     /// What a chain calls it, with a number.
     fn kind(&self) -> String {
         let words = match &self.node {
-            Node::Layer(layer) => Arc::clone(layer).in_f32().describe(),
+            Node::Layer(layer) | Node::With(layer, _) => Arc::clone(layer).in_f32().describe(),
+            Node::Input(_) => "input".to_owned(),
             Node::Chain(_) => "sequential".to_owned(),
             Node::Sum(..) => "residual".to_owned(),
             Node::Concat(_) => "concat".to_owned(),
@@ -183,7 +217,8 @@ impl Net {
     /// What it is, in a line.
     fn title(&self) -> String {
         match &self.node {
-            Node::Layer(layer) => Arc::clone(layer).in_f32().describe(),
+            Node::Layer(layer) | Node::With(layer, _) => Arc::clone(layer).in_f32().describe(),
+            Node::Input(name) => format!("input {name}"),
             Node::Chain(list) if list.is_empty() => "identity".to_owned(),
             Node::Chain(_) => "chain".to_owned(),
             Node::Sum(_, activation) => format!("sum, {activation}"),
@@ -193,8 +228,8 @@ impl Net {
 
     fn add_children(&self, indent: usize, lines: &mut Vec<String>) {
         match &self.node {
-            Node::Layer(_) => {}
-            Node::Chain(list) | Node::Sum(list, _) | Node::Concat(list) => {
+            Node::Layer(_) | Node::Input(_) => {}
+            Node::Chain(list) | Node::Sum(list, _) | Node::Concat(list) | Node::With(_, list) => {
                 list.iter().for_each(|child| child.add_lines(indent, lines));
             }
         }

@@ -63,12 +63,26 @@ impl<F: Scalar> Model<F> {
     /// [`MEMORY_LIMIT`](crate::MEMORY_LIMIT) or than is available, or such a pass more work than [`WORK_LIMIT`](crate::WORK_LIMIT). No memory is
     /// allocated before this is checked.
     pub fn new(net: impl Into<Net>, input: &[usize], seed: u64) -> Result<Self, Error> {
+        Self::with_inputs(net, input, &[], seed)
+    }
+
+    /// As [`new`](Self::new), for a net with named inputs ([`input`](crate::input)): `named` has their names and shapes, without the axis of
+    /// samples.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); and if a named input of the net is not listed, or one that is listed is not in the net.
+    pub fn with_inputs(
+        net: impl Into<Net>,
+        input: &[usize],
+        named: &[(&str, &[usize])],
+        seed: u64,
+    ) -> Result<Self, Error> {
         if input.is_empty() || input.len() >= crate::tensor::shape::MAX_AXES || input.contains(&0) {
             let expected = format!("1 to {} axes, none of length 0", crate::tensor::shape::MAX_AXES - 1);
             return Err(Error::argument("input shape", expected, format!("{input:?}")));
         }
         let net = net.into().chained();
-        let mut program = Program::new(&net, input)?;
+        let mut program = Program::new(&net, input, named)?;
         if program.output == 0 {
             return Err(Error::argument("net", "at least one layer", "none"));
         }
@@ -174,16 +188,54 @@ impl<F: Scalar> Model<F> {
 
     pub(crate) fn check_input(&self, shape: &[usize]) -> Result<(), Error> {
         match shape.split_first() {
-            Some((_, sample)) if sample == &*self.input_shape() => Ok(()),
+            Some((_, sample))
+                if sample == &*self.input_shape() || self.is_shorter(&self.input_shape(), sample) =>
+            {
+                Ok(())
+            }
             _ => {
                 let sample: Vec<_> = self.input_shape().iter().map(ToString::to_string).collect();
                 let one =
                     if *shape == *self.input_shape() { ", one sample without the first axis" } else { "" };
                 Err(Error::argument(
                     "input",
-                    format!("[samples, {}]", sample.join(", ")),
+                    format!(
+                        "[samples, {}]{}",
+                        sample.join(", "),
+                        self.program.longest.map_or("", |_| " or shorter sequences")
+                    ),
                     format!("{shape:?}{one}"),
                 ))
+            }
+        }
+    }
+
+    /// Whether `sample` is a shorter sequence than `longest`, in a model of sequences.
+    fn is_shorter(&self, longest: &[usize], sample: &[usize]) -> bool {
+        match (self.program.longest, longest, sample) {
+            (Some(_), [most, rest @ ..], [time, own @ ..]) => rest == own && (1..=*most).contains(time),
+            _ => false,
+        }
+    }
+
+    /// Checks a named input against the shape that the model was made for.
+    pub(crate) fn check_named(
+        &self,
+        name: &str,
+        made_for: &[usize],
+        got: &[usize],
+        samples: usize,
+    ) -> Result<(), Error> {
+        match got.split_first() {
+            Some((&n, sample))
+                if n == samples && (sample == made_for || self.is_shorter(made_for, sample)) =>
+            {
+                Ok(())
+            }
+            _ => {
+                let expected: Vec<_> = [samples].iter().chain(made_for).map(ToString::to_string).collect();
+                let expected = format!("[{}]", expected.join(", "));
+                Err(Error::argument(format!("input {name:?}"), expected, format!("{got:?}")))
             }
         }
     }

@@ -7,15 +7,16 @@ use crate::error::Error;
 use crate::kernels::elementwise::{add, copy, sum_and};
 use crate::layer::undeclared::declared_only;
 use crate::layer::weights::{Grads, LayerGrads, Weights, WeightsMut};
-use crate::layer::{Backward, Context, DynCache, DynLayer, Mode};
+use crate::layer::{Backward, Context, DynCache, DynLayer, InputGrads, Mode};
 use crate::layers::Activation;
 use crate::net::model::Model;
 use crate::net::plan::Keep;
 use crate::net::plan::{BackwardStep, DX, ForwardPlan, To, Wanted, reads};
-use crate::net::program::{Op, OpKind};
-use crate::net::trace::{InputFingerprint, Trace, TraceBuffers};
+use crate::net::program::{MAX_INPUTS, Op, OpKind};
+use crate::net::trace::{InputFingerprint, Trace, TraceBuffers, batched};
 use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 impl<F: Scalar> Model<F> {
     /// The forward pass, y = f(x). The trace keeps the data of the pass: [`Trace::output`] is y.
@@ -38,24 +39,30 @@ impl<F: Scalar> Model<F> {
 
     /// [`forward`](Self::forward) for arguments that are already checked.
     pub(crate) fn run(&self, x: &Tensor<F>, trace: &mut Trace<F>, ctx: &Context) -> Result<(), Error> {
-        trace.prepare(self);
-        let Trace { plan, buffers: TraceBuffers { y: values, caches, .. }, .. } = trace;
+        trace.begin(self, x, ctx)?;
+        let Trace { plan, shapes, named, buffers: TraceBuffers { y: values, caches, .. }, .. } = trace;
         let program = self.program();
         for (i, op) in program.ops.iter().enumerate() {
             let mut y = take(&mut values[plan.buffer[i + 1]]);
-            y.resize(&program.batched(i + 1, x.batch()));
+            y.resize(&batched(shapes, i + 1, x.batch()));
             let input = |at: usize| match op.inputs[at] {
                 0 => x,
                 value => &values[plan.buffer[value]],
             };
             match &op.kind {
                 OpKind::Layer(layer) => {
-                    let (w, x, cache) = (self.weights(op), input(0), caches[i].as_mut());
+                    let others = others_of(op, input);
+                    let w = self.weights(op, &others[..op.others.len()]);
+                    let (x, cache) = (input(0), caches[i].as_mut());
                     let forward = || layer.forward(&w, x, &mut y, cache, ctx);
                     declared_only(&op.path, || layer.describe(), forward)?;
                 }
                 OpKind::Sum(activation) => add_up([input(0), input(1)], *activation, &mut y),
                 OpKind::Concat => put_side_by_side((0..op.inputs.len()).map(input), &mut y),
+                OpKind::Input(name) => {
+                    let value = named.iter().find(|(own, _)| **own == **name);
+                    copy(value.expect("Trace::begin looked for it").1.data(), y.data_mut());
+                }
             }
             values[plan.buffer[i + 1]] = y;
         }
@@ -108,7 +115,7 @@ impl<F: Scalar> Model<F> {
         }
         let (pass, keep) = (trace.pass, trace.keep());
         let wanted = Wanted { from, dx: dx.is_some(), grads: grads.is_some() };
-        let (plan, back, buffers) = trace.prepare_backward(self, wanted)?;
+        let (plan, shapes, back, buffers) = trace.prepare_backward(self, wanted)?;
         let (pass, here) = (pass.expect("looked at above"), InputFingerprint::of(x));
         if here != pass {
             let (expected, got) = match here.input == pass.input {
@@ -117,7 +124,7 @@ impl<F: Scalar> Model<F> {
             };
             return Err(Error::argument("x", expected, got));
         }
-        let (expected, got) = (self.program().batched(from, x.batch()), buffers.dy[0].shape());
+        let (expected, got) = (batched(shapes, from, x.batch()), buffers.dy[0].shape());
         if got != expected {
             return Err(Error::argument("trace", format!("a gradient of {expected}"), got));
         }
@@ -135,11 +142,12 @@ impl<F: Scalar> Model<F> {
                 buffers.scratch.copy_from(&dy);
                 std::mem::replace(&mut dy, take(&mut buffers.scratch))
             });
-            let mut work = Work { model: self, plan, x, ctx, buffers, dx: dx.as_deref_mut() };
+            let mut work = Work { model: self, plan, shapes, x, ctx, buffers, dx: dx.as_deref_mut() };
             match &self.program().ops[step.op].kind {
                 OpKind::Layer(layer) => work.layer(layer.as_ref(), step, &mut dy, grads.as_deref_mut())?,
                 OpKind::Sum(activation) => work.sum(*activation, step, &mut dy),
                 OpKind::Concat => work.concat(step, &dy),
+                OpKind::Input(_) => {}
             }
             if let Some(kept) = kept {
                 buffers.scratch = std::mem::replace(&mut dy, kept);
@@ -171,8 +179,12 @@ impl<F: Scalar> Model<F> {
         Ok(())
     }
 
-    pub(crate) fn weights<'a>(&'a self, op: &'a Op<F>) -> Weights<'a, F> {
-        Weights { slots: self.slots(), places: &op.places, key: op.key }
+    pub(crate) fn weights<'a>(
+        &'a self,
+        op: &'a Op<F>,
+        inputs: &'a [(&'a str, &'a Tensor<F>)],
+    ) -> Weights<'a, F> {
+        Weights { slots: self.slots(), places: &op.places, key: op.key, inputs }
     }
 }
 
@@ -180,6 +192,7 @@ impl<F: Scalar> Model<F> {
 struct Work<'a, F: Scalar> {
     model: &'a Model<F>,
     plan: &'a ForwardPlan,
+    shapes: &'a [Shape],
     x: &'a Tensor<F>,
     ctx: &'a Context,
     buffers: &'a mut TraceBuffers<F>,
@@ -195,31 +208,44 @@ impl<F: Scalar> Work<'_, F> {
         grads: Option<&mut Grads<F>>,
     ) -> Result<(), Error> {
         let op = &self.model.program().ops[step.op];
-        let (target, sum) = match step.to[0] {
-            To::Nowhere => (None, None),
-            To::Write(buffer) | To::Take(buffer) => (Some(buffer), None),
-            To::Add { to, spare } => (Some(spare), Some(to)),
-        };
-        let own = target.map(|buffer| self.take_gradient(buffer, op.inputs[0]));
-        let mut own = own;
+        let mut own: [Option<Tensor<F>>; MAX_INPUTS] = Default::default();
+        for (own, (&to, &value)) in own.iter_mut().zip(step.to.iter().zip(&op.inputs)) {
+            *own = match to {
+                To::Nowhere => None,
+                To::Write(buffer) | To::Take(buffer) | To::Add { spare: buffer, .. } => {
+                    Some(self.take_gradient(buffer, value))
+                }
+            };
+        }
         let TraceBuffers { y: values, caches, nothing, .. } = &mut *self.buffers;
         let value = |value: usize| if value == 0 { self.x } else { &values[self.plan.buffer[value]] };
+        let others = others_of(op, |at| value(op.inputs[at]));
+        let mut names = [""; MAX_INPUTS];
+        names.iter_mut().zip(&op.others).for_each(|(to, name)| *to = name);
+        let [dx, of @ ..] = &mut own;
         let (reads_x, reads_y) = reads(&op.kind);
         let pass = Backward {
             x: if reads_x { value(op.inputs[0]) } else { nothing },
             y: if reads_y { value(step.op + 1) } else { nothing },
             dy,
-            dx: own.as_mut(),
+            dx: dx.as_mut(),
+            others: InputGrads { names: &names[..op.others.len()], of },
             grads: LayerGrads { grads, slots: self.model.slots(), places: &op.places },
         };
+        let w = self.model.weights(op, &others[..op.others.len()]);
         let cache: &mut dyn DynCache = caches[step.op].as_mut();
-        let backward = || layer.backward(&self.model.weights(op), pass, cache, self.ctx);
+        let backward = || layer.backward(&w, pass, cache, self.ctx);
         declared_only(&op.path, || layer.describe(), backward)?;
-        let (Some(own), Some(target)) = (own, target) else { return Ok(()) };
-        if let Some(to) = sum {
-            add(self.gradient(to).data_mut(), own.data());
+        for (own, &to) in own.into_iter().zip(&step.to) {
+            match (own, to) {
+                (Some(own), To::Add { to, spare }) => {
+                    add(self.gradient(to).data_mut(), own.data());
+                    *self.gradient(spare) = own;
+                }
+                (Some(own), To::Write(buffer) | To::Take(buffer)) => *self.gradient(buffer) = own,
+                _ => {}
+            }
         }
-        *self.gradient(target) = own;
         Ok(())
     }
 
@@ -250,7 +276,7 @@ impl<F: Scalar> Work<'_, F> {
         let op = &self.model.program().ops[step.op];
         let mut from = 0;
         for (&to, &value) in step.to.iter().zip(&op.inputs) {
-            let part = self.model.program().shapes[value].last().copied().unwrap_or(0);
+            let part = self.shapes[value].last().copied().unwrap_or(0);
             let columns = from..from + part;
             from += part;
             let (to, adds) = match to {
@@ -280,11 +306,23 @@ impl<F: Scalar> Work<'_, F> {
 
     /// Takes the buffer out, in the shape of the value.
     fn take_gradient(&mut self, buffer: usize, value: usize) -> Tensor<F> {
-        let shape = self.model.program().batched(value, self.x.batch());
+        let shape = batched(self.shapes, value, self.x.batch());
         let mut gradient = take(self.gradient(buffer));
         gradient.resize(&shape);
         gradient
     }
+}
+
+/// The further inputs of a layer, by name: as many as it has, then its first input again.
+fn others_of<'a, F: Scalar>(
+    op: &'a Op<F>,
+    input: impl Fn(usize) -> &'a Tensor<F>,
+) -> [(&'a str, &'a Tensor<F>); MAX_INPUTS - 1] {
+    let mut others = [("", input(0)); MAX_INPUTS - 1];
+    for (i, (to, name)) in others.iter_mut().zip(&op.others).enumerate() {
+        *to = (name, input(i + 1));
+    }
+    others
 }
 
 /// y = activation(a + b), in one pass over memory.

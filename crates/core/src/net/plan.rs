@@ -4,7 +4,6 @@
 
 use crate::net::program::{Op, OpKind, Program};
 use crate::tensor::scalar::Scalar;
-use crate::tensor::shape::Shape;
 
 /// How much of a pass a [`Trace`](crate::Trace) keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +129,8 @@ fn kept_values<F: Scalar>(program: &Program<F>, keep: Keep) -> Vec<bool> {
         for (i, op) in program.ops.iter().enumerate() {
             let (x, y) = reads(&op.kind);
             kept[i + 1] |= y;
-            op.inputs.iter().for_each(|&value| kept[value] |= x);
+            // A layer may read all of its further inputs.
+            op.inputs.iter().enumerate().for_each(|(at, &value)| kept[value] |= x || at > 0 && is_layer(op));
         }
     }
     kept
@@ -141,7 +141,7 @@ pub(crate) fn reads<F: Scalar>(kind: &OpKind<F>) -> (bool, bool) {
     match kind {
         OpKind::Layer(layer) => (layer.reads().x, layer.reads().y),
         OpKind::Sum(activation) => (false, activation.reads_output()),
-        OpKind::Concat => (false, false),
+        OpKind::Concat | OpKind::Input(_) => (false, false),
     }
 }
 
@@ -163,12 +163,17 @@ pub(crate) fn backward<F: Scalar>(
         // The buffer keeps its contents if everything is kept, and where the loss will write the next gradient.
         let may_go = keep != Keep::All && i + 1 != wanted.from;
         let mut taken = false;
-        let mut to = Vec::new();
+        let (mut to, mut spares) = (Vec::new(), Vec::new());
         for (at, &value) in op.inputs.iter().enumerate() {
             let last = at + 1 == op.inputs.len();
             to.push(match buffer[value] {
                 _ if !needed[value] => To::Nowhere,
-                Some(to) => To::Add { to, spare: spare(&mut pool, op, &program.shapes[value]) },
+                Some(to) if is_layer(op) => {
+                    let spare = pool.take(program.shapes[value].elements());
+                    spares.push(spare);
+                    To::Add { to, spare }
+                }
+                Some(to) => To::Add { to, spare: DX },
                 None if value == 0 => To::Write(DX),
                 None if last && may_go && matches!(op.kind, OpKind::Sum(_)) => {
                     taken = true;
@@ -180,6 +185,7 @@ pub(crate) fn backward<F: Scalar>(
                 buffer[value] = Some(*to);
             }
         }
+        spares.into_iter().for_each(|spare| pool.give_back(spare));
         if may_go && !taken {
             pool.give_back(dy);
         }
@@ -188,14 +194,10 @@ pub(crate) fn backward<F: Scalar>(
     BackwardPlan { steps, buffer, sizes: pool.sizes }
 }
 
-/// A buffer for a gradient that is added to another one, free again at once. Sums and concatenations add in place.
-fn spare<F: Scalar>(pool: &mut Pool, op: &Op<F>, shape: &Shape) -> usize {
-    if !matches!(op.kind, OpKind::Layer(_)) {
-        return DX;
-    }
-    let spare = pool.take(shape.elements());
-    pool.give_back(spare);
-    spare
+/// Whether an operation is a layer. A layer computes a gradient that is added to another one in a spare buffer, which is free again after it; sums
+/// and concatenations add in place.
+fn is_layer<F: Scalar>(op: &Op<F>) -> bool {
+    matches!(op.kind, OpKind::Layer(_))
 }
 
 /// Which values need a gradient: the input if it is asked for, and every value after a parameter that is trained.

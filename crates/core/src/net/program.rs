@@ -12,6 +12,9 @@ use crate::net::{Child, Net, Node};
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::{MAX_AXES, Shape};
 
+/// The most inputs that a layer can have.
+pub(crate) const MAX_INPUTS: usize = 3;
+
 /// One operation. Value 0 is the input; operation i makes value i + 1.
 #[derive(Debug)]
 pub(crate) struct Op<F: Scalar> {
@@ -21,6 +24,8 @@ pub(crate) struct Op<F: Scalar> {
     pub(crate) kind: OpKind<F>,
     /// The values it reads.
     pub(crate) inputs: Vec<usize>,
+    /// The names of a layer's further inputs, which are all but the first.
+    pub(crate) others: Vec<Box<str>>,
     /// The first operation of its branches; the operation itself where it has none.
     pub(crate) first: usize,
     /// The layer's own names of parameters, and their places in the model's list of slots.
@@ -33,6 +38,8 @@ pub(crate) enum OpKind<F: Scalar> {
     Layer(Arc<dyn DynLayer<F>>),
     Sum(Activation),
     Concat,
+    /// A named input of the model.
+    Input(Arc<str>),
 }
 
 impl<F: Scalar> OpKind<F> {
@@ -50,6 +57,7 @@ impl<F: Scalar> OpKind<F> {
             Self::Layer(layer) => layer.describe(),
             Self::Sum(activation) => format!("Residual, {activation}"),
             Self::Concat => format!("Concat of {inputs}"),
+            Self::Input(name) => format!("Input {name}"),
         }
     }
 }
@@ -66,52 +74,114 @@ pub(crate) struct Program<F: Scalar> {
     pub(crate) output: usize,
     /// Tied parameters, by their full names ([`Net::tie`]).
     pub(crate) ties: Vec<(String, String)>,
+    /// The longest sequence that all layers can take; none if no layer takes sequences.
+    pub(crate) longest: Option<usize>,
+    /// The operations whose inputs are ids, with how many ids there are.
+    pub(crate) ids: Vec<(usize, usize)>,
 }
 
 impl<F: Scalar> Program<F> {
-    /// Flattens a net for samples of this shape.
-    pub(crate) fn new(net: &Net, input: &[usize]) -> Result<Self, ShapeError> {
-        let shapes = vec![Shape::new(input)?];
-        let mut program =
-            Self { ops: Vec::new(), shapes, values: BTreeMap::new(), output: 0, ties: Vec::new() };
-        program.output = program.add(net, "", 0)?;
+    /// Flattens a net for samples of this shape, and of these shapes for its named inputs.
+    pub(crate) fn new(net: &Net, input: &[usize], named: &[(&str, &[usize])]) -> Result<Self, ShapeError> {
+        let mut program = Self {
+            ops: Vec::new(),
+            shapes: vec![Shape::new(input)?],
+            values: BTreeMap::new(),
+            output: 0,
+            ties: Vec::new(),
+            longest: None,
+            ids: Vec::new(),
+        };
+        program.output = program.add(net, "", 0, named)?;
+        if let Some((unused, _)) =
+            named.iter().find(|(name, _)| !program.named().any(|(_, own)| own == *name))
+        {
+            let expected = "input(..) of this name in the net";
+            return Err(ShapeError::new(format!("input {unused:?}"), expected, "none".to_owned()));
+        }
+        program.longest = program.layers().filter_map(|(_, _, layer)| layer.longest_sequence()).min();
+        program.ids = program.layers().filter_map(|(at, _, layer)| Some((at, layer.ids()?))).collect();
         Ok(program)
     }
 
+    /// The layers, with their operations and the numbers of these.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = (usize, &Op<F>, &dyn DynLayer<F>)> {
+        self.ops.iter().enumerate().filter_map(|(at, op)| match &op.kind {
+            OpKind::Layer(layer) => Some((at, op, layer.as_ref())),
+            _ => None,
+        })
+    }
+
+    /// The named inputs: the value of each, and its name.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.ops.iter().enumerate().filter_map(|(i, op)| match &op.kind {
+            OpKind::Input(name) => Some((i + 1, &**name)),
+            _ => None,
+        })
+    }
+
     /// The one recursion over a net: appends its operations on value `x`, and returns the value of its output.
-    fn add(&mut self, net: &Net, path: &str, x: usize) -> Result<usize, ShapeError> {
+    fn add(
+        &mut self,
+        net: &Net,
+        path: &str,
+        x: usize,
+        named: &[(&str, &[usize])],
+    ) -> Result<usize, ShapeError> {
         let full = |name: &String| join_path(path, name);
         self.ties.extend(net.ties.iter().map(|(name, with)| (full(name), full(with))));
+        let first = self.ops.len();
         let value = match &net.node {
-            Node::Layer(layer) => {
-                self.append(OpKind::Layer(in_precision(layer)), vec![x], self.ops.len(), path)?
-            }
+            Node::Layer(layer) => self.append(OpKind::Layer(in_precision(layer)), vec![x], first, path)?,
             Node::Chain(list) => {
                 check_names(list, path)?;
                 let mut value = x;
                 for Child { name, net } in list {
-                    value = self.add(net, &join_path(path, name), value)?;
+                    value = self.add(net, &join_path(path, name), value, named)?;
                 }
                 value
             }
-            Node::Sum(list, activation) => self.branches(list, OpKind::Sum(*activation), path, x)?,
-            Node::Concat(list) => self.branches(list, OpKind::Concat, path, x)?,
+            Node::Sum(list, activation) => {
+                let ends = self.branches(list, path, x, named)?;
+                self.append(OpKind::Sum(*activation), ends, first, path)?
+            }
+            Node::Concat(list) => {
+                let ends = self.branches(list, path, x, named)?;
+                self.append(OpKind::Concat, ends, first, path)?
+            }
+            Node::With(layer, list) => {
+                check_names(list, path)?;
+                if list.len() >= MAX_INPUTS {
+                    let expected = format!("at most {} further inputs", MAX_INPUTS - 1);
+                    let what = Arc::clone(layer).in_f32().describe();
+                    return Err(ShapeError::new(what, expected, list.len().to_string()).within(path));
+                }
+                let mut inputs = vec![x];
+                inputs.extend(self.branches(list, path, x, named)?);
+                self.append_with(OpKind::Layer(in_precision(layer)), inputs, first, path, list)?
+            }
+            Node::Input(name) => {
+                let shape = named.iter().find(|(own, _)| *own == &**name);
+                let shape = shape.map(|(_, shape)| Shape::new(shape)).transpose()?.ok_or_else(|| {
+                    let expected = "a shape for this input from Model::with_inputs";
+                    ShapeError::new(format!("input {name:?}"), expected, "none".to_owned()).within(path)
+                })?;
+                self.push(OpKind::Input(Arc::clone(name)), Vec::new(), first, path, shape)?
+            }
         };
         self.values.insert(path.to_owned(), value);
         Ok(value)
     }
 
+    /// The values that the branches end with.
     fn branches(
         &mut self,
         list: &[Child],
-        kind: OpKind<F>,
         path: &str,
         x: usize,
-    ) -> Result<usize, ShapeError> {
-        let first = self.ops.len();
-        let ends = list.iter().map(|Child { name, net }| self.add(net, &join_path(path, name), x));
-        let ends = ends.collect::<Result<Vec<_>, _>>()?;
-        self.append(kind, ends, first, path)
+        named: &[(&str, &[usize])],
+    ) -> Result<Vec<usize>, ShapeError> {
+        list.iter().map(|Child { name, net }| self.add(net, &join_path(path, name), x, named)).collect()
     }
 
     fn append(
@@ -121,49 +191,154 @@ impl<F: Scalar> Program<F> {
         first: usize,
         path: &str,
     ) -> Result<usize, ShapeError> {
-        let misfit = |expected: String, got: String| {
-            ShapeError::new(kind.describe(inputs.len()), expected, got).within(path)
-        };
-        let shape = match &kind {
-            OpKind::Layer(layer) => layer.output_shape(&self.shapes[inputs[0]]).map_err(|mut error| {
-                if let Some(before) = inputs[0].checked_sub(1) {
-                    error.got = format!("{}, the output of {}", error.got, self.ops[before].path);
-                }
-                error.within(path)
-            })?,
-            OpKind::Sum(activation) => {
-                activation.check().map_err(|(expected, got)| misfit(expected.to_owned(), got))?;
-                let [main, shortcut] = [0, 1].map(|i| self.shapes[inputs[i]]);
-                if main != shortcut {
-                    let expected = format!("a shortcut that gives {main}, as main does");
-                    return Err(misfit(expected, shortcut.to_string()));
-                }
-                main
-            }
-            OpKind::Concat => {
-                let shapes: Vec<Shape> = inputs.iter().map(|&value| self.shapes[value]).collect();
-                side_by_side(&shapes).map_err(|(expected, got)| misfit(expected, got))?
-            }
-        };
-        if shape.contains(&0) || shape.len() >= MAX_AXES {
-            let expected = format!("an output of at most {} axes, none of length 0", MAX_AXES - 1);
-            return Err(misfit(expected, format!("an output of {shape}")));
+        self.append_with(kind, inputs, first, path, &[])
+    }
+
+    /// As [`append`](Self::append), for a layer with further inputs.
+    fn append_with(
+        &mut self,
+        kind: OpKind<F>,
+        inputs: Vec<usize>,
+        first: usize,
+        path: &str,
+        others: &[Child],
+    ) -> Result<usize, ShapeError> {
+        if let OpKind::Layer(layer) = &kind
+            && layer.ids().is_some()
+            && !self.is_input(inputs[0])
+        {
+            let got = format!("the output of {}", self.ops[inputs[0] - 1].path);
+            return Err(
+                ShapeError::new(layer.describe(), "an input of the model, which are ids", got).within(path)
+            );
         }
-        self.ops.push(Op {
+        let others: Vec<Box<str>> = others.iter().map(|child| child.name.as_str().into()).collect();
+        let op = Op {
             path: path.to_owned(),
             key: name_hash(path),
             kind,
             inputs,
+            others,
             first,
             places: Vec::new(),
-        });
+        };
+        let shape = self.shape_of(&op, &self.shapes)?;
+        self.push_op(op, shape)
+    }
+
+    fn push(
+        &mut self,
+        kind: OpKind<F>,
+        inputs: Vec<usize>,
+        first: usize,
+        path: &str,
+        shape: Shape,
+    ) -> Result<usize, ShapeError> {
+        let (key, others) = (name_hash(path), Vec::new());
+        self.push_op(
+            Op { path: path.to_owned(), key, kind, inputs, others, first, places: Vec::new() },
+            shape,
+        )
+    }
+
+    fn push_op(&mut self, op: Op<F>, shape: Shape) -> Result<usize, ShapeError> {
+        if shape.contains(&0) || shape.len() >= MAX_AXES {
+            let expected = format!("an output of at most {} axes, none of length 0", MAX_AXES - 1);
+            let what = op.kind.describe(op.inputs.len());
+            return Err(ShapeError::new(what, expected, format!("an output of {shape}")).within(&op.path));
+        }
+        self.ops.push(op);
         self.shapes.push(shape);
         Ok(self.ops.len())
     }
 
-    /// The shape of a value for a batch of this size.
-    pub(crate) fn batched(&self, value: usize, samples: usize) -> Shape {
-        self.shapes[value].batched(samples).expect("values have an axis less than a shape can have")
+    /// Whether a value is an input of the model.
+    pub(crate) fn is_input(&self, value: usize) -> bool {
+        value == 0 || matches!(self.ops[value - 1].kind, OpKind::Input(_))
+    }
+
+    /// Shape of an operation's output where the values have these shapes.
+    fn shape_of(&self, op: &Op<F>, shapes: &[Shape]) -> Result<Shape, ShapeError> {
+        let (kind, inputs, path) = (&op.kind, &op.inputs, &op.path);
+        let misfit = |expected: String, got: String| {
+            ShapeError::new(kind.describe(inputs.len()), expected, got).within(path)
+        };
+        match kind {
+            OpKind::Layer(layer) => {
+                let shape = layer.output_shape(&shapes[inputs[0]]).map_err(|mut error| {
+                    if let Some(before) = inputs[0].checked_sub(1) {
+                        error.got = format!("{}, the output of {}", error.got, self.ops[before].path);
+                    }
+                    error.within(path)
+                })?;
+                let others: Vec<_> = op
+                    .others
+                    .iter()
+                    .zip(&inputs[1..])
+                    .map(|(name, &value)| (&**name, shapes[value]))
+                    .collect();
+                layer.check_inputs(&shapes[inputs[0]], &others).map_err(|error| error.within(path))?;
+                Ok(shape)
+            }
+            OpKind::Sum(activation) => {
+                activation.check().map_err(|(expected, got)| misfit(expected.to_owned(), got))?;
+                let [main, shortcut] = [0, 1].map(|i| shapes[inputs[i]]);
+                if main != shortcut {
+                    let expected = format!("a shortcut that gives {main}, as main does");
+                    return Err(misfit(expected, shortcut.to_string()));
+                }
+                Ok(main)
+            }
+            OpKind::Concat => {
+                let shapes: Vec<Shape> = inputs.iter().map(|&value| shapes[value]).collect();
+                side_by_side(&shapes).map_err(|(expected, got)| misfit(expected, got))
+            }
+            OpKind::Input(_) => unreachable!("inputs have the shapes that the caller says"),
+        }
+    }
+
+    /// The shapes of all values for inputs of other shapes than those the net was flattened for: shorter sequences. `named` has those of the
+    /// named inputs.
+    ///
+    /// # Errors
+    /// If a layer cannot take them, or would have other parameters for them.
+    pub(crate) fn shapes_for(
+        &self,
+        input: Shape,
+        named: impl Fn(&str) -> Shape,
+    ) -> Result<Vec<Shape>, ShapeError> {
+        let mut shapes = vec![input];
+        for op in &self.ops {
+            shapes.push(match &op.kind {
+                OpKind::Input(name) => named(name),
+                OpKind::Layer(layer) => {
+                    let shape = self.shape_of(op, &shapes)?;
+                    self.check_same_parameters(op, layer.as_ref(), &shapes[op.inputs[0]])?;
+                    shape
+                }
+                _ => self.shape_of(op, &shapes)?,
+            });
+        }
+        Ok(shapes)
+    }
+
+    fn check_same_parameters(
+        &self,
+        op: &Op<F>,
+        layer: &dyn DynLayer<F>,
+        input: &Shape,
+    ) -> Result<(), ShapeError> {
+        let specs = |input: &[usize]| {
+            let mut declare = Declare::default();
+            layer.params(input, &mut declare);
+            declare.specs.into_iter().map(|spec| (spec.name, spec.shape)).collect::<Vec<_>>()
+        };
+        let made_for = &self.shapes[op.inputs[0]];
+        if specs(input) == specs(made_for) {
+            return Ok(());
+        }
+        let expected = format!("{made_for}: its parameters depend on the length");
+        Err(ShapeError::new(layer.describe(), expected, input.to_string()).within(&op.path))
     }
 
     /// The path of every layer, chain, branch and block, in the order of their outputs. An identity is not listed: its output

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::layer::DynCache;
+use crate::layer::{Context, DynCache, Memory};
+use crate::net::ids;
 use crate::net::model::Model;
 use crate::net::plan::{self, BackwardPlan, ForwardPlan, Keep, Wanted};
 use crate::net::program::{Op, OpKind, Program};
@@ -30,10 +31,24 @@ pub struct Trace<F: Scalar = f32> {
     version: u64,
     program: Option<Arc<Program<F>>>,
     pub(crate) plan: ForwardPlan,
+    /// The shapes of all values in the last pass, of one sample.
+    pub(crate) shapes: Vec<Shape>,
+    /// The named inputs.
+    pub(crate) named: Vec<(String, Tensor<F>)>,
+    carried: Carried,
     back: Option<(Wanted, BackwardPlan)>,
     /// The inputs of the last forward pass, if a backward pass can start from it.
     pub(crate) pass: Option<InputFingerprint>,
     pub(crate) buffers: TraceBuffers<F>,
+}
+
+/// Where the last pass stands in the sequences that it went on with.
+#[derive(Debug, Clone, Copy, Default)]
+struct Carried {
+    samples: usize,
+    /// The positions before the pass, and those after it.
+    begin: usize,
+    end: usize,
 }
 
 /// The inputs of a forward pass, as a backward pass recognizes them.
@@ -81,6 +96,9 @@ impl<F: Scalar> Trace<F> {
             version: 0,
             program: None,
             plan: ForwardPlan { buffer: Vec::new(), sizes: Vec::new() },
+            shapes: Vec::new(),
+            named: Vec::new(),
+            carried: Carried::default(),
             back: None,
             pass: None,
             buffers: TraceBuffers {
@@ -113,15 +131,85 @@ impl<F: Scalar> Trace<F> {
         if !self.is_of(program) {
             let cache = |op: &Op<F>| match &op.kind {
                 OpKind::Layer(layer) => layer.new_cache(),
-                OpKind::Sum(_) | OpKind::Concat => Box::new(()),
+                OpKind::Sum(_) | OpKind::Concat | OpKind::Input(_) => Box::new(()),
             };
             self.buffers.caches = program.ops.iter().map(cache).collect();
             self.program = Some(Arc::clone(program));
+            self.carried = Carried::default();
         }
         self.plan = plan::forward(program, self.keep);
+        self.shapes.clone_from(&program.shapes);
         self.buffers.y.resize_with(self.plan.sizes.len(), Tensor::default);
         self.back = None;
         self.version = model.version();
+    }
+
+    /// Sets a named input of the model ([`input`](crate::input)), `[n, ..]`, for the passes that follow.
+    pub fn set_input(&mut self, name: &str, value: &Tensor<F>) {
+        match self.named.iter_mut().find(|(own, _)| own == name) {
+            Some((_, own)) => own.copy_from(value),
+            None => self.named.push((name.to_owned(), value.clone())),
+        }
+    }
+
+    /// The named input of this name, if it is set.
+    pub(crate) fn named(&self, name: &str) -> Option<&Tensor<F>> {
+        self.named.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// Prepares a pass over these inputs: memory, shapes, and what a sequence goes on from.
+    pub(crate) fn begin(&mut self, model: &Model<F>, x: &Tensor<F>, ctx: &Context) -> Result<(), Error> {
+        self.prepare(model);
+        let program = model.program();
+        let sample = Shape::of(&x.shape()[1..]);
+        let mut same = self.shapes[0] == sample;
+        for (value, name) in program.named() {
+            let named = self.named(name).ok_or_else(|| {
+                Error::argument(format!("input {name:?}"), "a tensor from Trace::set_input", "none")
+            })?;
+            model.check_named(name, &program.shapes[value], &named.shape(), x.batch())?;
+            same &= self.shapes[value] == Shape::of(&named.shape()[1..]);
+        }
+        if !same {
+            let named = |name: &str| {
+                let shape = self.named(name).map_or(Shape::default(), Tensor::shape);
+                Shape::of(shape.get(1..).unwrap_or(&[]))
+            };
+            self.shapes = program.shapes_for(sample, named)?;
+        }
+        for &(op, count) in &program.ids {
+            let ids = match program.ops[op].inputs[0] {
+                0 => x,
+                value => match &program.ops[value - 1].kind {
+                    OpKind::Input(name) => self.named(name).expect("looked for above"),
+                    _ => unreachable!("ids are inputs"),
+                },
+            };
+            ids::check(&program.ops[op].path, ids, count)?;
+        }
+        self.carry(program.longest, x, ctx)
+    }
+
+    /// Counts the positions of sequences, and checks that those of this pass can go on with those of the last.
+    fn carry(&mut self, longest: Option<usize>, x: &Tensor<F>, ctx: &Context) -> Result<(), Error> {
+        let Carried { samples, begin, end } = self.carried;
+        let begin = match ctx.memory {
+            Memory::Fresh => 0,
+            Memory::Continue => end,
+            Memory::Repeat => begin,
+        };
+        if begin > 0 && samples != x.batch() {
+            let expected = format!("{samples} samples, whose state is carried on (Memory::{:?})", ctx.memory);
+            return Err(Error::argument("input", expected, x.batch()));
+        }
+        let length = longest.map_or(0, |_| self.shapes[0].first().copied().unwrap_or(1));
+        let end = begin.saturating_add(length);
+        if longest.is_some_and(|longest| end > longest) {
+            let expected = format!("at most {} positions in all", longest.unwrap_or(0));
+            return Err(Error::argument("input", expected, format!("{length} after {begin}")));
+        }
+        self.carried = Carried { samples: x.batch(), begin, end };
+        Ok(())
     }
 
     /// Checks that the last forward pass was one of this model.
@@ -146,7 +234,7 @@ impl<F: Scalar> Trace<F> {
         &mut self,
         model: &Model<F>,
         wanted: Wanted,
-    ) -> Result<(&ForwardPlan, &BackwardPlan, &mut TraceBuffers<F>), Error> {
+    ) -> Result<(&ForwardPlan, &[Shape], &BackwardPlan, &mut TraceBuffers<F>), Error> {
         if self.keep == Keep::Last {
             return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
         }
@@ -160,7 +248,7 @@ impl<F: Scalar> Trace<F> {
             }
         };
         let (_, back) = self.back.insert(back);
-        Ok((&self.plan, back, &mut self.buffers))
+        Ok((&self.plan, &self.shapes, back, &mut self.buffers))
     }
 
     /// A value, and its gradient, which the caller writes before a backward pass starts from this value.
@@ -217,4 +305,9 @@ impl<F: Scalar> Trace<F> {
         y.iter().chain(dy).chain([scratch]).map(Tensor::allocated_bytes).sum::<usize>()
             + caches.iter().map(|cache| cache.bytes()).sum::<usize>()
     }
+}
+
+/// The shape of a value for a batch of this size.
+pub(crate) fn batched(shapes: &[Shape], value: usize, samples: usize) -> Shape {
+    shapes[value].batched(samples).expect("values have an axis less than a shape can have")
 }
