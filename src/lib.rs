@@ -84,8 +84,9 @@ pub mod prelude {
     pub use crate::early_stopping::EarlyStopping;
     pub use crate::gradcheck::{check_function, check_layer, check_loss, check_net};
     pub use crate::layers::{
-        Algorithm, Padding, Pair, Standardize, activation, avg_pool, batch_norm, conv2d, dense, dropout,
-        flatten, global_avg_pool, max_pool,
+        Algorithm, Padding, Pair, Standardize, activation, attention, avg_pool, batch_norm, conv2d, dense,
+        dropout, embedding, flatten, global_avg_pool, gru, last_position, learned_positions, lstm, max_pool,
+        rnn, sinusoidal_positions,
     };
     pub use crate::losses::{
         BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean,
@@ -98,9 +99,9 @@ pub mod prelude {
         Callback, CallbackError, Epoch, Figures, History, Run, StepEnd, Trainer, evaluate, evaluate_with,
     };
     pub use crate::{
-        Activation, Backward, Context, Dataset, Declare, Error, Fan, FusedModel, Init, Keep, Layer, Mode,
-        Model, Net, Reads, Result, Scalar, Shape, ShapeError, Tensor, Trace, Weights, chain, concat, layer,
-        residual,
+        Activation, Backward, Context, Dataset, Declare, Error, Fan, FusedModel, Init, Keep, Layer, Memory,
+        Mode, Model, Net, Reads, Result, Scalar, Shape, ShapeError, Tensor, Trace, Weights, chain, concat,
+        input, layer, residual,
     };
 
     #[cfg(feature = "plot")]

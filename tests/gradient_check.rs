@@ -188,7 +188,7 @@ impl<F: Scalar> Layer<F> for Spoilt {
         }
     }
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), _: &Context) {
-        let Backward { x, y, dy, dx, mut grads } = pass;
+        let Backward { x, y, dy, dx, mut grads, .. } = pass;
         dy.data_mut().iter_mut().zip(y.data()).for_each(|(dz, &y)| *dz *= F::one() - y * y);
         let width = x.width();
         let spoil = |i: usize, g: F| F::from_f64((self.parameter)(i, g.as_f64()));

@@ -12,12 +12,15 @@ fn conv(filters: usize, kernel: impl Into<Pair>) -> backstitch::layers::Conv2d {
     conv2d(filters, kernel)
 }
 
+#[path = "pytorch_cases/sequences.rs"]
+mod sequences;
+
 /// The nets of a file of fixtures, by the names of its cases.
 pub type Cases = Vec<(&'static str, Net)>;
 
 /// Every file of fixtures with its cases.
 pub fn files() -> Vec<(&'static str, Cases)> {
-    vec![("layers.npz", layers())]
+    vec![("layers.npz", layers()), ("sequences.npz", sequences::sequences())]
 }
 
 fn layers() -> Cases {

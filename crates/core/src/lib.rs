@@ -40,7 +40,7 @@ pub use layer::init::Init;
 pub use layer::weights::{Declare, Grads, LayerGrads, Slot, SlotMut, Weights, WeightsMut};
 pub use layer::{
     AnyLayer, Backward, Cache, Context, DynCache, DynLayer, Fan, InputGrads, Layer, Memory, Mode, Reads,
-    ReluRule,
+    ReluRule, Sequence,
 };
 pub use layers::Activation;
 pub use losses::{CrossEntropy, Targets};

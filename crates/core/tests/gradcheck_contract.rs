@@ -120,7 +120,7 @@ impl<F: Scalar> Layer<F> for Scale {
     }
 
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, cache: &mut Tensor<F>, _: &Context) {
-        let Backward { x, y, dy, dx, mut grads } = pass;
+        let Backward { x, y, dy, dx, mut grads, .. } = pass;
         let (width, wants_dx, wanted) = (dy.width(), dx.is_some(), grads.wants("bias"));
         if self.0 == ReadsNotY {
             assert_eq!(y.data().len(), cache.data().len());

@@ -1,10 +1,11 @@
 //! The library's own layers keep every promise of a layer, in both modes, and so do nets of them.
 
-use backstitch_core::gradcheck::{check_layer, check_net};
+use backstitch_core::gradcheck::{check_layer, check_net, check_net_with};
 use backstitch_core::layers::{
-    activation, avg_pool, batch_norm, conv2d, dense, dropout, flatten, global_avg_pool, max_pool,
+    activation, attention, avg_pool, batch_norm, conv2d, dense, dropout, embedding, flatten, global_avg_pool,
+    gru, last_position, learned_positions, lstm, max_pool, rnn, sinusoidal_positions,
 };
-use backstitch_core::{Activation, AnyLayer, Context, Mode, Net, chain, concat, residual};
+use backstitch_core::{Activation, AnyLayer, Context, Mode, Net, Tensor, chain, concat, input, residual};
 
 fn holds(layer: impl AnyLayer + Clone, input: &[usize]) {
     for mode in [Mode::Train, Mode::Evaluate] {
@@ -25,6 +26,15 @@ fn every_layer_keeps_its_contract() {
         holds(conv2d(3, [3, 2]).activation(a).same(), &[4, 5, 2]);
     }
     holds(dense(3).without_bias(), &[5]);
+    holds(dense(3).relu(), &[4, 5]);
+    holds(dense(3).transposed(), &[2, 5]);
+    holds(embedding(7, 3), &[5]);
+    holds(learned_positions(6), &[5, 3]);
+    holds(sinusoidal_positions(), &[5, 3]);
+    holds(last_position(), &[4, 3]);
+    holds(attention(1), &[4, 6]);
+    holds(attention(2).causal(), &[5, 12]);
+    holds(attention(2).causal(), &[67, 6]);
     holds(conv2d(2, 3).stride(2).padding(1).without_bias(), &[6, 5, 3]);
     holds(conv2d(2, 3).dilation(2), &[6, 5, 2]);
     holds(conv2d(4, 1).relu(), &[4, 3, 5]);
@@ -69,4 +79,58 @@ fn a_deep_net_with_large_outputs_is_not_called_wrong() {
         let passed = check_net(net.clone(), &[4, 4, 1], 3, &Context::train(0, 0), seed);
         passed.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
+}
+
+#[test]
+fn recurrent_layers_keep_it_in_both_directions_and_in_the_middle_of_a_sequence() {
+    fn check(net: impl Into<Net>, input: &[usize]) {
+        let net = net.into();
+        for ctx in [Context::train(1, 2), Context::evaluate()] {
+            for batch in [1, 3] {
+                let passed = check_net(net.clone(), input, batch, &ctx, 3);
+                passed.unwrap_or_else(|error| panic!("{net}, {batch}: {error}"));
+            }
+        }
+    }
+    for time in [2, 5] {
+        check(rnn(3), &[time, 4]);
+        check(lstm(3), &[time, 4]);
+        check(gru(3), &[time, 2]);
+    }
+    check(lstm(2).layers(2).bidirectional(), &[3, 2]);
+    check(gru(2).layers(2).dropout(0.3), &[3, 2]);
+    check(chain![embedding(5, 3), gru(4), last_position(), dense(2)], &[4]);
+    let tied = chain!["embed" => embedding(5, 3), rnn(3), "out" => dense(5).transposed()];
+    check(tied.tie("out.weight", "embed.weight"), &[4]);
+}
+
+#[test]
+fn masked_positions_do_not_count() {
+    let mask: &[f64] = &[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0];
+    let mut masks = Tensor::zeros(&[3, 4]).unwrap();
+    masks.data_mut().copy_from_slice(mask);
+    let named = [("mask", masks)];
+    for net in [
+        Net::from(lstm(3).mask("mask")),
+        gru(3).mask("mask").bidirectional().into(),
+        rnn(2).layers(2).mask("mask").into(),
+        chain![dense(12), attention(2).mask("mask")],
+    ] {
+        let net = chain![dense(2), net];
+        let passed = check_net_with(net.clone(), &[4, 3], &named, 3, &Context::train(1, 2), 3);
+        passed.unwrap_or_else(|error| panic!("{net}: {error}"));
+    }
+}
+
+#[test]
+fn attention_over_an_encoder_keeps_it_too() {
+    let encoder = chain![input("source"), dense(3).relu(), dense(8)];
+    let net = chain![dense(4), attention(2).over(encoder).mask("mask"), dense(2)];
+    let mut source = Tensor::zeros(&[3, 5, 2]).unwrap();
+    source.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = (i as f64).sin());
+    let mut mask = Tensor::zeros(&[3, 5]).unwrap();
+    mask.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = f64::from(i % 3 != 1));
+    let named = [("source", source), ("mask", mask)];
+    let passed = check_net_with(net.clone(), &[4, 3], &named, 3, &Context::train(1, 2), 3);
+    passed.unwrap_or_else(|error| panic!("{net}: {error}"));
 }

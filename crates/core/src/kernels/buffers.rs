@@ -31,6 +31,14 @@ pub(crate) enum Buffer {
     Sums,
     /// Partial sums of a bias gradient, in `f64`.
     BiasSums,
+    /// Scores of attention, or its weights.
+    Scores,
+    /// The gradients of scores.
+    ScoreGradients,
+    /// Outputs of one head, or the gradients of its queries.
+    Head,
+    /// Gradients of keys and values of one head.
+    KeyGradients,
     /// A number for each column, near which the column's numbers are.
     Centres,
 }

@@ -7,6 +7,7 @@
 //! | `gemm/` | matrix products |
 //! | `conv/` | convolutions: a plan, and a file for each algorithm |
 //! | `pool/` | max and average pooling |
+//! | `attention.rs` | attention, for blocks of queries |
 //! | `windows.rs` | where the windows of convolutions and poolings lie |
 //! | `normalize.rs`, `norm.rs`, `sums.rs`, `long_sums.rs` | batch normalization; the norm of a gradient; sums that keep their digits |
 //! | `elementwise.rs` | loops over arrays side by side |
@@ -17,6 +18,7 @@
 //! that uses it, and not again in every program. That is most of the time a build takes.
 
 mod accumulate;
+pub(crate) mod attention;
 mod awake;
 pub(crate) mod buffers;
 pub mod conv;

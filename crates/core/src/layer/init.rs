@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ndarray_rand::rand_distr::{Distribution, Normal, Uniform};
 use rand_chacha::ChaCha8Rng;
 
-use crate::error::Error;
+use crate::error::{Error, above_zero};
 use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 
@@ -27,7 +27,7 @@ pub struct Fan {
 /// assert_eq!(Init::HeNormal.to_string(), "he_normal");
 /// # Ok::<(), backstitch::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Init {
     /// All one: the weight of a batch normalization.
@@ -47,6 +47,10 @@ pub enum Init {
     HeUniform,
     /// Normal with variance 2 / inputs, for ReLU (He et al. 2015, equation 10).
     HeNormal,
+    /// Uniform in ± this bound, which is above 0.
+    UniformWithin(f64),
+    /// Normal with this standard deviation, which is above 0.
+    NormalOf(f64),
 }
 
 impl Init {
@@ -75,6 +79,9 @@ impl Init {
             return Err(Error::argument("fan", "at least 1 input and 1 output", format!("{fan:?}")));
         }
         let (inputs, outputs) = (fan.inputs as f64, fan.outputs as f64);
+        if let Self::UniformWithin(spread) | Self::NormalOf(spread) = self {
+            above_zero("init", spread)?;
+        }
         let mut tensor = Tensor::zeros(shape)?;
         match self {
             Self::Zero => {}
@@ -85,6 +92,8 @@ impl Init {
             Self::GlorotNormal => normal(&mut tensor, (2.0 / (inputs + outputs)).sqrt(), rng),
             Self::HeUniform => uniform(&mut tensor, (6.0 / inputs).sqrt(), rng),
             Self::HeNormal => normal(&mut tensor, (2.0 / inputs).sqrt(), rng),
+            Self::UniformWithin(bound) => uniform(&mut tensor, bound, rng),
+            Self::NormalOf(deviation) => normal(&mut tensor, deviation, rng),
         }
         Ok(tensor)
     }
@@ -107,6 +116,11 @@ fn draw<F: Scalar>(tensor: &mut Tensor<F>, from: impl Distribution<f64>, rng: &m
 /// Its name: `glorot_uniform`.
 impl fmt::Display for Init {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UniformWithin(bound) => return write!(f, "uniform within {bound}"),
+            Self::NormalOf(deviation) => return write!(f, "normal of {deviation}"),
+            _ => {}
+        }
         let name = Self::NAMES.iter().find(|(_, init)| init == self).map_or("one", |(name, _)| name);
         f.write_str(name)
     }

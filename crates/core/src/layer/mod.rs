@@ -173,10 +173,9 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync + 'static {
         None
     }
 
-    /// The longest sequence the layer can take, if the first axis of its input is time; `usize::MAX` if there is no limit. A model with such a layer
-    /// takes shorter sequences than its input shape says, and goes on with a sequence in another pass ([`Memory::Continue`]).
-    fn longest_sequence(&self) -> Option<usize> {
-        None
+    /// Whether the first axis of the input is time. A model with such a layer takes shorter sequences than its input shape says.
+    fn sequence(&self) -> Sequence {
+        Sequence::No
     }
 
     /// A short description that begins with the layer's kind: `Dense 256, relu`. The kind, in lower case and
@@ -184,6 +183,34 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync + 'static {
     fn describe(&self) -> String {
         let name = std::any::type_name::<Self>().split('<').next().unwrap_or_default();
         name.rsplit("::").next().unwrap_or_default().to_owned()
+    }
+}
+
+/// The name by which layers call a mask among their further inputs: 1 for each position that there is, 0 for the others.
+pub(crate) const MASK: &str = "mask";
+
+/// Whether a layer takes sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sequence {
+    /// The first axis is not time, or the layer does the same at every position.
+    No,
+    /// The layer needs the whole sequence in one pass.
+    Whole,
+    /// A pass can go on where another ended ([`Memory::Continue`]).
+    Steps {
+        /// The most positions of all passes over a sequence together; `usize::MAX` if there is no limit.
+        longest: usize,
+    },
+}
+
+impl Sequence {
+    /// What layers that follow each other can take.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, one) | (one, Self::No) => one,
+            (Self::Whole, _) | (_, Self::Whole) => Self::Whole,
+            (Self::Steps { longest: a }, Self::Steps { longest: b }) => Self::Steps { longest: a.min(b) },
+        }
     }
 }
 
@@ -272,7 +299,7 @@ pub trait DynLayer<F: Scalar>: Any + Debug + Send + Sync {
     fn cost(&self, input: &[usize]) -> Cost;
     fn reads(&self) -> Reads;
     fn ids(&self) -> Option<usize>;
-    fn longest_sequence(&self) -> Option<usize>;
+    fn sequence(&self) -> Sequence;
     fn describe(&self) -> String;
 }
 
@@ -331,8 +358,8 @@ impl<F: Scalar, L: Layer<F>> DynLayer<F> for L {
     fn ids(&self) -> Option<usize> {
         Layer::ids(self)
     }
-    fn longest_sequence(&self) -> Option<usize> {
-        Layer::longest_sequence(self)
+    fn sequence(&self) -> Sequence {
+        Layer::sequence(self)
     }
     fn describe(&self) -> String {
         Layer::describe(self)

@@ -131,8 +131,9 @@ fn fuse<F: Scalar>(model: &Model<F>) -> Program<F> {
     }
     let values = old.values.iter().map(|(path, &value)| (path.clone(), number[value])).collect();
     let ids = old.ids.iter().map(|&(op, count)| (number[op + 1] - 1, count)).collect();
-    let (output, ties, longest) = (number[old.output], old.ties.clone(), old.longest);
-    Program { ops, shapes, values, output, ties, longest, ids }
+    let (output, ties, sequence) = (number[old.output], old.ties.clone(), old.sequence);
+    let masks = old.masks.clone();
+    Program { ops, shapes, values, output, ties, sequence, ids, masks }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! How layers are put together: the tree that a user writes.
 
+mod attention;
 pub(crate) mod fuse;
 pub(crate) mod ids;
 pub(crate) mod logits;
+pub(crate) mod masks;
 pub(crate) mod model;
 pub(crate) mod needs;
 pub(crate) mod not_finite;
@@ -12,6 +14,7 @@ pub(crate) mod pattern;
 pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod program;
+mod recurrent;
 pub(crate) mod stream;
 pub(crate) mod summary;
 pub(crate) mod ties;
@@ -42,6 +45,8 @@ pub struct Net {
     pub(crate) node: Node,
     /// Tied parameters: the full name of one that has no numbers of its own, and that of the one whose numbers it uses.
     pub(crate) ties: Vec<(String, String)>,
+    /// The kind by which a chain names it, where it is not that of its node.
+    pub(crate) kind: Option<&'static str>,
 }
 
 /// What a net does.
@@ -101,7 +106,8 @@ macro_rules! nets_of {
         }
     )*};
 }
-nets_of!(ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Flatten GlobalAvgPool MaxPool Standardize);
+nets_of!(ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Embedding Flatten GlobalAvgPool LastPosition LearnedPositions MaxPool
+    SinusoidalPositions Standardize);
 
 impl Default for Net {
     fn default() -> Self {
@@ -116,7 +122,7 @@ impl Net {
     }
 
     fn of(node: Node) -> Self {
-        Self { node, ties: Vec::new() }
+        Self { node, ties: Vec::new(), kind: None }
     }
 
     /// A layer that takes the outputs of other nets as further inputs, by name: attention over the output of an encoder, or a mask. Each of these
@@ -185,6 +191,9 @@ impl Net {
 
     /// What a chain calls it, with a number.
     fn kind(&self) -> String {
+        if let Some(kind) = self.kind {
+            return kind.to_owned();
+        }
         let words = match &self.node {
             Node::Layer(layer) | Node::With(layer, _) => Arc::clone(layer).in_f32().describe(),
             Node::Input(_) => "input".to_owned(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, ShapeError, join_path};
+use crate::layer::Sequence;
 use crate::layer::weights::{Grads, Slot, SlotMut};
 use crate::net::Net;
 use crate::net::needs::Needs;
@@ -202,7 +203,7 @@ impl<F: Scalar> Model<F> {
                     format!(
                         "[samples, {}]{}",
                         sample.join(", "),
-                        self.program.longest.map_or("", |_| " or shorter sequences")
+                        if self.program.sequence == Sequence::No { "" } else { " or shorter sequences" }
                     ),
                     format!("{shape:?}{one}"),
                 ))
@@ -212,8 +213,9 @@ impl<F: Scalar> Model<F> {
 
     /// Whether `sample` is a shorter sequence than `longest`, in a model of sequences.
     fn is_shorter(&self, longest: &[usize], sample: &[usize]) -> bool {
-        match (self.program.longest, longest, sample) {
-            (Some(_), [most, rest @ ..], [time, own @ ..]) => rest == own && (1..=*most).contains(time),
+        match (self.program.sequence, longest, sample) {
+            (Sequence::No, ..) => false,
+            (_, [most, rest @ ..], [time, own @ ..]) => rest == own && (1..=*most).contains(time),
             _ => false,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{ShapeError, is_name, join_path};
 use crate::layer::weights::{Declare, Spec, name_hash};
-use crate::layer::{AnyLayer, DynLayer};
+use crate::layer::{AnyLayer, DynLayer, MASK, Sequence};
 use crate::layers::Activation;
 use crate::net::{Child, Net, Node};
 use crate::tensor::scalar::Scalar;
@@ -74,10 +74,12 @@ pub(crate) struct Program<F: Scalar> {
     pub(crate) output: usize,
     /// Tied parameters, by their full names ([`Net::tie`]).
     pub(crate) ties: Vec<(String, String)>,
-    /// The longest sequence that all layers can take; none if no layer takes sequences.
-    pub(crate) longest: Option<usize>,
+    /// How the layers take sequences.
+    pub(crate) sequence: Sequence,
     /// The operations whose inputs are ids, with how many ids there are.
     pub(crate) ids: Vec<(usize, usize)>,
+    /// The named inputs that are masks.
+    pub(crate) masks: Vec<String>,
 }
 
 impl<F: Scalar> Program<F> {
@@ -89,8 +91,9 @@ impl<F: Scalar> Program<F> {
             values: BTreeMap::new(),
             output: 0,
             ties: Vec::new(),
-            longest: None,
+            sequence: Sequence::No,
             ids: Vec::new(),
+            masks: Vec::new(),
         };
         program.output = program.add(net, "", 0, named)?;
         if let Some((unused, _)) =
@@ -99,7 +102,9 @@ impl<F: Scalar> Program<F> {
             let expected = "input(..) of this name in the net";
             return Err(ShapeError::new(format!("input {unused:?}"), expected, "none".to_owned()));
         }
-        program.longest = program.layers().filter_map(|(_, _, layer)| layer.longest_sequence()).min();
+        program.sequence =
+            program.layers().fold(Sequence::No, |all, (_, _, layer)| all.and(layer.sequence()));
+        program.masks = program.masks_read();
         program.ids = program.layers().filter_map(|(at, _, layer)| Some((at, layer.ids()?))).collect();
         Ok(program)
     }
@@ -118,6 +123,21 @@ impl<F: Scalar> Program<F> {
             OpKind::Input(name) => Some((i + 1, &**name)),
             _ => None,
         })
+    }
+
+    /// The named inputs that layers read as masks.
+    fn masks_read(&self) -> Vec<String> {
+        let read = |op: &Op<F>| {
+            let at = op.others.iter().position(|name| **name == *MASK)?;
+            match &self.ops[op.inputs[at + 1].checked_sub(1)?].kind {
+                OpKind::Input(name) => Some(name.to_string()),
+                _ => None,
+            }
+        };
+        let mut all: Vec<String> = self.ops.iter().filter_map(read).collect();
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// The one recursion over a net: appends its operations on value `x`, and returns the value of its output.

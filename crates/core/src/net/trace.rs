@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::layer::{Context, DynCache, Memory};
-use crate::net::ids;
+use crate::layer::{Context, DynCache, Memory, Sequence};
 use crate::net::model::Model;
 use crate::net::plan::{self, BackwardPlan, ForwardPlan, Keep, Wanted};
 use crate::net::program::{Op, OpKind, Program};
+use crate::net::{ids, masks};
 use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
@@ -187,11 +187,14 @@ impl<F: Scalar> Trace<F> {
             };
             ids::check(&program.ops[op].path, ids, count)?;
         }
-        self.carry(program.longest, x, ctx)
+        for name in &program.masks {
+            masks::check(name, self.named(name).expect("looked for above"))?;
+        }
+        self.carry(program, x, ctx)
     }
 
     /// Counts the positions of sequences, and checks that those of this pass can go on with those of the last.
-    fn carry(&mut self, longest: Option<usize>, x: &Tensor<F>, ctx: &Context) -> Result<(), Error> {
+    fn carry(&mut self, program: &Program<F>, x: &Tensor<F>, ctx: &Context) -> Result<(), Error> {
         let Carried { samples, begin, end } = self.carried;
         let begin = match ctx.memory {
             Memory::Fresh => 0,
@@ -202,11 +205,23 @@ impl<F: Scalar> Trace<F> {
             let expected = format!("{samples} samples, whose state is carried on (Memory::{:?})", ctx.memory);
             return Err(Error::argument("input", expected, x.batch()));
         }
-        let length = longest.map_or(0, |_| self.shapes[0].first().copied().unwrap_or(1));
-        let end = begin.saturating_add(length);
-        if longest.is_some_and(|longest| end > longest) {
-            let expected = format!("at most {} positions in all", longest.unwrap_or(0));
-            return Err(Error::argument("input", expected, format!("{length} after {begin}")));
+        let mut end = 0;
+        if program.sequence != Sequence::No {
+            let length = self.shapes[0].first().copied().unwrap_or(1);
+            end = begin.saturating_add(length);
+            if begin > 0
+                && let Some((_, op, layer)) =
+                    program.layers().find(|(_, _, layer)| layer.sequence() == Sequence::Whole)
+            {
+                let got = format!("a piece of one, for {} ({})", op.path, layer.describe());
+                return Err(Error::argument("input", "a whole sequence, with Memory::Fresh", got));
+            }
+            if let Sequence::Steps { longest } = program.sequence
+                && end > longest
+            {
+                let expected = format!("at most {longest} positions in all");
+                return Err(Error::argument("input", expected, format!("{length} after {begin}")));
+            }
         }
         self.carried = Carried { samples: x.batch(), begin, end };
         Ok(())

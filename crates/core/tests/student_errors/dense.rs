@@ -113,7 +113,7 @@ impl<F: Scalar> Layer<F> for Dense {
     }
 
     fn backward(&self, w: &Weights<'_, F>, pass: Backward<'_, F>, (): &mut (), _: &Context) {
-        let Backward { x, y, dy, dx, mut grads } = pass;
+        let Backward { x, y, dy, dx, mut grads, .. } = pass;
         let (samples, inputs) = (x.batch(), x.width());
         let plain = dy.data().to_vec();
         // The gradient of the sums, in place on dy.

@@ -4,7 +4,7 @@
 pub(crate) mod filter_panels;
 pub mod matrix;
 pub mod multiply;
-mod pack;
+pub(crate) mod pack;
 pub(crate) mod stream;
 pub(crate) mod tile;
 pub(crate) mod transpose;
