@@ -56,6 +56,6 @@ pub fn check_layer(
     let gradients = point.gradients(weights.data(), "input")?;
     let mut passed = compare(&name, &mut point, &gradients, weights.data(), seed)?;
     passed.kinks.extend(contract.check_after()?);
-    precision(&net, &model, &x, ctx, &name)?;
+    precision(&net, &model, &x, ctx, Some(&name))?;
     Ok(passed)
 }

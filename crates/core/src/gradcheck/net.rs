@@ -59,7 +59,7 @@ pub fn check_net(
     for contract in &mut contracts {
         passed.kinks.extend(contract.check_after()?);
     }
-    precision(&net, &model, &x, ctx, WHOLE)?;
+    precision(&net, &model, &x, ctx, None)?;
     Ok(passed)
 }
 
@@ -280,13 +280,14 @@ fn layers_alone(model: &Model<f64>, x: &Tensor<f64>, ctx: &Context, seed: u64) -
     Ok(())
 }
 
-/// Whether outputs in f32 are those in f64, to the precision of f32.
+/// Whether outputs in f32 are those in f64, to the precision of f32. If not, the message names the first layer whose output differs:
+/// `layer`, if the net is that layer alone.
 pub(super) fn precision(
     net: &Net,
     model: &Model<f64>,
     x: &Tensor<f64>,
     ctx: &Context,
-    layer: &str,
+    layer: Option<&str>,
 ) -> Result<(), GradientError> {
     let mut single: Model<f32> = Model::new(net.clone(), &model.input_shape(), 0)?;
     for (single, slot) in single.own_slots().iter_mut().zip(model.slots()) {
@@ -294,23 +295,35 @@ pub(super) fn precision(
     }
     let mut x32 = Tensor::zeros(&x.shape())?;
     x32.data_mut().iter_mut().zip(x.data()).for_each(|(to, &from)| *to = from as f32);
-    let (mut trace, mut trace32) = (Trace::new(Keep::Last), Trace::new(Keep::Last));
+    let (mut trace, mut trace32) = (Trace::new(Keep::All), Trace::new(Keep::All));
     model.forward(x, &mut trace, ctx)?;
-    guarded(layer, "forward in f32", || single.forward(&x32, &mut trace32, ctx))??;
-    let largest = trace.output().data().iter().fold(1e-3_f64, |most, v| most.max(v.abs()));
-    let outputs = trace.output().data().iter().zip(trace32.output().data());
-    for (at, (&double, &single)) in outputs.enumerate() {
-        let error = (double - f64::from(single)).abs();
-        if error.is_nan() || error > F32_ERROR * largest {
-            return Err(GradientError::Contract {
-                layer: layer.to_owned(),
-                expected: format!("the outputs in f32 to be those in f64, {double:e} to three digits"),
-                got: format!("{single:e} at {:?}", crate::tensor::finite::index(at, &trace.output().shape())),
-                help: "a constant may be too small or too large for f32, or a difference of two large numbers may lose \
-                       its digits"
-                    .to_owned(),
-            });
-        }
+    guarded(layer.unwrap_or(WHOLE), "forward in f32", || single.forward(&x32, &mut trace32, ctx))??;
+    if difference(trace.output(), trace32.output()).is_none() {
+        return Ok(());
+    }
+    for op in 0..model.program().ops.len() {
+        let [y, y32] = [trace.plan.buffer[op + 1], trace32.plan.buffer[op + 1]];
+        let differs = difference(&trace.buffers.y[y], &trace32.buffers.y[y32]);
+        let Some((double, single, index)) = differs else { continue };
+        return Err(GradientError::Contract {
+            layer: layer.map_or_else(|| name(model, op), str::to_owned),
+            expected: format!("the outputs in f32 to be those in f64, {double:e} to three digits"),
+            got: format!("{single:e} at {index:?}"),
+            help: "a constant may be too small or too large for f32, or a difference of two large numbers may lose its digits"
+                .to_owned(),
+        });
     }
     Ok(())
+}
+
+/// The first number that is another one in f32, in both precisions, and its index.
+fn difference(y: &Tensor<f64>, y32: &Tensor<f32>) -> Option<(f64, f32, Vec<usize>)> {
+    let largest = y.data().iter().fold(1e-3_f64, |most, v| most.max(v.abs()));
+    let differs = |(double, single): (f64, f32)| {
+        let error = (double - f64::from(single)).abs();
+        error.is_nan() || error > F32_ERROR * largest
+    };
+    let pairs = y.data().iter().copied().zip(y32.data().iter().copied());
+    let (at, (double, single)) = pairs.enumerate().find(|(_, pair)| differs(*pair))?;
+    Some((double, single, crate::tensor::finite::index(at, &y.shape())))
 }

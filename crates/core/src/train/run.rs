@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use rand::seq::SliceRandom;
 
+use crate::augment::Augment;
 use crate::data::{Batch, Dataset};
+use crate::early_stopping::EarlyStopping;
 use crate::error::Error;
 use crate::kernels::keep_awake;
 use crate::layer::Context;
@@ -18,10 +20,8 @@ use crate::tensor::finite;
 use crate::tensor::rng::{Purpose, stream};
 use crate::tensor::scalar::Scalar;
 use crate::train::ahead::while_reading;
-use crate::train::augment::Augment;
 use crate::train::callback::{Callback, StepEnd};
 use crate::train::checkpoint::{Checkpoint, ModelState, state_of};
-use crate::train::early_stopping::EarlyStopping;
 use crate::train::evaluate::{Evaluator, evaluate_augmented};
 use crate::train::{BatchView, Epoch, Figures, History, StepLoss, StepSettings, Workspace, step};
 
