@@ -3,7 +3,7 @@
 //! 0.915 and dense 0.888 after 5.
 //!
 //! Trains a dense, a traditional convolutional, a residual and an Inception network on all of Fashion-MNIST, and
-//! compares them with the figures of the published assignment. Then compares activations and optimizers on the
+//! compares them with the numbers of the published assignment. Then compares activations and optimizers on the
 //! traditional network. `--submit test.csv` writes a submission to Kaggle.
 //!
 //! The networks are in `nets.rs`, beside this file.

@@ -144,7 +144,7 @@ fn table(report: &mut Report, rows: &[TextRow], entries: &[Entry]) {
 
 /// Statements that the figures of the run decide.
 fn seen(report: &mut Report, tables: &[&[TextRow]], entries: &[Entry]) {
-    report.heading("What the figures say");
+    report.heading("What the numbers say");
     let find = |name: &str| entries.iter().find(|entry| entry.trained.name == name);
     for row in tables.iter().flat_map(|rows| rows.iter()) {
         let Some(entry) = find(row.ours) else { continue };

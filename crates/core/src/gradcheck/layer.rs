@@ -10,9 +10,9 @@ use crate::gradcheck::report::{GradientError, Passed};
 use crate::layer::{AnyLayer, Context, Mode};
 use crate::net::{Net, layer as a_layer};
 
-/// Checks everything that a layer promises (the [module](crate::gradcheck) lists it), and compares its derivatives with respect
+/// Checks all rules for a layer (the [module](crate::gradcheck) lists them), and compares its derivatives with respect
 /// to its input and to every parameter, on a random batch. The loss is a random weighted sum of the outputs, so that it
-/// depends on every derivative of every output. Derivatives are compared in the mode of `ctx`, the other promises in both.
+/// depends on every derivative of every output. Derivatives are compared in the mode of `ctx`, the other rules are checked in both.
 ///
 /// `input` is the shape of one sample. Inputs and parameters are drawn from -1..1, statistics from 0.5..1.5.
 ///
@@ -24,7 +24,7 @@ use crate::net::{Net, layer as a_layer};
 /// ```
 ///
 /// # Errors
-/// If a derivative is wrong: the message names the worst one, with its index and both values. If another promise is broken:
+/// If a derivative is wrong: the message names the worst one, with its index and both values. If another rule is broken:
 /// the message says which one, what the layer does, and how to correct it.
 pub fn check_layer(
     layer: impl AnyLayer,

@@ -25,7 +25,7 @@ const WHOLE: &str = "the net";
 /// In f32, outputs may differ by this share of the largest.
 const F32_ERROR: f64 = 1e-3;
 
-/// Checks everything that each layer of a net promises, on the layer's values in the net, and compares every derivative of the whole
+/// Checks all rules for each layer of a net, on the layer's values in the net, and compares every derivative of the whole
 /// net, as [`check_layer`](super::check_layer) does for one layer. The net is the one that a `Model<f32>` trains, but in `f64`.
 ///
 /// ```
@@ -37,7 +37,7 @@ const F32_ERROR: f64 = 1e-3;
 /// ```
 ///
 /// # Errors
-/// If a promise is broken or a derivative is wrong. The message names the layer nearest to the output whose own check fails, not the
+/// If a rule is broken or a derivative is wrong. The message names the layer nearest to the output whose own check fails, not the
 /// parameter with the largest error.
 pub fn check_net(
     net: impl Into<Net>,
@@ -63,7 +63,7 @@ pub fn check_net(
     Ok(passed)
 }
 
-/// Compares every derivative of a whole model, without the other promises of its layers. Its parameters are overwritten with random
+/// Compares every derivative of a whole model, without the other rules for its layers. Its parameters are overwritten with random
 /// numbers in -1..1, and its statistics in 0.5..1.5.
 ///
 /// # Errors
