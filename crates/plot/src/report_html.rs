@@ -37,7 +37,7 @@ fn figure(content: &str, caption: &str) -> String {
     format!("<figure>{content}<figcaption>{caption}</figcaption></figure>\n")
 }
 
-/// A table of more columns may be wider than the text, and its texts stay on one line.
+/// In a table of more columns, texts stay on one line.
 const MOST_COLUMNS: usize = 9;
 
 fn table(caption: &str, head: &[String], rows: &[Vec<TableCell>]) -> Result<String, Error> {
@@ -57,7 +57,7 @@ fn table(caption: &str, head: &[String], rows: &[Vec<TableCell>]) -> Result<Stri
     let classes: Vec<&str> = (0..head.len()).map(class).collect();
     let wide = if head.len() > MOST_COLUMNS { " wide-table" } else { "" };
     let mut html = format!(
-        "<div class=\"scroll{wide}\" tabindex=\"0\"><table>\n<caption><span>{}</span></caption>\n",
+        "<div class=\"scroll table{wide}\" tabindex=\"0\"><table>\n<caption><span>{}</span></caption>\n",
         escaped(caption)
     );
     if head.iter().any(|name| !name.is_empty()) {
