@@ -37,8 +37,10 @@ fn figure(content: &str, caption: &str) -> String {
     format!("<figure>{content}<figcaption>{caption}</figcaption></figure>\n")
 }
 
-/// In a table of more columns, texts stay on one line.
+/// In a table of more columns, texts stay on one line, if they are not long.
 const MOST_COLUMNS: usize = 9;
+/// The letters of a text that stays on one line.
+const LONG: usize = 30;
 
 fn table(caption: &str, head: &[String], rows: &[Vec<TableCell>]) -> Result<String, Error> {
     let wrong = |row: usize, expected: String, got: String| Error::Block {
@@ -53,7 +55,12 @@ fn table(caption: &str, head: &[String], rows: &[Vec<TableCell>]) -> Result<Stri
     let is_text = |column: usize| {
         column == 0 || rows.iter().any(|row| !row[column].text.is_empty() && !is_number(&row[column].text))
     };
-    let class = |column: usize| if is_text(column) { " class=\"text\"" } else { "" };
+    let is_long = |column: usize| rows.iter().any(|row| row[column].text.chars().count() > LONG);
+    let class = |column: usize| match (is_text(column), is_long(column)) {
+        (true, true) => " class=\"text long\"",
+        (true, false) => " class=\"text\"",
+        (false, _) => "",
+    };
     let classes: Vec<&str> = (0..head.len()).map(class).collect();
     let wide = if head.len() > MOST_COLUMNS { " wide-table" } else { "" };
     let mut html = format!(
