@@ -102,8 +102,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         kaggle::write_submission(run.out.join("submission.csv"), pictures.ids.as_deref(), &classes)?;
         println!("submission.csv: {} pictures by {}", classes.len(), best.trained.name);
     }
-    let tables: Vec<_> = options.part.iter().map(|part| part.text()).collect();
-    let report = report(&run, BATCH, &tables, &entries)?;
+    let report = report(&run, BATCH, &options.part, &entries)?;
     let runs: Vec<Value> = entries.iter().map(|entry| entry.trained.json(Some(&entry.test))).collect();
     run.finish(&report, &runs)
 }
