@@ -10,7 +10,7 @@
 //! | [`Adagrad`] | 0.01 to 0.1 |
 //!
 //! Any finite rate above 0 is accepted, because which rate is too large depends on the network and the data. If it makes a loss or a
-//! weight NaN or infinite, training stops with [`Error::Diverged`](crate::Error::Diverged). The steps of [`Adam`], [`RmsProp`] and
+//! weight NaN or infinite, training stops with [`Error::Diverged`]. The steps of [`Adam`], [`RmsProp`] and
 //! [`Adagrad`] have about the size of the rate, whatever the gradient is. So with a far too large rate, numbers can stay finite, and
 //! only the history shows that the loss does not fall.
 
