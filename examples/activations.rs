@@ -1,7 +1,7 @@
 //! `cargo run --release --example activations -- --weights runs/caltech_lenet5/weights.safetensors`: a second. Without
 //! weights it first trains the plain LeNet5 for about 2 minutes on two cores, to a validation accuracy of about 0.58.
 //!
-//! Shows the outputs of the two convolutions of a LeNet5 for two photographs: all 32 maps of the first, all 64 maps of
+//! Shows the outputs of the two convolutions of a LeNet5 for two photographs: all 32 feature maps of the first, all 64 of
 //! the second, and the filters of the first.
 
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let mut report = run.report("The convolutions of LeNet5 on two photographs");
     let mut runs = Vec::new();
     for (i, name) in SHOWN.iter().enumerate() {
-        // The drawn sample has no such files: its first and its last training picture then.
+        // The generated sample has no such files: its first and its last training picture then.
         let elsewhere = (&photographs.train, i * (photographs.train.len() - 1));
         let (set, index) = photographs.find(name).unwrap_or(elsewhere);
         let one = set.subset(&[index])?;
@@ -93,7 +93,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
             let (grid, silent) = pictures::maps(&model, &x.view(), layer, shape)?;
             let maps = grid.pictures.len();
             let caption = format!(
-                "All {maps} maps, each from 0 to its own largest value; {silent} are zero everywhere."
+                "All {maps} feature maps, each from 0 to its own largest value; {silent} are zero everywhere."
             );
             run.show(&mut report, &format!("{class}_{layer}"), &grid, caption)?;
             runs.push(json!({ "name": format!("{class}, {layer}"), "maps": maps, "silent": silent, "taken_for": predicted }));

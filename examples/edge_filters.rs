@@ -1,7 +1,7 @@
 //! `cargo run --release --example edge_filters`: seconds.
 //!
 //! A convolution with hand-made filters for vertical and horizontal edges, applied to a garment of Fashion-MNIST and to
-//! a drawn shape. It shows what a filter of a convolutional network computes.
+//! a generated shape. It shows what a filter of a convolutional network computes.
 
 use std::process::ExitCode;
 

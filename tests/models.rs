@@ -269,8 +269,15 @@ fn constants_that_a_file_brings_predict_the_same_bits() {
         let fused = loaded.fuse().predict(x.view()).unwrap();
         assert_eq!(fused.mapv(f32::to_bits), bits(&model));
     }
-    // No file has set the constants: training gives an error.
+    // No file has set the constants: training and prediction give an error.
     let mut forgot: Model = Model::new(net(unset(), unset().inverse()), &[3], 1).unwrap();
     let error = Trainer::new(Adam::new(1e-2)).fit(&mut forgot, &data).unwrap_err().to_string();
-    assert_eq!(error, "standardize1.mean: expected finite numbers, got NaN at [0]");
+    let help = "it comes with saved weights: load them into the model first";
+    assert_eq!(error, format!("standardize1.mean: expected finite numbers, got NaN at [0]; {help}"));
+    for error in [forgot.predict(x.view()).unwrap_err(), forgot.fuse().predict(x.view()).unwrap_err()] {
+        assert!(
+            error.to_string().ends_with(&format!("because standardize1.mean holds NaN; {help}")),
+            "{error}"
+        );
+    }
 }

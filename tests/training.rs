@@ -183,6 +183,8 @@ fn settings_that_differ_are_refused_by_name() {
     refused(trainer().augment(Augment::new().horizontal_flip()), &garments(0, 64), "samples to augment");
     refused(trainer().drop_last(), &data, "drop_last of the checkpoint");
     refused(trainer(), &garments(0, 65), "training samples of the checkpoint: expected 65, got 64");
+    refused(trainer(), &garments(1, 64), "training data of the checkpoint: expected fingerprint ");
+    refused(trainer(), &data.shuffled(1), "; it takes the same samples in the same order");
     refused(trainer().schedule(Schedule::cosine(9).unwrap()), &data, "schedule of the checkpoint");
     refused(trainer().setting("more", 1), &data, "more of the checkpoint: expected 1, got none");
     let other = Trainer::new(Adam::new(0.1)).epochs(2).seed(5).setting("activation", "relu");

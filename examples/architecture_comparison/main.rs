@@ -3,7 +3,7 @@
 //! 0.915 and dense 0.888 after 5.
 //!
 //! Trains a dense, a traditional convolutional, a residual and an Inception network on all of Fashion-MNIST, and
-//! compares them with the figures of the published assignment. Then compares activations and optimizers on the
+//! compares them with the numbers of the published assignment. Then compares activations and optimizers on the
 //! traditional network. `--submit test.csv` writes a submission to Kaggle.
 //!
 //! The networks are in `nets.rs`, beside this file.
@@ -102,8 +102,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         kaggle::write_submission(run.out.join("submission.csv"), pictures.ids.as_deref(), &classes)?;
         println!("submission.csv: {} pictures by {}", classes.len(), best.trained.name);
     }
-    let tables: Vec<_> = options.part.iter().map(|part| part.text()).collect();
-    let report = report(&run, BATCH, &tables, &entries)?;
+    let report = report(&run, BATCH, &options.part, &entries)?;
     let runs: Vec<Value> = entries.iter().map(|entry| entry.trained.json(Some(&entry.test))).collect();
     run.finish(&report, &runs)
 }

@@ -41,7 +41,15 @@ pub enum Part {
 }
 
 impl Part {
-    /// The text's figures.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Architectures => "Architectures",
+            Self::Activations => "Activations",
+            Self::Optimizers => "Optimizers",
+        }
+    }
+
+    /// The text's numbers.
     pub fn text(self) -> &'static [TextRow] {
         match self {
             Self::Architectures => &TEXT_ARCHITECTURES,
@@ -83,7 +91,7 @@ const TEXT_OPTIMIZERS: [TextRow; 3] = [
     row("SGD", "SGD", [0.2679, 0.2622, 0.8926, 0.8972]),
 ];
 
-pub fn report(run: &Run, batch: usize, tables: &[&[TextRow]], entries: &[Entry]) -> Result<Report, AnyError> {
+pub fn report(run: &Run, batch: usize, parts: &[Part], entries: &[Entry]) -> Result<Report, AnyError> {
     let mut report = run.report("Four architectures on Fashion-MNIST");
     report.paragraph(format!(
         "All alike: batches of {batch}, {}, one cycle of the learning rate up to 0.001 for Adam and RMSprop (0.003 for Inception \
@@ -92,10 +100,10 @@ pub fn report(run: &Run, batch: usize, tables: &[&[TextRow]], entries: &[Entry])
          machine's. Training loss and accuracy are means over an epoch, taken before each step and with dropout.",
         epochs(run.epochs)
     ));
-    for rows in tables {
-        table(&mut report, rows, entries);
+    for part in parts {
+        table(&mut report, *part, entries);
     }
-    seen(&mut report, tables, entries);
+    seen(&mut report, parts, entries);
     report.heading("Loss and accuracy by epoch");
     for entry in entries {
         let prefix = format!("{}_", entry.trained.name.to_lowercase().replace(' ', "_"));
@@ -110,7 +118,8 @@ pub fn report(run: &Run, batch: usize, tables: &[&[TextRow]], entries: &[Entry])
     Ok(report)
 }
 
-fn table(report: &mut Report, rows: &[TextRow], entries: &[Entry]) {
+fn table(report: &mut Report, part: Part, entries: &[Entry]) {
+    let rows = part.text();
     let sizes = rows.iter().any(|row| row.size.is_some());
     let mut cells = Vec::new();
     for row in rows {
@@ -139,14 +148,14 @@ fn table(report: &mut Report, rows: &[TextRow], entries: &[Entry]) {
         "validation accuracy",
         "test accuracy",
     ]);
-    report.table("Ours, and in brackets the text's", &head, cells);
+    report.table(format!("{}: ours, and in brackets the text's", part.title()), &head, cells);
 }
 
 /// Statements that the figures of the run decide.
-fn seen(report: &mut Report, tables: &[&[TextRow]], entries: &[Entry]) {
-    report.heading("What the figures say");
+fn seen(report: &mut Report, parts: &[Part], entries: &[Entry]) {
+    report.heading("What the numbers say");
     let find = |name: &str| entries.iter().find(|entry| entry.trained.name == name);
-    for row in tables.iter().flat_map(|rows| rows.iter()) {
+    for row in parts.iter().flat_map(|part| part.text()) {
         let Some(entry) = find(row.ours) else { continue };
         let (ours, text) = (entry.validated(), row.figures[3]);
         let word = if ours >= text { "at or above" } else { "below" };

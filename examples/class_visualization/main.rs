@@ -2,7 +2,7 @@
 //! cnn4 about 5 minutes, vgg16 (with its first four convolutions pretrained) about 3, squeezenet (pretrained on
 //! ImageNet, not trained here) about 3.
 //!
-//! Makes pictures that maximize each of ten classes, shows where each class looks in a real picture, and shows the maps
+//! Makes pictures that maximize each of ten classes, shows where each class looks in a real picture, and shows the feature maps
 //! of every layer for a picture of random integers. The networks are in `subject.rs`, beside this file.
 
 mod report;
@@ -93,7 +93,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
                    one pixel in a hundred exceeds.";
     run.show(&mut report, "saliency", &report::saliencies(&subject)?, caption)?;
     let (grid, layers) = report::layers(&subject, &subject.random_integers(run.seed))?;
-    let caption = "A picture of random integers from 0 to 255, and of every layer that has maps the one that responds most, from 0 to its \
+    let caption = "A picture of random integers from 0 to 255, and of every layer that has feature maps the one that responds most, from 0 to its \
                    largest value.";
     run.show(&mut report, "layers", &grid, caption)?;
     report.paragraph(layers);

@@ -56,7 +56,7 @@ pub fn report(run: &Run, settings: &str, entries: &[Entry]) -> Result<Report, An
     let mut report = run.report("Dense and convolutional networks on Fashion-MNIST");
     report.paragraph(settings);
     evaluation(&mut report, entries);
-    report.heading("What the figures say");
+    report.heading("What the numbers say");
     for (a, b) in [(0, 1), (1, 2)] {
         if let [Some(a), Some(b)] = [entries.get(a), entries.get(b)] {
             report.paragraph(pair(a, b));

@@ -44,7 +44,7 @@ pub struct Photographs {
 }
 
 impl Photographs {
-    /// The 101 classes, or drawn shapes where there are none.
+    /// The 101 classes, or generated shapes where there are none.
     pub fn open(run: &mut Run, flags: &FolderFlags) -> Result<Self, AnyError> {
         Self::sized(run, flags, SIDE)
     }

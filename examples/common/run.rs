@@ -99,7 +99,7 @@ impl Run {
         })
     }
 
-    /// Fashion-MNIST, or the drawn sample where it cannot be had; says which.
+    /// Fashion-MNIST, or the generated sample where it cannot be had; says which.
     pub fn fashion_mnist(&mut self) -> Result<MnistImages, AnyError> {
         let mut steps = Steps::bytes("reading Fashion-MNIST", 0)?;
         let data = FashionMnist::images(self.data.as_deref(), &mut |at: DownloadProgress<'_>| {
@@ -112,7 +112,7 @@ impl Run {
         Ok(data)
     }
 
-    /// The pictures of a folder of data sets, with one folder a class, or drawn shapes where there is no such folder; says which.
+    /// The pictures of a folder of data sets, with one folder a class, or generated shapes where there is no such folder; says which.
     pub fn image_folder(&mut self, name: &str, options: &images::Options) -> Result<images::Parts, AnyError> {
         let start = Instant::now();
         let steps = Mutex::new(Steps::new(format!("reading {name}"), 0)?);

@@ -1,4 +1,4 @@
-//! `grad_cam` on Fashion-MNIST: its pictures and figures.
+//! `grad_cam` on Fashion-MNIST: its pictures and numbers.
 
 use backstitch::explain::{Cam, CamMaps, Goal, Maximizer, activations, grad_cam, upsample};
 use backstitch::metrics::argmax_rows;
@@ -56,7 +56,7 @@ fn on_garment(map: ArrayView2<'_, f32>, picture: &Array2<f32>) -> Option<f64> {
 
 impl Seen {
     /// A row a picture: itself, then map and overlay at both layers.
-    pub fn grid(&self, title: &str) -> Result<PictureGrid, AnyError> {
+    pub fn grid(&self) -> Result<PictureGrid, AnyError> {
         let mut pictures = Vec::new();
         for (i, image) in self.pictures.iter().enumerate() {
             let class = self.classes[i];
@@ -71,7 +71,8 @@ impl Seen {
                 pictures.push((format!("{layer}, over\n "), map.blend(&grey, COVER)?));
             }
         }
-        Ok(PictureGrid { title: title.to_owned(), columns: 5, enlarge: 4, bar: heat_bar(), pictures })
+        let title = format!("Grad-CAM at {} and {}", self.layers.early, self.layers.last);
+        Ok(PictureGrid { title, columns: 5, enlarge: 4, bar: heat_bar(), pictures })
     }
 
     pub fn caption(&self) -> String {
@@ -183,7 +184,7 @@ impl Neurons {
         )
     }
 
-    /// What the one view shows and the other does not, in this run's figures.
+    /// What the one view shows and the other does not, in this run's numbers.
     pub fn compared(&self, runs: &[Value]) -> String {
         let share = |run: usize| {
             let share = runs.get(run).and_then(|run| run["on_garment_last"].as_f64());

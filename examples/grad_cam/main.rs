@@ -86,7 +86,7 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
             continue;
         }
         let seen = garments::look(&model, &test.subset(&chosen)?, layers)?;
-        run.show(&mut report, stem, &seen.grid(title)?, seen.caption())?;
+        run.show(&mut report, stem, &seen.grid()?, seen.caption())?;
         seen.table(&mut report);
         runs.push(
             json!({ "name": title, "test_accuracy": score.accuracy(), "on_garment_early": seen.on_garment(0),

@@ -3,7 +3,7 @@
 use backstitch::prelude::*;
 
 fn main() -> Result<()> {
-    // From $BACKSTITCH_DATA, the cache or the network. If it is not available, this is a sample of drawn garments, and
+    // From $BACKSTITCH_DATA, the cache or the network. If it is not available, this is a generated sample of garments, and
     // the next line says so.
     let data = FashionMnist::load()?;
     println!("{data}");

@@ -130,7 +130,7 @@ pub enum Error {
         /// What it got.
         label: usize,
     },
-    /// Numbers that are NaN or infinite, and from which a figure or a picture should be computed.
+    /// Numbers that are NaN or infinite, and from which a metric or a picture should be computed.
     #[error("{what}: expected finite numbers, got {got}")]
     NotFinite {
         /// What they are, such as `inputs of sample 17` or a parameter's name.
@@ -144,7 +144,7 @@ pub enum Error {
          (a smaller learning rate, or inputs scaled to 0..1, usually helps)"
     )]
     Diverged {
-        /// Which figure, such as `training loss`, or the name of a parameter or buffer.
+        /// Which number, such as `training loss`, or the name of a parameter or buffer.
         what: String,
         /// Epoch, counted from 1.
         epoch: usize,

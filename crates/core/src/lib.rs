@@ -3,7 +3,9 @@
 //! No files, no printing, no clocks. Reading order, an afternoon: [`Tensor`], [`Layer`],
 //! [`layers::Dense`], [`Net`], [`Model`], [`Trace`], [`losses`], [`optim::Sgd`], [`train`].
 
+pub mod augment;
 pub mod data;
+pub mod early_stopping;
 mod error;
 pub mod explain;
 pub mod gradcheck;
@@ -22,15 +24,13 @@ pub mod metrics;
 pub mod mlp;
 mod net;
 pub mod optim;
+pub mod penalty;
+pub mod split;
 mod tensor;
 pub mod train;
 pub mod zoo;
 
-#[doc(inline)]
-pub use data::split;
 pub use tensor::rng;
-#[doc(inline)]
-pub use train::{augment, early_stopping, penalty};
 
 pub use data::Dataset;
 pub use error::{Error, ShapeError};

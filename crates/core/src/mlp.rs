@@ -11,7 +11,6 @@ use crate::layers::{Activation, dense};
 use crate::metrics::argmax_rows;
 use crate::net::Net;
 use crate::net::model::Model;
-use crate::net::not_finite;
 use crate::optim::{Optimizer, Sgd};
 use crate::tensor::arrays::IntoTensor;
 use crate::tensor::memory::check_size;
@@ -197,14 +196,10 @@ impl MlpClassifier {
     /// The most probable class of every sample.
     ///
     /// # Errors
-    /// If the inputs have another number of features, or an output is NaN: the message says for which sample, and whether weights
-    /// are the reason.
+    /// If the inputs have another number of features, or an output is not finite: the message says for which sample, and whether
+    /// inputs or weights are the reason.
     pub fn predict(&self, inputs: impl IntoTensor<f32>) -> Result<Vec<usize>, Error> {
-        let rows = self.mlp.outputs(inputs)?;
-        argmax_rows(rows.view()).or_else(|error| {
-            not_finite::check_outputs(&self.mlp.model, &rows.into_raw_vec_and_offset().0, 0)?;
-            Err(error)
-        })
+        argmax_rows(self.mlp.outputs(inputs)?.view())
     }
 
     /// Accuracy: the share of samples whose most probable class is their label.
@@ -303,7 +298,7 @@ impl MlpRegressor {
     /// The values of every sample, `[n, outputs]`.
     ///
     /// # Errors
-    /// If the inputs have another number of features.
+    /// As [`Model::predict`].
     pub fn predict(&self, inputs: impl IntoTensor<f32>) -> Result<Array2<f32>, Error> {
         self.mlp.outputs(inputs)
     }

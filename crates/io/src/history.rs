@@ -7,8 +7,8 @@ use backstitch_core::History;
 use crate::atomic;
 use crate::error::Error;
 
-/// Writes one line per epoch of each named run: the run, the epoch, and all figures that occur in any run. A field is empty if
-/// the epoch does not have the figure.
+/// Writes one line per epoch of each named run: the run, the epoch, and all losses and metrics that occur in any run. A field is empty if
+/// the epoch does not have the metric.
 ///
 /// # Errors
 /// If the file cannot be written.

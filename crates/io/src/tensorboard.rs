@@ -16,7 +16,7 @@ use prost::Message;
 
 use crate::error::Error;
 
-/// Writes one event file. As a callback of a trainer, it writes the figures of every epoch.
+/// Writes one event file. As a callback of a trainer, it writes the loss and the metrics of every epoch.
 ///
 /// ```
 /// use backstitch::tensorboard::{EventWriter, Hyperparameter};

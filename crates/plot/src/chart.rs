@@ -32,7 +32,7 @@ pub enum SeriesStyle {
 }
 
 impl Series {
-    /// A figure by epoch, such as `train_accuracy`, as a solid line. Epochs without this figure are left out.
+    /// A loss or metric by epoch, such as `train_accuracy`, as a solid line. Epochs without it are left out.
     pub fn by_epoch(label: impl Into<String>, history: &History, colour: usize, figure: &str) -> Self {
         let epochs = history.epochs.iter();
         let points = epochs.filter_map(|epoch| Some((epoch.epoch as f64, epoch.get(figure)?))).collect();

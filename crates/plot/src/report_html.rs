@@ -37,8 +37,10 @@ fn figure(content: &str, caption: &str) -> String {
     format!("<figure>{content}<figcaption>{caption}</figcaption></figure>\n")
 }
 
-/// A table of more columns may be wider than the text, and its texts stay on one line.
+/// In a table of more columns, texts stay on one line, if they are not long.
 const MOST_COLUMNS: usize = 9;
+/// The letters of a text that stays on one line.
+const LONG: usize = 30;
 
 fn table(caption: &str, head: &[String], rows: &[Vec<TableCell>]) -> Result<String, Error> {
     let wrong = |row: usize, expected: String, got: String| Error::Block {
@@ -49,15 +51,10 @@ fn table(caption: &str, head: &[String], rows: &[Vec<TableCell>]) -> Result<Stri
     if let Some(row) = rows.iter().position(|row| row.len() != head.len()) {
         return Err(wrong(row, format!("{} cells", head.len()), rows[row].len().to_string()));
     }
-    // Numbers stand at the right of their column, texts at the left.
-    let is_text = |column: usize| {
-        column == 0 || rows.iter().any(|row| !row[column].text.is_empty() && !is_number(&row[column].text))
-    };
-    let class = |column: usize| if is_text(column) { " class=\"text\"" } else { "" };
-    let classes: Vec<&str> = (0..head.len()).map(class).collect();
+    let classes = classes(head.len(), rows);
     let wide = if head.len() > MOST_COLUMNS { " wide-table" } else { "" };
     let mut html = format!(
-        "<div class=\"scroll{wide}\" tabindex=\"0\"><table>\n<caption><span>{}</span></caption>\n",
+        "<div class=\"scroll table{wide}\" tabindex=\"0\"><table>\n<caption><span>{}</span></caption>\n",
         escaped(caption)
     );
     if head.iter().any(|name| !name.is_empty()) {
@@ -80,13 +77,27 @@ fn table(caption: &str, head: &[String], rows: &[Vec<TableCell>]) -> Result<Stri
                 }
             };
             html += &match column {
-                0 => format!("<th scope=\"row\">{text}</th>"),
+                0 => format!("<th scope=\"row\"{}>{text}</th>", classes[0]),
                 _ => format!("<td{}>{text}</td>", classes[column]),
             };
         }
         html += "</tr>\n";
     }
     Ok(html + "</tbody>\n</table></div>\n")
+}
+
+/// What the style has to know of each column. Numbers stand at its right, texts at its left; long texts have several lines.
+fn classes(columns: usize, rows: &[Vec<TableCell>]) -> Vec<&'static str> {
+    let is_text = |column: usize| {
+        column == 0 || rows.iter().any(|row| !row[column].text.is_empty() && !is_number(&row[column].text))
+    };
+    let is_long = |column: usize| rows.iter().any(|row| row[column].text.chars().count() > LONG);
+    let class = |column: usize| match (is_text(column), is_long(column)) {
+        (true, true) => " class=\"text long\"",
+        (true, false) => " class=\"text\"",
+        (false, _) => "",
+    };
+    (0..columns).map(class).collect()
 }
 
 /// Whether the first word is a number: `0.89`, `12 MB`, `+1.2 over LeNet5`.
@@ -256,7 +267,7 @@ mod tests {
         for cell in [
             "<th scope=\"col\" class=\"text\">name</th>",
             "<th scope=\"col\">accuracy</th>",
-            "<th scope=\"row\">a</th>",
+            "<th scope=\"row\" class=\"text\">a</th>",
             "<td>0.9</td>",
             "<td>12 MB</td>",
             "<td>-1.5e3 of it</td>",
@@ -265,6 +276,12 @@ mod tests {
         ] {
             assert!(html.contains(cell), "{cell}");
         }
+        let long = "a text of more than thirty letters";
+        let html = table_of(&[&["a", "b"], &[long, "1"], &["b", long]]).html().unwrap();
+        assert!(
+            html.contains("<th scope=\"row\" class=\"text long\">b</th><td class=\"text long\">1</td>"),
+            "{html}"
+        );
         assert!(!is_number("inf") && !is_number("NaN 3") && !is_number(" ") && is_number("+3.1 over LeNet5"));
         assert!(!table_of(&[&["", ""], &["a", "b"]]).html().unwrap().contains("<thead>"));
     }

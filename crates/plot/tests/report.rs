@@ -87,7 +87,7 @@ fn everything_is_there_without_the_script() {
     assert_eq!([before.matches("<svg").count(), before.matches("</svg>").count()], [6, 6]);
     assert_eq!(before.matches("class=\"drawn wide\"").count(), 2);
     assert_eq!(before.matches("class=\"drawn narrow\"").count(), 2);
-    assert!(before.contains("<th scope=\"row\">relu</th><td>0.91</td>"));
+    assert!(before.contains("<th scope=\"row\" class=\"text\">relu</th><td>0.91</td>"));
     assert!(!before.contains("hidden=") && !before.contains("<button"));
     // What the browser shows under the pointer.
     assert!(before.contains("<title>epoch: 2\nline 0: 1\nline 1: 1.5\n"));

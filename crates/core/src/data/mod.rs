@@ -1,7 +1,6 @@
 //! Data sets: samples with their targets, which are shared and split without copies.
 
-pub mod split;
-
+mod fingerprint;
 mod mapped;
 mod source;
 mod standardize;
@@ -16,6 +15,7 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::losses::{Loss, Targets, check_weights};
 use crate::net::model::Model;
+use crate::split;
 use crate::tensor::Tensor;
 use crate::tensor::arrays::IntoTensor;
 use crate::tensor::finite;

@@ -33,7 +33,7 @@ pub fn standardize<F: Scalar>(data: &Dataset<F>) -> Result<Standardize, Error> {
 }
 
 /// A layer that turns standardized values into those of the data set: the last one of a network for regression, whose layers before
-/// then work with numbers around 0, while outputs, losses and figures are in the values' own units. With the optimizers that scale
+/// then work with numbers around 0, while outputs, losses and metrics are in the values' own units. With the optimizers that scale
 /// gradients (Adam, RMSprop, Adagrad) learning rates stay what they are; with plain `Sgd` gradients are larger by the deviation's square.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! Grad-CAM: which positions of a layer's maps support a class.
+//! Grad-CAM: which positions of a layer's feature maps support a class.
 
 use ndarray::{Array3, Array4, ArrayD, Axis, Zip, s};
 
@@ -24,7 +24,7 @@ pub enum Cam {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct CamMaps<F> {
-    /// In the size of the layer's maps, `[n, height, width]`, with no number below 0.
+    /// In the size of the layer's feature maps, `[n, height, width]`, with no number below 0.
     pub coarse: Array3<F>,
     /// The same, bilinearly enlarged to the size of the input.
     pub maps: Array3<F>,
@@ -34,7 +34,7 @@ pub struct CamMaps<F> {
 
 /// The map of every sample, for one class for each sample, at the layer with this path.
 ///
-/// With A_k the layer's k-th map and S the logit of the class: a_k = mean over places of dS/dA_k, map = max(0, Σ_k a_k A_k).
+/// With A_k the layer's k-th feature map and S the logit of the class: a_k = mean over positions of dS/dA_k, map = max(0, Σ_k a_k A_k).
 ///
 /// ```
 /// use backstitch::{Model, explain::{Cam, grad_cam}, zoo};
@@ -82,7 +82,7 @@ pub fn grad_cam<F: Scalar>(
     Ok(CamMaps { maps: upsample(coarse.view(), height, width)?, coarse, empty })
 }
 
-/// Σ over places of w g+, in each place: with g the gradient, w = g² / (2 g² + g³ Σ over places of A).
+/// Σ over positions of w g+, at each position: with g the gradient, w = g² / (2 g² + g³ Σ over positions of A).
 fn plus_plus<F: Scalar>(y: &Array4<F>, dy: &Array4<F>) -> Array4<F> {
     let mut weights = dy.clone();
     for sample in 0..y.dim().0 {

@@ -1,11 +1,10 @@
 //! Occlusion: a check that needs no gradient.
 
-use ndarray::{Array2, ArrayD, Axis, s};
+use ndarray::{Array2, Axis, s};
 
 use crate::error::Error;
 use crate::explain::{check_classes, check_maps, checked};
 use crate::net::model::Model;
-use crate::net::not_finite;
 use crate::tensor::arrays::IntoTensor;
 use crate::tensor::finite;
 use crate::tensor::scalar::Scalar;
@@ -44,7 +43,7 @@ pub fn occlusion<F: Scalar>(
     }
     checked(x)?;
     finite::check(|| "fill".to_owned(), &[fill], &[])?;
-    let base = logit(model, &model.predict(x)?, 0, class)?;
+    let base = model.predict(x)?[[0, class]];
     // Copies of one row of patches, or of a part of it: few copies if the picture is large.
     let copies = (MAX_BATCH_NUMBERS / x.len()).max(1);
     let (mut sums, mut counts) = (Array2::zeros((height, width)), Array2::zeros((height, width)));
@@ -58,21 +57,13 @@ pub fn occlusion<F: Scalar>(
             let outputs = model.predict(covered.view())?;
             for (i, &left) in lefts.iter().enumerate() {
                 let place = s![top..top + patch, left..left + patch];
-                let covered = logit(model, &outputs, i, class)?;
-                sums.slice_mut(place).mapv_inplace(|sum: F| sum + base - covered);
+                sums.slice_mut(place).mapv_inplace(|sum: F| sum + base - outputs[[i, class]]);
                 counts.slice_mut(place).mapv_inplace(|count: F| count + F::one());
             }
         }
     }
     // With a stride larger than the patch some pixels are never covered.
     Ok(ndarray::Zip::from(&sums).and(&counts).map_collect(|&sum, &count| sum / count.max(F::one())))
-}
-
-/// The output of a sample for a class. All outputs must be finite.
-fn logit<F: Scalar>(model: &Model<F>, outputs: &ArrayD<F>, sample: usize, class: usize) -> Result<F, Error> {
-    let row = outputs.index_axis(Axis(0), sample);
-    not_finite::check_outputs(model, row.as_slice().expect("made row by row"), sample)?;
-    Ok(row[class])
 }
 
 /// Where patches begin along one side.

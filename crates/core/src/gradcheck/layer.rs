@@ -15,9 +15,9 @@ use crate::layer::{AnyLayer, Context, Mode, Sequence};
 use crate::net::{Net, layer as a_layer};
 use crate::tensor::Tensor;
 
-/// Checks everything that a layer promises (the [module](crate::gradcheck) lists it), and compares its derivatives with respect
+/// Checks all rules for a layer (the [module](crate::gradcheck) lists them), and compares its derivatives with respect
 /// to its input and to every parameter, on a random batch. The loss is a random weighted sum of the outputs, so that it
-/// depends on every derivative of every output. Derivatives are compared in the mode of `ctx`, the other promises in both.
+/// depends on every derivative of every output. Derivatives are compared in the mode of `ctx`, the other rules are checked in both.
 ///
 /// `input` is the shape of one sample. Inputs and parameters are drawn from -1..1, statistics from 0.5..1.5.
 ///
@@ -29,7 +29,7 @@ use crate::tensor::Tensor;
 /// ```
 ///
 /// # Errors
-/// If a derivative is wrong: the message names the worst one, with its index and both values. If another promise is broken:
+/// If a derivative is wrong: the message names the worst one, with its index and both values. If another rule is broken:
 /// the message says which one, what the layer does, and how to correct it.
 pub fn check_layer(
     layer: impl AnyLayer,
@@ -64,7 +64,7 @@ pub fn check_layer(
     let carried = check_carried(&mut contract.alone, &x, ctx, seed)?;
     passed.compared += carried.map_or(0, |carried| carried.compared);
     passed.kinks.extend(contract.check_after()?);
-    precision(&net, &model, &x, &[], ctx, &name)?;
+    precision(&net, &model, &x, &[], ctx, Some(&name))?;
     Ok(passed)
 }
 

@@ -1,4 +1,4 @@
-//! Gradient checks: a layer's derivatives are compared with differences, and everything else that a layer promises is tested.
+//! Gradient checks: a layer's derivatives are compared with differences, and the other rules for a layer are tested.
 //!
 //! A derivative is right when it agrees with (L(w + h) - L(w - h)) / 2h, computed from the forward
 //! pass alone, for every number w. All of it is computed in `f64`, where a step of h = 1e-5 leaves
@@ -9,7 +9,7 @@
 //! | [`check_layer`] | one layer: its derivatives, and its whole contract |
 //! | [`check_net`] | a net: the same for each of its layers, and the derivatives of the whole |
 //! | [`check_outputs`], [`check_model`] | a model: the derivatives of its outputs, or of its cross-entropy |
-//! | [`check_loss`] | a loss, and what it promises |
+//! | [`check_loss`] | a loss, and the rules for it |
 //! | [`check_function`] | a function of a few numbers, and the gradient that you derived |
 //!
 //! ```
@@ -39,9 +39,9 @@
 //! ```
 //!
 //! # What is checked besides derivatives, and what to do
-//! A message names the layer, what was expected, what it got, and what would help. It is about one of these promises:
+//! A message names the layer, what was expected, what it got, and what would help. It is about one of these rules:
 //!
-//! | promise of a layer | what to do if it is broken |
+//! | rule for a layer | what to do if it is broken |
 //! |---|---|
 //! | `forward` writes every number of `y`, and keeps its shape | `y` holds unspecified numbers: set each, do not add to it |
 //! | equal passes give equal outputs, with a new cache or a used one | draw from [`rng::stream`](crate::tensor::rng::stream); set all of the cache in `forward` |
@@ -61,7 +61,7 @@
 //! # Kinks
 //! Where a function has a kink, such as a ReLU at 0 or equal numbers in a max pooling, every derivative between those of the
 //! two sides is right (a subgradient), and central differences show only the middle. There, one-sided differences with two
-//! steps are compared. [`Passed::kinks`] lists the places. [`check_layer`] and [`check_net`] also look at inputs of which many
+//! steps are compared. [`Passed::kinks`] lists them. [`check_layer`] and [`check_net`] also look at inputs of which many
 //! numbers are 0 or equal to each other, one number at a time and along directions.
 //!
 //! # Large layers

@@ -26,7 +26,7 @@ const WHOLE: &str = "the net";
 /// In f32, outputs may differ by this share of the largest.
 const F32_ERROR: f64 = 1e-3;
 
-/// Checks everything that each layer of a net promises, on the layer's values in the net, and compares every derivative of the whole
+/// Checks all rules for each layer of a net, on the layer's values in the net, and compares every derivative of the whole
 /// net, as [`check_layer`](super::check_layer) does for one layer. The net is the one that a `Model<f32>` trains, but in `f64`.
 ///
 /// ```
@@ -38,7 +38,7 @@ const F32_ERROR: f64 = 1e-3;
 /// ```
 ///
 /// # Errors
-/// If a promise is broken or a derivative is wrong. The message names the layer nearest to the output whose own check fails, not the
+/// If a rule is broken or a derivative is wrong. The message names the layer nearest to the output whose own check fails, not the
 /// parameter with the largest error.
 pub fn check_net(
     net: impl Into<Net>,
@@ -76,11 +76,11 @@ pub fn check_net_with(
     for contract in &mut contracts {
         passed.kinks.extend(contract.check_after()?);
     }
-    precision(&net, &model, &x, named, ctx, WHOLE)?;
+    precision(&net, &model, &x, named, ctx, None)?;
     Ok(passed)
 }
 
-/// Compares every derivative of a whole model, without the other promises of its layers. Its parameters are overwritten with random
+/// Compares every derivative of a whole model, without the other rules for its layers. Its parameters are overwritten with random
 /// numbers in -1..1, and its statistics in 0.5..1.5.
 ///
 /// # Errors
@@ -384,14 +384,15 @@ fn rounded(x: &Tensor<f64>) -> Result<Tensor<f32>, GradientError> {
     Ok(single)
 }
 
-/// Whether outputs in f32 are those in f64, to the precision of f32.
+/// Whether outputs in f32 are those in f64, to the precision of f32. If not, the message names the first layer whose output differs:
+/// `layer`, if the net is that layer alone.
 pub(super) fn precision(
     net: &Net,
     model: &Model<f64>,
     x: &Tensor<f64>,
     named: Named<'_>,
     ctx: &Context,
-    layer: &str,
+    layer: Option<&str>,
 ) -> Result<(), GradientError> {
     let shapes: Vec<Shape> = named.iter().map(|(_, value)| sample_shape(value)).collect();
     let of_named: Vec<_> = named.iter().zip(&shapes).map(|((name, _), shape)| (*name, &shape[..])).collect();
@@ -400,26 +401,38 @@ pub(super) fn precision(
         single.data_mut().iter_mut().zip(slot.value().data()).for_each(|(to, &from)| *to = from as f32);
     }
     let x32 = rounded(x)?;
-    let (mut trace, mut trace32) = (trace_with(Keep::Last, named, x.batch())?, Trace::new(Keep::Last));
+    let (mut trace, mut trace32) = (trace_with(Keep::All, named, x.batch())?, Trace::new(Keep::All));
     for (name, value) in named {
         trace32.set_input(name, &rounded(&repeated(value, x.batch())?)?);
     }
     model.forward(x, &mut trace, ctx)?;
-    guarded(layer, "forward in f32", || single.forward(&x32, &mut trace32, ctx))??;
-    let largest = trace.output().data().iter().fold(1e-3_f64, |most, v| most.max(v.abs()));
-    let outputs = trace.output().data().iter().zip(trace32.output().data());
-    for (at, (&double, &single)) in outputs.enumerate() {
-        let error = (double - f64::from(single)).abs();
-        if error.is_nan() || error > F32_ERROR * largest {
-            return Err(GradientError::Contract {
-                layer: layer.to_owned(),
-                expected: format!("the outputs in f32 to be those in f64, {double:e} to three digits"),
-                got: format!("{single:e} at {:?}", crate::tensor::finite::index(at, &trace.output().shape())),
-                help: "a constant may be too small or too large for f32, or a difference of two large numbers may lose \
-                       its digits"
-                    .to_owned(),
-            });
-        }
+    guarded(layer.unwrap_or(WHOLE), "forward in f32", || single.forward(&x32, &mut trace32, ctx))??;
+    if difference(trace.output(), trace32.output()).is_none() {
+        return Ok(());
+    }
+    for op in 0..model.program().ops.len() {
+        let [y, y32] = [trace.plan.buffer[op + 1], trace32.plan.buffer[op + 1]];
+        let differs = difference(&trace.buffers.y[y], &trace32.buffers.y[y32]);
+        let Some((double, single, index)) = differs else { continue };
+        return Err(GradientError::Contract {
+            layer: layer.map_or_else(|| name(model, op), str::to_owned),
+            expected: format!("the outputs in f32 to be those in f64, {double:e} to three digits"),
+            got: format!("{single:e} at {index:?}"),
+            help: "a constant may be too small or too large for f32, or a difference of two large numbers may lose its digits"
+                .to_owned(),
+        });
     }
     Ok(())
+}
+
+/// The first number that is another one in f32, in both precisions, and its index.
+fn difference(y: &Tensor<f64>, y32: &Tensor<f32>) -> Option<(f64, f32, Vec<usize>)> {
+    let largest = y.data().iter().fold(1e-3_f64, |most, v| most.max(v.abs()));
+    let differs = |(double, single): (f64, f32)| {
+        let error = (double - f64::from(single)).abs();
+        error.is_nan() || error > F32_ERROR * largest
+    };
+    let pairs = y.data().iter().copied().zip(y32.data().iter().copied());
+    let (at, (double, single)) = pairs.enumerate().find(|(_, pair)| differs(*pair))?;
+    Some((double, single, crate::tensor::finite::index(at, &y.shape())))
 }

@@ -144,12 +144,12 @@ pub enum GradientError {
         #[source]
         wrong: Box<GradientError>,
     },
-    /// A layer breaks another promise of [`Layer`](crate::Layer).
+    /// A layer breaks another rule for a [`Layer`](crate::Layer).
     #[error("{layer}: expected {expected}, got {got}; {help}")]
     Contract {
         /// The layer.
         layer: String,
-        /// What a layer promises.
+        /// What a layer must do.
         expected: String,
         /// What this one does.
         got: String,

@@ -17,7 +17,7 @@ use crate::tensor::shape::{Shape, product};
 /// # Shapes
 /// x `[n, features]` or `[n, height, width, channels]`, y the same; weight γ, bias β, running mean and
 /// running variance one number for each of the last axis. Below, i runs over all m other positions: the
-/// samples, or the samples and their places.
+/// samples, or the samples and their positions.
 ///
 /// # Forward
 /// x̂ = (x - μ) / sqrt(σ² + ε), y = activation(γ x̂ + β), where

@@ -18,7 +18,7 @@ use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
 
-/// Every filter slides over the map. At each place it gives a weighted sum of the window below it. Then comes an activation.
+/// Every filter slides over the feature map. At each position it gives a weighted sum of the window below it. Then comes an activation.
 ///
 /// # Shapes
 /// x `[n, height, width, channels]`, kernel K `[kernel height, kernel width, channels, filters]`, bias
@@ -37,7 +37,7 @@ use crate::tensor::shape::Shape;
 /// (i, j), and over f, of K\[u, v, c, f\] dz\[n, y, x, f\].
 ///
 /// With the windows of x as the rows of a matrix X, these are Z = X K, dK = Xᵀ dZ and dX = dZ Kᵀ. Each number of dx is the sum over all
-/// places of dX to which it was copied (`docs/derivations/conv2d.md`).
+/// positions of dX to which it was copied (`docs/derivations/conv2d.md`).
 ///
 /// ```
 /// use backstitch::{Model, Net, layers::conv2d};

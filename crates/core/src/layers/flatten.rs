@@ -1,4 +1,4 @@
-//! Flattens maps to rows of features.
+//! Flattens feature maps to rows of features.
 
 use crate::error::ShapeError;
 use crate::kernels::elementwise::copy;

@@ -9,7 +9,7 @@ use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
 
-/// The mean of every channel over the whole map (Lin, Chen and Yan 2014, section 3.2).
+/// The mean of every channel over the whole feature map (Lin, Chen and Yan 2014, section 3.2).
 ///
 /// # Shapes
 /// x `[n, height, width, channels]`, y `[n, channels]`.
@@ -29,7 +29,7 @@ use crate::tensor::shape::Shape;
 #[derive(Debug, Clone)]
 pub struct GlobalAvgPool;
 
-/// The mean of every channel over the whole map.
+/// The mean of every channel over the whole feature map.
 pub fn global_avg_pool() -> GlobalAvgPool {
     GlobalAvgPool
 }
@@ -74,7 +74,7 @@ impl<F: Scalar> Layer<F> for GlobalAvgPool {
     }
 }
 
-/// Numbers in a map and in one of its places.
+/// Numbers in a map and at one of its positions.
 fn sizes<F: Scalar>(x: &Tensor<F>) -> (usize, usize) {
     (x.shape().iter().skip(1).product(), x.shape()[3])
 }

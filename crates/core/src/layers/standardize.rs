@@ -61,8 +61,8 @@ impl Standardize {
         Ok(Self { constants: Some([mean.into(), deviation.into()]), inverse: false })
     }
 
-    /// A layer whose constants will be loaded from a file, for a program that loads a model and has no data. Until then the constants and
-    /// all outputs are NaN, and training is refused.
+    /// A layer whose constants will be loaded from a file, for a program that loads a model and has no data. Until then they are NaN:
+    /// prediction and training give an error that names the layer.
     pub fn unfitted() -> Self {
         Self { constants: None, inverse: false }
     }
@@ -207,9 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn what_no_file_has_brought_is_not_finite() {
-        let model: Model = Model::new(Standardize::unfitted(), &[2], 0).unwrap();
-        let y = model.predict(ndarray::array![[1.0, 2.0]].into_dyn().view()).unwrap();
-        assert!(y.iter().all(|y| y.is_nan()));
+    fn without_its_constants_it_predicts_nothing() {
+        let net = Net::new().named("scale", Standardize::unfitted()).push(dense(1));
+        let model: Model = Model::new(net, &[2], 0).unwrap();
+        let error = model.predict(ndarray::array![[1.0, 2.0]]).unwrap_err().to_string();
+        let expected = "outputs for sample 0: expected finite numbers, got NaN at [0], because scale.mean holds NaN; it comes \
+                        with saved weights: load them into the model first";
+        assert_eq!(error, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics: figures that training and evaluation show besides the loss.
+//! Metrics: numbers that training and evaluation show besides the loss.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use crate::metrics::correct;
 use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 
-/// A figure of outputs and targets that is summed over batches. It does not use weights of samples.
+/// A number that says how good outputs are for their targets. It is summed over batches. It does not use weights of samples.
 ///
 /// ```
 /// use backstitch::{Error, Scalar, Tensor, losses::Targets, metrics::Metric};
@@ -49,7 +49,7 @@ pub trait Metric<F: Scalar>: Debug + Send + Sync {
     /// Adds a batch to the sums, which are empty before the first.
     fn add(&self, y: &Tensor<F>, targets: &Targets<'_, F>, sums: &mut Vec<f64>);
 
-    /// The figure, from the sums of at least one batch.
+    /// The metric, from the sums of at least one batch.
     fn value(&self, sums: &[f64]) -> f64;
 }
 

@@ -57,7 +57,7 @@ impl<F: Scalar> FusedModel<F> {
     /// As [`Model::predict`].
     ///
     /// # Errors
-    /// If `x` is not a batch of this model's inputs.
+    /// As [`Model::predict`].
     pub fn predict(&self, x: impl IntoTensor<F>) -> Result<ArrayD<F>, Error> {
         self.model.predict(x)
     }
@@ -65,7 +65,7 @@ impl<F: Scalar> FusedModel<F> {
     /// As [`Model::predict_proba`].
     ///
     /// # Errors
-    /// If `x` is not a batch of this model's inputs, or its outputs are not `[classes]`.
+    /// As [`Model::predict_proba`].
     pub fn predict_proba(&self, x: impl IntoTensor<F>) -> Result<Array2<F>, Error> {
         self.model.predict_proba(x)
     }

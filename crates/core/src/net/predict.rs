@@ -23,9 +23,14 @@ impl<F: Scalar> Model<F> {
     /// The outputs for a batch of inputs of any size, as at evaluation. Inputs are any array or tensor `[n, ..]`.
     ///
     /// # Errors
-    /// If `x` is not a batch of this model's inputs, or if there is no memory for the outputs or for a pass.
+    /// If `x` is not a batch of this model's inputs, if there is no memory for the outputs or for a pass, or if an output is NaN or
+    /// infinite: the message says of which sample, and whether inputs or weights are the reason. [`trace`](Self::trace) gives such
+    /// outputs as they are.
     pub fn predict(&self, x: impl IntoTensor<F>) -> Result<ArrayD<F>, Error> {
-        self.predict_view(&x.as_view())
+        let x = x.as_view();
+        let outputs = self.predict_view(&x)?;
+        self.check_predicted(&x, outputs.as_slice().expect("made row by row"))?;
+        Ok(outputs)
     }
 
     fn predict_view(&self, x: &ArrayViewD<'_, F>) -> Result<ArrayD<F>, Error> {

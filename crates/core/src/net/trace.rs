@@ -9,6 +9,7 @@ use crate::net::plan::{self, BackwardPlan, ForwardPlan, Keep, Wanted};
 use crate::net::program::{Op, OpKind, Program};
 use crate::net::{ids, masks};
 use crate::tensor::Tensor;
+use crate::tensor::hash::hash;
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
 
@@ -63,12 +64,9 @@ pub(crate) struct InputFingerprint {
 impl InputFingerprint {
     /// The fingerprint of these inputs.
     pub(crate) fn of<F: Scalar>(x: &Tensor<F>) -> Self {
-        // FNV-1a over at most 128 of the numbers: a hash of all of them would read the whole memory once more.
+        // At most 128 of the numbers: a hash of all of them would read the whole memory once more.
         let step = x.data().len() / 128 + 1;
-        let bits = x.data().iter().step_by(step).map(|v| v.as_f64().to_bits());
-        let sample = bits.fold(0xcbf2_9ce4_8422_2325, |hash: u64, bits| {
-            (hash ^ bits ^ (bits >> 32)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let sample = hash(x.data().iter().step_by(step).map(|v| v.as_f64().to_bits()));
         Self { input: x.shape(), sample }
     }
 }

@@ -27,7 +27,7 @@ pub struct Adagrad {
 const EPSILON: f64 = 1e-10;
 
 impl Adagrad {
-    /// Adagrad without weight decay.
+    /// Adagrad without weight decay. The learning rate is usually between 0.01 and 0.1.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self { learning_rate, weight_decay: 0.0 }

@@ -30,13 +30,14 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Adam without weight decay.
+    /// Adam without weight decay. The learning rate is usually between 1e-4 and 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self { learning_rate, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0, decoupled: false }
     }
 
-    /// AdamW: weight decay is separate from the gradient.
+    /// AdamW: weight decay is separate from the gradient. The learning rate is usually between 1e-4 and 1e-2, the weight decay
+    /// between 0.01 and 0.1.
     #[must_use]
     pub fn adamw(learning_rate: f64, weight_decay: f64) -> Self {
         Self { decoupled: true, ..Self::new(learning_rate).weight_decay(weight_decay) }

@@ -1,5 +1,18 @@
 //! Optimizers, one file each: how a gradient changes a parameter. And schedules: how the learning rate
 //! changes.
+//!
+//! # Learning rates
+//! | optimizer | usual learning rates |
+//! |---|---|
+//! | [`Sgd`] | 0.01 to 0.5; with a momentum of 0.9, 0.003 to 0.1 |
+//! | [`Adam`], also AdamW | 1e-4 to 1e-2; begin with 1e-3 |
+//! | [`RmsProp`] | 1e-4 to 1e-2 |
+//! | [`Adagrad`] | 0.01 to 0.1 |
+//!
+//! Any finite rate above 0 is accepted, because which rate is too large depends on the network and the data. If it makes a loss or a
+//! weight NaN or infinite, training stops with [`Error::Diverged`]. The steps of [`Adam`], [`RmsProp`] and
+//! [`Adagrad`] have about the size of the rate, whatever the gradient is. So with a far too large rate, numbers can stay finite, and
+//! only the history shows that the loss does not fall.
 
 mod adagrad;
 mod adam;

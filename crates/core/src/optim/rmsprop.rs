@@ -27,7 +27,7 @@ pub struct RmsProp {
 }
 
 impl RmsProp {
-    /// RMSprop without weight decay.
+    /// RMSprop without weight decay. The learning rate is usually between 1e-4 and 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self { learning_rate, alpha: 0.99, epsilon: 1e-8, weight_decay: 0.0 }

@@ -28,7 +28,7 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// Plain gradient descent.
+    /// Plain gradient descent. The learning rate is usually between 0.01 and 0.5.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self { learning_rate, momentum: 0.0, weight_decay: 0.0, nesterov: false }

@@ -4,6 +4,7 @@ pub(crate) mod argmax;
 pub(crate) mod arrays;
 pub(crate) mod bilinear;
 pub(crate) mod finite;
+pub(crate) mod hash;
 pub(crate) mod memory;
 pub mod rng;
 pub(crate) mod scalar;

@@ -10,7 +10,7 @@ use crate::data::Dataset;
 use crate::error::Error;
 use crate::losses::CrossEntropy;
 use crate::optim::{Adagrad, Adam, Optimizer, RmsProp, Schedule, Sgd};
-use crate::train::penalty::Penalty;
+use crate::penalty::Penalty;
 
 /// Numbers that arguments are fuzzed with.
 fn number() -> impl Strategy<Value = f64> {

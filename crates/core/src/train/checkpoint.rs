@@ -9,6 +9,10 @@ use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
 use crate::train::History;
 
+/// The names of the settings that hold fingerprints of the data.
+pub(super) const TRAINING_DATA: &str = "training data";
+pub(super) const VALIDATION_DATA: &str = "validation data";
+
 /// Parameters and statistics by name.
 pub type ModelState<F> = BTreeMap<String, Tensor<F>>;
 
@@ -36,7 +40,15 @@ impl<F: Scalar> Checkpoint<F> {
             let saved = self.settings.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
             if saved != Some(value) {
                 let got = saved.unwrap_or("none");
-                return Err(Error::argument(format!("{name} of the checkpoint"), value, got));
+                let help = match name.as_str() {
+                    TRAINING_DATA | VALIDATION_DATA => "; it takes the same samples in the same order",
+                    _ => "",
+                };
+                return Err(Error::argument(
+                    format!("{name} of the checkpoint"),
+                    value,
+                    format!("{got}{help}"),
+                ));
             }
         }
         match self.settings.iter().find(|(name, _)| settings.iter().all(|(own, _)| own != name)) {

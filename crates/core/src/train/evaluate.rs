@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::augment::Augment;
 use crate::data::{Batch, Dataset, TargetKind};
 use crate::error::Error;
 use crate::layer::Context;
@@ -15,7 +16,6 @@ use crate::net::trace::Trace;
 use crate::tensor::scalar::Scalar;
 use crate::train::Figures;
 use crate::train::ahead::while_reading;
-use crate::train::augment::Augment;
 
 /// Samples in a batch of an evaluation.
 const EVALUATION_BATCH: usize = 256;

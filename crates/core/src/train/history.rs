@@ -1,10 +1,10 @@
-//! The results of training, by epoch: figures with names.
+//! The results of training, by epoch: losses and metrics with names.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Figures by name, in the order in which they are shown: `train_loss`, `penalty`, `train_accuracy`, `validation_loss`, ...
+/// Losses and metrics by name, in the order in which they are shown: `train_loss`, `penalty`, `train_accuracy`, `validation_loss`, ...
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Figures(Vec<(String, f64)>);
 
@@ -14,7 +14,7 @@ impl Figures {
         self.0.push((name.into(), value));
     }
 
-    /// The figure of this name.
+    /// The loss or metric of this name.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| *value)
     }
@@ -53,7 +53,7 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// The figure of this name.
+    /// The loss or metric of this name.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.figures.get(name)
     }
@@ -76,13 +76,13 @@ pub struct History {
 }
 
 impl History {
-    /// A figure of the last epoch, or of the one whose weights were restored at the end.
+    /// A loss or metric of the last epoch, or of the one whose weights were restored at the end.
     pub fn last(&self, name: &str) -> Option<f64> {
         let epoch = self.restored.unwrap_or(self.epochs.len());
         self.epochs.get(epoch.checked_sub(1)?)?.get(name)
     }
 
-    /// A figure of every epoch that has it.
+    /// A loss or metric of every epoch that has it.
     pub fn series(&self, name: &str) -> Vec<f64> {
         self.epochs.iter().filter_map(|epoch| epoch.get(name)).collect()
     }

@@ -1,9 +1,5 @@
 //! Training: the trainer's settings, runs, steps, and evaluation.
 
-pub mod augment;
-pub mod early_stopping;
-pub mod penalty;
-
 mod ahead;
 mod callback;
 mod checkpoint;

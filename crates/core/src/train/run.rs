@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use rand::seq::SliceRandom;
 
+use crate::augment::Augment;
 use crate::data::{Batch, Dataset};
+use crate::early_stopping::EarlyStopping;
 use crate::error::Error;
 use crate::kernels::keep_awake;
 use crate::layer::Context;
@@ -18,10 +20,8 @@ use crate::tensor::finite;
 use crate::tensor::rng::{Purpose, stream};
 use crate::tensor::scalar::Scalar;
 use crate::train::ahead::while_reading;
-use crate::train::augment::Augment;
 use crate::train::callback::{Callback, StepEnd};
 use crate::train::checkpoint::{Checkpoint, ModelState, state_of};
-use crate::train::early_stopping::EarlyStopping;
 use crate::train::evaluate::{Evaluator, evaluate_augmented};
 use crate::train::{BatchView, Epoch, Figures, History, StepLoss, StepSettings, Workspace, step};
 
@@ -152,7 +152,7 @@ impl<F: Scalar> Run<'_, F> {
             && record.get(rule.figure()).is_none()
         {
             let expected = format!("one of {}", record.figures.names());
-            return Err(Error::argument("figure to stop early by", expected, rule.figure()));
+            return Err(Error::argument("metric to stop early by", expected, rule.figure()));
         }
         self.history.epochs.push(record.clone());
         if self.plan.early_stopping.as_ref().is_some_and(|rule| rule.best_epoch(&self.history) == Some(epoch))
@@ -162,7 +162,7 @@ impl<F: Scalar> Run<'_, F> {
         Ok(record)
     }
 
-    /// The steps of one epoch: the figures of the training samples, or `None` if a callback stopped it.
+    /// The steps of one epoch: loss and metrics of the training samples, or `None` if a callback stopped it.
     fn train(&mut self, epoch: usize, callbacks: &mut Callbacks<'_, F>) -> Result<Option<Figures>, Error> {
         let LoopSettings { seed, batch_size, .. } = self.plan;
         let mut order: Vec<usize> = (0..self.data.len()).collect();

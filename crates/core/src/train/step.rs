@@ -11,9 +11,9 @@ use crate::net::model::Model;
 use crate::net::plan::Keep;
 use crate::net::trace::Trace;
 use crate::optim::{Optimizer, OptimizerMemory, clip_gradients};
+use crate::penalty::Penalty;
 use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
-use crate::train::penalty::Penalty;
 
 /// The settings of a training step.
 #[derive(Debug, Clone)]

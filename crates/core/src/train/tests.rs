@@ -441,3 +441,13 @@ fn targets_and_rules_that_do_not_fit_are_errors_and_change_nothing() {
     let (result, after) = try_step(&Tensor::zeros(&[0, 3]).unwrap(), &[], rules());
     assert!(result.is_err() && after == before);
 }
+
+#[test]
+fn a_default_that_is_too_large_is_called_the_default() {
+    let (x, labels) = rows(3);
+    let data = Dataset::classes(&x, &labels).unwrap();
+    let message = |trainer: Trainer<'_>| trainer.fit(&mut model(net()), &data).unwrap_err().to_string();
+    let expected = "batch_size: expected from 1 to 3, the number of samples, got 32";
+    assert_eq!(message(Trainer::new(Sgd::new(0.1)).batch_size(32)), expected);
+    assert_eq!(message(Trainer::new(Sgd::new(0.1))), format!("{expected} (the default)"));
+}

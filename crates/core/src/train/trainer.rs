@@ -4,20 +4,20 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use crate::augment::Augment;
 use crate::data::Dataset;
+use crate::early_stopping::EarlyStopping;
 use crate::error::Error;
 use crate::losses::Loss;
 use crate::metrics::Metric;
 use crate::net::model::Model;
 use crate::net::not_finite;
 use crate::optim::{Optimizer, OptimizerMemory, Schedule};
+use crate::penalty::Penalty;
 use crate::tensor::scalar::Scalar;
-use crate::train::augment::Augment;
 use crate::train::callback::{Callback, CallbackError, EachEpoch, EachStep, StepEnd};
-use crate::train::checkpoint::Checkpoint;
-use crate::train::early_stopping::EarlyStopping;
+use crate::train::checkpoint::{Checkpoint, TRAINING_DATA, VALIDATION_DATA};
 use crate::train::evaluate::{Evaluator, usual};
-use crate::train::penalty::Penalty;
 use crate::train::run::{Callbacks, LoopSettings, Run};
 use crate::train::{History, StepSettings, Workspace};
 
@@ -41,6 +41,8 @@ pub struct Trainer<'c, F: Scalar = f32> {
     penalty: Penalty,
     clip_norm: Option<f64>,
     plan: LoopSettings,
+    /// The batch size is the caller's, not the default.
+    batch_size_is_set: bool,
     validation: Option<Dataset<F>>,
     resumed: Option<Checkpoint<F>>,
     more: Vec<(String, String)>,
@@ -80,6 +82,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
             penalty: Penalty::default(),
             clip_norm: None,
             plan,
+            batch_size_is_set: false,
             validation: None,
             resumed: None,
             more: Vec::new(),
@@ -94,10 +97,11 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         self
     }
 
-    /// The number of samples in a step.
+    /// The number of samples in a step, 32 by default.
     #[must_use]
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.plan.batch_size = batch_size;
+        self.batch_size_is_set = true;
         self
     }
 
@@ -214,7 +218,8 @@ impl<'c, F: Scalar> Trainer<'c, F> {
     ///
     /// # Errors
     /// If a setting is not allowed, data and model do not fit each other, the model ends in an activation that the loss applies itself or holds a number that is
-    /// not finite, the batch is larger than the data, or the checkpoint has other settings.
+    /// not finite, the batch is larger than the data, one of the at most 8 samples of the fingerprint of the data cannot be read, or the
+    /// checkpoint has other settings or data.
     pub fn start<'a>(&self, model: &'a mut Model<F>, data: &'a Dataset<F>) -> Result<Run<'a, F>, Error> {
         let loss = self.loss.clone().unwrap_or_else(|| usual(data.target_kind()));
         let metrics = self.metrics.clone().unwrap_or_else(|| loss.metrics());
@@ -244,7 +249,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         }
         self.check_batches(model, data.len())?;
         not_finite::check_model(model)?;
-        let settings = self.settings(&rules, data);
+        let settings = self.settings(&rules, data)?;
         let mut workspace = Workspace::new(model);
         let (mut history, mut best) = (History::default(), None);
         if let Some(saved) = &self.resumed {
@@ -289,15 +294,25 @@ impl<'c, F: Scalar> Trainer<'c, F> {
     }
 
     /// The settings that must be the same in a resumed run: all but the number of epochs.
-    fn settings(&self, rules: &StepSettings<F>, data: &Dataset<F>) -> Vec<(String, String)> {
+    fn settings(&self, rules: &StepSettings<F>, data: &Dataset<F>) -> Result<Vec<(String, String)>, Error> {
         let plan = &self.plan;
-        let validation = self.validation.as_ref().map_or("none".to_owned(), |data| data.len().to_string());
+        let fingerprint = |data: &Dataset<F>| Ok(format!("fingerprint {:016x}", data.fingerprint()?));
+        let [validation, validation_data] = match &self.validation {
+            None => ["none".to_owned(), "none".to_owned()],
+            Some(data) => {
+                let read =
+                    fingerprint(data).map_err(|source| Error::Validation { source: Box::new(source) })?;
+                [data.len().to_string(), read]
+            }
+        };
         let mut settings = vec![
             ("seed".to_owned(), plan.seed.to_string()),
             ("batch_size".to_owned(), plan.batch_size.to_string()),
             ("drop_last".to_owned(), plan.drop_last.to_string()),
             ("training samples".to_owned(), data.len().to_string()),
             ("validation samples".to_owned(), validation),
+            (TRAINING_DATA.to_owned(), fingerprint(data)?),
+            (VALIDATION_DATA.to_owned(), validation_data),
             ("optimizer".to_owned(), format!("{:?}", rules.optimizer)),
             ("loss".to_owned(), format!("{:?}", rules.loss)),
             ("penalty".to_owned(), format!("{:?}", rules.penalty)),
@@ -307,7 +322,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
             ("augment".to_owned(), format!("{:?}", plan.augment)),
         ];
         settings.extend(self.more.iter().cloned());
-        settings
+        Ok(settings)
     }
 
     /// Checks that there is a batch, and that each has enough samples for the model's layers.
@@ -318,7 +333,8 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         }
         if batch_size == 0 || batch_size > samples {
             let expected = format!("from 1 to {samples}, the number of samples");
-            return Err(Error::argument("batch_size", expected, batch_size));
+            let default = if self.batch_size_is_set { "" } else { " (the default)" };
+            return Err(Error::argument("batch_size", expected, format!("{batch_size}{default}")));
         }
         if batch_size == 1 {
             return model.check_one_sample();

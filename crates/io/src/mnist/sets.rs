@@ -117,7 +117,7 @@ pub struct Kmnist;
 
 impl FashionMnist {
     /// Loads the set from `fashion-mnist/` in the folder that `BACKSTITCH_DATA` names. Without that variable: from the cache, or
-    /// over the network (feature `download`). If the set is nowhere, this is a sample of drawn garments, and `source` says so.
+    /// over the network (feature `download`). If the set is nowhere, this is a generated sample of garments, and `origin` says so.
     ///
     /// # Errors
     /// If `BACKSTITCH_DATA` names a folder without the set, a file is damaged, a download fails for another reason than a missing
@@ -148,7 +148,7 @@ impl FashionMnist {
         open(&FASHION_MNIST, folder, progress)
     }
 
-    /// The drawn sample: 6,000 training and 1,000 test pictures that look like garments, always the same. The reason says why it
+    /// The generated sample: 6,000 training and 1,000 test pictures that look like garments, always the same. The reason says why it
     /// is used.
     ///
     /// # Errors
@@ -205,7 +205,7 @@ fn load_from(set: &Set, folder: &Path) -> Result<MnistData, Error> {
 }
 
 /// Loads a set from its folder in `folder`, or in the folder that `BACKSTITCH_DATA` names. Without either: from the cache, over
-/// the network, or as its drawn sample, if it has one.
+/// the network, or as its generated sample, if it has one.
 fn open(
     set: &Set,
     folder: Option<&Path>,

@@ -3,7 +3,7 @@
 use crate::error::{Error, not_negative};
 use crate::train::{Epoch, History};
 
-/// Ends training when a figure has not improved for a number of epochs, and restores the weights and running statistics of the best
+/// Ends training when a loss or metric has not improved for a number of epochs, and restores the weights and running statistics of the best
 /// epoch (Prechelt 1998). They are restored at the end of training in any case, also if it ends with an error.
 ///
 /// ```
@@ -34,21 +34,21 @@ impl EarlyStopping {
         Self { patience, figure: "validation_loss".to_owned(), maximize: false, min_delta: 0.0 }
     }
 
-    /// Monitors another figure, where lower is better: `train_loss`.
+    /// Monitors another loss or metric, where lower is better: `train_loss`.
     #[must_use]
     pub fn minimize(mut self, figure: &str) -> Self {
         (self.figure, self.maximize) = (figure.to_owned(), false);
         self
     }
 
-    /// Monitors another figure, where higher is better: `validation_accuracy`.
+    /// Monitors another metric, where higher is better: `validation_accuracy`.
     #[must_use]
     pub fn maximize(mut self, figure: &str) -> Self {
         (self.figure, self.maximize) = (figure.to_owned(), true);
         self
     }
 
-    /// Counts an epoch as an improvement only if the figure is better by more than this.
+    /// Counts an epoch as an improvement only if the metric is better by more than this.
     #[must_use]
     pub fn min_delta(mut self, improvement: f64) -> Self {
         self.min_delta = improvement;
@@ -63,7 +63,7 @@ impl EarlyStopping {
         not_negative("least improvement", self.min_delta).map(drop)
     }
 
-    /// The figure that it monitors.
+    /// The name of the loss or metric that it monitors.
     pub(crate) fn figure(&self) -> &str {
         &self.figure
     }
