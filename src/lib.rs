@@ -85,7 +85,8 @@ pub mod prelude {
     pub use crate::gradcheck::{check_function, check_layer, check_loss, check_net};
     pub use crate::layers::{
         Algorithm, Padding, Pair, Standardize, activation, avg_pool, batch_norm, conv2d, dense, dropout,
-        flatten, global_avg_pool, max_pool,
+        flatten, gelu, global_avg_pool, group_norm, hard_swish, instance_norm, layer_norm, max_pool, prelu,
+        rms_norm, silu,
     };
     pub use crate::losses::{
         BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean,

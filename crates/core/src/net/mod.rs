@@ -78,7 +78,10 @@ macro_rules! nets_of {
         }
     )*};
 }
-nets_of!(ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Flatten GlobalAvgPool MaxPool Standardize);
+nets_of!(
+    ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Flatten Gelu GlobalAvgPool GroupNorm HardSwish InstanceNorm LayerNorm
+    MaxPool Prelu RmsNorm Silu Standardize
+);
 
 impl Default for Net {
     fn default() -> Self {
