@@ -327,6 +327,12 @@ mod tests {
         // Of z = NaN, 1, -1, 0, NaN, 2, -3.
         let relu = [NAN, 1.0, 0.0, 0.0, NAN, 2.0, 0.0];
         check(Activation::Relu, &relu, [1.0, NAN, 0.0, 0.0, NAN, INFINITY, 0.0]);
+        check(Activation::Relu6, &relu, [1.0, NAN, 0.0, 0.0, NAN, INFINITY, 0.0]);
+        check(
+            Activation::HardTanh,
+            &[NAN, 1.0, -1.0, 0.0, NAN, 1.0, -1.0],
+            [1.0, 0.0, 0.0, NAN, NAN, 0.0, 0.0],
+        );
         let leaky = [NAN, 1.0, -0.25, 0.0, NAN, 2.0, -0.75];
         check(Activation::LeakyRelu(0.25), &leaky, [0.25, NAN, NAN, NAN, NAN, INFINITY, INFINITY]);
     }
@@ -351,6 +357,63 @@ mod tests {
         let mut d = [1.0_f64];
         Activation::LeakyRelu(0.3).differentiate(&y, &mut d, 1, ReluRule::Plain);
         assert_eq!(d, [0.3]);
+    }
+
+    /// Values and derivatives of single numbers in `f32`, against `f64`.
+    #[test]
+    fn small_and_large_numbers_keep_their_digits() {
+        let (alpha, scale) = (SELU_DEPTH / SELU_SLOPE, SELU_SLOPE);
+        let elu = |z: f64| if z > 0.0 { (z, 1.0) } else { (z.exp_m1(), z.exp()) };
+        let selu = |z: f64| {
+            if z > 0.0 { (scale * z, scale) } else { (scale * alpha * z.exp_m1(), scale * alpha * z.exp()) }
+        };
+        let softplus = |z: f64| (z.max(0.0) + (-z.abs()).exp().ln_1p(), 1.0 / (1.0 + (-z).exp()));
+        let check = |activation: Activation, exact: &dyn Fn(f64) -> (f64, f64)| {
+            for z in [-80.0_f32, -20.0, -3.0, -0.5, -1e-3, -1e-6, -1e-20, 1e-20, 1e-5, 0.7, 15.0, 100.0, 1e30]
+            {
+                let (mut y, mut d) = ([z; 3], [1.0_f32; 3]);
+                activation.apply(&mut y, 3);
+                activation.differentiate(&y, &mut d, 3, ReluRule::Plain);
+                let (exact, derivative) = exact(f64::from(z));
+                assert!(
+                    (f64::from(y[0]) / exact - 1.0).abs() < 4e-7,
+                    "{activation} of {z}: {} {exact}",
+                    y[0]
+                );
+                assert!(
+                    (f64::from(d[0]) - derivative).abs() < 2e-7,
+                    "{activation}' of {z}: {} {derivative}",
+                    d[0]
+                );
+            }
+        };
+        check(Activation::Elu(1.0), &elu);
+        check(Activation::Selu, &selu);
+        check(Activation::Softplus, &softplus);
+    }
+
+    #[test]
+    fn log_softmax_survives_large_values_and_keeps_small_logarithms() {
+        let mut y = [1000.0_f32, 980.0, -1000.0, f32::NAN, 0.0, 0.0];
+        Activation::LogSoftmax.apply(&mut y, 3);
+        assert!((y[0] / -2.061_153_6e-9 - 1.0).abs() < 1e-6 && y[1..3] == [-20.0, -2000.0], "{y:?}");
+        assert!(y[3..].iter().all(|y| y.is_nan()));
+        // More numbers than are added up at a time, the largest in the second part.
+        let mut long: Vec<f64> = (0..150).map(|i| f64::from(i % 71) * 0.1).collect();
+        let sum: f64 = long.iter().map(|z| z.exp()).sum();
+        let expected: Vec<f64> = long.iter().map(|z| z - sum.ln()).collect();
+        Activation::LogSoftmax.apply(&mut long, 150);
+        assert!(long.iter().zip(expected).all(|(y, expected)| (y - expected).abs() < 1e-13));
+    }
+
+    #[test]
+    fn an_alpha_that_cannot_be_is_refused() {
+        for (alpha, shown) in [(0.0, "0"), (-1.0, "-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+            let error = Layer::<f32>::output_shape(&activation(Activation::Elu(alpha)), &[3]).unwrap_err();
+            let expected =
+                format!("a (Activation elu {shown}): expected a finite alpha of elu above 0, got {shown}");
+            assert_eq!(error.within("a").to_string(), expected);
+        }
     }
 
     #[test]
