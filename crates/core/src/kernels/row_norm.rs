@@ -73,12 +73,18 @@ fn sums<F: Scalar, const M: usize, const N: usize>(
         );
         let mut lanes = [[F::zero(); LANES]; N];
         for i in 0..parts[0].0.len() {
-            for lane in 0..LANES {
-                let terms = terms(std::array::from_fn(
-                    #[inline(always)]
-                    |row| parts[row].0[i][lane],
-                ));
-                (0..N).for_each(|n| lanes[n][lane] += terms[n]);
+            let numbers: [&[F; LANES]; M] = std::array::from_fn(
+                #[inline(always)]
+                |row| &parts[row].0[i],
+            );
+            // One sum at a time, each over all lanes: the compiler makes one vector of them.
+            for n in 0..N {
+                for lane in 0..LANES {
+                    lanes[n][lane] += terms(std::array::from_fn(
+                        #[inline(always)]
+                        |row| numbers[row][lane],
+                    ))[n];
+                }
             }
         }
         for lane in 0..parts[0].1.len() {
