@@ -85,8 +85,9 @@ pub mod prelude {
     pub use crate::gradcheck::{check_function, check_layer, check_loss, check_net};
     pub use crate::layers::{
         Algorithm, Padding, Pair, Standardize, activation, attention, avg_pool, batch_norm, conv2d, dense,
-        dropout, embedding, flatten, global_avg_pool, gru, last_position, learned_positions, lstm, max_pool,
-        rnn, sinusoidal_positions,
+        dropout, embedding, flatten, gelu, global_avg_pool, group_norm, gru, hard_swish, instance_norm,
+        last_position, layer_norm, learned_positions, lstm, max_pool, prelu, rms_norm, rnn, silu,
+        sinusoidal_positions,
     };
     pub use crate::losses::{
         BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean,

@@ -83,7 +83,7 @@ fn bad_flags_and_folders_are_errors_before_any_training() {
     fails(
         &["--activation", "swish"],
         folder.path(),
-        "expected one of relu, sigmoid, linear, tanh, softmax, leaky_relu, got swish",
+        "expected one of relu, sigmoid, linear, tanh, softmax, leaky_relu, elu, selu, softplus, hard_sigmoid, hard_tanh, relu6, log_softmax, got swish",
     );
     fails(&["--epochs", "0"], folder.path(), "expected at least 1, got 0");
 }

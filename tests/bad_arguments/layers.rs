@@ -72,6 +72,16 @@ fn sizes_of_layers() {
     });
     t.layer("conv2d over features", "[784]", &[784], || conv2d(4, 3).relu());
     t.layer("max_pool over features", "[784]", &[784], || max_pool(2));
+    for (name, groups) in [("0", 0), ("2", 2), ("2^40", HUGE), ("usize::MAX", MAX)] {
+        t.layer(&format!("group_norm of {name} groups"), &format!("{groups}"), MAP, || group_norm(groups));
+    }
+    t.layer("group_norm of one number", "fewer groups", &[3], || group_norm(3));
+    t.layer("layer_norm over one feature", "[8, 1]", &[8, 1], layer_norm);
+    t.layer("instance_norm over features", "[784]", &[784], instance_norm);
+    t.layer("layer_norm over usize::MAX", "layernorm1", &[MAX], layer_norm);
+    t.layer("group_norm over usize::MAX", "groupnorm1", &[2, MAX], || group_norm(MAX));
+    t.layer("prelu over usize::MAX", "prelu1", &[MAX], || prelu().per_channel());
+    t.layer("gelu over usize::MAX", "gelu1", &[MAX, 8], gelu);
     t.layer("global_avg_pool over features", "[784]", &[784], global_avg_pool);
     t.layer("a kernel larger than the map", "[8, 8, 3]", MAP, || conv2d(4, 9).relu());
     t.net("flatten of a map that cannot be", "flatten1", &[1 << 20, 1 << 20, 1 << 20], || {
@@ -114,7 +124,14 @@ fn settings_of_layers() {
         }
     }
     for (name, value) in [("NaN", f64::NAN), ("0", 0.0), ("-1", -1.0), ("inf", f64::INFINITY)] {
-        t.layer(&format!("epsilon {name}"), &value.to_string(), &[4], || batch_norm().epsilon(value));
+        let got = &value.to_string();
+        t.layer(&format!("epsilon {name}"), got, &[4], || batch_norm().epsilon(value));
+        t.layer(&format!("epsilon {name} of layer_norm"), got, &[4], || layer_norm().epsilon(value));
+        t.layer(&format!("epsilon {name} of rms_norm"), got, &[4], || rms_norm().epsilon(value));
+        t.layer(&format!("epsilon {name} of group_norm"), got, &[4], || group_norm(2).epsilon(value));
+        t.layer(&format!("epsilon {name} of instance_norm"), got, MAP, || instance_norm().epsilon(value));
+        let elu = Activation::Elu(value);
+        t.layer(&format!("alpha {name} of elu"), "alpha", &[4], || dense(3).activation(elu));
     }
     t.net("concat of nothing", "got 0", MAP, || Net::new().push(concat::<Net>([])));
     t.net("concat of maps that differ", "[6, 6, 4]", MAP, || {

@@ -4,6 +4,9 @@ use backstitch::CrossEntropy;
 use backstitch::prelude::*;
 use backstitch::train::StepSettings;
 
+#[path = "pytorch_cases/norms.rs"]
+mod norms;
+
 fn one(layer: impl Into<Net>) -> Net {
     Net::new().push(layer)
 }
@@ -20,7 +23,7 @@ pub type Cases = Vec<(&'static str, Net)>;
 
 /// Every file of fixtures with its cases.
 pub fn files() -> Vec<(&'static str, Cases)> {
-    vec![("layers.npz", layers()), ("sequences.npz", sequences::sequences())]
+    vec![("layers.npz", layers()), ("norms.npz", norms::cases()), ("sequences.npz", sequences::cases())]
 }
 
 fn layers() -> Cases {

@@ -55,6 +55,13 @@ fn with_every_activation() -> Vec<Row> {
         }));
     }
     rows.push(row("activation leaky_relu 0.3", &[9], || activation(Activation::LeakyRelu(0.3))));
+    rows.push(row("activation elu 0.3", &[9], || activation(Activation::Elu(0.3))));
+    rows.push(row("gelu", &[3, 7], gelu));
+    rows.push(row("gelu, tanh", &[19], || gelu().tanh_approximation()));
+    rows.push(row("silu", &[2, 3, 5], silu));
+    rows.push(row("hard_swish", &[2, 9], hard_swish));
+    rows.push(row("prelu", &[3, 2, 5], prelu));
+    rows.push(row("prelu per channel", &[3, 2, 5], || prelu().per_channel()));
     rows
 }
 
@@ -120,6 +127,19 @@ fn normalizations() -> Vec<Row> {
         row("batch_norm over features", &[5], batch_norm),
         row("batch_norm over maps", &[3, 4, 2], batch_norm),
         row("batch_norm, another epsilon", &[2, 2, 3], || batch_norm().epsilon(0.1).momentum(0.5)),
+        row("layer_norm over features", &[5], layer_norm),
+        row("layer_norm over a sequence", &[3, 18], layer_norm),
+        row("layer_norm over maps, without bias", &[2, 3, 4], || layer_norm().without_bias()),
+        row("layer_norm, another epsilon", &[2], || layer_norm().epsilon(0.1)),
+        row("rms_norm over features", &[1], rms_norm),
+        row("rms_norm over a sequence", &[3, 17], rms_norm),
+        row("rms_norm, another epsilon", &[2, 2, 3], || rms_norm().epsilon(0.1)),
+        row("group_norm over features", &[6], || group_norm(3)),
+        row("group_norm over maps", &[3, 4, 6], || group_norm(2)),
+        row("group_norm, one group, another epsilon", &[2, 3, 5], || group_norm(1).epsilon(0.1)),
+        row("group_norm, a channel each", &[3, 4], || group_norm(4)),
+        row("instance_norm over maps", &[3, 2, 4], instance_norm),
+        row("instance_norm over a sequence, affine", &[7, 3], || instance_norm().affine().epsilon(0.1)),
         row("standardize, features", &[2], scale),
         row("standardize, maps", &[3, 4, 2], scale),
         row("unstandardize", &[3, 2], || scale().inverse()),

@@ -90,7 +90,13 @@ fn at_a_kink_every_derivative_between_the_sides_is_right_and_no_other() {
 
 #[test]
 fn the_librarys_own_kinks_are_met_and_have_a_place() {
-    for a in [Activation::Relu, Activation::LeakyRelu(0.2)] {
+    for a in [
+        Activation::Relu,
+        Activation::LeakyRelu(0.2),
+        Activation::Relu6,
+        Activation::HardTanh,
+        Activation::Elu(0.5),
+    ] {
         let kinks = check_layer(activation(a), &[10], 3, &Context::train(0, 0), 2).unwrap().kinks;
         assert!(!kinks.is_empty() && kinks.iter().any(|kink| kink.index.len() == 2), "{a}");
     }

@@ -2,8 +2,9 @@
 
 use backstitch_core::gradcheck::{check_layer, check_net, check_net_with};
 use backstitch_core::layers::{
-    activation, attention, avg_pool, batch_norm, conv2d, dense, dropout, embedding, flatten, global_avg_pool,
-    gru, last_position, learned_positions, lstm, max_pool, rnn, sinusoidal_positions,
+    activation, attention, avg_pool, batch_norm, conv2d, dense, dropout, embedding, flatten, gelu,
+    global_avg_pool, group_norm, gru, hard_swish, instance_norm, last_position, layer_norm,
+    learned_positions, lstm, max_pool, prelu, rms_norm, rnn, silu, sinusoidal_positions,
 };
 use backstitch_core::{Activation, AnyLayer, Context, Mode, Net, Tensor, chain, concat, input, residual};
 
@@ -39,6 +40,19 @@ fn every_layer_keeps_its_contract() {
     holds(conv2d(2, 3).dilation(2), &[6, 5, 2]);
     holds(conv2d(4, 1).relu(), &[4, 3, 5]);
     holds(batch_norm().epsilon(0.1).momentum(0.5), &[5]);
+    holds(layer_norm(), &[3, 5]);
+    holds(layer_norm().without_bias(), &[18]);
+    holds(rms_norm(), &[2, 17]);
+    holds(group_norm(2), &[3, 2, 6]);
+    holds(instance_norm(), &[3, 2, 3]);
+    holds(instance_norm().affine(), &[4, 2]);
+    holds(activation(Activation::Elu(0.3)), &[9]);
+    holds(gelu(), &[3, 7]);
+    holds(gelu().tanh_approximation(), &[19]);
+    holds(silu(), &[2, 3, 5]);
+    holds(hard_swish(), &[2, 9]);
+    holds(prelu(), &[2, 3, 5]);
+    holds(prelu().per_channel(), &[2, 3, 5]);
     holds(dropout(0.4), &[11]);
     holds(max_pool(2), &[4, 6, 3]);
     holds(max_pool(3).stride(1), &[4, 5, 1]);

@@ -4,7 +4,7 @@ use backstitch::prelude::*;
 
 use super::{Cases, one};
 
-pub fn sequences() -> Cases {
+pub fn cases() -> Cases {
     let heads = |causal: bool| if causal { attention(2).causal() } else { attention(2) };
     let with_projections = |causal| chain!["qkv" => dense(24), heads(causal), "out" => dense(8)];
     vec![

@@ -32,6 +32,21 @@ pub fn update_with<F: Scalar>(x: &mut [F], y: &[F], f: impl Fn(&mut F, F) + Sync
     });
 }
 
+/// `to = f(x)` over two slices of one length.
+pub(crate) fn map<F: Scalar>(x: &[F], to: &mut [F], f: impl Fn(F) -> F + Sync) {
+    in_pieces(to, CHUNK, &|i, to| {
+        let x = &x[i * CHUNK..];
+        vectorised(
+            #[inline(always)]
+            || {
+                for (to, &x) in to.iter_mut().zip(x) {
+                    *to = f(x);
+                }
+            },
+        );
+    });
+}
+
 /// `to = f(x, y)` over three slices of one length.
 pub fn combine<F: Scalar>(x: &[F], y: &[F], to: &mut [F], f: impl Fn(F, F) -> F + Sync + Copy) {
     in_pieces(to, CHUNK, &|i, to| {

@@ -18,12 +18,14 @@
 //! that uses it, and not again in every program. That is most of the time a build takes.
 
 mod accumulate;
+pub(crate) mod activations;
 pub(crate) mod attention;
 mod awake;
 pub(crate) mod buffers;
 pub mod conv;
 pub mod elementwise;
 pub mod gemm;
+pub(crate) mod group_norm;
 mod long_sums;
 #[cfg(test)]
 mod naive;
@@ -31,6 +33,7 @@ pub(crate) mod norm;
 pub mod normalize;
 pub(crate) mod parts;
 pub mod pool;
+pub(crate) mod row_norm;
 pub(crate) mod scratch;
 pub mod simd;
 pub mod sums;

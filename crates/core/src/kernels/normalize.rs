@@ -86,21 +86,27 @@ pub fn normalize<F: Scalar>(
     let width = mean.len();
     let piece = rows_of_piece(width) * width;
     in_pieces(y, piece, &|i, y| {
-        let x = &x[i * piece..][..y.len()];
-        vectorised(
-            #[inline(always)]
-            || {
-                for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                    for ((((y, &x), &mean), &factor), &shift) in
-                        y.iter_mut().zip(x).zip(mean).zip(factor).zip(shift)
-                    {
-                        *y = (x - mean) * factor + shift;
-                    }
-                }
-            },
-        );
+        normalize_rows(&x[i * piece..][..y.len()], [mean, factor, shift], y);
         finish(y);
     });
+}
+
+/// As [`normalize`], on this thread.
+#[inline(always)]
+pub(crate) fn normalize_rows<F: Scalar>(x: &[F], [mean, factor, shift]: [&[F]; 3], y: &mut [F]) {
+    let width = mean.len();
+    vectorised(
+        #[inline(always)]
+        || {
+            for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                for ((((y, &x), &mean), &factor), &shift) in
+                    y.iter_mut().zip(x).zip(mean).zip(factor).zip(shift)
+                {
+                    *y = (x - mean) * factor + shift;
+                }
+            }
+        },
+    );
 }
 
 /// As [`normalize`], in place and on this thread.
@@ -153,16 +159,28 @@ pub fn input_gradient<F: Scalar>(x: &[F], dy: &[F], [mean, factor, slope, offset
     let piece = rows_of_piece(width) * width;
     in_pieces(dx, piece, &|i, dx| {
         let (x, dy) = (&x[i * piece..][..dx.len()], &dy[i * piece..][..dx.len()]);
-        vectorised(
-            #[inline(always)]
-            || {
-                let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(dy.chunks_exact(width));
-                for ((dx, x), dy) in rows {
-                    for i in 0..width {
-                        dx[i] = dy[i] * factor[i] - (x[i] - mean[i]) * slope[i] - offset[i];
-                    }
-                }
-            },
-        );
+        input_gradient_rows(x, dy, [mean, factor, slope, offset], dx);
     });
+}
+
+/// As [`input_gradient`], on this thread.
+#[inline(always)]
+pub(crate) fn input_gradient_rows<F: Scalar>(
+    x: &[F],
+    dy: &[F],
+    [mean, factor, slope, offset]: [&[F]; 4],
+    dx: &mut [F],
+) {
+    let width = mean.len();
+    vectorised(
+        #[inline(always)]
+        || {
+            let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(dy.chunks_exact(width));
+            for ((dx, x), dy) in rows {
+                for i in 0..width {
+                    dx[i] = dy[i] * factor[i] - (x[i] - mean[i]) * slope[i] - offset[i];
+                }
+            }
+        },
+    );
 }

@@ -65,3 +65,16 @@ pub(crate) fn in_pieces<T: Send>(data: &mut [T], size: usize, work: &(dyn Fn(usi
     }
     data.par_chunks_mut(size).enumerate().for_each(|(i, piece)| work(i, piece));
 }
+
+/// Work on the pieces of two slices that belong together.
+type OnTwo<'a, T> = &'a (dyn Fn(usize, [&mut [T]; 2]) + Sync);
+
+/// As [`in_pieces`], for two slices with pieces of different sizes.
+pub(crate) fn in_two<T: Send>(data: [&mut [T]; 2], sizes: [usize; 2], work: OnTwo<'_, T>) {
+    if data[0].len() <= sizes[0] {
+        return work(0, data);
+    }
+    let [first, second] = data;
+    let pieces = first.par_chunks_mut(sizes[0]).zip(second.par_chunks_mut(sizes[1]));
+    pieces.enumerate().for_each(|(i, (first, second))| work(i, [first, second]));
+}

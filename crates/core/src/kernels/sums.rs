@@ -124,6 +124,12 @@ pub fn add_rows<F: Scalar>(rows: &[F], sums: &mut [F]) {
     }
 }
 
+/// Adds sums to a gradient, if there is one; each is rounded once.
+pub(crate) fn add_to<F: Scalar>(gradient: Option<&mut [F]>, sums: &[f64]) {
+    let gradient = gradient.into_iter().flatten();
+    gradient.zip(sums).for_each(|(sum, more)| *sum = F::from_f64(sum.as_f64() + more));
+}
+
 /// The mean of every column, rounded once.
 #[inline(never)]
 pub(crate) fn means<F: Scalar>(rows: &[F], means: &mut [F]) {

@@ -94,7 +94,7 @@ pub(crate) struct Spec {
     init: Init,
     fan: Fan,
     pub(crate) learned: bool,
-    /// The values of a constant, which are not random.
+    /// Values that are not random: those of a constant, or one for all initial values.
     values: Option<Arc<[f64]>>,
 }
 
@@ -103,6 +103,13 @@ impl Declare {
     /// name, so a layer added elsewhere does not change them.
     pub fn learned(&mut self, name: &'static str, shape: &[usize], init: Init, fan: Fan) {
         self.add(name, shape, init, fan, true);
+    }
+
+    /// A parameter whose initial values are all this number.
+    pub fn learned_from(&mut self, name: &'static str, shape: &[usize], value: f64) {
+        let declared = self.specs.len();
+        self.add(name, shape, Init::Zero, Fan { inputs: 1, outputs: 1 }, true);
+        self.specs[declared..].iter_mut().for_each(|spec| spec.values = Some([value].into()));
     }
 
     /// A tensor that is saved with the model and never optimized: [`Layer::commit`](crate::Layer::commit) changes it.
@@ -146,9 +153,13 @@ impl Spec {
             other => other,
         })?;
         if let Some(values) = &self.values {
-            value.data_mut().iter_mut().zip(&values[..]).for_each(|(to, &from)| *to = F::from_f64(from));
+            value
+                .data_mut()
+                .iter_mut()
+                .zip(values.iter().cycle())
+                .for_each(|(to, &from)| *to = F::from_f64(from));
         }
-        Ok(Slot { name, value, learned: self.learned, frozen: self.values.is_some() })
+        Ok(Slot { name, value, learned: self.learned, frozen: !self.learned && self.values.is_some() })
     }
 }
 

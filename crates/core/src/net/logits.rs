@@ -26,9 +26,12 @@ pub(crate) fn check_end<F: Scalar>(model: &Model<F>, applied: Option<Activation>
     if applied != Activation::Softmax {
         return Ok(());
     }
-    // (A ReLU at the end is allowed: SqueezeNet's paper has one.)
-    const SIGMOID: &str = "logits (drop the sigmoid: of numbers from 0 to 1, no softmax is near 0 or 1)";
-    without(model, Activation::Sigmoid, || SIGMOID.to_owned())
+    // A ReLU at the end is allowed: SqueezeNet's paper has one. So is a log-softmax: the softmax of log-probabilities is the probabilities.
+    [Activation::Sigmoid, Activation::HardSigmoid].into_iter().try_for_each(|sigmoid| {
+        let instead =
+            || format!("logits (drop the {sigmoid}: of numbers from 0 to 1, no softmax is near 0 or 1)");
+        without(model, sigmoid, instead)
+    })
 }
 
 /// The number of classes of a model whose outputs are logits, for `predict_proba`.

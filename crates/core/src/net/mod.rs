@@ -106,8 +106,10 @@ macro_rules! nets_of {
         }
     )*};
 }
-nets_of!(ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Embedding Flatten GlobalAvgPool LastPosition LearnedPositions MaxPool
-    SinusoidalPositions Standardize);
+nets_of!(
+    ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Embedding Flatten Gelu GlobalAvgPool GroupNorm HardSwish InstanceNorm LastPosition
+    LayerNorm LearnedPositions MaxPool Prelu RmsNorm Silu SinusoidalPositions Standardize
+);
 
 impl Default for Net {
     fn default() -> Self {

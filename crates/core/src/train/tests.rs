@@ -311,7 +311,17 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
     let end = |activation| model(Net::new().push(dense(2).activation(activation)));
     let error = trainer(1, 0.1).fit(&mut end(Activation::Sigmoid), &data).unwrap_err().to_string();
     assert!(error.contains("drop the sigmoid") && error.contains("got the sigmoid of dense1"), "{error}");
+    let error = trainer(1, 0.1).fit(&mut end(Activation::HardSigmoid), &data).unwrap_err().to_string();
+    assert!(error.contains("drop the hard_sigmoid"), "{error}");
     trainer(1, 0.1).fit(&mut end(Activation::Relu), &data).unwrap();
+    // The log-softmax of a log-softmax is the same: the same loss, the same probabilities.
+    let (plain, logarithms) = (end(Activation::Linear), end(Activation::LogSoftmax));
+    let loss = |model: &Model| evaluate(model, &data).unwrap().get("loss").unwrap();
+    assert!((loss(&plain) - loss(&logarithms)).abs() < 1e-6);
+    let (plain, logarithms) =
+        (plain.predict_proba(x.view()).unwrap(), logarithms.predict_proba(x.view()).unwrap());
+    assert!(plain.iter().zip(&logarithms).all(|(a, b)| (a - b).abs() < 1e-6));
+    trainer(1, 0.1).fit(&mut end(Activation::LogSoftmax), &data).unwrap();
     let values = Dataset::values(&x, ndarray::Array2::zeros((6, 2))).unwrap();
     trainer(1, 0.1).loss(MSE).fit(&mut end(Activation::Sigmoid), &values).unwrap();
     // An activation that is not the last is allowed.

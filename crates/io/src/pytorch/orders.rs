@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use backstitch_core::layers::{
-    ActivationLayer, AvgPool, BatchNorm, Conv2d, Dense, Dropout, Flatten, GlobalAvgPool, MaxPool, Standardize,
+    ActivationLayer, AvgPool, BatchNorm, Conv2d, Dense, Dropout, Flatten, Gelu, GlobalAvgPool, GroupNorm,
+    HardSwish, InstanceNorm, LayerNorm, MaxPool, Prelu, RmsNorm, Silu, Standardize,
 };
 use backstitch_core::{Model, Operation, Scalar, Shape};
 
@@ -86,11 +87,10 @@ impl<F: Scalar> Network<'_, F> {
                 Some(settled) => settled.clone(),
                 None => ValueOrder::Row(None),
             },
-            ValueOrder::Lines if normalizes(operation) => {
+            ValueOrder::Lines if has_channels_first(operation) => {
                 let axes = shape.len();
-                ValueOrder::Turned(format!(
-                    "{path} normalizes the last of {axes} axes, which PyTorch has first"
-                ))
+                let does = if is::<Prelu, F>(operation) { "has slopes for" } else { "normalizes" };
+                ValueOrder::Turned(format!("{path} {does} the last of {axes} axes, which PyTorch has first"))
             }
             ValueOrder::Map if is::<Conv2d, F>(operation) => ValueOrder::Map,
             ValueOrder::Map if is::<Flatten, F>(operation) => match *shape {
@@ -219,11 +219,21 @@ impl<F: Scalar> Network<'_, F> {
                 Axes::Features(outputs)
             });
         }
-        if normalizes(operation) {
+        if is_of_rows(operation)
+            && let ValueOrder::Turned(why) = input
+        {
+            return Err(why.clone());
+        }
+        if is_for_each_feature(operation) {
             return Ok(match input {
+                // One slope for all features has no order.
+                ValueOrder::Row(Some(order)) if order.len() != here.elements() => Axes::Same,
                 ValueOrder::Row(order) => Axes::Features(order.clone()),
                 _ => Axes::Same,
             });
+        }
+        if is_of_groups(operation) && !matches!(input, ValueOrder::Row(Some(_))) {
+            return Ok(Axes::Same);
         }
         if is::<Conv2d, F>(operation) && *input == ValueOrder::Map {
             return Ok(if here.len() == 4 { Axes::Kernel } else { Axes::Same });
@@ -252,12 +262,39 @@ fn own<F: Scalar>(operation: Operation<'_, F>, input: &Shape, value: &ValueOrder
 
 /// Whether a layer keeps the order of features.
 fn keeps<F: Scalar>(operation: Operation<'_, F>) -> bool {
-    normalizes(operation) || is::<Dropout, F>(operation) || is::<ActivationLayer, F>(operation)
+    is_for_each_feature(operation)
+        || is::<Dropout, F>(operation)
+        || is::<ActivationLayer, F>(operation)
+        || is::<Gelu, F>(operation)
+        || is::<Silu, F>(operation)
+        || is::<HardSwish, F>(operation)
 }
 
-/// Whether a layer has one number for each feature of the last axis, in the order of its input.
-fn normalizes<F: Scalar>(operation: Operation<'_, F>) -> bool {
-    is::<BatchNorm, F>(operation) || is::<Standardize, F>(operation)
+/// Whether a layer has one number for each feature of the last axis, in the order of its input, and does the same in any order.
+fn is_for_each_feature<F: Scalar>(operation: Operation<'_, F>) -> bool {
+    is::<BatchNorm, F>(operation)
+        || is::<Standardize, F>(operation)
+        || is::<Prelu, F>(operation)
+        || is_of_rows(operation)
+}
+
+/// Whether a layer normalizes the last axis, in PyTorch too.
+fn is_of_rows<F: Scalar>(operation: Operation<'_, F>) -> bool {
+    is::<LayerNorm, F>(operation) || is::<RmsNorm, F>(operation)
+}
+
+/// Whether a layer normalizes groups of features. In another order of features the groups are others.
+fn is_of_groups<F: Scalar>(operation: Operation<'_, F>) -> bool {
+    is::<GroupNorm, F>(operation) || is::<InstanceNorm, F>(operation)
+}
+
+/// Whether the numbers of a layer are for our last axis, and for the first after the samples in PyTorch.
+fn has_channels_first<F: Scalar>(operation: Operation<'_, F>) -> bool {
+    let several = || operation.slots().any(|(_, slot)| slot.value().shape().elements() > 1);
+    is::<BatchNorm, F>(operation)
+        || is::<Standardize, F>(operation)
+        || is_of_groups(operation)
+        || is::<Prelu, F>(operation) && several()
 }
 
 fn is<L: 'static, F: Scalar>(operation: Operation<'_, F>) -> bool {
@@ -266,7 +303,9 @@ fn is<L: 'static, F: Scalar>(operation: Operation<'_, F>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use backstitch_core::layers::{batch_norm, conv2d, dense, flatten};
+    use backstitch_core::layers::{
+        batch_norm, conv2d, dense, flatten, gelu, group_norm, instance_norm, layer_norm, prelu, rms_norm,
+    };
     use backstitch_core::{Backward, Context, Layer, Net, ShapeError, Tensor, Weights, layer, residual};
 
     use super::*;
@@ -333,6 +372,46 @@ mod tests {
         }
         let net = Net::new().push(Standardize::unfitted()).push(conv2d(2, 1)).push(flatten()).push(dense(2));
         assert_eq!(why(net, &[1, 3, 2], "standardize1.mean"), "Same");
+    }
+
+    #[test]
+    fn normalizations_and_slopes_follow_the_features_or_say_why_not() {
+        let order = "Features(Some([0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]))";
+        let after = |layer: Net| Net::new().push(flatten()).named("a", layer).push(dense(2));
+        let unknown = "a (GroupNorm 3 groups) follows a flatten, and its counterpart in PyTorch is not known";
+        for (layer, expected) in [
+            (Net::from(layer_norm()), order),
+            (rms_norm().into(), order),
+            (prelu().per_channel().into(), order),
+            (prelu().into(), "Same"),
+            (group_norm(3).into(), unknown),
+        ] {
+            assert_eq!(why(after(layer), &[2, 3, 2], "a.weight"), expected);
+        }
+        // What follows still has that order.
+        let still = after(Net::from(gelu())).named("b", layer_norm());
+        assert_eq!(
+            why(Net::new().push(flatten()).push(gelu()).named("b", layer_norm()), &[2, 3, 2], "b.weight"),
+            order
+        );
+        assert_eq!(why(still, &[2, 3, 2], "b.weight"), "Features(None)");
+        // A sequence has its features last on both sides, and its channels have not.
+        let lines = |layer: Net| Net::new().named("a", layer).push(flatten()).push(dense(2));
+        assert_eq!(why(lines(layer_norm().into()), &[3, 4], "a.weight"), "Same");
+        assert!(why(lines(layer_norm().into()), &[3, 4], "dense1.weight").starts_with("Matrix"));
+        for (layer, does) in [
+            (Net::from(group_norm(2)), "normalizes"),
+            (instance_norm().affine().into(), "normalizes"),
+            (prelu().per_channel().into(), "has slopes for"),
+        ] {
+            assert_eq!(why(lines(layer.clone()), &[3, 4], "a.weight"), "Same");
+            let expected = format!("a {does} the last of 2 axes, which PyTorch has first");
+            assert_eq!(why(lines(layer.clone()), &[3, 4], "dense1.weight"), expected);
+            assert_eq!(
+                why(Net::new().named("a", layer).named("b", rms_norm()), &[3, 4], "b.weight"),
+                expected
+            );
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 
 mod exp;
 mod lanes;
+mod normal;
 
-pub(crate) use exp::{exp_f32, tanh_f32};
+pub(crate) use exp::{exp_f32, exp_m1_f32, ln_1p_f32, tanh_f32};
 pub use lanes::Lanes;
+pub(crate) use normal::{tail_ratio_f32, tail_ratio_f64};
 
 /// Runs a closure compiled for the best instruction set of this machine. The closure must be marked `#[inline(always)]`; else nothing is
 /// gained.
