@@ -24,6 +24,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::join_path;
 use crate::layer::AnyLayer;
 use crate::layers::Activation;
 
@@ -47,6 +48,8 @@ pub struct Net {
     pub(crate) ties: Vec<(String, String)>,
     /// The kind by which a chain names it, where it is not that of its node.
     pub(crate) kind: Option<&'static str>,
+    /// Whether its parts are named as those of the net around it.
+    pub(crate) inline: bool,
 }
 
 /// What a net does.
@@ -124,7 +127,7 @@ impl Net {
     }
 
     fn of(node: Node) -> Self {
-        Self { node, ties: Vec::new(), kind: None }
+        Self { node, ties: Vec::new(), kind: None, inline: false }
     }
 
     /// A layer that takes the outputs of other nets as further inputs, by name: attention over the output of an encoder, or a mask. Each of these
@@ -177,6 +180,22 @@ impl Net {
     #[must_use]
     pub fn tie(mut self, name: &str, with: &str) -> Self {
         self.ties.push((name.to_owned(), with.to_owned()));
+        self
+    }
+
+    /// Names the parts of this net as if they stood in the net around it: its own name is no part of theirs. For networks whose published weights have
+    /// such names. Two parameters that get the same name this way are refused by [`Model::new`](crate::Model::new).
+    ///
+    /// ```
+    /// use backstitch::{Model, chain, layers::{dense, layer_norm}, residual};
+    /// let block = residual(chain!["norm" => layer_norm(), "mix" => dense(8)].inline(), chain![]);
+    /// let model: Model = Model::new(chain!["h" => chain![backstitch::Net::from(block).inline()]], &[8], 0)?;
+    /// assert_eq!(model.names("*weight"), ["h.mix.weight", "h.norm.weight"]);
+    /// # Ok::<(), backstitch::Error>(())
+    /// ```
+    #[must_use]
+    pub fn inline(mut self) -> Self {
+        self.inline = true;
         self
     }
 
@@ -248,6 +267,11 @@ impl Net {
 }
 
 impl Child {
+    /// The path of its parts, in a net at this path.
+    pub(crate) fn path(&self, of_net: &str) -> String {
+        if self.net.inline { of_net.to_owned() } else { join_path(of_net, &self.name) }
+    }
+
     fn add_lines(&self, indent: usize, lines: &mut Vec<String>) {
         lines.push(format!("{:indent$}{}: {}", "", self.name, self.net.title()));
         self.net.add_children(indent + 2, lines);

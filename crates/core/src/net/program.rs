@@ -156,8 +156,8 @@ impl<F: Scalar> Program<F> {
             Node::Chain(list) => {
                 check_names(list, path)?;
                 let mut value = x;
-                for Child { name, net } in list {
-                    value = self.add(net, &join_path(path, name), value, named)?;
+                for child in list {
+                    value = self.add(&child.net, &child.path(path), value, named)?;
                 }
                 value
             }
@@ -201,7 +201,7 @@ impl<F: Scalar> Program<F> {
         x: usize,
         named: &[(&str, &[usize])],
     ) -> Result<Vec<usize>, ShapeError> {
-        list.iter().map(|Child { name, net }| self.add(net, &join_path(path, name), x, named)).collect()
+        list.iter().map(|child| self.add(&child.net, &child.path(path), x, named)).collect()
     }
 
     fn append(
@@ -398,7 +398,7 @@ impl<F: Scalar> Program<F> {
 
     /// What the layers declare, with the operation of each. Stores in every operation the places of its own.
     pub(crate) fn declare(&mut self) -> Result<Vec<(usize, Spec)>, ShapeError> {
-        let mut all = Vec::new();
+        let (mut all, mut names) = (Vec::new(), HashSet::new());
         for (i, op) in self.ops.iter_mut().enumerate() {
             let OpKind::Layer(layer) = &op.kind else { continue };
             let mut declare = Declare::default();
@@ -407,6 +407,11 @@ impl<F: Scalar> Program<F> {
                 return Err(error.within(name).within(&op.path));
             }
             for spec in declare.specs {
+                let name = join_path(&op.path, spec.name);
+                if !names.insert(name.clone()) {
+                    let expected = "parameters with names that differ (Net::inline leaves names out)";
+                    return Err(ShapeError::new("net".to_owned(), expected, format!("{name:?} twice")));
+                }
                 op.places.push((spec.name, all.len()));
                 all.push((i, spec));
             }

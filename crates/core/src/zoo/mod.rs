@@ -1,11 +1,13 @@
 //! Networks with a name in the literature, each as a function that reads like its paper. All give logits: softmax is part of the
 //! loss, and of `predict_proba`.
 
+mod gpt;
 mod lenet;
 mod resnet18;
 mod squeezenet;
 mod vgg16;
 
+pub use gpt::Gpt;
 pub use lenet::{Lenet5, lenet_fashion, lenet5};
 pub use resnet18::{resnet18, resnet18_torchvision_name};
 pub use squeezenet::{squeezenet, squeezenet_features, squeezenet_published_name};
