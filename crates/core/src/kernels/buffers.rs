@@ -31,6 +31,12 @@ pub(crate) enum Buffer {
     Sums,
     /// Partial sums of a bias gradient, in `f64`.
     BiasSums,
+    /// The input of a group of channels.
+    GroupInput,
+    /// The output of a group of filters.
+    GroupOutput,
+    /// The kernel of a group, or its gradient.
+    GroupKernel,
     /// A number for each column, near which the column's numbers are.
     Centres,
 }

@@ -78,7 +78,7 @@ macro_rules! nets_of {
         }
     )*};
 }
-nets_of!(ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Flatten GlobalAvgPool MaxPool Standardize);
+nets_of!(ActivationLayer AvgPool BatchNorm Conv2d Dense DepthwiseConv2d Dropout Flatten GlobalAvgPool MaxPool Standardize);
 
 impl Default for Net {
     fn default() -> Self {

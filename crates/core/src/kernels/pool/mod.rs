@@ -3,5 +3,5 @@
 pub(crate) mod lanes;
 pub mod max;
 pub mod mean;
-mod taps;
+pub(crate) mod taps;
 mod wide;
