@@ -84,8 +84,9 @@ pub mod prelude {
     pub use crate::early_stopping::EarlyStopping;
     pub use crate::gradcheck::{check_function, check_layer, check_loss, check_net};
     pub use crate::layers::{
-        Algorithm, Padding, Pair, Standardize, activation, avg_pool, batch_norm, conv2d, dense,
-        depthwise_conv2d, dropout, flatten, global_avg_pool, max_pool,
+        Algorithm, Padding, Pair, Standardize, activation, adaptive_avg_pool, avg_pool, batch_norm, conv1d,
+        conv2d, dense, depthwise_conv2d, dropout, flatten, global_avg_pool, max_pool, pad, transposed_conv2d,
+        upsample,
     };
     pub use crate::losses::{
         BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean,

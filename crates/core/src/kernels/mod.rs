@@ -7,6 +7,7 @@
 //! | `gemm/` | matrix products |
 //! | `conv/` | convolutions: a plan, and a file for each algorithm |
 //! | `pool/` | max and average pooling |
+//! | `gather.rs`, `interpolate.rs` | padded and enlarged maps |
 //! | `windows.rs` | where the windows of convolutions and poolings lie |
 //! | `normalize.rs`, `norm.rs`, `sums.rs`, `long_sums.rs` | batch normalization; the norm of a gradient; sums that keep their digits |
 //! | `elementwise.rs` | loops over arrays side by side |
@@ -21,7 +22,9 @@ mod awake;
 pub(crate) mod buffers;
 pub mod conv;
 pub mod elementwise;
+pub(crate) mod gather;
 pub mod gemm;
+pub(crate) mod interpolate;
 mod long_sums;
 #[cfg(test)]
 mod naive;

@@ -170,12 +170,7 @@ impl WindowLayout {
     /// If a length is 0, the input has other axes, or not a single window fits.
     pub fn over(&self, input: &[usize]) -> Result<Windows, Misfit> {
         let misfit = |expected: &str, got: String| Misfit { expected: expected.to_owned(), got };
-        self.check_lengths()?;
-        for (name, pair) in [("kernel", self.kernel), ("stride", self.stride), ("dilation", self.dilation)] {
-            if pair.height == 0 || pair.width == 0 {
-                return Err(misfit(&format!("a {name} of at least 1x1"), pair.to_string()));
-            }
-        }
+        self.check()?;
         let &[height, width, channels] = input else {
             return Err(misfit("[height, width, channels]", format!("{input:?}")));
         };
@@ -214,6 +209,20 @@ impl WindowLayout {
         };
         windows.check_numbers()?;
         Ok(windows)
+    }
+
+    /// Checks the settings, whatever the map.
+    ///
+    /// # Errors
+    /// If a length is 0, or larger than the limit.
+    pub(crate) fn check(&self) -> Result<(), Misfit> {
+        self.check_lengths()?;
+        for (name, pair) in [("kernel", self.kernel), ("stride", self.stride), ("dilation", self.dilation)] {
+            if pair.height == 0 || pair.width == 0 {
+                return Err(Misfit { expected: format!("a {name} of at least 1x1"), got: pair.to_string() });
+            }
+        }
+        Ok(())
     }
 
     /// Checks that no setting is larger than the limit.

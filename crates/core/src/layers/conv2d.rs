@@ -135,6 +135,12 @@ impl Conv2d {
         self
     }
 
+    /// All zeros before the map: for [`Conv1d`](super::Conv1d).
+    pub(super) fn causal(mut self, causal: bool) -> Self {
+        self.layout.causal = causal;
+        self
+    }
+
     /// Sets the algorithm for all shapes. [`Algorithm::Winograd`] is an error where it cannot be used.
     #[must_use]
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {

@@ -78,7 +78,10 @@ macro_rules! nets_of {
         }
     )*};
 }
-nets_of!(ActivationLayer AvgPool BatchNorm Conv2d Dense DepthwiseConv2d Dropout Flatten GlobalAvgPool MaxPool Standardize);
+nets_of!(
+    ActivationLayer AdaptiveAvgPool AvgPool BatchNorm Conv1d Conv2d Dense DepthwiseConv2d Dropout Flatten GlobalAvgPool MaxPool Pad Standardize
+    TransposedConv2d Upsample
+);
 
 impl Default for Net {
     fn default() -> Self {
