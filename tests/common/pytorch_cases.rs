@@ -4,6 +4,9 @@ use backstitch::CrossEntropy;
 use backstitch::prelude::*;
 use backstitch::train::StepSettings;
 
+#[path = "pytorch_cases/convs.rs"]
+mod convs;
+
 fn one(layer: impl Into<Net>) -> Net {
     Net::new().push(layer)
 }
@@ -17,7 +20,7 @@ pub type Cases = Vec<(&'static str, Net)>;
 
 /// Every file of fixtures with its cases.
 pub fn files() -> Vec<(&'static str, Cases)> {
-    vec![("layers.npz", layers())]
+    vec![("layers.npz", layers()), ("convs.npz", convs::cases())]
 }
 
 fn layers() -> Cases {
