@@ -67,15 +67,13 @@ impl<F: Scalar> Layer<F> for AdaptiveAvgPool {
             let most = Pair::from(MOST_ALONG);
             return Err(error(&format!("an output of at most {most}"), self.output.to_string()));
         }
-        match input {
-            &[from_height, from_width, channels] if from_height.max(from_width) <= MOST_ALONG => {
-                Shape::new(&[height, width, channels])
-            }
-            &[_, _, _] => {
-                Err(error(&format!("a map of at most {}", Pair::from(MOST_ALONG)), format!("{input:?}")))
-            }
-            _ => Err(error("[height, width, channels]", format!("{input:?}"))),
+        let &[from_height, from_width, channels] = input else {
+            return Err(error("[height, width, channels]", format!("{input:?}")));
+        };
+        if from_height.max(from_width) > MOST_ALONG {
+            return Err(error(&format!("a map of at most {}", Pair::from(MOST_ALONG)), format!("{input:?}")));
         }
+        Shape::new(&[height, width, channels])
     }
 
     fn forward(&self, _: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {

@@ -209,7 +209,7 @@ impl Conv2d {
         if self.groups == 0 {
             return Err(misfit("at least 1 group", "0".to_owned()));
         }
-        if windows.channels % self.groups != 0 || self.filters % self.groups != 0 {
+        if [windows.channels, self.filters].iter().any(|count| !count.is_multiple_of(self.groups)) {
             let expected = format!("channels and filters that can be divided by {} groups", self.groups);
             return Err(misfit(
                 &expected,

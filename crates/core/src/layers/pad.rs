@@ -174,24 +174,18 @@ impl<F: Scalar> Layer<F> for Pad {
         {
             return Err(error("a finite constant", value.to_string()));
         }
-        match input {
-            &[height, width, _] if height.max(width) > MOST_ALONG => {
-                Err(error(&format!("a map of at most {}", Pair::from(MOST_ALONG)), format!("{input:?}")))
-            }
-            &[height, width, _]
-                if self.around == Around::Reflection
-                    && (widest.height >= height || widest.width >= width) =>
-            {
-                let expected = "a padding below the height and the width of the map, which it reflects";
-                Err(error(expected, format!("{} around {input:?}", self.sides)))
-            }
-            &[height, width, channels] => Shape::new(&[
-                before.height + height + after.height,
-                before.width + width + after.width,
-                channels,
-            ]),
-            _ => Err(error("[height, width, channels]", format!("{input:?}"))),
+        let &[height, width, channels] = input else {
+            return Err(error("[height, width, channels]", format!("{input:?}")));
+        };
+        if height.max(width) > MOST_ALONG {
+            return Err(error(&format!("a map of at most {}", Pair::from(MOST_ALONG)), format!("{input:?}")));
         }
+        if self.around == Around::Reflection && (widest.height >= height || widest.width >= width) {
+            let expected = "a padding below the height and the width of the map, which it reflects";
+            return Err(error(expected, format!("{} around {input:?}", self.sides)));
+        }
+        let sides = [before.height + height + after.height, before.width + width + after.width];
+        Shape::new(&[sides[0], sides[1], channels])
     }
 
     fn forward(&self, _: &Weights<'_, F>, x: &Tensor<F>, y: &mut Tensor<F>, (): &mut (), _ctx: &Context) {

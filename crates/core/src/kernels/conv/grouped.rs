@@ -21,18 +21,18 @@ use crate::tensor::scalar::Scalar;
 const MOST_NUMBERS: usize = 1 << 20;
 
 /// How the products of a convolution in groups are computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupedPlan {
     /// Over all channels. Its products are used if there is one group.
     all: ConvPlan,
     way: Way,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Way {
     OneGroup,
     Depthwise,
-    Groups(Groups),
+    Groups(Box<Groups>),
 }
 
 impl GroupedPlan {
@@ -47,7 +47,7 @@ impl GroupedPlan {
         let way = match groups {
             1 => return Self { all: plan(windows, maps, filters, algorithm), way: Way::OneGroup },
             _ if groups == windows.channels => Way::Depthwise,
-            _ => Way::Groups(Groups::new(windows, maps, (filters, groups), algorithm)),
+            _ => Way::Groups(Box::new(Groups::new(windows, maps, (filters, groups), algorithm))),
         };
         // Its products are not used: this algorithm is chosen without counting anything.
         Self { all: ConvPlan::new(windows, maps, filters, Algorithm::Im2col), way }
@@ -125,7 +125,7 @@ pub(crate) fn scratch(windows: &Windows, filters: usize, groups: usize) -> usize
 }
 
 /// Groups of several channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Groups {
     groups: usize,
     /// Maps that are copied at a time.
