@@ -50,6 +50,14 @@ impl TensorOrder {
         Self { here, axes }
     }
 
+    /// The shape here of a tensor in this order that has this shape there.
+    pub(crate) fn shape_here(&self, there: &[usize]) -> Vec<usize> {
+        match (&self.axes, there) {
+            (Axes::Kernel, &[filters, channels, width]) => vec![width, channels, filters],
+            _ => shape_here(there),
+        }
+    }
+
     /// The shape of the tensor there.
     pub(crate) fn shape_there(&self) -> Vec<usize> {
         match (&self.axes, &*self.here) {
