@@ -84,10 +84,11 @@ pub mod prelude {
     pub use crate::early_stopping::EarlyStopping;
     pub use crate::gradcheck::{check_function, check_layer, check_loss, check_net};
     pub use crate::layers::{
-        Algorithm, Padding, Pair, Standardize, activation, attention, avg_pool, batch_norm, conv2d, dense,
-        dropout, embedding, flatten, gelu, global_avg_pool, group_norm, gru, hard_swish, instance_norm,
-        last_position, layer_norm, learned_positions, lstm, max_pool, prelu, rms_norm, rnn, silu,
-        sinusoidal_positions,
+        Algorithm, Padding, Pair, Standardize, activation, adaptive_avg_pool, attention, avg_pool,
+        batch_norm, conv1d, conv2d, dense, depthwise_conv2d, dropout, embedding, flatten, gelu,
+        global_avg_pool, group_norm, gru, hard_swish, instance_norm, last_position, layer_norm,
+        learned_positions, lstm, max_pool, pad, prelu, rms_norm, rnn, silu, sinusoidal_positions,
+        transposed_conv2d, upsample,
     };
     pub use crate::losses::{
         BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean,

@@ -3,7 +3,7 @@
 //! `cargo bench --bench training -- [--json | --peers] [--threads N] [--seconds N] [WORKLOAD ...]`
 //!
 //! A step is: forward, mean softmax cross-entropy, backward, optimizer update, in f32, on random inputs in [0, 1) and
-//! random labels. Some workloads differ, by a word in their name. `infer`: only the forward pass of the fused model.
+//! random labels. Some workloads differ, by a word in their name. `unet`: binary cross-entropy of every pixel. `infer`: only the forward pass of the fused model.
 //! `frozen`: a step that trains only the head. `forward`: the forward pass of that network. `grad_cam`: one map.
 //! `epoch`: a share of an epoch of the trainer, with augmentation. The result is the median step over some seconds.
 //!
@@ -55,6 +55,8 @@ struct Options {
 enum Kind {
     Sgd,
     Adam,
+    /// Adam, with binary cross-entropy of every output.
+    Pixels,
     Inference,
     /// SGD, with every convolution frozen.
     Frozen,
@@ -88,7 +90,7 @@ const fn workload(
 const GREY: &[usize] = &[28, 28, 1];
 const COLOUR: &[usize] = &[64, 64, 3];
 
-const WORKLOADS: [Workload; 14] = [
+const WORKLOADS: [Workload; 16] = [
     workload("mlp_b32", 32, &[784], mlp, Kind::Sgd),
     workload("mlp_b1024", 1024, &[784], mlp, Kind::Sgd),
     workload("cnn2_b64", 64, GREY, model2, Kind::Adam),
@@ -97,6 +99,8 @@ const WORKLOADS: [Workload; 14] = [
     workload("lenet64_b64", 64, COLOUR, || zoo::lenet5(101), Kind::Adam),
     workload("lenet64_epoch_b64", 64, COLOUR, || zoo::lenet5(101), Kind::Epoch),
     workload("resnet18_b32", 32, COLOUR, || zoo::resnet18(101), Kind::Adam),
+    workload("depthwise_b64", 64, &[28, 28, 64], depthwise, Kind::Adam),
+    workload("unet_b16", 16, GREY, unet, Kind::Pixels),
     workload("vgg16_infer_b32", 32, &[32, 32, 3], zoo::vgg16_features, Kind::Inference),
     workload("cnn2_infer_b1", 1, GREY, model2, Kind::Inference),
     workload("resnet18_infer_b1", 1, COLOUR, || zoo::resnet18(101), Kind::Inference),
@@ -111,6 +115,27 @@ fn vgg16_with_head() -> Net {
 
 fn mlp() -> Net {
     Net::new().push(dense(256).relu()).push(dense(128).relu()).push(dense(64).relu()).push(dense(10))
+}
+
+/// A block of MobileNet, and a head.
+fn depthwise() -> Net {
+    chain![
+        depthwise_conv2d(3).same(),
+        batch_norm().relu(),
+        conv2d(64, 1),
+        batch_norm().relu(),
+        global_avg_pool(),
+        dense(10)
+    ]
+}
+
+/// A U-Net of three levels. Each level is beside the levels below it, and their outputs are concatenated.
+fn unet() -> Net {
+    let level = |filters| chain![conv2d(filters, 3).same().relu(), conv2d(filters, 3).same().relu()];
+    let lowest = chain![max_pool(2), level(64), transposed_conv2d(32, 2).stride(2)];
+    let middle = concat([chain![], lowest]);
+    let below = chain![max_pool(2), level(32), middle, level(32), transposed_conv2d(16, 2).stride(2)];
+    chain![level(16), concat([chain![], below]), level(16), conv2d(1, 1)]
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -142,6 +167,7 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::Error
     let mut model: Model = Model::new((workload.net)(), workload.input, 0)?;
     let rules = match workload.kind {
         Kind::Adam | Kind::Epoch => train::StepSettings::new(Adam::new(1e-3), CrossEntropy::new()),
+        Kind::Pixels => train::StepSettings::new(Adam::new(1e-3), BceWithLogits::new()),
         _ => train::StepSettings::new(Sgd::new(0.01), CrossEntropy::new()),
     };
     if workload.kind == Kind::Frozen {
@@ -152,6 +178,12 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::Error
     x.data_mut().iter_mut().for_each(|v| *v = rng.random_range(0.0..1.0));
     let classes = model.output_shape()[0];
     let labels: Vec<usize> = (0..workload.batch).map(|_| rng.random_range(0..classes)).collect();
+    let mut pixels = Tensor::zeros(&model.output_shape().batched(workload.batch)?)?;
+    pixels.data_mut().iter_mut().for_each(|v| *v = rng.random_range(0_u8..2).into());
+    let targets = match workload.kind {
+        Kind::Pixels => Targets::Values(&pixels),
+        _ => Targets::Classes(&labels),
+    };
     if workload.kind == Kind::Inference {
         let (model, mut trace) = (model.fuse(), Trace::new(Keep::Last));
         return median(seconds, |_| model.forward(&x, &mut trace));
@@ -167,7 +199,7 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::Error
         if workload.kind == Kind::GradCam {
             return grad_cam(&model, x.view(), &labels, "conv5", Cam::GradCam).map(drop);
         }
-        let examples = train::BatchView { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+        let examples = train::BatchView { inputs: &x, targets, weights: None };
         train::step(&mut model, &rules, examples, 1.0, &mut workspace, &Context::train(0, step)).map(drop)
     })
 }

@@ -75,8 +75,36 @@ def mlp():
     return nn.Sequential(*dense(784, 256, 128, 64, 10))
 
 
+def depthwise():
+    def norm():
+        return [nn.BatchNorm2d(64), nn.ReLU()]
+
+    convolutions = [nn.Conv2d(64, 64, 3, padding=1, groups=64), *norm(), nn.Conv2d(64, 64, 1), *norm()]
+    return nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(1), *dense(64, 10))
+
+
+class UNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+
+        def level(channels, filters):
+            return nn.Sequential(*conv(channels, filters, 3, 1), *conv(filters, filters, 3, 1))
+
+        self.down1, self.down2, self.lowest = level(1, 16), level(16, 32), level(32, 64)
+        self.up2, self.level2 = nn.ConvTranspose2d(64, 32, 2, 2), level(64, 32)
+        self.up1, self.level1 = nn.ConvTranspose2d(32, 16, 2, 2), level(32, 16)
+        self.last = nn.Conv2d(16, 1, 1)
+
+    def forward(self, x):
+        pool = nn.functional.max_pool2d
+        one = self.down1(x)
+        two = self.down2(pool(one, 2))
+        below = self.level2(torch.cat((two, self.up2(self.lowest(pool(two, 2)))), 1))
+        return self.last(self.level1(torch.cat((one, self.up1(below)), 1)))
+
+
 GREY, COLOUR = (1, 28, 28), (3, 64, 64)
-# Network, batch, shape of a sample, classes, optimizer (none for inference).
+# Network, batch, shape of a sample, classes (none for binary cross-entropy of every output), optimizer (none for inference).
 WORKLOADS = {
     "mlp_b32": (mlp, 32, GREY, 10, torch.optim.SGD),
     "mlp_b1024": (mlp, 1024, GREY, 10, torch.optim.SGD),
@@ -85,6 +113,8 @@ WORKLOADS = {
     "trad_b1024": (traditional, 1024, GREY, 10, torch.optim.Adam),
     "lenet64_b64": (lenet5, 64, COLOUR, 101, torch.optim.Adam),
     "resnet18_b32": (resnet18, 32, COLOUR, 101, torch.optim.Adam),
+    "depthwise_b64": (depthwise, 64, (64, 28, 28), 10, torch.optim.Adam),
+    "unet_b16": (UNet, 16, GREY, None, torch.optim.Adam),
     "vgg16_infer_b32": (vgg16_features, 32, (3, 32, 32), 0, None),
     "cnn2_infer_b1": (cnn2, 1, GREY, 10, None),
     "resnet18_infer_b1": (resnet18, 1, COLOUR, 101, None),
@@ -114,13 +144,16 @@ def steps(name, layout, precision):
                 model(x)
 
     else:
-        labels = torch.randint(0, classes, (batch,))
+        if classes is None:
+            loss_of, targets = nn.functional.binary_cross_entropy_with_logits, torch.rand(batch, *shape).round()
+        else:
+            loss_of, targets = nn.functional.cross_entropy, torch.randint(0, classes, (batch,))
         optimizer = optimizer(model.parameters(), lr=1e-2 if optimizer is torch.optim.SGD else 1e-3)
 
         def step():
             optimizer.zero_grad(set_to_none=True)
             with precision():
-                loss = nn.functional.cross_entropy(model(x), labels)
+                loss = loss_of(model(x), targets)
             loss.backward()
             optimizer.step()
 

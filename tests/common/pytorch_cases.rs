@@ -4,6 +4,8 @@ use backstitch::CrossEntropy;
 use backstitch::prelude::*;
 use backstitch::train::StepSettings;
 
+#[path = "pytorch_cases/convs.rs"]
+mod convs;
 #[path = "pytorch_cases/norms.rs"]
 mod norms;
 
@@ -23,7 +25,12 @@ pub type Cases = Vec<(&'static str, Net)>;
 
 /// Every file of fixtures with its cases.
 pub fn files() -> Vec<(&'static str, Cases)> {
-    vec![("layers.npz", layers()), ("norms.npz", norms::cases()), ("sequences.npz", sequences::cases())]
+    vec![
+        ("layers.npz", layers()),
+        ("norms.npz", norms::cases()),
+        ("convs.npz", convs::cases()),
+        ("sequences.npz", sequences::cases()),
+    ]
 }
 
 fn layers() -> Cases {

@@ -25,7 +25,10 @@ fn row<N: Into<Net>>(name: &str, input: &[usize], net: impl Fn() -> N + 'static)
 pub fn all() -> Vec<Row> {
     let mut rows = with_every_activation();
     rows.extend(convolutions());
+    rows.extend(groups());
+    rows.extend(transposed_and_sequences());
     rows.extend(poolings());
+    rows.extend(padded_and_enlarged());
     rows.extend(normalizations());
     rows.extend(blocks());
     rows
@@ -92,6 +95,60 @@ fn convolutions() -> Vec<Row> {
             conv2d(4, 7).activation(linear).stride(2).padding(3)
         }),
         row("conv2d 3x3 over many channels", &[7, 7, 14], move || conv2d(2, 3).activation(linear).padding(1)),
+    ]
+}
+
+fn groups() -> Vec<Row> {
+    vec![
+        row("conv2d 3x2, 2 groups", &[4, 5, 6], || conv2d(4, [3, 2]).same().groups(2).relu()),
+        row("conv2d 3x3, 3 groups, stride 2", &[5, 4, 6], || {
+            conv2d(3, 3).groups(3).stride(2).padding(1).without_bias()
+        }),
+        row("conv2d 3x3, as many groups as channels", &[5, 4, 3], || conv2d(6, 3).groups(3).padding(1)),
+        row("depthwise_conv2d 3x3, same", &[5, 4, 11], || {
+            depthwise_conv2d(3).same().activation(Activation::Tanh)
+        }),
+        row("depthwise_conv2d 3x2, stride 2x1", &[6, 5, 3], || {
+            depthwise_conv2d([3, 2]).stride([2, 1]).relu()
+        }),
+        row("depthwise_conv2d 3x3, 2 filters a channel", &[5, 4, 2], || {
+            depthwise_conv2d(3).multiplier(2).padding(1).without_bias()
+        }),
+        row("depthwise_conv2d 2x2, more padding than kernel", &[2, 3, 2], || {
+            depthwise_conv2d(2).multiplier(3).padding(3).dilation(2)
+        }),
+    ]
+}
+
+fn transposed_and_sequences() -> Vec<Row> {
+    vec![
+        row("transposed_conv2d 2x2, stride 2", &[3, 2, 4], || transposed_conv2d(3, 2).stride(2).relu()),
+        row("transposed_conv2d 3x3, padding 1", &[4, 3, 2], || {
+            transposed_conv2d(3, 3).padding(1).activation(Activation::Tanh).without_bias()
+        }),
+        row("transposed_conv2d 3x2, output padding", &[3, 2, 2], || {
+            transposed_conv2d(2, [3, 2]).stride([2, 3]).output_padding([1, 2]).padding([1, 0])
+        }),
+        row("transposed_conv2d 2x3, dilation 2", &[2, 3, 3], || transposed_conv2d(2, [2, 3]).dilation(2)),
+        row("conv1d 3, same", &[7, 3], || conv1d(4, 3).same().relu()),
+        row("conv1d 3, causal, dilation 2", &[6, 2], || {
+            conv1d(3, 3).causal().dilation(2).activation(Activation::Tanh)
+        }),
+        row("conv1d 4, stride 3, padding 2", &[9, 2], || conv1d(3, 4).stride(3).padding(2).without_bias()),
+        row("conv1d 2, 3 groups", &[5, 3], || conv1d(6, 2).groups(3)),
+    ]
+}
+
+fn padded_and_enlarged() -> Vec<Row> {
+    vec![
+        row("upsample 2x3", &[3, 2, 4], || upsample([2, 3])),
+        row("upsample 3x2, bilinear", &[2, 3, 2], || upsample([3, 2]).bilinear()),
+        row("upsample 2, bilinear, over one number", &[1, 1, 2], || upsample(2).bilinear()),
+        row("pad 1x2", &[3, 2, 2], || pad([1, 2]).constant(0.5)),
+        row("pad, reflect", &[4, 3, 2], || pad([[3, 1], [0, 2]]).reflect()),
+        row("pad, replicate", &[2, 1, 3], || pad([[0, 3], [2, 2]]).replicate()),
+        row("adaptive_avg_pool 3x2", &[5, 4, 3], || adaptive_avg_pool([3, 2])),
+        row("adaptive_avg_pool 5x1, larger", &[3, 4, 2], || adaptive_avg_pool([5, 1])),
     ]
 }
 

@@ -2,9 +2,10 @@
 
 use backstitch_core::gradcheck::{check_layer, check_net, check_net_with};
 use backstitch_core::layers::{
-    activation, attention, avg_pool, batch_norm, conv2d, dense, dropout, embedding, flatten, gelu,
-    global_avg_pool, group_norm, gru, hard_swish, instance_norm, last_position, layer_norm,
-    learned_positions, lstm, max_pool, prelu, rms_norm, rnn, silu, sinusoidal_positions,
+    activation, adaptive_avg_pool, attention, avg_pool, batch_norm, conv1d, conv2d, dense, depthwise_conv2d,
+    dropout, embedding, flatten, gelu, global_avg_pool, group_norm, gru, hard_swish, instance_norm,
+    last_position, layer_norm, learned_positions, lstm, max_pool, pad, prelu, rms_norm, rnn, silu,
+    sinusoidal_positions, transposed_conv2d, upsample,
 };
 use backstitch_core::{Activation, AnyLayer, Context, Mode, Net, Tensor, chain, concat, input, residual};
 
@@ -60,6 +61,18 @@ fn every_layer_keeps_its_contract() {
     holds(avg_pool(3).stride(2).padding(1), &[7, 6, 2]);
     holds(global_avg_pool(), &[3, 4, 5]);
     holds(flatten(), &[3, 2, 4]);
+    holds(conv2d(4, 3).groups(2).relu(), &[4, 5, 6]);
+    holds(depthwise_conv2d(3).same().relu(), &[4, 5, 3]);
+    holds(depthwise_conv2d(3).multiplier(2).stride(2), &[5, 4, 3]);
+    holds(transposed_conv2d(3, 2).stride(2).relu(), &[3, 2, 4]);
+    holds(transposed_conv2d(2, 3).padding(1).without_bias(), &[4, 3, 2]);
+    holds(conv1d(4, 3).causal().dilation(2).relu(), &[6, 3]);
+    holds(upsample([2, 3]), &[3, 2, 4]);
+    holds(upsample(2).bilinear(), &[3, 2, 4]);
+    holds(pad([1, 2]).constant(0.5), &[3, 2, 4]);
+    holds(pad(1).reflect(), &[3, 2, 4]);
+    holds(pad(3).replicate(), &[3, 2, 4]);
+    holds(adaptive_avg_pool([3, 2]), &[5, 3, 2]);
 }
 
 #[test]

@@ -39,6 +39,12 @@ pub(crate) enum Buffer {
     Head,
     /// Gradients of keys and values of one head.
     KeyGradients,
+    /// The input of a group of channels.
+    GroupInput,
+    /// The output of a group of filters.
+    GroupOutput,
+    /// The kernel of a group, or its gradient.
+    GroupKernel,
     /// A number for each column, near which the column's numbers are.
     Centres,
 }

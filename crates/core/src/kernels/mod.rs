@@ -8,6 +8,7 @@
 //! | `conv/` | convolutions: a plan, and a file for each algorithm |
 //! | `pool/` | max and average pooling |
 //! | `attention.rs` | attention, for blocks of queries |
+//! | `gather.rs`, `interpolate.rs` | padded and enlarged maps |
 //! | `windows.rs` | where the windows of convolutions and poolings lie |
 //! | `normalize.rs`, `norm.rs`, `sums.rs`, `long_sums.rs` | batch normalization; the norm of a gradient; sums that keep their digits |
 //! | `elementwise.rs` | loops over arrays side by side |
@@ -24,8 +25,10 @@ mod awake;
 pub(crate) mod buffers;
 pub mod conv;
 pub mod elementwise;
+pub(crate) mod gather;
 pub mod gemm;
 pub(crate) mod group_norm;
+pub(crate) mod interpolate;
 mod long_sums;
 #[cfg(test)]
 mod naive;

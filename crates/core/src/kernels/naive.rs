@@ -17,50 +17,71 @@ pub fn matmul<F: Scalar>(a: Matrix<'_, F>, b: Matrix<'_, F>, c: &mut [F]) {
     }
 }
 
-/// `y[n, y, x, f] = sum over u, v, c of x[n, i, j, c] K[u, v, c, f]`, where (i, j) is the place that tap (u, v) of window (y, x) falls on. Returns y
-/// and the number of multiplications: taps in the padding have none.
-pub fn convolve<F: Scalar>(x: &[F], windows: &Windows, kernel: &[F], filters: usize) -> (Vec<F>, u64) {
+/// `y[n, y, x, f] = sum over u, v, c of x[n, i, j, c] K[u, v, c, f]`, where (i, j) is the place that tap (u, v) of window (y, x) falls on, and c
+/// runs over the channels of the group of f. Returns y and the number of multiplications: taps in the padding have none.
+pub fn convolve<F: Scalar>(
+    x: &[F],
+    windows: &Windows,
+    kernel: &[F],
+    (filters, groups): (usize, usize),
+) -> (Vec<F>, u64) {
     let maps = x.len() / windows.map();
     let mut y = vec![F::zero(); maps * windows.positions() * filters];
     let mut multiplications = 0;
-    for_each_meeting(windows, maps, |x_at, position, tap| {
-        for c in 0..windows.channels {
-            for f in 0..filters {
-                y[position * filters + f] += x[x_at + c] * kernel[(tap * windows.channels + c) * filters + f];
-                multiplications += 1;
-            }
-        }
+    for_each_product(windows, maps, (filters, groups), |x_at, y_at, k_at| {
+        y[y_at] += x[x_at] * kernel[k_at];
+        multiplications += 1;
     });
     (y, multiplications)
 }
 
 /// `dK[u, v, c, f] = sum over n, y, x of x[n, i, j, c] dz[n, y, x, f]`.
-pub fn weight_gradient<F: Scalar>(x: &[F], windows: &Windows, dz: &[F], filters: usize) -> Vec<F> {
-    let mut gradient = vec![F::zero(); windows.window() * filters];
-    for_each_meeting(windows, x.len() / windows.map(), |x_at, position, tap| {
-        for c in 0..windows.channels {
-            for f in 0..filters {
-                gradient[(tap * windows.channels + c) * filters + f] +=
-                    x[x_at + c] * dz[position * filters + f];
-            }
-        }
+pub fn weight_gradient<F: Scalar>(
+    x: &[F],
+    windows: &Windows,
+    dz: &[F],
+    (filters, groups): (usize, usize),
+) -> Vec<F> {
+    let mut gradient = vec![F::zero(); windows.window() / groups * filters];
+    for_each_product(windows, x.len() / windows.map(), (filters, groups), |x_at, y_at, k_at| {
+        gradient[k_at] += x[x_at] * dz[y_at];
     });
     gradient
 }
 
 /// `dx[n, i, j, c] = sum over f, and over all y, x, u, v where tap (u, v) of window (y, x) falls on (i, j), of K[u, v, c, f] dz[n, y, x, f]`.
-pub fn input_gradient<F: Scalar>(dz: &[F], windows: &Windows, kernel: &[F], filters: usize) -> Vec<F> {
+pub fn input_gradient<F: Scalar>(
+    dz: &[F],
+    windows: &Windows,
+    kernel: &[F],
+    (filters, groups): (usize, usize),
+) -> Vec<F> {
     let maps = dz.len() / (windows.positions() * filters);
     let mut dx = vec![F::zero(); maps * windows.map()];
+    for_each_product(windows, maps, (filters, groups), |x_at, y_at, k_at| {
+        dx[x_at] += kernel[k_at] * dz[y_at];
+    });
+    dx
+}
+
+/// Calls `f` for every product of a number of x and a weight: with the places of x, of y and of the weight. A filter reads the channels of its
+/// group; the kernel is `[kernel height, kernel width, channels / groups, filters]`.
+fn for_each_product(
+    windows: &Windows,
+    maps: usize,
+    (filters, groups): (usize, usize),
+    mut f: impl FnMut(usize, usize, usize),
+) {
+    let channels = windows.channels / groups;
     for_each_meeting(windows, maps, |x_at, position, tap| {
-        for c in 0..windows.channels {
-            for f in 0..filters {
-                dx[x_at + c] +=
-                    kernel[(tap * windows.channels + c) * filters + f] * dz[position * filters + f];
+        for c in 0..channels {
+            for filter in 0..filters {
+                let group = filter / (filters / groups);
+                let weight = (tap * channels + c) * filters + filter;
+                f(x_at + group * channels + c, position * filters + filter, weight);
             }
         }
     });
-    dx
 }
 
 /// Calls `f` wherever a tap of a window falls on the map: with the first channel's place in x, the window's number in the batch, and the tap's in

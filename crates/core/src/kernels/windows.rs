@@ -91,6 +91,25 @@ pub struct WindowLayout {
     pub padding: Padding,
     /// What becomes of a last window that does not fit.
     pub rounding: Rounding,
+    /// Whether all zeros lie before the map: so many that no window reaches beyond the number at its own place. Then there is no other padding.
+    pub causal: bool,
+}
+
+/// The settings that are not the default ones: `, stride 2x2, padding same`.
+impl fmt::Display for WindowLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = Pair::from(1);
+        if self.stride != one {
+            write!(f, ", stride {}", self.stride)?;
+        }
+        if self.dilation != one {
+            write!(f, ", dilation {}", self.dilation)?;
+        }
+        if self.padding != Padding::Valid {
+            write!(f, ", padding {}", self.padding)?;
+        }
+        Ok(())
+    }
 }
 
 /// The largest kernel, stride, dilation or padding along one axis. With these no sum or product of two overflows.
@@ -141,6 +160,7 @@ impl WindowLayout {
             dilation: 1.into(),
             padding: Padding::Valid,
             rounding: Rounding::Floor,
+            causal: false,
         }
     }
 
@@ -150,12 +170,7 @@ impl WindowLayout {
     /// If a length is 0, the input has other axes, or not a single window fits.
     pub fn over(&self, input: &[usize]) -> Result<Windows, Misfit> {
         let misfit = |expected: &str, got: String| Misfit { expected: expected.to_owned(), got };
-        self.check_lengths()?;
-        for (name, pair) in [("kernel", self.kernel), ("stride", self.stride), ("dilation", self.dilation)] {
-            if pair.height == 0 || pair.width == 0 {
-                return Err(misfit(&format!("a {name} of at least 1x1"), pair.to_string()));
-            }
-        }
+        self.check()?;
         let &[height, width, channels] = input else {
             return Err(misfit("[height, width, channels]", format!("{input:?}")));
         };
@@ -196,6 +211,20 @@ impl WindowLayout {
         Ok(windows)
     }
 
+    /// Checks the settings, whatever the map.
+    ///
+    /// # Errors
+    /// If a length is 0, or larger than the limit.
+    pub(crate) fn check(&self) -> Result<(), Misfit> {
+        self.check_lengths()?;
+        for (name, pair) in [("kernel", self.kernel), ("stride", self.stride), ("dilation", self.dilation)] {
+            if pair.height == 0 || pair.width == 0 {
+                return Err(Misfit { expected: format!("a {name} of at least 1x1"), got: pair.to_string() });
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that no setting is larger than the limit.
     fn check_lengths(&self) -> Result<(), Misfit> {
         let Self { kernel, stride, dilation, padding, .. } = *self;
@@ -220,6 +249,7 @@ impl WindowLayout {
     fn axis(&self, length: usize, along: fn(Pair) -> usize) -> Option<(usize, usize, usize)> {
         let (span, stride) = (self.span(along), along(self.stride));
         let (before, after) = match self.padding {
+            _ if self.causal => (span - 1, 0),
             Padding::Valid => (0, 0),
             Padding::Explicit(pair) => (along(pair), along(pair)),
             Padding::Same => {

@@ -41,7 +41,9 @@ impl Conv2d {
     ) -> Result<(Array2<F>, Array1<F>), Error> {
         let windows = self.windows(input)?;
         let filters = self.filters();
-        let expected = [windows.kernel.height, windows.kernel.width, windows.channels, filters];
+        let (channels, of_group) =
+            (windows.channels / self.number_of_groups(), filters / self.number_of_groups());
+        let expected = [windows.kernel.height, windows.kernel.width, channels, filters];
         if *weight.shape() != expected || bias.data().len() != filters {
             let got = format!("weight {}, bias {}", weight.shape(), bias.shape());
             return Err(Error::argument("weight", format!("weight {expected:?}, bias [{filters}]"), got));
@@ -53,11 +55,11 @@ impl Conv2d {
             let output = (row * windows.out_width + column) * filters;
             for (tap, (u, v)) in grid(windows.kernel.height, windows.kernel.width).enumerate() {
                 let (Some(i), Some(j)) = (windows.row(row, u), windows.column(column, v)) else { continue };
-                for c in 0..windows.channels {
-                    let place = (i * windows.width + j) * windows.channels + c;
+                for c in 0..channels {
                     for f in 0..filters {
-                        matrix[[place, output + f]] =
-                            weight.data()[(tap * windows.channels + c) * filters + f];
+                        let channel = f / of_group * channels + c;
+                        let place = (i * windows.width + j) * windows.channels + channel;
+                        matrix[[place, output + f]] = weight.data()[(tap * channels + c) * filters + f];
                     }
                 }
             }

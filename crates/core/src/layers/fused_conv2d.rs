@@ -71,7 +71,7 @@ impl<F: Scalar> Layer<F> for FusedConv2d<F> {
     ) {
         let plan = plan.plan(&self.conv, &x.shape(), self.prepared.has_tiles());
         let kernel = ConvKernel { weights: &self.weight, prepared: Some(&self.prepared) };
-        self.conv.convolve(plan, (kernel, &self.bias), x, y, |rows| {
+        self.conv.convolve(plan, (kernel, &self.bias), x.data(), y.data_mut(), |rows| {
             if let Some(Norm { layer, columns }) = &self.norm {
                 let [mean, factor, shift] = columns;
                 normalize_in_place(rows, [mean, factor, shift]);

@@ -2,12 +2,15 @@
 //! the one to copy for a layer of your own.
 
 mod activation;
+mod adaptive_avg_pool;
 pub(crate) mod attention;
 mod avg_pool;
 mod batch_norm;
+mod conv1d;
 pub(crate) mod conv2d;
 mod conv2d_to_dense;
 mod dense;
+mod depthwise_conv2d;
 mod dropout;
 mod embedding;
 mod flatten;
@@ -20,6 +23,7 @@ mod instance_norm;
 mod last_position;
 mod layer_norm;
 mod max_pool;
+mod pad;
 mod pooling;
 mod positions;
 mod prelu;
@@ -27,13 +31,18 @@ pub(crate) mod recurrent;
 mod rms_norm;
 mod silu;
 mod standardize;
+mod transposed_conv2d;
+mod upsample;
 
 pub use activation::{Activation, ActivationLayer, activation};
+pub use adaptive_avg_pool::{AdaptiveAvgPool, adaptive_avg_pool};
 pub use attention::{Attention, attention};
 pub use avg_pool::{AvgPool, avg_pool};
 pub use batch_norm::{BatchNorm, batch_norm};
+pub use conv1d::{Conv1d, conv1d};
 pub use conv2d::{Conv2d, conv2d};
 pub use dense::{Dense, dense};
+pub use depthwise_conv2d::{DepthwiseConv2d, depthwise_conv2d};
 pub use dropout::{Dropout, dropout};
 pub use embedding::{Embedding, embedding};
 pub use flatten::{Flatten, flatten};
@@ -46,12 +55,15 @@ pub use instance_norm::{InstanceNorm, instance_norm};
 pub use last_position::{LastPosition, last_position};
 pub use layer_norm::{LayerNorm, layer_norm};
 pub use max_pool::{MaxPool, max_pool};
+pub use pad::{Pad, Sides, pad};
 pub use positions::{LearnedPositions, SinusoidalPositions, learned_positions, sinusoidal_positions};
 pub use prelu::{Prelu, prelu};
 pub use recurrent::{Cell, Direction, GruCell, LstmCell, Recurrent, RnnCell, gru, lstm, rnn};
 pub use rms_norm::{RmsNorm, rms_norm};
 pub use silu::{Silu, silu};
 pub use standardize::Standardize;
+pub use transposed_conv2d::{TransposedConv2d, transposed_conv2d};
+pub use upsample::{Upsample, upsample};
 
 pub use crate::kernels::conv::plan::Algorithm;
 pub use crate::kernels::windows::{Padding, Pair};

@@ -42,7 +42,7 @@ impl PoolWindows {
 
 impl fmt::Display for PoolWindows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let WindowLayout { kernel, stride, dilation, padding, rounding } = self.layout;
+        let WindowLayout { kernel, stride, dilation, padding, rounding, .. } = self.layout;
         write!(f, "{} {kernel}", self.kind)?;
         if stride != kernel {
             write!(f, ", stride {stride}")?;

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayD};
 
 use crate::error::Error;
 use crate::layer::Context;
-use crate::layers::{BatchNorm, Conv2d, FusedConv2d};
+use crate::layers::{BatchNorm, Conv2d, DepthwiseConv2d, FusedConv2d};
 use crate::net::model::Model;
 use crate::net::operation::Operation;
 use crate::net::program::{Op, OpKind, Program};
@@ -107,14 +107,16 @@ fn fuse<F: Scalar>(model: &Model<F>) -> Program<F> {
         let inputs = op.inputs.iter().map(|&value| number[value]).collect();
         let mut kind = op.kind.clone();
         let mut fused = 1;
-        if let Some(conv) = op.kind.as_layer::<Conv2d>() {
+        let input = &old.shapes[op.inputs[0]];
+        let depthwise = op.kind.as_layer::<DepthwiseConv2d>().map(|layer| layer.over(input[2]));
+        if let Some(conv) = op.kind.as_layer::<Conv2d>().or(depthwise.as_ref()) {
             let follows = |next: &(usize, &Op<F>)| next.1.inputs == [i + 1] && readers(i + 1) == 1;
             let norm = rest.next_if(|next| follows(next) && next.1.kind.as_layer::<BatchNorm>().is_some());
             let norm =
                 norm.and_then(|(_, op)| Some((op.kind.as_layer::<BatchNorm>()?, model.weights(op, &[]))));
             fused += usize::from(norm.is_some());
             let norm = norm.as_ref().map(|(norm, w)| (*norm, w));
-            let layer = FusedConv2d::new((conv, &model.weights(op, &[])), norm, &old.shapes[op.inputs[0]]);
+            let layer = FusedConv2d::new((conv, &model.weights(op, &[])), norm, input);
             kind = OpKind::Layer(Arc::new(layer));
         }
         ops.push(Op {

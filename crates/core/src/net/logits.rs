@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::layers::{
-    Activation, ActivationLayer, BatchNorm, Conv2d, Dense, Dropout, Flatten, FusedConv2d, GlobalAvgPool,
+    Activation, ActivationLayer, BatchNorm, Conv1d, Conv2d, Dense, DepthwiseConv2d, Dropout, Flatten,
+    FusedConv2d, GlobalAvgPool, TransposedConv2d,
 };
 use crate::net::model::Model;
 use crate::net::program::{Op, OpKind, Program};
@@ -94,6 +95,9 @@ fn activation<F: Scalar>(kind: &OpKind<F>) -> Option<Activation> {
     alone
         .or_else(|| kind.as_layer::<Dense>().map(Dense::last_activation))
         .or_else(|| kind.as_layer::<Conv2d>().map(Conv2d::last_activation))
+        .or_else(|| kind.as_layer::<Conv1d>().map(Conv1d::last_activation))
+        .or_else(|| kind.as_layer::<TransposedConv2d>().map(TransposedConv2d::last_activation))
+        .or_else(|| kind.as_layer::<DepthwiseConv2d>().map(DepthwiseConv2d::last_activation))
         .or_else(|| kind.as_layer::<FusedConv2d<F>>().map(FusedConv2d::last_activation))
         .or_else(|| kind.as_layer::<BatchNorm>().map(BatchNorm::last_activation))
 }

@@ -110,8 +110,9 @@ macro_rules! nets_of {
     )*};
 }
 nets_of!(
-    ActivationLayer AvgPool BatchNorm Conv2d Dense Dropout Embedding Flatten Gelu GlobalAvgPool GroupNorm HardSwish InstanceNorm LastPosition
-    LayerNorm LearnedPositions MaxPool Prelu RmsNorm Silu SinusoidalPositions Standardize
+    ActivationLayer AdaptiveAvgPool AvgPool BatchNorm Conv1d Conv2d Dense DepthwiseConv2d Dropout Embedding Flatten Gelu GlobalAvgPool
+    GroupNorm HardSwish InstanceNorm LastPosition LayerNorm LearnedPositions MaxPool Pad Prelu RmsNorm Silu SinusoidalPositions
+    Standardize TransposedConv2d Upsample
 );
 
 impl Default for Net {

@@ -26,7 +26,7 @@ pub(super) enum Axes {
     Features(Order),
     /// `[outputs, inputs]` there, `[inputs, outputs]` here.
     Matrix { inputs: Order, outputs: Order },
-    /// `[filters, channels, height, width]` there, `[height, width, channels, filters]` here.
+    /// `[filters, channels, height, width]` there, `[height, width, channels, filters]` here; or both without the height.
     Kernel,
 }
 
@@ -50,10 +50,19 @@ impl TensorOrder {
         Self { here, axes }
     }
 
+    /// The shape here of a tensor in this order that has this shape there.
+    pub(crate) fn shape_here(&self, there: &[usize]) -> Vec<usize> {
+        match (&self.axes, there) {
+            (Axes::Kernel, &[filters, channels, width]) => vec![width, channels, filters],
+            _ => shape_here(there),
+        }
+    }
+
     /// The shape of the tensor there.
     pub(crate) fn shape_there(&self) -> Vec<usize> {
         match (&self.axes, &*self.here) {
             (Axes::Kernel, &[height, width, channels, filters]) => vec![filters, channels, height, width],
+            (Axes::Kernel, &[width, channels, filters]) => vec![filters, channels, width],
             (Axes::Matrix { .. }, &[inputs, outputs]) => vec![outputs, inputs],
             (_, here) => here.to_vec(),
         }
@@ -66,11 +75,11 @@ impl TensorOrder {
             (Axes::Matrix { inputs, outputs }, &[columns, rows]) => {
                 place(inputs, i % columns) * rows + place(outputs, i / columns)
             }
-            (Axes::Kernel, &[height, width, channels, filters]) => {
-                let (i, column) = (i / width, i % width);
-                let (i, line) = (i / height, i % height);
+            (Axes::Kernel, &[ref area @ .., channels, filters]) => {
+                let area: usize = area.iter().product();
+                let (i, tap) = (i / area, i % area);
                 let (filter, channel) = (i / channels, i % channels);
-                ((line * width + column) * channels + channel) * filters + filter
+                (tap * channels + channel) * filters + filter
             }
             _ => i,
         }

@@ -147,9 +147,13 @@ fn place<F: Scalar>(
     // One name in the file may stand for several tensors of the model, if their weights are tied in PyTorch.
     theirs.retain(|_, name| there.contains_key(name));
     let taken: BTreeSet<&String> = theirs.values().collect();
-    let mut shapes = BTreeMap::new();
+    let (layouts, mut shapes) = (layouts(model), BTreeMap::new());
     for (name, there) in theirs.iter().map(|(name, theirs)| (name, &there[theirs])) {
-        shapes.insert(name.clone(), shape_of(path, &theirs[name], &shape_here(there))?);
+        let here = match layouts.get(name) {
+            Some(Ok(layout)) => layout.shape_here(there),
+            _ => shape_here(there),
+        };
+        shapes.insert(name.clone(), shape_of(path, &theirs[name], &here)?);
     }
     if whole {
         // The remaining names are not in the model: the message lists them.
@@ -159,7 +163,6 @@ fn place<F: Scalar>(
     }
     model.check_part(pattern, &shapes).map_err(Error::model(path))?;
     theirs.values().try_for_each(|theirs| file.check_kind(theirs))?;
-    let layouts = layouts(model);
     for (name, theirs) in &theirs {
         layout_of(path, &layouts, name)?;
         check_numbers::<F>(path, &file, theirs)?;
@@ -194,7 +197,7 @@ fn check_numbers<F: Scalar>(path: &Path, file: &WeightsFile, name: &str) -> Resu
 #[cfg(test)]
 mod tests {
     use backstitch_core::Net;
-    use backstitch_core::layers::{conv2d, dense, flatten};
+    use backstitch_core::layers::{conv1d, conv2d, dense, depthwise_conv2d, flatten, transposed_conv2d};
     use ndarray::IxDyn;
 
     use super::*;
@@ -214,6 +217,7 @@ mod tests {
                 let array = tensor.to_array();
                 let array = match array.ndim() {
                     4 => array.permuted_axes(IxDyn(&[3, 2, 0, 1])),
+                    3 => array.permuted_axes(IxDyn(&[2, 1, 0])),
                     2 => array.permuted_axes(IxDyn(&[1, 0])),
                     _ => array,
                 };
@@ -225,6 +229,35 @@ mod tests {
             .iter()
             .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F64, shape.clone(), bytes).unwrap()));
         std::fs::write(path, serialize(views, None).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn kernels_of_all_convolutions_are_turned() {
+        let maps = || {
+            let grouped = conv2d(4, [3, 2]).groups(2);
+            Net::new()
+                .push(depthwise_conv2d(3).multiplier(2))
+                .push(grouped)
+                .push(transposed_conv2d(3, [2, 3]))
+        };
+        let steps = || Net::new().push(conv1d(4, 3)).push(conv1d(6, 2).groups(2));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        for (net, input) in [(maps(), &[7, 6, 2][..]), (steps(), &[9, 3])] {
+            let trained: Model<f64> = Model::new(net.clone(), input, 1).unwrap();
+            let mut other: Model<f64> = Model::new(net.clone(), input, 2).unwrap();
+            write(&path, &trained);
+            load(&path, &mut other, |name| format!("net.{name}")).unwrap();
+            assert_eq!(other.state(), trained.state());
+            save(&path, &trained, str::to_owned).unwrap();
+            let mut other: Model<f64> = Model::new(net, input, 3).unwrap();
+            load(&path, &mut other, str::to_owned).unwrap();
+            assert_eq!(other.state(), trained.state());
+        }
+        let mut other: Model<f64> =
+            Model::new(Net::new().push(conv1d(4, 5)).push(conv1d(6, 2).groups(2)), &[9, 3], 1).unwrap();
+        let error = load(&path, &mut other, str::to_owned).unwrap_err().to_string();
+        assert!(error.contains("conv1d1.weight: expected [5, 3, 4], got [3, 3, 4]"), "{error}");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use backstitch_core::layers::{
-    ActivationLayer, AvgPool, BatchNorm, Conv2d, Dense, Dropout, Flatten, Gelu, GlobalAvgPool, GroupNorm,
-    HardSwish, InstanceNorm, LayerNorm, MaxPool, Prelu, RmsNorm, Silu, Standardize,
+    ActivationLayer, AdaptiveAvgPool, AvgPool, BatchNorm, Conv1d, Conv2d, Dense, DepthwiseConv2d, Dropout,
+    Flatten, Gelu, GlobalAvgPool, GroupNorm, HardSwish, InstanceNorm, LayerNorm, MaxPool, Pad, Prelu,
+    RmsNorm, Silu, Standardize, TransposedConv2d, Upsample,
 };
 use backstitch_core::{Model, Operation, Scalar, Shape};
 
@@ -92,7 +93,10 @@ impl<F: Scalar> Network<'_, F> {
                 let does = if is::<Prelu, F>(operation) { "has slopes for" } else { "normalizes" };
                 ValueOrder::Turned(format!("{path} {does} the last of {axes} axes, which PyTorch has first"))
             }
-            ValueOrder::Map if is::<Conv2d, F>(operation) => ValueOrder::Map,
+            ValueOrder::Lines | ValueOrder::Turned(_) if is::<Conv1d, F>(operation) => {
+                ValueOrder::Turned(format!("{path} has the channels last, PyTorch has them before the steps"))
+            }
+            ValueOrder::Map if convolves(operation) => ValueOrder::Map,
             ValueOrder::Map if is::<Flatten, F>(operation) => match *shape {
                 [height, width, channels] => ValueOrder::Row(flattened([height, width, channels])),
                 _ => ValueOrder::Unknown(format!("{path} flattens {shape}")),
@@ -101,7 +105,7 @@ impl<F: Scalar> Network<'_, F> {
             ValueOrder::Lines if is::<Flatten, F>(operation) => ValueOrder::Row(None),
             ValueOrder::Turned(why) if is::<Flatten, F>(operation) => ValueOrder::Unknown(why),
             ValueOrder::Map if is::<GlobalAvgPool, F>(operation) => ValueOrder::Row(None),
-            value if keeps(operation) || is::<MaxPool, F>(operation) || is::<AvgPool, F>(operation) => value,
+            value if keeps(operation) || keeps_maps(operation) => value,
             value => own(operation, &shape, &value),
         }
     }
@@ -235,8 +239,10 @@ impl<F: Scalar> Network<'_, F> {
         if is_of_groups(operation) && !matches!(input, ValueOrder::Row(Some(_))) {
             return Ok(Axes::Same);
         }
-        if is::<Conv2d, F>(operation) && *input == ValueOrder::Map {
-            return Ok(if here.len() == 4 { Axes::Kernel } else { Axes::Same });
+        let over_steps =
+            matches!(input, ValueOrder::Lines | ValueOrder::Turned(_)) && is::<Conv1d, F>(operation);
+        if over_steps || convolves(operation) && *input == ValueOrder::Map {
+            return Ok(if here.len() > 1 { Axes::Kernel } else { Axes::Same });
         }
         if matches!(input, ValueOrder::Row(Some(_)) | ValueOrder::Turned(_)) {
             let unknown = "follows a flatten, and its counterpart in PyTorch is not known";
@@ -268,6 +274,21 @@ fn keeps<F: Scalar>(operation: Operation<'_, F>) -> bool {
         || is::<Gelu, F>(operation)
         || is::<Silu, F>(operation)
         || is::<HardSwish, F>(operation)
+}
+
+/// Whether a layer is a convolution of maps. A transposed one has `[channels, filters, height, width]` in PyTorch and
+/// `[height, width, filters, channels]` here: the same order of axes.
+fn convolves<F: Scalar>(operation: Operation<'_, F>) -> bool {
+    is::<Conv2d, F>(operation) || is::<DepthwiseConv2d, F>(operation) || is::<TransposedConv2d, F>(operation)
+}
+
+/// Whether a layer gives maps with the channels of its input.
+fn keeps_maps<F: Scalar>(operation: Operation<'_, F>) -> bool {
+    is::<MaxPool, F>(operation)
+        || is::<AvgPool, F>(operation)
+        || is::<AdaptiveAvgPool, F>(operation)
+        || is::<Pad, F>(operation)
+        || is::<Upsample, F>(operation)
 }
 
 /// Whether a layer has one number for each feature of the last axis, in the order of its input, and does the same in any order.
@@ -304,7 +325,8 @@ fn is<L: 'static, F: Scalar>(operation: Operation<'_, F>) -> bool {
 #[cfg(test)]
 mod tests {
     use backstitch_core::layers::{
-        batch_norm, conv2d, dense, flatten, gelu, group_norm, instance_norm, layer_norm, prelu, rms_norm,
+        adaptive_avg_pool, batch_norm, conv1d, conv2d, dense, depthwise_conv2d, flatten, gelu, group_norm,
+        instance_norm, layer_norm, pad, prelu, rms_norm, transposed_conv2d, upsample,
     };
     use backstitch_core::{Backward, Context, Layer, Net, ShapeError, Tensor, Weights, layer, residual};
 
@@ -412,6 +434,48 @@ mod tests {
                 expected
             );
         }
+    }
+
+    #[test]
+    fn all_convolutions_have_kernels_and_keep_maps() {
+        let net = Net::new()
+            .push(pad(1).reflect())
+            .push(depthwise_conv2d(3).multiplier(2))
+            .push(upsample(2))
+            .push(transposed_conv2d(3, 2).stride(2))
+            .push(adaptive_avg_pool([2, 3]))
+            .push(flatten())
+            .push(dense(2));
+        for name in ["depthwiseconv1.weight", "transposedconv1.weight"] {
+            assert_eq!(why(net.clone(), &[4, 5, 2], name), "Kernel");
+        }
+        let order = "Matrix { inputs: Some([0, 3, 6, 9, 12, 15, 1, 4, 7, 10, 13, 16, 2, 5, 8, 11, 14, 17]), outputs: None }";
+        assert_eq!(why(net, &[4, 5, 2], "dense1.weight"), order);
+    }
+
+    #[test]
+    fn a_convolution_over_steps_has_a_kernel_of_three_axes() {
+        let net = Net::new()
+            .push(conv1d(4, 3))
+            .push(batch_norm())
+            .push(conv1d(3, 2))
+            .push(flatten())
+            .push(dense(2));
+        for (name, expected) in [
+            ("conv1d1.weight", "Kernel"),
+            ("conv1d1.bias", "Same"),
+            ("batchnorm1.weight", "Same"),
+            ("conv1d2.weight", "Kernel"),
+            ("dense1.weight", "conv1d2 has the channels last, PyTorch has them before the steps"),
+        ] {
+            assert_eq!(why(net.clone(), &[7, 2], name), expected);
+        }
+        let kernel = TensorOrder { here: Shape::new(&[2, 3, 4]).unwrap(), axes: Axes::Kernel };
+        assert_eq!(kernel.shape_there(), [4, 3, 2]);
+        // Filter 1, channel 2, step 0.
+        assert_eq!(kernel.place((3 + 2) * 2), (2 * 4) + 1);
+        // Filter 3, channel 0, step 1.
+        assert_eq!(kernel.place(3 * 3 * 2 + 1), 3 * 4 + 3);
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl<'a, F> ConvKernel<'a, F> {
 }
 
 /// Other forms of a kernel, for inference, where they are of use. `prepare.rs` makes them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PreparedKernel<F> {
     /// In the tiles of Winograd's algorithm, for batches of many maps. It takes four times the memory of a 3x3 kernel.
     pub(crate) tiles: Option<Vec<F>>,

@@ -204,11 +204,11 @@ mod tests {
         weight_gradient(&x, &windows, &dz, Accumulate::Overwrite, &mut dk);
         let mut twice = dk.clone();
         weight_gradient(&x, &windows, &dz, Accumulate::Add, &mut twice);
-        let (mut expected_y, meeting) = naive::convolve(&x, &windows, &kernel, filters);
+        let (mut expected_y, meeting) = naive::convolve(&x, &windows, &kernel, (filters, 1));
         add_one(&mut expected_y);
-        let expected_dk = naive::weight_gradient(&x, &windows, &dz, filters);
+        let expected_dk = naive::weight_gradient(&x, &windows, &dz, (filters, 1));
         let expected_twice = expected_dk.iter().map(|v| 2.0 * v).collect();
-        let expected_dx = naive::input_gradient(&dz, &windows, &kernel, filters);
+        let expected_dx = naive::input_gradient(&dz, &windows, &kernel, (filters, 1));
         for (got, expected) in
             [(y, expected_y), (dx, expected_dx), (dk, expected_dk), (twice, expected_twice)]
         {

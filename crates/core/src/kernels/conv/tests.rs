@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 use rand::Rng;
 
+use crate::kernels::conv::grouped::GroupedPlan;
 use crate::kernels::conv::kernel::{ConvKernel, PreparedKernel};
 use crate::kernels::conv::plan::{Algorithm, ConvPlan};
+use crate::kernels::conv::walk::ParameterGradients;
 use crate::kernels::windows::{Padding, Pair, WindowLayout};
 use crate::kernels::{Accumulate, naive};
 use crate::tensor::rng::{Purpose, stream};
@@ -40,10 +42,10 @@ fn check_with(
     plan.weight_gradient(&x, &dz, Accumulate::Overwrite, &mut dk);
     let mut twice = dk.clone();
     plan.weight_gradient(&x, &dz, Accumulate::Add, &mut twice);
-    let expected_dk = naive::weight_gradient(&x, &windows, &dz, filters);
+    let expected_dk = naive::weight_gradient(&x, &windows, &dz, (filters, 1));
     for (name, got, expected, terms) in [
-        ("y", &y, &naive::convolve(&x, &windows, &kernel, filters).0, windows.window()),
-        ("dx", &dx, &naive::input_gradient(&dz, &windows, &kernel, filters), windows.window() * filters),
+        ("y", &y, &naive::convolve(&x, &windows, &kernel, (filters, 1)).0, windows.window()),
+        ("dx", &dx, &naive::input_gradient(&dz, &windows, &kernel, (filters, 1)), windows.window() * filters),
         ("dK", &dk, &expected_dk, maps * windows.positions()),
         ("dK added", &twice, &expected_dk.iter().map(|v| 2.0 * v).collect(), maps * windows.positions()),
     ] {
@@ -151,5 +153,80 @@ fn agrees_where_the_work_is_cut_in_pieces() {
         (1, 1, Padding::Valid, 4, [7, 7, 64], 48),
     ] {
         check(layout(kernel, stride, padding), maps, input, filters, 1);
+    }
+}
+
+/// All three products of a convolution in groups against the plain loops.
+fn check_groups(
+    layout: WindowLayout,
+    maps: usize,
+    [height, width, channels]: [usize; 3],
+    filters: usize,
+    groups: usize,
+    seed: u64,
+) {
+    let (channels, filters) = (channels * groups, filters * groups);
+    let Ok(windows) = layout.over(&[height, width, channels]) else { return };
+    let x = random(maps * windows.map(), seed);
+    let kernel = random(windows.window() / groups * filters, seed + 1);
+    let mut dz = random(maps * windows.positions() * filters, seed + 2);
+    let plan = GroupedPlan::new(windows, maps, (filters, groups), Algorithm::Fastest, ConvPlan::new);
+    let mut y = vec![f64::NAN; dz.len()];
+    plan.forward(&x, ConvKernel::new(&kernel), &mut y, |_| {});
+    let (mut dx, mut dk) = (vec![f64::NAN; x.len()], vec![f64::NAN; kernel.len()]);
+    let mut gradient = |how, dk: &mut [f64]| {
+        let gradients = ParameterGradients { bias: None, kernel: Some((how, dk)) };
+        plan.parameter_gradients(&x, &mut dz, |_, _| {}, gradients)
+    };
+    gradient(Accumulate::Overwrite, &mut dk);
+    let mut twice = dk.clone();
+    let nonzeros = gradient(Accumulate::Add, &mut twice);
+    plan.input_gradient_of((&dz, nonzeros), &kernel, &mut dx);
+    let expected_dk = naive::weight_gradient(&x, &windows, &dz, (filters, groups));
+    for (name, got, expected) in [
+        ("y", &y, &naive::convolve(&x, &windows, &kernel, (filters, groups)).0),
+        ("dx", &dx, &naive::input_gradient(&dz, &windows, &kernel, (filters, groups))),
+        ("dK", &dk, &expected_dk),
+        ("dK added", &twice, &expected_dk.iter().map(|v| 2.0 * v).collect()),
+    ] {
+        assert_eq!(got.len(), expected.len());
+        let close = got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9);
+        assert!(close, "{name} by {plan:?}, {layout:?} over {maps} maps, seed {seed}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn groups_agree_with_the_plain_loops(
+        (maps, height, width) in (1_usize..4, 1_usize..12, 1_usize..12),
+        // The last: channels and filters of a group.
+        (groups, channels, filters) in (1_usize..44, 1_usize..4, 1_usize..4),
+        kernel in (1_usize..5, 1_usize..5),
+        (stride, dilation) in ((1_usize..4, 1_usize..4), (1_usize..3, 1_usize..3)),
+        padding in padding(),
+        seed in 0_u64..1000,
+    ) {
+        let pair = |(height, width)| Pair { height, width };
+        let layout = WindowLayout {
+            stride: pair(stride), dilation: pair(dilation), padding, ..WindowLayout::new(pair(kernel))
+        };
+        check_groups(layout, maps, [height, width, channels], filters, groups, seed);
+    }
+}
+
+#[test]
+fn groups_agree_where_the_work_is_cut_in_pieces() {
+    let same = WindowLayout { padding: Padding::Same, ..WindowLayout::new(3) };
+    let second = WindowLayout { stride: 2.into(), ..same };
+    for (layout, maps, input, filters, groups) in [
+        (same, 17, [30, 90, 1], 1, 40),
+        (second, 9, [31, 28, 1], 1, 70),
+        (same, 9, [14, 15, 1], 3, 24),
+        (second, 9, [14, 15, 1], 3, 24),
+        // More numbers of a group than are copied at a time.
+        (same, 14, [64, 65, 12], 10, 2),
+    ] {
+        check_groups(layout, maps, input, filters, groups, 1);
     }
 }

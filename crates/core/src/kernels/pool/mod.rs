@@ -1,7 +1,8 @@
 //! Pooling: the largest number or the mean of every window, channel by channel.
 
+pub(crate) mod adaptive;
 pub(crate) mod lanes;
 pub mod max;
 pub mod mean;
-mod taps;
+pub(crate) mod taps;
 mod wide;

@@ -26,8 +26,9 @@ impl WindowTaps {
     pub(crate) fn of(windows: &Windows, (row, down): (usize, &Range<usize>), column: usize) -> Self {
         let Windows { width, channels, kernel, stride, dilation, before, .. } = *windows;
         let right = windows.taps_across(column);
-        let top = row * stride.height + down.start * dilation.height - before.height;
-        let left = column * stride.width + right.start * dilation.width - before.width;
+        // Of a window without a tap in the map no place is used.
+        let top = (row * stride.height + down.start * dilation.height).saturating_sub(before.height);
+        let left = (column * stride.width + right.start * dilation.width).saturating_sub(before.width);
         Self {
             first: (down.start * kernel.width + right.start) as u32,
             place: (top * width + left) * channels,
