@@ -1,6 +1,7 @@
 //! The table of models for the tests. A new layer needs one row.
 
 use backstitch::prelude::*;
+use backstitch::zoo::Gpt;
 
 /// A small model around one kind of layer.
 pub struct Row {
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(padded_and_enlarged());
     rows.extend(normalizations());
     rows.extend(blocks());
+    rows.extend(sequences());
     rows
 }
 
@@ -242,6 +244,38 @@ fn blocks() -> Vec<Row> {
                 pool.push(conv2d(1, 1).activation(tanh)),
                 Net::new(),
             ])
+        }),
+    ]
+}
+
+fn sequences() -> Vec<Row> {
+    vec![
+        row("dense over time", &[4, 3], || dense(5).activation(Activation::Tanh)),
+        row("dense, transposed", &[4, 3], || dense(5).transposed()),
+        row("embedding", &[5], || embedding(13, 3)),
+        row("learned positions", &[5, 3], || learned_positions(7)),
+        row("sinusoidal positions", &[5, 3], sinusoidal_positions),
+        row("last position", &[5, 3], last_position),
+        row("rnn", &[4, 3], || rnn(5)),
+        row("rnn, one step", &[1, 3], || rnn(2)),
+        row("lstm", &[4, 3], || lstm(5)),
+        row("lstm, two layers, both directions", &[3, 2], || lstm(3).layers(2).bidirectional()),
+        row("gru", &[4, 3], || gru(5)),
+        row("gru, two layers, dropout", &[3, 2], || gru(3).layers(2).dropout(0.3)),
+        row("attention", &[5, 12], || attention(2)),
+        row("attention, causal", &[5, 12], || attention(4).causal()),
+        row("attention over more than a block of queries", &[70, 3], || attention(1).causal()),
+        row("gpt", &[4], || {
+            let sizes = Gpt {
+                vocabulary: 13,
+                longest: 4,
+                width: 4,
+                layers: 1,
+                heads: 2,
+                tanh_gelu: true,
+                bias: true,
+            };
+            sizes.net()
         }),
     ]
 }
