@@ -91,8 +91,7 @@ fn others<F: Scalar>(row: &[F], top: usize) -> f64 {
             *power = (z - row[top]).exponential();
         }
         if let Some(at) = top.checked_sub(i * TERMS_AT_A_TIME).filter(|&at| at < part.len()) {
-            // (m - m is NaN where m is infinite.)
-            powers[at] = row[top] - row[top];
+            powers[at] = if row[top].is_finite() { F::zero() } else { F::nan() };
         }
         sum += powers.iter().fold(0.0, |sum, power| sum + power.as_f64());
     }

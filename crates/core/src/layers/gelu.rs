@@ -148,7 +148,7 @@ mod tests {
     fn it_has_the_digits_of_its_type_in_the_tail_too() {
         for (x, y, derivative) in EXACT {
             let (single, double) = (f64::from(exact(x as f32)), exact(x));
-            assert!((double - y).abs() <= 1e-15 * y.abs().min(1.0).max(1e-3), "{x}: {double} {y}");
+            assert!((double - y).abs() <= 1e-15 * y.abs().clamp(1e-3, 1.0), "{x}: {double} {y}");
             assert!((single / y - 1.0).abs() < 3e-6, "{x}: {single} {y}");
             assert!((single - y).abs() <= 1e-7 * y.abs().max(0.5), "{x}: {single} {y}");
             assert!((exact_derivative(x) - derivative).abs() < 1e-15, "{x}");

@@ -115,7 +115,7 @@ impl<F: Scalar> Model<F> {
         }
         let (pass, keep) = (trace.pass, trace.keep());
         let wanted = Wanted { from, dx: dx.is_some(), grads: grads.is_some() };
-        let (plan, shapes, back, buffers) = trace.prepare_backward(self, wanted)?;
+        let ((plan, shapes), back, buffers) = trace.prepare_backward(self, wanted)?;
         let (pass, here) = (pass.expect("looked at above"), InputFingerprint::of(x));
         if here != pass {
             let (expected, got) = match here.input == pass.input {

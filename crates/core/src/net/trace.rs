@@ -71,6 +71,9 @@ impl InputFingerprint {
     }
 }
 
+/// The plan of the last forward pass, and the shapes of its values.
+type ForwardParts<'a> = (&'a ForwardPlan, &'a [Shape]);
+
 /// The memory of a trace.
 #[derive(Debug)]
 pub(crate) struct TraceBuffers<F: Scalar> {
@@ -247,7 +250,7 @@ impl<F: Scalar> Trace<F> {
         &mut self,
         model: &Model<F>,
         wanted: Wanted,
-    ) -> Result<(&ForwardPlan, &[Shape], &BackwardPlan, &mut TraceBuffers<F>), Error> {
+    ) -> Result<(ForwardParts<'_>, &BackwardPlan, &mut TraceBuffers<F>), Error> {
         if self.keep == Keep::Last {
             return Err(Error::argument("trace", "Keep::ForBackward or Keep::All", "Keep::Last"));
         }
@@ -261,7 +264,7 @@ impl<F: Scalar> Trace<F> {
             }
         };
         let (_, back) = self.back.insert(back);
-        Ok((&self.plan, &self.shapes, back, &mut self.buffers))
+        Ok(((&self.plan, &self.shapes), back, &mut self.buffers))
     }
 
     /// A value, and its gradient, which the caller writes before a backward pass starts from this value.
