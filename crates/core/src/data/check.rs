@@ -71,7 +71,8 @@ impl<F: Scalar> Dataset<F> {
     /// Checks that ids are among those of the model, before one of them is met in training.
     fn check_ids(&self, model: &Model<F>) -> Result<(), Error> {
         let Some(Ids { largest_input, largest_class }) = self.ids else { return Ok(()) };
-        if let Some((path, count)) = model.ids_of_input().find(|&(_, count)| largest_input >= count) {
+        if let Some((path, count)) = model.input_ids().into_iter().find(|&(_, count)| largest_input >= count)
+        {
             return Err(Error::argument("ids", format!("below {count}, the ids of {path}"), largest_input));
         }
         match model.output_shape().last() {

@@ -154,10 +154,10 @@ impl<F: Scalar> Model<F> {
     }
 
     /// The layers that read the inputs as ids: the path of each, and how many ids it has.
-    pub(crate) fn ids_of_input(&self) -> impl Iterator<Item = (&str, usize)> {
+    pub fn input_ids(&self) -> Vec<(&str, usize)> {
         let ops = &self.program.ops;
         let own = self.program.ids.iter().filter(|&&(op, _)| ops[op].inputs[0] == 0);
-        own.map(|&(op, count)| (&*ops[op].path, count))
+        own.map(|&(op, count)| (&*ops[op].path, count)).collect()
     }
 
     /// The path of every layer, chain, branch and block (`block2.main.conv1`), in the order of their outputs.
