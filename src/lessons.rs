@@ -55,6 +55,11 @@
 #![doc = include_str!("../examples/lessons/autoencoder.rs")]
 //! ```
 //!
+//! # A network that writes
+//! ```no_run
+#![doc = include_str!("../examples/lessons/characters.rs")]
+//! ```
+//!
 //! # Interrupted and resumed
 //! ```no_run
 #![doc = include_str!("../examples/lessons/resume.rs")]

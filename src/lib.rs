@@ -117,6 +117,8 @@ pub mod prelude {
     #[cfg(feature = "io")]
     pub use crate::table::{Columns, Encoding, Fill, Table};
     #[cfg(feature = "io")]
+    pub use crate::text::{BytePairs, Vocabulary};
+    #[cfg(feature = "io")]
     pub use crate::{Load, Save};
     #[cfg(feature = "progress")]
     pub use crate::{Progress, WithProgress};

@@ -90,7 +90,8 @@ fn count(warm_up: usize, (net, input): &Case, batches: &[usize]) -> usize {
     };
     let mut step = |i: u64| {
         for (x, labels) in &inputs {
-            let examples = train::BatchView { inputs: x, targets: Targets::Classes(labels), weights: None };
+            let examples =
+                train::BatchView { inputs: x, named: &[], targets: Targets::Classes(labels), weights: None };
             train::step(&mut model, &rules, examples, 1.0, &mut workspace, &Context::train(0, i)).unwrap();
         }
     };

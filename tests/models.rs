@@ -35,7 +35,12 @@ fn trained(net: fn() -> Net, input: &[usize], steps: u64, threads: usize) -> Vec
             (0..33).map(|i| i % 10).collect::<Vec<_>>(),
         );
         for step in 0..steps {
-            let examples = train::BatchView { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+            let examples = train::BatchView {
+                inputs: &x,
+                named: &[],
+                targets: Targets::Classes(&labels),
+                weights: None,
+            };
             let (rules, ctx) =
                 (train::StepSettings::new(Adam::new(1e-3), CrossEntropy::new()), Context::train(7, step));
             train::step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx).unwrap();

@@ -104,7 +104,12 @@ fn dense_nets_agree_in_forward_loss_gradients_and_three_steps() {
         let rules = StepSettings::new(Sgd::new(0.1).momentum(0.9).weight_decay(0.01), CrossEntropy::new());
         for (step, &expected) in losses.iter().enumerate() {
             let ctx = Context::train(0, step as u64);
-            let examples = train::BatchView { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+            let examples = train::BatchView {
+                inputs: &x,
+                named: &[],
+                targets: Targets::Classes(&labels),
+                weights: None,
+            };
             let loss = train::step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx);
             let loss = loss.unwrap().data.value();
             assert!(
@@ -207,7 +212,12 @@ fn five_steps_of_every_optimizer_agree() {
         model.load_state(&fixture.under("start/")).unwrap();
         let mut workspace = train::Workspace::new(&model);
         for (i, &expected) in fixture.array(&format!("{name}/losses")).iter().enumerate() {
-            let examples = train::BatchView { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+            let examples = train::BatchView {
+                inputs: &x,
+                named: &[],
+                targets: Targets::Classes(&labels),
+                weights: None,
+            };
             let ctx = Context::train(0, i as u64);
             let loss = train::step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx);
             let loss = loss.unwrap().data.value() as f32;

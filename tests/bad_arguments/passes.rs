@@ -183,7 +183,7 @@ fn gradients_of_another_model() {
         let (rules, ctx) =
             (train::StepSettings::new(Sgd::new(0.1), CrossEntropy::new()), Context::train(0, 0));
         let (inputs, targets) = (&batch(4), Targets::Classes(&[0, 1, 2, 3]));
-        let examples = train::BatchView { inputs, targets, weights: None };
+        let examples = train::BatchView { inputs, named: &[], targets, weights: None };
         train::step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx)
     });
     assert_eq!(model.state(), before.state());

@@ -27,6 +27,7 @@ pub mod pytorch;
 pub mod safetensors;
 pub mod table;
 pub mod tensorboard;
+pub mod text;
 
 pub use error::Error;
 pub use numbers::Number;

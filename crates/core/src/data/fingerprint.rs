@@ -17,6 +17,7 @@ impl<F: Scalar> Dataset<F> {
         let mut batch = Batch::default();
         self.gather(&samples, &mut batch)?;
         let numbers = batch.inputs.data().iter().chain(batch.values.data());
+        let numbers = numbers.chain(batch.named.iter().flat_map(|(_, named)| named.data()));
         let numbers = numbers.map(|v| v.as_f64()).chain(batch.weights.iter().copied());
         Ok(hash(numbers.map(f64::to_bits).chain(batch.classes.iter().map(|&class| class as u64))))
     }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
+use crate::data::From;
 use crate::data::source::{Sample, Source, SourceError, TargetKind};
-use crate::data::{Dataset, From};
 use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
 
 /// Samples whose inputs a function changes when they are read.
 pub(super) struct Mapped<F: Scalar> {
-    pub(super) of: Dataset<F>,
+    pub(super) of: From<F>,
     pub(super) f: Box<Change<F>>,
 }
 
@@ -24,7 +24,10 @@ impl<F: Scalar> fmt::Debug for Mapped<F> {
 
 impl<F: Scalar> Source<F> for Mapped<F> {
     fn len(&self) -> usize {
-        self.of.len()
+        match &self.of {
+            From::Memory(memory) => memory.inputs.batch(),
+            From::Source(source) => source.len(),
+        }
     }
 
     fn input_shape(&self) -> Shape {
@@ -36,21 +39,21 @@ impl<F: Scalar> Source<F> for Mapped<F> {
     }
 
     fn read(&self, sample: usize, to: &mut Sample<'_, F>) -> Result<(), SourceError> {
-        let at = self.of.samples[sample];
-        match &self.of.from {
-            From::Memory(memory) => memory.read(at, to),
-            From::Source(source) => source.read(at, to)?,
+        match &self.of {
+            From::Memory(memory) => memory.read(sample, to),
+            From::Source(source) => source.read(sample, to)?,
         }
         (self.f)(to.input);
         Ok(())
     }
 
     fn class(&self, sample: usize) -> Option<usize> {
-        let at = self.of.samples[sample];
-        match &self.of.from {
-            From::Memory(memory) if memory.classes.len() == memory.inputs.batch() => Some(memory.classes[at]),
+        match &self.of {
+            From::Memory(memory) if memory.classes.len() == memory.inputs.batch() => {
+                Some(memory.classes[sample])
+            }
             From::Memory(_) => None,
-            From::Source(source) => source.class(at),
+            From::Source(source) => source.class(sample),
         }
     }
 }

@@ -1,9 +1,14 @@
 //! Data sets: samples with their targets, which are shared and split without copies.
 
+mod check;
 mod fingerprint;
 mod mapped;
+mod named;
+mod order;
+mod sequences;
 mod source;
 mod standardize;
+mod text;
 mod toys;
 
 use std::fmt;
@@ -13,8 +18,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use crate::error::Error;
-use crate::losses::{Loss, Targets, check_weights};
-use crate::net::model::Model;
+use crate::losses::check_weights;
 use crate::split;
 use crate::tensor::Tensor;
 use crate::tensor::arrays::IntoTensor;
@@ -25,6 +29,8 @@ use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
 
 use mapped::Mapped;
+use named::NamedInput;
+use order::Order;
 pub use source::{Batch, Sample, Source, SourceError, TargetKind};
 pub use standardize::{standardize, unstandardize};
 pub use toys::{blobs, moons, spirals};
@@ -48,6 +54,16 @@ pub struct Dataset<F: Scalar = f32> {
     samples: Arc<[usize]>,
     /// One weight for each sample, or none.
     weights: Arc<[f64]>,
+    named: Vec<NamedInput<F>>,
+    order: Order,
+    ids: Option<Ids>,
+}
+
+/// What is known of ids before they are read.
+#[derive(Debug, Clone, Copy)]
+struct Ids {
+    largest_input: usize,
+    largest_class: usize,
 }
 
 /// `8 samples: inputs [28, 28, 1], a class each`.
@@ -60,6 +76,12 @@ impl<F: Scalar> fmt::Display for Dataset<F> {
             TargetKind::Values(shape) => write!(f, "values {shape}")?,
             TargetKind::Inputs => write!(f, "which are the targets too")?,
         }
+        if let Some(streams) = self.stream_count() {
+            write!(f, ", in {streams} streams")?;
+        }
+        for (name, shape) in self.named_shapes() {
+            write!(f, ", {name:?} {shape}")?;
+        }
         if self.sample_weights().is_some() { write!(f, ", with weights") } else { Ok(()) }
     }
 }
@@ -68,6 +90,22 @@ impl<F: Scalar> fmt::Display for Dataset<F> {
 enum From<F: Scalar> {
     Memory(Arc<InMemory<F>>),
     Source(Arc<dyn Source<F>>),
+}
+
+impl<F: Scalar> From<F> {
+    fn input_shape(&self) -> Shape {
+        match self {
+            Self::Memory(memory) => memory.input,
+            Self::Source(source) => source.input_shape(),
+        }
+    }
+
+    fn target_kind(&self) -> TargetKind {
+        match self {
+            Self::Memory(memory) => memory.kind,
+            Self::Source(source) => source.targets(),
+        }
+    }
 }
 
 /// Samples in memory, one after the other.
@@ -143,7 +181,7 @@ impl<F: Scalar> Dataset<F> {
         let input = Shape::of(&inputs.shape()[1..]);
         let samples = (0..inputs.batch()).collect();
         let memory = InMemory { inputs, input, kind, classes, values };
-        Ok(Self { from: From::Memory(Arc::new(memory)), samples, weights: Arc::default() })
+        Ok(Self::of(From::Memory(Arc::new(memory)), samples))
     }
 
     /// A data set whose samples are read only when they are needed.
@@ -155,7 +193,11 @@ impl<F: Scalar> Dataset<F> {
             return Err(Error::argument("samples", "at least one", 0));
         }
         let samples = (0..source.len()).collect();
-        Ok(Self { from: From::Source(Arc::new(source)), samples, weights: Arc::default() })
+        Ok(Self::of(From::Source(Arc::new(source)), samples))
+    }
+
+    fn of(from: From<F>, samples: Arc<[usize]>) -> Self {
+        Self { from, samples, weights: Arc::default(), named: Vec::new(), order: Order::Any, ids: None }
     }
 
     /// The number of samples.
@@ -170,18 +212,12 @@ impl<F: Scalar> Dataset<F> {
 
     /// Shape of one input.
     pub fn input_shape(&self) -> Shape {
-        match &self.from {
-            From::Memory(memory) => memory.input,
-            From::Source(source) => source.input_shape(),
-        }
+        self.from.input_shape()
     }
 
     /// What the outputs for these samples are compared with.
     pub fn target_kind(&self) -> TargetKind {
-        match &self.from {
-            From::Memory(memory) => memory.kind,
-            From::Source(source) => source.targets(),
-        }
+        self.from.target_kind()
     }
 
     /// The class of each sample, where each has one.
@@ -284,18 +320,30 @@ impl<F: Scalar> Dataset<F> {
     /// The samples with these indices, which are already checked.
     fn part(&self, samples: &[usize]) -> Self {
         let weights = samples.iter().filter_map(|&i| self.weights.get(i)).copied().collect();
-        Self { from: self.from.clone(), samples: samples.iter().map(|&i| self.samples[i]).collect(), weights }
+        // A part of streams does not go on from batch to batch.
+        let order = match &self.order {
+            Order::Any | Order::Streams(_) => Order::Any,
+            Order::Lengths(lengths) => Order::Lengths(Arc::clone(lengths)),
+        };
+        Self {
+            from: self.from.clone(),
+            samples: samples.iter().map(|&i| self.samples[i]).collect(),
+            weights,
+            named: self.named.iter().map(|named| named.part(samples)).collect(),
+            order,
+            ids: self.ids,
+        }
     }
 
     /// The same samples, each input changed by a function when it is read: scaled, or with noise that depends on the input alone.
     #[must_use]
     pub fn map(&self, f: impl Fn(&mut [F]) + Send + Sync + 'static) -> Self {
-        let mapped = Mapped { of: self.clone(), f: Box::new(f) };
-        let samples = (0..self.len()).collect();
-        Self { from: From::Source(Arc::new(mapped)), samples, weights: Arc::clone(&self.weights) }
+        let mapped = Mapped { of: self.from.clone(), f: Box::new(f) };
+        // Ids may be others now.
+        Self { from: From::Source(Arc::new(mapped)), ids: None, ..self.clone() }
     }
 
-    /// Copies the samples with these indices into a batch.
+    /// Copies the samples with these indices into a batch. Sequences of unequal lengths are cut to the longest of them.
     ///
     /// # Errors
     /// If an index is too large, or a sample cannot be read (the message names it).
@@ -303,7 +351,27 @@ impl<F: Scalar> Dataset<F> {
         if let Some(wrong) = samples.iter().find(|&&i| i >= self.len()) {
             return Err(Error::argument("samples", format!("numbers below {}", self.len()), wrong));
         }
-        batch.prepare(&self.input_shape(), self.target_kind(), samples.len())?;
+        let (mut input, mut kind) = (self.input_shape(), self.target_kind());
+        if let Some((lengths, _)) = self.length(0) {
+            let longest = samples.iter().filter_map(|&i| self.length(i)).map(|(_, length)| length).max();
+            input.set_first(longest.unwrap_or(input[0]));
+            if lengths.each_position {
+                kind = TargetKind::Classes(input);
+            }
+        }
+        self.gather_as(samples, &input, kind, batch)
+    }
+
+    /// As [`gather`](Self::gather), with inputs and targets of these shapes.
+    fn gather_as(
+        &self,
+        samples: &[usize],
+        input: &Shape,
+        kind: TargetKind,
+        batch: &mut Batch<F>,
+    ) -> Result<(), Error> {
+        batch.prepare(input, kind, samples.len())?;
+        self.gather_named(samples, batch)?;
         batch.weights.clear();
         batch.weights.extend(samples.iter().filter_map(|&i| self.weights.get(i)));
         match &self.from {
@@ -329,47 +397,11 @@ impl<F: Scalar> Dataset<F> {
     /// # Errors
     /// If a sample cannot be read, or there is not enough memory for all of them.
     pub fn inputs(&self) -> Result<Tensor<F>, Error> {
-        memory::check_tensor::<F>("inputs", &self.input_shape().batched(self.len())?)?;
+        let (input, kind) = (self.input_shape(), self.target_kind());
+        memory::check_tensor::<F>("inputs", &input.batched(self.len())?)?;
         let mut batch = Batch::default();
-        self.gather(&(0..self.len()).collect::<Vec<_>>(), &mut batch)?;
+        self.gather_as(&(0..self.len()).collect::<Vec<_>>(), &input, kind, &mut batch)?;
         Ok(batch.inputs)
-    }
-
-    /// Checks that a model takes these inputs, and that its outputs can be compared with the targets. If samples are read only when they are
-    /// needed, the first one is checked.
-    pub(crate) fn check(&self, model: &Model<F>, loss: &dyn Loss<F>) -> Result<(), Error> {
-        let (expected, got) = (model.input_shape(), self.input_shape());
-        if expected != got {
-            return Err(Error::argument("inputs", format!("samples of {expected}"), got));
-        }
-        self.with_targets(|targets| loss.check(&model.output_shape(), targets))?;
-        match self.sample_weights() {
-            None => Ok(()),
-            // The loss checks one sample, so that an error comes here and not in the first step.
-            Some(weights) => {
-                let mut batch = Batch::default();
-                self.gather(&[0], &mut batch)?;
-                let y = Tensor::zeros(&model.output_shape().batched(1)?)?;
-                loss.weighted(&y, &batch.targets(), &weights[..1], None).map(drop)
-            }
-        }
-    }
-
-    /// Calls `f` with targets that are in memory: all classes, or the first value.
-    pub(crate) fn with_targets<T>(
-        &self,
-        f: impl FnOnce(&Targets<'_, F>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let mut batch = Batch::default();
-        if let From::Memory(memory) = &self.from
-            && let TargetKind::Classes(positions) = memory.kind
-        {
-            let size = positions.elements();
-            let classes = self.samples.iter().flat_map(|&i| &memory.classes[i * size..][..size]);
-            return f(&Targets::Classes(&classes.copied().collect::<Vec<_>>()));
-        }
-        self.gather(&[0], &mut batch)?;
-        f(&batch.targets())
     }
 }
 
@@ -397,3 +429,5 @@ impl<F: Scalar> InMemory<F> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;

@@ -67,6 +67,8 @@ pub struct Sample<'a, F> {
 pub struct Batch<F: Scalar> {
     /// `[n, ..]`.
     pub inputs: Tensor<F>,
+    /// The named inputs, `[n, ..]` each.
+    pub named: Vec<(String, Tensor<F>)>,
     pub(super) classes: Vec<usize>,
     pub(super) values: Tensor<F>,
     pub(super) weights: Vec<f64>,

@@ -4,7 +4,8 @@ use ndarray::{Array2, array};
 
 use super::*;
 use crate::layers::dense;
-use crate::losses::{CrossEntropy, MSE};
+use crate::losses::{CrossEntropy, Loss, MSE, Targets};
+use crate::net::model::Model;
 use crate::optim::Sgd;
 use crate::train::{Trainer, evaluate};
 

@@ -132,7 +132,7 @@ impl<F: Scalar> Look<F> {
         let ctx = Context { relu: rule, ..Context::evaluate() };
         let outputs = check_classes(model, x.batch(), classes)?;
         model.forward(&x, trace, &ctx)?;
-        not_finite::check_outputs(model, trace.output().data(), 0)?;
+        not_finite::check_outputs(model, trace.output().data(), &trace.output().shape(), 0)?;
         let (_, dy) = trace.output_and_gradient();
         dy.resize(&[x.batch(), outputs]);
         dy.fill(F::zero());

@@ -21,6 +21,10 @@ pub use cross_entropy::CrossEntropy;
 pub use pointwise::{BceWithLogits, HINGE, Huber, MAE, MSE, Pointwise};
 pub use rows::{GaussianNll, KlDivergence, MultiClassHinge};
 
+/// The class of positions that have no target, such as the filled ones of [`Dataset::next_ids`](crate::Dataset::next_ids).
+/// [`CrossEntropy::ignore_index`] makes a loss ignore it.
+pub const IGNORED: usize = usize::MAX;
+
 /// A sum and its divisor, so that batches of any size, ignored positions and weights add up exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Mean {

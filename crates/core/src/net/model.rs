@@ -129,6 +129,37 @@ impl<F: Scalar> Model<F> {
         self.program.shapes[self.program.output]
     }
 
+    /// Shape of the output for one sample of another shape: a shorter sequence. `named` gives the shapes of the named inputs.
+    pub(crate) fn output_shape_for(
+        &self,
+        input: Shape,
+        named: impl Fn(&str) -> Shape,
+    ) -> Result<Shape, Error> {
+        Ok(self.program.shapes_for(input, named)?[self.program.output])
+    }
+
+    /// The names of the named inputs ([`input`](crate::input)), and the shape of each, of one sample.
+    pub fn named_inputs(&self) -> Vec<(&str, Shape)> {
+        self.program.named().map(|(value, name)| (name, self.program.shapes[value])).collect()
+    }
+
+    /// Whether the model takes shorter sequences than its input shape.
+    pub(crate) fn takes_shorter(&self) -> bool {
+        self.program.sequence != Sequence::No
+    }
+
+    /// Whether an input that is made for one shape can have another.
+    pub(crate) fn takes(&self, made_for: &[usize], got: &[usize]) -> bool {
+        made_for == got || self.is_shorter(made_for, got)
+    }
+
+    /// The layers that read the inputs as ids: the path of each, and how many ids it has.
+    pub fn input_ids(&self) -> Vec<(&str, usize)> {
+        let ops = &self.program.ops;
+        let own = self.program.ids.iter().filter(|&&(op, _)| ops[op].inputs[0] == 0);
+        own.map(|&(op, count)| (&*ops[op].path, count)).collect()
+    }
+
     /// The path of every layer, chain, branch and block (`block2.main.conv1`), in the order of their outputs.
     pub fn paths(&self) -> Vec<&str> {
         self.program.paths()

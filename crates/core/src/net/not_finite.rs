@@ -5,6 +5,7 @@ use crate::layer::weights::Slot;
 use crate::net::model::Model;
 use crate::tensor::finite::{first_wrong, place};
 use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::Shape;
 
 /// The first parameter or buffer with a number that is not finite, and the position of that number.
 pub(crate) fn wrong_in_model<F: Scalar>(model: &Model<F>) -> Option<(&Slot<F>, usize)> {
@@ -31,11 +32,16 @@ pub(crate) fn check_model<F: Scalar>(model: &Model<F>) -> Result<(), Error> {
     Err(Error::NotFinite { what: slot.name().to_owned(), got })
 }
 
-/// Checks the outputs of a model for a batch that begins with sample `from` of the data. If one is not finite, the error says whether the
+/// Checks the outputs of a model, of shape `[n, ..]`, for a batch that begins with sample `from` of the data. If one is not finite, the error says whether the
 /// weights are the reason.
-pub(crate) fn check_outputs<F: Scalar>(model: &Model<F>, y: &[F], from: usize) -> Result<(), Error> {
+pub(crate) fn check_outputs<F: Scalar>(
+    model: &Model<F>,
+    y: &[F],
+    shape: &[usize],
+    from: usize,
+) -> Result<(), Error> {
     let Some(at) = first_wrong(y) else { return Ok(()) };
-    let shape = model.output_shape();
+    let shape = Shape::of(&shape[1..]);
     let width = shape.elements().max(1);
     let because = match wrong_in_model(model) {
         None => "while inputs and weights are finite".to_owned(),

@@ -14,6 +14,7 @@ use crate::tensor::argmax::argmax;
 use crate::tensor::arrays::IntoTensor;
 use crate::tensor::memory;
 use crate::tensor::scalar::Scalar;
+use crate::tensor::shape::{Shape, product};
 use crate::tensor::{Tensor, finite};
 
 /// Samples in a batch of a prediction: enough for full speed, few enough for the cache.
@@ -27,27 +28,78 @@ impl<F: Scalar> Model<F> {
     /// infinite: the message says of which sample, and whether inputs or weights are the reason. [`trace`](Self::trace) gives such
     /// outputs as they are.
     pub fn predict(&self, x: impl IntoTensor<F>) -> Result<ArrayD<F>, Error> {
+        self.predict_with(x, &[] as &[(&str, Tensor<F>)])
+    }
+
+    /// As [`predict`](Self::predict), for a model with named inputs ([`input`](crate::input)): the name of each, and an array `[n, ..]`.
+    ///
+    /// ```
+    /// use backstitch::{Model, Net, chain, concat, input, layers::dense};
+    /// use backstitch::ndarray::array;
+    /// let net = chain![concat([Net::new(), input("age")]), dense(2)];
+    /// let model: Model = Model::with_inputs(net, &[3], &[("age", &[1])], 0)?;
+    /// let y = model.predict_with(array![[1.0, 0.0, 0.0]], &[("age", array![[0.5]])])?;
+    /// assert_eq!(y.shape(), [1, 2]);
+    /// # Ok::<(), backstitch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict); and if an input of the model is missing, has another shape, or one is given that the model does not have.
+    pub fn predict_with(
+        &self,
+        x: impl IntoTensor<F>,
+        named: &[(&str, impl IntoTensor<F>)],
+    ) -> Result<ArrayD<F>, Error> {
         let x = x.as_view();
-        let outputs = self.predict_view(&x)?;
-        self.check_predicted(&x, outputs.as_slice().expect("made row by row"))?;
+        let views: Vec<_> = named.iter().map(|(name, array)| (*name, array.as_view())).collect();
+        let outputs = self.predict_view(&x, &views)?;
+        self.check_predicted(&x, outputs.as_slice().expect("made row by row"), outputs.shape())?;
         Ok(outputs)
     }
 
-    fn predict_view(&self, x: &ArrayViewD<'_, F>) -> Result<ArrayD<F>, Error> {
+    fn predict_view(
+        &self,
+        x: &ArrayViewD<'_, F>,
+        named: &[(&str, ArrayViewD<'_, F>)],
+    ) -> Result<ArrayD<F>, Error> {
         self.check_input(x.shape())?;
+        self.check_all_named(named, x.shape()[0])?;
         let samples = x.shape()[0];
         let mut trace = Trace::new(Keep::Last);
         trace.check_memory(self, samples.min(PREDICTION_BATCH))?;
-        let shape = self.output_shape().batched(samples)?;
+        let shape_of = |name: &str| {
+            let found = named.iter().find(|(own, _)| *own == name);
+            found.map_or(Shape::default(), |(_, array)| Shape::of(&array.shape()[1..]))
+        };
+        let shape = self.output_shape_for(Shape::of(&x.shape()[1..]), shape_of)?.batched(samples)?;
         memory::check_tensor::<F>("outputs", &shape)?;
         let mut outputs = ArrayD::zeros(IxDyn(&shape));
         for from in (0..samples).step_by(PREDICTION_BATCH) {
             let rows = Slice::from(from..samples.min(from + PREDICTION_BATCH));
             let batch = Tensor::from_array(x.slice_axis(Axis(0), rows))?;
+            for (name, array) in named {
+                trace.set_input(name, &Tensor::from_array(array.slice_axis(Axis(0), rows))?);
+            }
             self.run(&batch, &mut trace, &Context::evaluate())?;
             outputs.slice_axis_mut(Axis(0), rows).assign(&trace.output().view());
         }
         Ok(outputs)
+    }
+
+    /// Checks that these are the named inputs of the model, for so many samples.
+    fn check_all_named(&self, named: &[(&str, ArrayViewD<'_, F>)], samples: usize) -> Result<(), Error> {
+        let own = self.named_inputs();
+        for (name, shape) in &own {
+            let Some((_, array)) = named.iter().find(|(given, _)| given == name) else {
+                let expected = format!("an array [n, ..] of {shape} for each sample, in Model::predict_with");
+                return Err(Error::argument(format!("input {name:?}"), expected, "none"));
+            };
+            self.check_named(name, shape, array.shape(), samples)?;
+        }
+        match named.iter().find(|(name, _)| own.iter().all(|(own, _)| own != name)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::unknown("input", name, own.iter().map(|(own, _)| *own))),
+        }
     }
 
     /// A forward pass over a batch of inputs `[n, ..]`, as at evaluation, that keeps everything: [`Trace::get`] gives the output of any layer.
@@ -76,11 +128,11 @@ impl<F: Scalar> Model<F> {
     /// probability is NaN: the message says of which sample, and whether inputs or weights are the reason.
     pub fn predict_proba(&self, x: impl IntoTensor<F>) -> Result<Array2<F>, Error> {
         let (classes, x) = (logits::classes_to_predict(self)?, x.as_view());
-        let outputs = self.predict_view(&x)?;
+        let outputs = self.predict_view(&x, &[])?;
         let samples = outputs.shape()[0];
         let mut rows = outputs.into_raw_vec_and_offset().0;
         softmax_rows(&mut rows, classes);
-        self.check_predicted(&x, &rows)?;
+        self.check_predicted(&x, &rows, &[samples, classes])?;
         Ok(Array2::from_shape_vec((samples, classes), rows).expect("as many as predicted"))
     }
 
@@ -99,18 +151,19 @@ impl<F: Scalar> Model<F> {
     #[doc(alias = "argmax")]
     pub fn predict_classes(&self, x: impl IntoTensor<F>) -> Result<Vec<usize>, Error> {
         let (classes, x) = (logits::classes(self)?, x.as_view());
-        let rows = self.predict_view(&x)?.into_raw_vec_and_offset().0;
-        self.check_predicted(&x, &rows)?;
+        let outputs = self.predict_view(&x, &[])?;
+        self.check_predicted(&x, outputs.as_slice().expect("made row by row"), outputs.shape())?;
+        let rows = outputs.into_raw_vec_and_offset().0;
         let class = |row: &[F]| argmax(row.iter().copied()).expect("a row of at least two finite numbers");
         Ok(rows.chunks_exact(classes).map(class).collect())
     }
 
     /// Checks what was predicted for these inputs: where it is not finite, the error says whether inputs or weights are the reason.
-    fn check_predicted(&self, x: &ArrayViewD<'_, F>, rows: &[F]) -> Result<(), Error> {
+    fn check_predicted(&self, x: &ArrayViewD<'_, F>, rows: &[F], shape: &[usize]) -> Result<(), Error> {
         let Some(at) = finite::first_wrong(rows) else { return Ok(()) };
-        let sample = at / self.output_shape().elements().max(1);
+        let sample = at / product(&shape[1..]).max(1);
         let input = Tensor::from_array(x.index_axis(Axis(0), sample))?;
         finite::check(|| format!("inputs of sample {sample}"), input.data(), &input.shape())?;
-        not_finite::check_outputs(self, rows, 0)
+        not_finite::check_outputs(self, rows, shape, 0)
     }
 }

@@ -208,7 +208,8 @@ mod tests {
             optimizer: Arc::clone(rule),
             ..StepSettings::new(Sgd::new(1.0), CrossEntropy::new())
         };
-        let examples = BatchView { inputs: &x, targets: Targets::Classes(&[0, 1]), weights: None };
+        let examples =
+            BatchView { inputs: &x, named: &[], targets: Targets::Classes(&[0, 1]), weights: None };
         step(model, &rules, examples, 1.0, &mut workspace, &Context::train(0, 0)).unwrap();
         std::mem::swap(&mut workspace.memory, memory);
     }

@@ -27,7 +27,7 @@ const EVALUATION_BATCH: usize = 256;
 /// If data and model do not fit, the model ends in an activation that the loss applies itself, or an output is not finite: the message says
 /// of which sample, and whether weights are the reason.
 pub fn evaluate<F: Scalar>(model: &Model<F>, data: &Dataset<F>) -> Result<Figures, Error> {
-    judged(model, data, usual(data.target_kind()))
+    judged(model, data, usual(data))
 }
 
 /// As [`evaluate`], with another loss and its metrics.
@@ -59,9 +59,12 @@ fn judged<F: Scalar>(model: &Model<F>, data: &Dataset<F>, loss: Arc<dyn Loss<F>>
 }
 
 /// The default loss.
-pub(super) fn usual<F: Scalar>(kind: TargetKind) -> Arc<dyn Loss<F>> {
-    match kind {
-        TargetKind::Classes(_) => Arc::new(CrossEntropy::new()),
+pub(super) fn usual<F: Scalar>(data: &Dataset<F>) -> Arc<dyn Loss<F>> {
+    match data.target_kind() {
+        TargetKind::Classes(_) => Arc::new(match data.ignored() {
+            None => CrossEntropy::new(),
+            Some(class) => CrossEntropy::new().ignore_index(class),
+        }),
         TargetKind::Values(_) | TargetKind::Inputs => Arc::new(MSE),
     }
 }
@@ -78,7 +81,7 @@ impl<F: Scalar> Evaluator<F> {
     pub(super) fn check(&self, model: &Model<F>, data: &Dataset<F>) -> Result<(), Error> {
         logits::check_end(model, self.loss.applies())?;
         data.check(model, &*self.loss)?;
-        let output = model.output_shape();
+        let output = data.output_shape(model)?;
         data.with_targets(|targets| self.metrics.iter().try_for_each(|metric| metric.check(&output, targets)))
     }
 }
@@ -93,20 +96,23 @@ pub(super) fn evaluate_augmented<F: Scalar>(
     let (mut trace, mut batches) = (Trace::new(Keep::Last), <[Batch<F>; 2]>::default());
     let (mut total, mut sums) = (Mean::default(), vec![Vec::new(); judge.metrics.len()]);
     let all: Vec<usize> = (0..data.len()).collect();
-    let pieces: Vec<&[usize]> = all.chunks(EVALUATION_BATCH).collect();
+    let batch_size = data.stream_count().unwrap_or(EVALUATION_BATCH);
+    let pieces: Vec<&[usize]> = all.chunks(batch_size).collect();
     data.gather(pieces[0], &mut batches[0])?;
     for (i, samples) in pieces.iter().enumerate() {
         total += while_reading(data, pieces.get(i + 1).copied(), &mut batches, |batch| {
             augment.apply_normalization(&mut batch.inputs)?;
-            model.forward(&batch.inputs, &mut trace, &Context::evaluate())?;
+            batch.named.iter().for_each(|(name, value)| trace.set_input(name, value));
+            let ctx = Context { memory: data.memory(i), ..Context::evaluate() };
+            model.forward(&batch.inputs, &mut trace, &ctx)?;
             let (y, targets) = (trace.output(), batch.targets());
             let loss = match batch.weights() {
                 None => judge.loss.loss(y, &targets, None)?,
                 Some(weights) => judge.loss.weighted(y, &targets, weights, None)?,
             };
             if !loss.sum.is_finite() {
-                let from = i * EVALUATION_BATCH;
-                not_finite::check_outputs(model, y.data(), from)?;
+                let from = i * batch_size;
+                not_finite::check_outputs(model, y.data(), &y.shape(), from)?;
                 let what = format!("loss of samples {from} to {}", from + samples.len() - 1);
                 return Err(Error::NotFinite { what, got: loss.sum.to_string() });
             }

@@ -2,8 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use rand::seq::SliceRandom;
-
 use crate::augment::Augment;
 use crate::data::{Batch, Dataset};
 use crate::early_stopping::EarlyStopping;
@@ -17,7 +15,6 @@ use crate::net::not_finite;
 use crate::optim::Schedule;
 use crate::tensor::Tensor;
 use crate::tensor::finite;
-use crate::tensor::rng::{Purpose, stream};
 use crate::tensor::scalar::Scalar;
 use crate::train::ahead::while_reading;
 use crate::train::callback::{Callback, StepEnd};
@@ -165,8 +162,7 @@ impl<F: Scalar> Run<'_, F> {
     /// The steps of one epoch: loss and metrics of the training samples, or `None` if a callback stopped it.
     fn train(&mut self, epoch: usize, callbacks: &mut Callbacks<'_, F>) -> Result<Option<Figures>, Error> {
         let LoopSettings { seed, batch_size, .. } = self.plan;
-        let mut order: Vec<usize> = (0..self.data.len()).collect();
-        order.shuffle(&mut stream(seed, Purpose::Shuffle, epoch as u64, 0));
+        let order = self.data.training_order(seed, epoch as u64, batch_size);
         let steps = self.plan.steps(self.data.len());
         let pieces: Vec<&[usize]> = order.chunks(batch_size).take(steps).collect();
         let (mut total, mut penalty, mut samples) = (Mean::default(), 0.0, 0);
@@ -217,9 +213,9 @@ impl<F: Scalar> Run<'_, F> {
         self.plan.augment.train(&mut batch.inputs, samples, self.plan.seed, epoch)?;
         let taken = ((epoch - 1) * steps + i) as u64;
         let factor = self.plan.schedule.factor(taken, epoch, &self.history);
-        let examples =
-            BatchView { inputs: &batch.inputs, targets: batch.targets(), weights: batch.weights() };
-        let ctx = Context::train(self.plan.seed, taken);
+        let Batch { inputs, named, .. } = &*batch;
+        let examples = BatchView { inputs, named, targets: batch.targets(), weights: batch.weights() };
+        let ctx = Context { memory: self.data.memory(i), ..Context::train(self.plan.seed, taken) };
         let loss = step(self.model, &self.rules, examples, factor, &mut self.workspace, &ctx);
         let loss = loss.map_err(|error| match error {
             Error::GradientNorm { value } => {

@@ -51,6 +51,8 @@ impl<F: Scalar> StepSettings<F> {
 pub struct BatchView<'a, F: Scalar = f32> {
     /// `[n, ..]`.
     pub inputs: &'a Tensor<F>,
+    /// The named inputs, `[n, ..]` each: [`Batch::named`](crate::data::Batch::named), or `&[]`.
+    pub named: &'a [(String, Tensor<F>)],
     /// What the outputs should be.
     pub targets: Targets<'a, F>,
     /// A weight for each sample, or `None` if all have the weight 1.
@@ -110,13 +112,14 @@ pub fn step<F: Scalar>(
     workspace: &mut Workspace<F>,
     ctx: &Context,
 ) -> Result<StepLoss, Error> {
-    let BatchView { inputs: x, targets, weights } = examples;
+    let BatchView { inputs: x, named, targets, weights } = examples;
     logits::check_end(model, rules.loss.applies())?;
     if x.batch() == 0 {
         return Err(Error::argument("input", "at least one sample", x.shape()));
     }
     rules.check()?;
     let Workspace { trace, grads, memory } = workspace;
+    named.iter().for_each(|(name, value)| trace.set_input(name, value));
     model.forward(x, trace, ctx)?;
     let (y, dy) = trace.output_and_gradient();
     dy.resize(&y.shape());

@@ -205,7 +205,7 @@ fn a_step_whose_loss_is_not_finite_changes_nothing() {
     set(&mut model, "dense2.bias", 1, f32::NAN);
     let before = format!("{:?}", state(&model));
     let (x, mut workspace) = (Tensor::from_array(&x).unwrap(), Workspace::new(&model));
-    let examples = BatchView { inputs: &x, targets: Targets::Classes(&labels), weights: None };
+    let examples = BatchView { inputs: &x, named: &[], targets: Targets::Classes(&labels), weights: None };
     let loss = step(&mut model, &rules(), examples, 1.0, &mut workspace, &Context::train(0, 0)).unwrap();
     assert!(loss.data.value().is_nan());
     assert_eq!(format!("{:?}", state(&model)), before);
@@ -280,7 +280,8 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
         let fit = trainer(1, 0.1).fit(&mut model, &data).unwrap_err();
         let evaluated = evaluate(&model, &data).unwrap_err();
         let (batch, mut workspace) = (Tensor::from_array(&x).unwrap(), Workspace::new(&model));
-        let examples = BatchView { inputs: &batch, targets: Targets::Classes(&labels), weights: None };
+        let examples =
+            BatchView { inputs: &batch, named: &[], targets: Targets::Classes(&labels), weights: None };
         let ctx = Context::train(0, 0);
         let stepped = step(&mut model, &rules(), examples, 1.0, &mut workspace, &ctx).unwrap_err();
         for error in [fit, evaluated, stepped].map(|error| error.to_string()) {
@@ -431,7 +432,7 @@ fn targets_and_rules_that_do_not_fit_are_errors_and_change_nothing() {
     let before = state(&model);
     let mut try_step = |x: &Tensor<f32>, labels: &[usize], rules: StepSettings| {
         let (mut workspace, ctx) = (Workspace::new(&model), Context::train(0, 0));
-        let examples = BatchView { inputs: x, targets: Targets::Classes(labels), weights: None };
+        let examples = BatchView { inputs: x, named: &[], targets: Targets::Classes(labels), weights: None };
         let result = step(&mut model, &rules, examples, 1.0, &mut workspace, &ctx);
         (result.map(|_| ()), state(&model))
     };

@@ -97,7 +97,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
         self
     }
 
-    /// The number of samples in a step, 32 by default.
+    /// The number of samples in a step: 32 by default, and for [`Dataset::streams`] the number of streams.
     #[must_use]
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.plan.batch_size = batch_size;
@@ -221,7 +221,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
     /// not finite, the batch is larger than the data, one of the at most 8 samples of the fingerprint of the data cannot be read, or the
     /// checkpoint has other settings or data.
     pub fn start<'a>(&self, model: &'a mut Model<F>, data: &'a Dataset<F>) -> Result<Run<'a, F>, Error> {
-        let loss = self.loss.clone().unwrap_or_else(|| usual(data.target_kind()));
+        let loss = self.loss.clone().unwrap_or_else(|| usual(data));
         let metrics = self.metrics.clone().unwrap_or_else(|| loss.metrics());
         let judge = loss.judge().unwrap_or_else(|| Arc::clone(&loss));
         let rules = StepSettings {
@@ -247,9 +247,13 @@ impl<'c, F: Scalar> Trainer<'c, F> {
                 return Err(Error::argument("validation", "samples to stop early by", "none"));
             }
         }
-        self.check_batches(model, data.len())?;
+        let mut plan = self.plan.clone();
+        if let Some(own) = data.own_batch_size(self.batch_size_is_set.then_some(plan.batch_size))? {
+            plan.batch_size = own;
+        }
+        self.check_batches(model, data.len(), &plan)?;
         not_finite::check_model(model)?;
-        let settings = self.settings(&rules, data)?;
+        let settings = self.settings(&rules, data, &plan)?;
         let mut workspace = Workspace::new(model);
         let (mut history, mut best) = (History::default(), None);
         if let Some(saved) = &self.resumed {
@@ -266,7 +270,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
             validation,
             rules,
             metrics,
-            plan: self.plan.clone(),
+            plan,
             settings,
             workspace,
             history,
@@ -294,8 +298,12 @@ impl<'c, F: Scalar> Trainer<'c, F> {
     }
 
     /// The settings that must be the same in a resumed run: all but the number of epochs.
-    fn settings(&self, rules: &StepSettings<F>, data: &Dataset<F>) -> Result<Vec<(String, String)>, Error> {
-        let plan = &self.plan;
+    fn settings(
+        &self,
+        rules: &StepSettings<F>,
+        data: &Dataset<F>,
+        plan: &LoopSettings,
+    ) -> Result<Vec<(String, String)>, Error> {
         let fingerprint = |data: &Dataset<F>| Ok(format!("fingerprint {:016x}", data.fingerprint()?));
         let [validation, validation_data] = match &self.validation {
             None => ["none".to_owned(), "none".to_owned()],
@@ -326,8 +334,8 @@ impl<'c, F: Scalar> Trainer<'c, F> {
     }
 
     /// Checks that there is a batch, and that each has enough samples for the model's layers.
-    fn check_batches(&self, model: &Model<F>, samples: usize) -> Result<(), Error> {
-        let LoopSettings { epochs, batch_size, drop_last, .. } = self.plan;
+    fn check_batches(&self, model: &Model<F>, samples: usize, plan: &LoopSettings) -> Result<(), Error> {
+        let LoopSettings { epochs, batch_size, drop_last, .. } = *plan;
         if epochs == 0 {
             return Err(Error::argument("epochs", "at least 1", epochs));
         }
