@@ -9,6 +9,7 @@ pub mod photographs;
 pub mod pictures;
 mod run;
 pub mod steps;
+pub mod text;
 pub mod trained;
 pub mod watch;
 

@@ -161,6 +161,12 @@ impl Run {
         self.samples([0; 3]);
     }
 
+    /// Notes where the data come from, and whether they are a generated sample.
+    pub fn source(&mut self, source: String, sample: bool) {
+        self.sample = sample;
+        self.announce(source);
+    }
+
     fn announce(&mut self, source: String) {
         println!("data: {source}");
         self.source = source;

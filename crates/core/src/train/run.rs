@@ -60,6 +60,7 @@ pub(super) struct LoopSettings {
     pub(super) epochs: usize,
     pub(super) batch_size: usize,
     pub(super) drop_last: bool,
+    pub(super) most_steps: Option<usize>,
     pub(super) seed: u64,
     pub(super) schedule: Schedule,
     pub(super) early_stopping: Option<EarlyStopping>,
@@ -69,6 +70,12 @@ pub(super) struct LoopSettings {
 impl LoopSettings {
     /// The number of steps an epoch has.
     pub(super) fn steps(&self, samples: usize) -> usize {
+        let all = self.all_steps(samples);
+        self.most_steps.map_or(all, |most| most.min(all))
+    }
+
+    /// The number of steps over all samples.
+    pub(super) fn all_steps(&self, samples: usize) -> usize {
         if self.drop_last { samples / self.batch_size } else { samples.div_ceil(self.batch_size) }
     }
 }

@@ -70,6 +70,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
             epochs: 10,
             batch_size: 32,
             drop_last: false,
+            most_steps: None,
             seed: 0,
             schedule: Schedule::constant(),
             early_stopping: None,
@@ -102,6 +103,14 @@ impl<'c, F: Scalar> Trainer<'c, F> {
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.plan.batch_size = batch_size;
         self.batch_size_is_set = true;
+        self
+    }
+
+    /// Ends an epoch after this number of steps, with the rest of the samples left out: for data such as all windows of a long text, of which one pass
+    /// would take too long to look at the validation loss. The order of samples is a new one in each epoch.
+    #[must_use]
+    pub fn steps_per_epoch(mut self, steps: usize) -> Self {
+        self.plan.most_steps = Some(steps);
         self
     }
 
@@ -317,6 +326,7 @@ impl<'c, F: Scalar> Trainer<'c, F> {
             ("seed".to_owned(), plan.seed.to_string()),
             ("batch_size".to_owned(), plan.batch_size.to_string()),
             ("drop_last".to_owned(), plan.drop_last.to_string()),
+            ("steps_per_epoch".to_owned(), format!("{:?}", plan.most_steps)),
             ("training samples".to_owned(), data.len().to_string()),
             ("validation samples".to_owned(), validation),
             (TRAINING_DATA.to_owned(), fingerprint(data)?),
@@ -344,8 +354,16 @@ impl<'c, F: Scalar> Trainer<'c, F> {
             let default = if self.batch_size_is_set { "" } else { " (the default)" };
             return Err(Error::argument("batch_size", expected, format!("{batch_size}{default}")));
         }
+        let all = plan.all_steps(samples);
+        if let Some(steps) = plan.most_steps.filter(|steps| !(1..=all).contains(steps)) {
+            let expected = format!("from 1 to {all}, the steps of all samples");
+            return Err(Error::argument("steps_per_epoch", expected, steps));
+        }
         if batch_size == 1 {
             return model.check_one_sample();
+        }
+        if plan.steps(samples) < all {
+            return Ok(());
         }
         if samples % batch_size != 1 || drop_last {
             return Ok(());
