@@ -1,12 +1,15 @@
 //! The nets of fixtures/pytorch/sequences.py.
 
 use backstitch::prelude::*;
+use backstitch::zoo::Gpt;
 
 use super::{Cases, one};
 
 pub fn cases() -> Cases {
     let heads = |causal: bool| if causal { attention(2).causal() } else { attention(2) };
     let with_projections = |causal| chain!["qkv" => dense(24), heads(causal), "out" => dense(8)];
+    let gpt2 =
+        Gpt { vocabulary: 13, longest: 9, width: 12, layers: 2, heads: 3, tanh_gelu: true, bias: true }.net();
     vec![
         ("rnn", one(rnn(3))),
         ("lstm", one(lstm(3))),
@@ -22,5 +25,6 @@ pub fn cases() -> Cases {
         ("attention_causal", one(attention(4).causal())),
         ("multi_head_attention", with_projections(false)),
         ("multi_head_attention_causal", with_projections(true)),
+        ("gpt2", gpt2),
     ]
 }
