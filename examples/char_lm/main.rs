@@ -124,7 +124,7 @@ fn fit_transformer(
         .steps_per_epoch(steps)
         .seed(run.seed)
         .clip_norm(1.0)
-        .schedule(Schedule::cosine((steps * run.epochs) as u64)?.warm_up(100))
+        .schedule(Schedule::cosine_to((steps * run.epochs) as u64, 0.1)?.warm_up(100))
         .validation(&validation)
         .callback(&mut watch)
         .callback(&mut writer)

@@ -24,7 +24,7 @@ pub struct Schedule {
 enum Curve {
     Constant,
     Step { epochs: usize, factor: f64 },
-    Cosine { steps: u64 },
+    Cosine { steps: u64, end: f64 },
     OneCycle { steps: u64, rise: f64, start: f64, end: f64 },
     Plateau { patience: usize, factor: f64 },
 }
@@ -55,8 +55,19 @@ impl Schedule {
     /// # Errors
     /// If there are no steps.
     pub fn cosine(steps: u64) -> Result<Self, Error> {
+        Self::cosine_to(steps, 0.0)
+    }
+
+    /// As [`cosine`](Self::cosine), from 1 to `end`.
+    ///
+    /// # Errors
+    /// If there are no steps, or `end` is not in [0, 1).
+    pub fn cosine_to(steps: u64, end: f64) -> Result<Self, Error> {
         at_least_one(steps)?;
-        Ok(Self::of(Curve::Cosine { steps }))
+        match (0.0..1.0).contains(&end) {
+            true => Ok(Self::of(Curve::Cosine { steps, end })),
+            false => Err(Error::argument("end", "a number from 0 to below 1", end)),
+        }
     }
 
     /// Rises from 1/25 to 1 over the first 30 per cent of `steps` steps, then falls to almost 0, both along a cosine
@@ -99,7 +110,7 @@ impl Schedule {
             Curve::Step { epochs, factor } => {
                 factor.powi(i32::try_from(epoch.saturating_sub(1) / epochs).unwrap_or(i32::MAX))
             }
-            Curve::Cosine { steps } => between(1.0, 0.0, step as f64 / steps as f64),
+            Curve::Cosine { steps, end } => between(1.0, end, step as f64 / steps as f64),
             Curve::OneCycle { steps, rise, start, end } => {
                 let last = (steps - 1) as f64;
                 let top = (rise * steps as f64 - 1.0).max(0.0);
@@ -165,6 +176,11 @@ mod tests {
         assert_eq!(cosine.factor(0, 1, &none), 1.0);
         assert!((cosine.factor(5, 1, &none) - 0.5).abs() < 1e-12);
         assert!(cosine.factor(10, 1, &none).abs() < 1e-12 && cosine.factor(20, 1, &none).abs() < 1e-12);
+        let to = Schedule::cosine_to(10, 0.1).unwrap();
+        assert!(
+            (to.factor(5, 1, &none) - 0.55).abs() < 1e-12 && (to.factor(99, 1, &none) - 0.1).abs() < 1e-12
+        );
+        assert!(Schedule::cosine_to(10, 1.0).is_err() && Schedule::cosine_to(10, -0.1).is_err());
         let warm = Schedule::constant().warm_up(4);
         assert_eq!([0, 1, 3, 4].map(|at| warm.factor(at, 1, &none)), [0.25, 0.5, 1.0, 1.0]);
     }
