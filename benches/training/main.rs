@@ -5,13 +5,14 @@
 //! A step is: forward, mean softmax cross-entropy, backward, optimizer update, in f32, on random inputs in [0, 1) and
 //! random labels. Some workloads differ, by a word in their name. `unet`: binary cross-entropy of every pixel. `infer`: only the forward pass of the fused model.
 //! `frozen`: a step that trains only the head. `forward`: the forward pass of that network. `grad_cam`: one map.
-//! `epoch`: a share of an epoch of the trainer, with augmentation. The result is the median step over some seconds.
+//! `epoch`: a share of an epoch of the trainer, with augmentation. Over sequences (`lstm`, `gpt`) samples are tokens; `generate`: one token at a time. The result is the median step over some seconds.
 //!
 //! With `--peers`, the scripts of this folder run the same workloads in PyTorch, Keras and NumPy, in turns with
 //! backstitch. Each workload runs in processes of its own. `BACKSTITCH_PYTHON` names the Python that has these
 //! libraries.
 
 mod peers;
+mod sequences;
 
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,10 @@ enum Kind {
     Forward,
     /// Grad-CAM at the last convolution.
     GradCam,
+    /// Adam, over sequences of ids.
+    Ids,
+    /// One id at a time, with kept keys and values.
+    Generate,
     /// Adam, in an epoch of `Trainer::fit` with shuffling, flips and crops. The result is the time of one step.
     Epoch,
 }
@@ -90,7 +95,7 @@ const fn workload(
 const GREY: &[usize] = &[28, 28, 1];
 const COLOUR: &[usize] = &[64, 64, 3];
 
-const WORKLOADS: [Workload; 16] = [
+const WORKLOADS: [Workload; 19] = [
     workload("mlp_b32", 32, &[784], mlp, Kind::Sgd),
     workload("mlp_b1024", 1024, &[784], mlp, Kind::Sgd),
     workload("cnn2_b64", 64, GREY, model2, Kind::Adam),
@@ -101,6 +106,9 @@ const WORKLOADS: [Workload; 16] = [
     workload("resnet18_b32", 32, COLOUR, || zoo::resnet18(101), Kind::Adam),
     workload("depthwise_b64", 64, &[28, 28, 64], depthwise, Kind::Adam),
     workload("unet_b16", 16, GREY, unet, Kind::Pixels),
+    workload("lstm_b64", 64, &[sequences::TIME], sequences::lstm_net, Kind::Ids),
+    workload("gpt_b12", 12, &[sequences::TIME], sequences::gpt, Kind::Ids),
+    workload("gpt_generate_b1", 1, &[sequences::TIME], sequences::gpt, Kind::Generate),
     workload("vgg16_infer_b32", 32, &[32, 32, 3], zoo::vgg16_features, Kind::Inference),
     workload("cnn2_infer_b1", 1, GREY, model2, Kind::Inference),
     workload("resnet18_infer_b1", 1, COLOUR, || zoo::resnet18(101), Kind::Inference),
@@ -164,6 +172,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// The median time of a step.
 fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::Error> {
+    match workload.kind {
+        Kind::Ids => return sequences::training((workload.net)(), workload.batch, seconds),
+        Kind::Generate => return sequences::generation(seconds),
+        _ => {}
+    }
     let mut model: Model = Model::new((workload.net)(), workload.input, 0)?;
     let rules = match workload.kind {
         Kind::Adam | Kind::Epoch => train::StepSettings::new(Adam::new(1e-3), CrossEntropy::new()),
@@ -199,7 +212,7 @@ fn time(workload: &Workload, seconds: f64) -> Result<Duration, backstitch::Error
         if workload.kind == Kind::GradCam {
             return grad_cam(&model, x.view(), &labels, "conv5", Cam::GradCam).map(drop);
         }
-        let examples = train::BatchView { inputs: &x, targets, weights: None };
+        let examples = train::BatchView { inputs: &x, named: &[], targets, weights: None };
         train::step(&mut model, &rules, examples, 1.0, &mut workspace, &Context::train(0, step)).map(drop)
     })
 }
@@ -245,7 +258,12 @@ fn median(
 /// The memory is the peak so far, above the memory at the start of the program, in MB.
 fn report(workload: &Workload, median: Duration, memory: Option<u64>, options: &Options) {
     let ms = median.as_secs_f64() * 1e3;
-    let samples = workload.batch as f64 / median.as_secs_f64();
+    let each = match workload.kind {
+        Kind::Ids => sequences::TIME,
+        Kind::Generate => sequences::TIME - 1,
+        _ => 1,
+    };
+    let samples = (workload.batch * each) as f64 / median.as_secs_f64();
     let Options { json, threads, .. } = options;
     if *json {
         let line = serde_json::json!({

@@ -26,6 +26,7 @@ fn peers() -> Vec<Peer> {
     let peer = |name, script, module| Peer { name, script, module, processor: None };
     let mut peers = vec![
         peer("PyTorch", "peer_pytorch.py", "torchvision"),
+        peer("PyTorch", "peer_sequences.py", "torch"),
         peer("Keras", "peer_keras.py", "keras"),
         peer("NumPy", "peer_numpy.py", "numpy"),
     ];
