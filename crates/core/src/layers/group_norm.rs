@@ -34,7 +34,7 @@ use crate::tensor::shape::{Shape, product};
 /// use backstitch::{Model, Net, layers::{conv2d, group_norm}};
 /// let net = Net::new().push(conv2d(32, 3).same().without_bias()).push(group_norm(8));
 /// let model: Model = Model::new(net, &[16, 16, 3], 0)?;
-/// assert_eq!(model.names("groupnorm1.*"), ["groupnorm1.weight", "groupnorm1.bias"]);
+/// assert_eq!(model.names("groupnorm1.*"), ["groupnorm1.bias", "groupnorm1.weight"]);
 /// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]

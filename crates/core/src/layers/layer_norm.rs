@@ -33,7 +33,7 @@ use crate::tensor::shape::{Shape, product};
 /// use backstitch::{Model, Net, layers::{dense, layer_norm}};
 /// let net = Net::new().push(dense(64)).push(layer_norm()).push(dense(10));
 /// let model: Model = Model::new(net, &[32], 0)?;
-/// assert_eq!(model.names("layernorm1.*"), ["layernorm1.weight", "layernorm1.bias"]);
+/// assert_eq!(model.names("layernorm1.*"), ["layernorm1.bias", "layernorm1.weight"]);
 /// # Ok::<(), backstitch::Error>(())
 /// ```
 #[derive(Debug, Clone)]
