@@ -199,12 +199,11 @@ fn report(
             report.paragraph(format!("After epoch {epoch}, temperature 0.8:"));
             report.block(Block::Preformatted(sample.clone()));
         }
-        match network {
-            Network::Lstm => look::cells(&mut report, &trained.model, characters, validation)?,
-            Network::Transformer => {
-                look::attention(run, &mut report, &trained.model, characters, validation)?
-            }
-        }
+        let looked = match network {
+            Network::Lstm => look::cells(&mut report, &trained.model, characters, validation),
+            Network::Transformer => look::attention(run, &mut report, &trained.model, characters, validation),
+        };
+        looked?;
     }
     Ok(report)
 }
