@@ -2,6 +2,8 @@
 import argparse
 import json
 import resource
+import statistics
+import time
 
 
 def arguments(description):
@@ -10,6 +12,18 @@ def arguments(description):
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("workloads", nargs="*")
     return parser
+
+
+def median_of(step, seconds):
+    """The median time of a step that is repeated for some seconds, after three that are not counted."""
+    for _ in range(3):
+        step()
+    times, start = [], time.perf_counter()
+    while time.perf_counter() - start < seconds or len(times) < 5:
+        begin = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
 
 
 def peak_mb():

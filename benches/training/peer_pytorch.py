@@ -3,8 +3,6 @@
 Three variants: channels first, channels last, and, if the processor has instructions for it, channels last under autocast to
 bf16. bf16 is less exact than the arithmetic of backstitch, so it has a column of its own."""
 import contextlib
-import statistics
-import time
 
 import peer
 import torch
@@ -121,17 +119,6 @@ WORKLOADS = {
 }
 
 
-def median_of_steps(step):
-    for _ in range(3):
-        step()
-    times, start = [], time.perf_counter()
-    while time.perf_counter() - start < options.seconds or len(times) < 5:
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
-
-
 def steps(name, layout, precision):
     network, batch, shape, classes, optimizer = WORKLOADS[name]
     model = network().to(memory_format=layout)
@@ -157,7 +144,7 @@ def steps(name, layout, precision):
             loss.backward()
             optimizer.step()
 
-    return median_of_steps(step), batch
+    return peer.median_of(step, options.seconds), batch
 
 
 def bf16():

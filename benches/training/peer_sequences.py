@@ -1,7 +1,5 @@
 """The workloads over sequences of the benchmark `training` in PyTorch: one JSON line per workload and way, eager and compiled (where
 there is a C++ compiler), which `--peers` reads. `samples` are tokens."""
-import statistics
-import time
 
 import peer
 import torch
@@ -90,17 +88,6 @@ def generation(way):
 WORKLOADS = {"lstm_b64": training(Lstm, 64), "gpt_b12": training(Gpt, 12), "gpt_generate_b1": generation}
 
 
-def median_of(step):
-    for _ in range(3):
-        step()
-    times, start = [], time.perf_counter()
-    while time.perf_counter() - start < options.seconds or len(times) < 5:
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
-
-
 imported = peer.peak_mb()
 for name in options.workloads or WORKLOADS:
     if name not in WORKLOADS:
@@ -111,7 +98,7 @@ for name in options.workloads or WORKLOADS:
             continue
         try:
             step, tokens = WORKLOADS[name](way)
-            median = median_of(step)
+            median = peer.median_of(step, options.seconds)
         except Exception as error:
             if way is not torch.compile:
                 raise
