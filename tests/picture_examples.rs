@@ -55,8 +55,7 @@ fn the_bound_has_the_value_of_its_formula() {
 #[test]
 fn vae_draws_the_plane_of_codes() {
     let folder = tempfile::tempdir().unwrap();
-    let files =
-        ["plane.png", "samples_2.png", "samples_20.png", "reconstructions.png", "code_2.safetensors"];
+    let files = ["plane.png", "samples_2.png", "samples_20.png", "reconstructions.png", "code_2.safetensors"];
     let (summary, report) = quick("vae", &["--epochs", "2"], &files, folder.path());
     let runs = summary["runs"].as_array().unwrap();
     assert_eq!((&runs[0]["code"], &runs[1]["code"]), (&2.into(), &20.into()));

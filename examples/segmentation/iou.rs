@@ -20,7 +20,9 @@ impl Metric<f32> for MeanIou {
         targets.classes()?;
         match output.last() {
             Some(&COUNT) => Ok(()),
-            _ => Err(Error::argument("model output", format!("rows of {COUNT} logits"), format!("{output:?}"))),
+            _ => {
+                Err(Error::argument("model output", format!("rows of {COUNT} logits"), format!("{output:?}")))
+            }
         }
     }
 

@@ -133,7 +133,12 @@ fn report(run: &Run, outcomes: &[Outcome], test: &Dataset) -> Result<Report, Any
     table(&mut report, "IoU on the test scenes", outcomes, &columns);
     let all = || outcomes.iter().map(|outcome| &outcome.trained);
     let chart = together("Validation: mean IoU by epoch", "mean IoU", all(), "validation_mean_iou");
-    run.chart(&mut report, "mean_iou", &chart, "Mean of the IoU of the six classes on the validation scenes.")?;
+    run.chart(
+        &mut report,
+        "mean_iou",
+        &chart,
+        "Mean of the IoU of the six classes on the validation scenes.",
+    )?;
     let losses = all().enumerate().flat_map(|(i, trained)| {
         let line = |part: &str| {
             let label = format!("{}, {part}", trained.name);
@@ -168,7 +173,9 @@ fn pictures(outcomes: &[Outcome], test: &Dataset) -> Result<PictureGrid, AnyErro
         pictures.push(("truth".to_owned(), coloured(|pixel| truth[pixel])?));
         for (outcome, y) in outcomes.iter().zip(&predicted) {
             let rows = y.as_slice().expect("a new array is in standard layout");
-            let class = |pixel: usize| iou::largest(&rows[(scene * SIDE * SIDE + pixel) * CLASSES.len()..][..CLASSES.len()]);
+            let class = |pixel: usize| {
+                iou::largest(&rows[(scene * SIDE * SIDE + pixel) * CLASSES.len()..][..CLASSES.len()])
+            };
             pictures.push((outcome.trained.name.clone(), coloured(class)?));
         }
     }

@@ -37,7 +37,14 @@ impl<F: Scalar> Layer<F> for Reparametrize {
         }
     }
 
-    fn forward(&self, w: &Weights<F>, x: &Tensor<F>, y: &mut Tensor<F>, slope: &mut Tensor<F>, ctx: &Context) {
+    fn forward(
+        &self,
+        w: &Weights<F>,
+        x: &Tensor<F>,
+        y: &mut Tensor<F>,
+        slope: &mut Tensor<F>,
+        ctx: &Context,
+    ) {
         match ctx.mode {
             Mode::Train => {
                 fill_normal(y.data_mut(), &mut stream(ctx.seed, Purpose::Noise, w.key(), ctx.step))

@@ -131,7 +131,8 @@ fn report(run: &Run, outcomes: &[Outcome], test: &Dataset) -> Result<Report, Any
             .collect()
     };
     let head = ["numbers of a code", "parameters", "ELBO", "reconstruction", "KL", "minutes"];
-    let caption = "Evidence lower bound on the test set, one random code a picture: ELBO = -(reconstruction + KL)";
+    let caption =
+        "Evidence lower bound on the test set, one random code a picture: ELBO = -(reconstruction + KL)";
     report.table(caption, &head, outcomes.iter().map(row).collect());
     for outcome in outcomes {
         let stem = format!("curves_{}", outcome.code);
@@ -153,7 +154,8 @@ fn report(run: &Run, outcomes: &[Outcome], test: &Dataset) -> Result<Report, Any
         let logits = y.iter().enumerate().filter(|(i, _)| i % (PIXELS + 2 * outcome.code) < PIXELS);
         rows.extend(logits.map(|(_, l)| 1.0 / (1.0 + (-l).exp())));
     }
-    let caption = "The first pictures of the test set; below them their reconstructions from 2 and from 20 numbers.";
+    let caption =
+        "The first pictures of the test set; below them their reconstructions from 2 and from 20 numbers.";
     run.show(&mut report, "reconstructions", &grid("Reconstructions", mosaic(&rows, 28, 16)?), caption)?;
     let mut walk = Tensor::zeros(&[WALK * WALK, 2])?;
     for (i, z) in walk.data_mut().chunks_exact_mut(2).enumerate() {
