@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
-use backstitch::{LineChart, PictureGrid, Report, Series, SeriesStyle};
+use backstitch::{Grads, LineChart, PictureGrid, Report, Series, SeriesStyle};
 use backstitch_examples::noise::fill_normal;
 use backstitch_examples::pictures::mosaic;
 use backstitch_examples::{AnyError, Flags, Run, Steps, fashion};
@@ -59,6 +59,7 @@ struct Options {
 struct Player {
     model: Model,
     trace: Trace<f32>,
+    grads: Grads,
     memory: OptimizerMemory,
 }
 
@@ -72,7 +73,8 @@ struct EpochEnd {
 impl Player {
     fn new(net: Net, input: &[usize], seed: u64) -> Result<Self, AnyError> {
         let model = Model::new(net, input, seed)?;
-        Ok(Self { model, trace: Trace::new(Keep::ForBackward), memory: OptimizerMemory::new() })
+        let grads = model.grads();
+        Ok(Self { model, trace: Trace::new(Keep::ForBackward), grads, memory: OptimizerMemory::new() })
     }
 
     /// A forward pass, then the loss of calling all of these pictures real (1) or generated (0), and its gradient.
@@ -97,62 +99,28 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     run.samples([train.len(), 0, 0]);
     let mut g = Player::new(generator(), &[1, 1, NOISE], run.seed)?;
     let mut d = Player::new(discriminator(), &[28, 28, 1], run.seed)?;
-    let (mut g_grads, mut d_grads) = (g.model.grads(), d.model.grads());
-    // A short memory of gradients (DCGAN, section 4): the other player changes all the time.
-    let adam = Adam::new(RATE).betas(0.5, 0.999);
-    let (mut batch, mut dx, mut z) =
-        (Batch::default(), Tensor::default(), Tensor::zeros(&[BATCH, 1, 1, NOISE])?);
+    let (mut batch, mut z) = (Batch::default(), Tensor::zeros(&[BATCH, 1, 1, NOISE])?);
     let (mut epochs, steps) = (Vec::new(), train.len() / BATCH);
     let (start, mut progress) = (Instant::now(), Steps::new("training", run.epochs * steps)?);
     for epoch in 0..run.epochs {
         let shuffled = train.shuffled(run.seed.wrapping_add(epoch as u64));
-        let (mut d_total, mut g_total) = (0.0, 0.0);
+        let mut total = [0.0; 2];
         for at in 0..steps {
-            let step = (epoch * steps + at) as u64;
-            let ctx = Context::train(run.seed, step);
+            let ctx = Context::train(run.seed, (epoch * steps + at) as u64);
             let samples: Vec<usize> = (at * BATCH..(at + 1) * BATCH).collect();
             shuffled.gather(&samples, &mut batch)?;
             batch.inputs.data_mut().iter_mut().for_each(|pixel| *pixel = 2.0 * *pixel - 1.0);
-            fill_normal(z.data_mut(), &mut stream(run.seed, Purpose::Noise, 0, step));
-            g.model.forward(&z, &mut g.trace, &ctx)?;
-
-            // 1. The discriminator learns that these are real and those are generated. Both gradients are added up.
-            d_grads.clear();
-            let mut d_loss = d.judge(&batch.inputs, 1.0, &ctx)?;
-            d.model.backward(&batch.inputs, &mut d.trace, None, Some(&mut d_grads), &ctx)?;
-            d.model.commit(&d.trace)?;
-            d_loss += d.judge(g.trace.output(), 0.0, &ctx)?;
-            d.model.backward(g.trace.output(), &mut d.trace, None, Some(&mut d_grads), &ctx)?;
-            d.model.commit(&d.trace)?;
-            d.memory.step(&adam, RATE, &mut d.model, &d_grads)?;
-
-            // 2. The generator learns to be taken for real: -log D(G(z)) instead of log(1 - D(G(z))), whose gradient vanishes
-            // while the discriminator is sure (Goodfellow et al., section 3). The discriminator's own gradients are not wanted.
-            let g_loss = d.judge(g.trace.output(), 1.0, &ctx)?;
-            d.model.backward(g.trace.output(), &mut d.trace, Some(&mut dx), None, &ctx)?;
-            let (_, dy) = g.trace.output_and_gradient();
-            dy.copy_from(&dx);
-            g_grads.clear();
-            g.model.backward(&z, &mut g.trace, None, Some(&mut g_grads), &ctx)?;
-            g.model.commit(&g.trace)?;
-            g.memory.step(&adam, RATE, &mut g.model, &g_grads)?;
-
-            (d_total, g_total) = (d_total + d_loss, g_total + g_loss);
+            fill_normal(z.data_mut(), &mut stream(run.seed, Purpose::Noise, 0, ctx.step));
+            let losses = step(&mut g, &mut d, &batch.inputs, &z, &ctx)?;
+            total = [total[0] + losses[0], total[1] + losses[1]];
             progress.add();
         }
-        let (discriminator, generator) = (d_total / steps as f64, g_total / steps as f64);
+        let [discriminator, generator] = total.map(|sum| sum / steps as f64);
+        let line = format!("discriminator {discriminator:.4}, generator {generator:.4}");
         if !(discriminator + generator).is_finite() {
-            return Err(format!(
-                "epoch {}: expected finite losses, got {discriminator} and {generator}",
-                epoch + 1
-            )
-            .into());
+            return Err(format!("epoch {}: expected finite losses, got {line}", epoch + 1).into());
         }
-        progress.line(&format!(
-            "epoch {}/{}: discriminator {discriminator:.4}, generator {generator:.4}",
-            epoch + 1,
-            run.epochs
-        ))?;
+        progress.line(&format!("epoch {}/{}: {line}", epoch + 1, run.epochs))?;
         epochs.push(EpochEnd { discriminator, generator, pictures: drawn(&g.model, run.seed)? });
     }
     drop(progress);
@@ -172,6 +140,42 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         "minutes": minutes, "seconds_per_epoch": 60.0 * minutes / epochs.len() as f64,
     });
     run.finish(&report, &[json])
+}
+
+/// One step of both, with these real pictures and this noise: the losses of the discriminator and of the generator.
+fn step(
+    g: &mut Player,
+    d: &mut Player,
+    real: &Tensor,
+    z: &Tensor,
+    ctx: &Context,
+) -> Result<[f64; 2], AnyError> {
+    // A short memory of gradients (DCGAN, section 4), because the other player changes all the time.
+    let adam = Adam::new(RATE).betas(0.5, 0.999);
+    g.model.forward(z, &mut g.trace, ctx)?;
+
+    // 1. The discriminator learns that these are real and those are generated. Both gradients are added up.
+    d.grads.clear();
+    let mut d_loss = 0.0;
+    for (x, target) in [(real, 1.0), (g.trace.output(), 0.0)] {
+        d_loss += d.judge(x, target, ctx)?;
+        d.model.backward(x, &mut d.trace, None, Some(&mut d.grads), ctx)?;
+        d.model.commit(&d.trace)?;
+    }
+    d.memory.step(&adam, RATE, &mut d.model, &d.grads)?;
+
+    // 2. The generator learns to be taken for real: the loss is -log D(G(z)). That of the game itself, log(1 - D(G(z))), has hardly
+    // a gradient while the discriminator is sure (Goodfellow et al., section 3). The gradient of the pictures is the
+    // discriminator's dx; its parameters stay as they are.
+    let g_loss = d.judge(g.trace.output(), 1.0, ctx)?;
+    let mut dx = Tensor::default();
+    d.model.backward(g.trace.output(), &mut d.trace, Some(&mut dx), None, ctx)?;
+    g.trace.output_and_gradient().1.copy_from(&dx);
+    g.grads.clear();
+    g.model.backward(z, &mut g.trace, None, Some(&mut g.grads), ctx)?;
+    g.model.commit(&g.trace)?;
+    g.memory.step(&adam, RATE, &mut g.model, &g.grads)?;
+    Ok([d_loss, g_loss])
 }
 
 /// 64 pictures from 0 to 1, always of the same noise.

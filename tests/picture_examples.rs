@@ -65,3 +65,49 @@ fn vae_draws_the_plane_of_codes() {
     }
     assert!(report.contains("Evidence lower bound on the test set"));
 }
+
+#[test]
+fn segmentation_labels_pixels_of_generated_scenes() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["scenes.png", "mean_iou.svg", "U-Net.safetensors"];
+    let (summary, report) = quick("segmentation", &["--epochs", "1"], &files, folder.path());
+    let runs = summary["runs"].as_array().unwrap();
+    assert_eq!(
+        runs.iter().map(|run| run["name"].clone()).collect::<Vec<_>>(),
+        ["U-Net", "without skip connections"]
+    );
+    // The skip connections only make the convolutions wider that read them.
+    assert!(runs[0]["parameters"].as_u64() > runs[1]["parameters"].as_u64());
+    for run in runs {
+        let iou = run["test_mean_iou"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&iou) && run["test_iou"].as_array().unwrap().len() == 6, "{run}");
+    }
+    assert!(report.contains("IoU on the test scenes"));
+}
+
+#[test]
+fn gan_trains_two_networks_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["by_epoch.png", "samples.png", "nearest.png", "losses.svg", "generator.safetensors"];
+    let (summary, report) = quick("gan", &["--epochs", "2"], &files, folder.path());
+    let run = &summary["runs"][0];
+    for figure in ["discriminator_loss", "generator_loss"] {
+        assert!(run[figure].as_f64().unwrap() > 0.0, "{run}");
+    }
+    let lines = fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    assert_eq!(lines.lines().count(), 3);
+    assert!(report.contains("The same 16 noises after each epoch"));
+}
+
+#[test]
+fn autoencoder_compares_sizes_of_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["reconstructions.png", "error_by_code.svg", "convolutional_8.safetensors"];
+    let (summary, report) = quick("autoencoder", &["--epochs", "1"], &files, folder.path());
+    let runs = summary["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 9);
+    // More directions never make the error of principal component analysis larger on its own kind of pictures.
+    let error = |i: usize| runs[i]["test_loss"].as_f64().unwrap();
+    assert!(error(0) > error(1) && error(1) > error(2) && error(2) > 0.0, "{runs:?}");
+    assert!(report.contains("Mean squared error of a pixel on the test set"));
+}
