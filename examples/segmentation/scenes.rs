@@ -53,9 +53,9 @@ impl Source<f32> for Scenes {
         }
         to.classes.fill(0);
         for _ in 0..rng.random_range(2..4) {
-            let garment = rng.random_range(0..self.labels.len());
-            let pixels = &self.garments.data()[garment * 28 * 28..][..28 * 28];
-            self::garment(to, pixels, GROUPS[self.labels[garment]], &mut rng);
+            let number = rng.random_range(0..self.labels.len());
+            let pixels = &self.garments.data()[number * 28 * 28..][..28 * 28];
+            garment(to, pixels, GROUPS[self.labels[number]], &mut rng);
         }
         Ok(())
     }
@@ -111,26 +111,31 @@ fn shape(pixels: &mut [f32], rng: &mut impl Rng) {
     }
 }
 
-/// A garment of this class: turned, scaled by 0.8 to 1.5, with a brightness of its own, over what is there.
+/// A garment of this class: turned, scaled by 0.8 to 1.5, with a brightness of its own, over what is there. A pixel that it covers in part
+/// shows both, and is of the class that has the larger part.
 fn garment(to: &mut Sample<'_, f32>, garment: &[f32], class: usize, rng: &mut impl Rng) {
     let scale = rng.random_range(0.8..1.5);
     let (pose, bright) = (Pose::random(rng, scale), rng.random_range(0.6..1.0_f32));
     for (i, (pixel, own)) in to.input.iter_mut().zip(to.classes.iter_mut()).enumerate() {
         let (down, right) = pose.inside(i);
-        let value = between(garment, down + 13.5, right + 13.5);
-        if value > LEAST {
-            (*pixel, *own) = (bright * value, class);
+        let at = |f: &dyn Fn(f32) -> f32| between(garment, down + 13.5, right + 13.5, f);
+        let cover = at(&|value| if value > LEAST { 1.0 } else { 0.0 });
+        if cover > 0.0 {
+            *pixel = (1.0 - cover) * *pixel + bright * at(&|value| if value > LEAST { value } else { 0.0 });
+        }
+        if cover > 0.5 {
+            *own = class;
         }
     }
 }
 
-/// The number between four pixels of 28 by 28, by bilinear interpolation; 0 outside.
-fn between(pixels: &[f32], row: f32, column: f32) -> f32 {
+/// f of the four pixels around a place in 28 by 28, interpolated bilinearly; 0 outside.
+fn between(pixels: &[f32], row: f32, column: f32, f: &dyn Fn(f32) -> f32) -> f32 {
     if !(0.0..27.0).contains(&row) || !(0.0..27.0).contains(&column) {
         return 0.0;
     }
     let (i, j) = (row as usize, column as usize);
     let (down, right) = (row - i as f32, column - j as f32);
-    let line = |i: usize| pixels[28 * i + j] * (1.0 - right) + pixels[28 * i + j + 1] * right;
+    let line = |i: usize| f(pixels[28 * i + j]) * (1.0 - right) + f(pixels[28 * i + j + 1]) * right;
     line(i) * (1.0 - down) + line(i + 1) * down
 }

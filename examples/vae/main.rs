@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
-use backstitch::{LineChart, PictureGrid, Report, Series, SeriesStyle};
+use backstitch::{LineChart, Picture, PictureGrid, Report, Series, SeriesStyle};
 use backstitch_examples::noise::fill_normal;
 use backstitch_examples::pictures::mosaic;
 use backstitch_examples::{AnyError, Flags, Run, Trained, Watch, fashion};
@@ -135,18 +135,43 @@ fn report(run: &Run, outcomes: &[Outcome], test: &Dataset) -> Result<Report, Any
         "Evidence lower bound on the test set, one random code a picture: ELBO = -(reconstruction + KL)";
     report.table(caption, &head, outcomes.iter().map(row).collect());
     for outcome in outcomes {
-        let stem = format!("curves_{}", outcome.code);
-        let caption = "In training a code is random. In validation it is at its mean, so the dashed lines are a little lower, \
-                       and their sum is not a bound.";
-        run.chart(&mut report, &stem, &curves(outcome), caption)?;
+        let stem = format!("bound_{}", outcome.code);
+        let title = format!("{} numbers of a code: the bound by epoch", outcome.code);
+        let lines = [(0, "-ELBO", loss as Figure), (1, "reconstruction", reconstruction)]
+            .into_iter()
+            .flat_map(|(colour, name, figure)| curves(outcome, name, colour, figure));
+        let chart = LineChart::new(title, "epoch", "nats a picture", lines.collect());
+        let caption = "In training a code is random. In validation it is at its mean, so the dashed lines are lower and are not a \
+                       bound.";
+        run.chart(&mut report, &stem, &chart, caption)?;
     }
-    let grid = |title: &str, picture| PictureGrid {
-        title: title.to_owned(),
-        columns: 1,
-        enlarge: 2,
-        bar: None,
-        pictures: vec![(String::new(), picture)],
-    };
+    let lines = outcomes
+        .iter()
+        .enumerate()
+        .flat_map(|(i, outcome)| curves(outcome, &format!("{} numbers", outcome.code), i, divergence));
+    let chart = LineChart::new("KL divergence by epoch", "epoch", "nats a picture", lines.collect());
+    let caption = "How far the distributions of codes are from N(0, 1): what a code says about its picture.";
+    run.chart(&mut report, "kl", &chart, caption)?;
+    reconstructions(run, &mut report, outcomes, test)?;
+    for outcome in outcomes {
+        drawn(run, &mut report, outcome)?;
+    }
+    Ok(report)
+}
+
+/// One picture under a title.
+fn grid(title: impl Into<String>, picture: Picture) -> PictureGrid {
+    let pictures = vec![(String::new(), picture)];
+    PictureGrid { title: title.into(), columns: 1, enlarge: 2, bar: None, pictures }
+}
+
+/// Pictures of the test set, and below them what each network makes of them.
+fn reconstructions(
+    run: &Run,
+    report: &mut Report,
+    outcomes: &[Outcome],
+    test: &Dataset,
+) -> Result<(), AnyError> {
     let few = test.take(16).inputs()?;
     let mut rows = few.data().to_vec();
     for outcome in outcomes {
@@ -156,48 +181,55 @@ fn report(run: &Run, outcomes: &[Outcome], test: &Dataset) -> Result<Report, Any
     }
     let caption =
         "The first pictures of the test set; below them their reconstructions from 2 and from 20 numbers.";
-    run.show(&mut report, "reconstructions", &grid("Reconstructions", mosaic(&rows, 28, 16)?), caption)?;
-    let mut walk = Tensor::zeros(&[WALK * WALK, 2])?;
-    for (i, z) in walk.data_mut().chunks_exact_mut(2).enumerate() {
-        let along = |step: usize| 0.3 * (step as f32 - (WALK / 2) as f32);
-        (z[0], z[1]) = (along(i % WALK), -along(i / WALK));
-    }
-    for outcome in outcomes {
-        let decoder = trained_decoder(outcome)?;
-        let pixels = |codes: &Tensor| Ok::<_, AnyError>(decoder.predict(codes)?.into_raw_vec_and_offset().0);
-        if outcome.code == 2 {
-            let caption = "Decoded from the plane of codes: from -2.1 to 2.1 to the right and upwards, in steps of 0.3.";
-            let picture = mosaic(&pixels(&walk)?, 28, WALK)?;
-            run.show(&mut report, "plane", &grid("The plane of codes", picture), caption)?;
-        }
-        let mut codes = Tensor::zeros(&[64, outcome.code])?;
-        fill_normal(codes.data_mut(), &mut stream(run.seed, Purpose::Noise, 0, 0));
-        let title = format!("New pictures from {} random numbers", outcome.code);
-        let picture = mosaic(&pixels(&codes)?, 28, 16)?;
-        let caption = "Codes are drawn from N(0, 1), and the picture shows the probabilities of white. No sample was left out.";
-        run.show(&mut report, &format!("samples_{}", outcome.code), &grid(&title, picture), caption)?;
-    }
-    Ok(report)
+    run.show(report, "reconstructions", &grid("Reconstructions", mosaic(&rows, 28, 16)?), caption)
 }
 
-/// The loss and its two parts by epoch: solid in training, dashed in validation.
-fn curves(outcome: &Outcome) -> LineChart {
-    let history = &outcome.trained.history;
-    let mut series = Vec::new();
-    for (part, style) in [("train", SeriesStyle::Line), ("validation", SeriesStyle::Dashes)] {
-        let line = |name: &str, colour, figure: &dyn Fn(f64, f64) -> f64| {
-            let at = |epoch: &Epoch| {
-                let [loss, kl] =
-                    ["loss", "kl"].map(|name| epoch.get(&format!("{part}_{name}")).unwrap_or(f64::NAN));
-                (epoch.epoch as f64, figure(loss, kl))
-            };
-            let points = history.epochs.iter().map(at).collect();
-            Series { label: format!("{name}, {part}"), points, style, colour }
-        };
-        series.push(line("-ELBO", 0, &|loss, _| loss));
-        series.push(line("reconstruction", 1, &|loss, kl| loss - kl));
-        series.push(line("KL", 2, &|_, kl| kl));
+/// New pictures: a walk through the plane where a code is a plane, and random codes.
+fn drawn(run: &Run, report: &mut Report, outcome: &Outcome) -> Result<(), AnyError> {
+    let decoder = trained_decoder(outcome)?;
+    let pixels = |codes: &Tensor| Ok::<_, AnyError>(decoder.predict(codes)?.into_iter().collect::<Vec<_>>());
+    if outcome.code == 2 {
+        let mut walk = Tensor::zeros(&[WALK * WALK, 2])?;
+        let along = |step: usize| 0.3 * (step as f32 - (WALK / 2) as f32);
+        for (i, z) in walk.data_mut().chunks_exact_mut(2).enumerate() {
+            z.copy_from_slice(&[along(i % WALK), -along(i / WALK)]);
+        }
+        let caption =
+            "Decoded from the plane of codes: from -2.1 to 2.1 to the right and upwards, in steps of 0.3.";
+        let picture = mosaic(&pixels(&walk)?, 28, WALK)?;
+        run.show(report, "plane", &grid("The plane of codes", picture), caption)?;
     }
-    let title = format!("{} numbers of a code: the bound by epoch", outcome.code);
-    LineChart::new(title, "epoch", "nats a picture", series)
+    let mut codes = Tensor::zeros(&[64, outcome.code])?;
+    fill_normal(codes.data_mut(), &mut stream(run.seed, Purpose::Noise, 0, 0));
+    let title = format!("New pictures from {} random numbers", outcome.code);
+    let caption = "Codes are drawn from N(0, 1), and the picture shows the probabilities of white. No sample was left out.";
+    let picture = mosaic(&pixels(&codes)?, 28, 16)?;
+    run.show(report, &format!("samples_{}", outcome.code), &grid(title, picture), caption)
+}
+
+/// A figure of an epoch, from its loss and its KL divergence.
+type Figure = fn(f64, f64) -> f64;
+
+fn loss(loss: f64, _: f64) -> f64 {
+    loss
+}
+
+fn reconstruction(loss: f64, kl: f64) -> f64 {
+    loss - kl
+}
+
+fn divergence(_: f64, kl: f64) -> f64 {
+    kl
+}
+
+/// A figure by epoch: solid in training, dashed in validation.
+fn curves(outcome: &Outcome, name: &str, colour: usize, figure: Figure) -> [Series; 2] {
+    [("train", SeriesStyle::Line), ("validation", SeriesStyle::Dashes)].map(|(part, style)| {
+        let at = |epoch: &Epoch| {
+            let get = |name: &str| epoch.get(&format!("{part}_{name}")).unwrap_or(f64::NAN);
+            (epoch.epoch as f64, figure(get("loss"), get("kl")))
+        };
+        let points = outcome.trained.history.epochs.iter().map(at).collect();
+        Series { label: format!("{name}, {part}"), points, style, colour }
+    })
 }
