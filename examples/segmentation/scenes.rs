@@ -1,5 +1,7 @@
 //! Generated scenes: garments of Fashion-MNIST on a textured background among other shapes, with a class for each pixel.
 
+use std::f32::consts::TAU;
+
 use backstitch::data::SourceError;
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
@@ -65,8 +67,8 @@ impl Source<f32> for Scenes {
 fn background(pixels: &mut [f32], rng: &mut impl Rng) {
     let grey: f32 = rng.random_range(0.1..0.6);
     let waves = [(); 2].map(|()| {
-        let (angle, length) = (rng.random_range(0.0..6.3_f32), rng.random_range(4.0..20.0_f32));
-        (angle.cos() * 6.3 / length, angle.sin() * 6.3 / length, rng.random_range(0.02..0.12_f32))
+        let (angle, length) = (rng.random_range(0.0..TAU), rng.random_range(4.0..20.0_f32));
+        (angle.cos() * TAU / length, angle.sin() * TAU / length, rng.random_range(0.02..0.12_f32))
     });
     for (i, pixel) in pixels.iter_mut().enumerate() {
         let (row, column) = ((i / SIDE) as f32, (i % SIDE) as f32);
@@ -85,7 +87,7 @@ struct Pose {
 
 impl Pose {
     fn random(rng: &mut impl Rng, scale: f32) -> Self {
-        let angle = rng.random_range(-3.14..3.14_f32);
+        let angle = rng.random_range(0.0..TAU);
         let (row, column) = (rng.random_range(8.0..56.0), rng.random_range(8.0..56.0));
         Self { row, column, cos: angle.cos() / scale, sin: angle.sin() / scale }
     }
@@ -105,7 +107,8 @@ fn shape(pixels: &mut [f32], rng: &mut impl Rng) {
     for (i, pixel) in pixels.iter_mut().enumerate() {
         let (down, right) = pose.inside(i);
         let (down, right) = ((down / height).abs(), (right / width).abs());
-        if if round { down * down + right * right < 1.0 } else { down.max(right) < 1.0 } {
+        let inside = if round { down * down + right * right < 1.0 } else { down.max(right) < 1.0 };
+        if inside {
             *pixel = grey + rng.random_range(-0.03..0.03_f32).min(1.0 - grey);
         }
     }

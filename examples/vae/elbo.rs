@@ -47,7 +47,8 @@ impl<F: Scalar> Layer<F> for Reparametrize {
     ) {
         match ctx.mode {
             Mode::Train => {
-                fill_normal(y.data_mut(), &mut stream(ctx.seed, Purpose::Noise, w.key(), ctx.step))
+                let mut rng = stream(ctx.seed, Purpose::Noise, w.key(), ctx.step);
+                fill_normal(y.data_mut(), &mut rng);
             }
             Mode::Evaluate => y.fill(F::zero()),
         }
