@@ -60,6 +60,12 @@ pub fn rows(run: &mut Run) -> Result<[Dataset; 3], AnyError> {
     Ok(sets)
 }
 
+/// The pictures as inputs of this shape that are the targets too, for networks that learn to reproduce them.
+pub fn to_reproduce(set: &Dataset, shape: &[usize]) -> Result<Dataset, AnyError> {
+    let all = [&[set.len()], shape].concat();
+    Ok(Dataset::autoencoding(set.inputs()?.to_array().into_shape_with_order(all)?)?)
+}
+
 /// Pictures as networks for photographs take them, `[n, side, side, 3]`: resized, in three equal channels from 0 to 255, each multiplied,
 /// then less its mean.
 pub fn in_colour(set: &Dataset, side: usize, scale: f32, means: [f32; 3]) -> Result<Dataset, AnyError> {

@@ -5,6 +5,7 @@ pub mod fashion;
 pub mod imagenet;
 pub mod memory;
 pub mod mlp;
+pub mod noise;
 pub mod photographs;
 pub mod pictures;
 mod run;

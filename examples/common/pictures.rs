@@ -3,7 +3,7 @@
 use backstitch::explain::{self, activations};
 use backstitch::prelude::*;
 use backstitch::{ColourBar, ColourMap, Picture, PictureGrid};
-use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewD, Axis};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewD, Axis};
 
 use super::AnyError;
 
@@ -20,6 +20,18 @@ pub fn heat_of_most(map: ArrayView2<'_, f32>) -> Result<Picture, AnyError> {
     let mut values: Vec<f32> = map.iter().copied().collect();
     values.sort_by(f32::total_cmp);
     heat_to(map, values[values.len() * 99 / 100])
+}
+
+/// Square pictures of `side` pixels, from 0 to 1, as one picture: `columns` of them in a row, with a white line between two.
+pub fn mosaic(pixels: &[f32], side: usize, columns: usize) -> Result<Picture, AnyError> {
+    let count = pixels.len() / (side * side);
+    let length = |pictures: usize| pictures * (side + 1) - 1;
+    let picture = Array2::from_shape_fn((length(count.div_ceil(columns)), length(columns)), |(i, j)| {
+        let (row, column) = (i / (side + 1), j / (side + 1));
+        let (i, j, number) = (i % (side + 1), j % (side + 1), row * columns + column);
+        if i == side || j == side || number >= count { 1.0 } else { pixels[(number * side + i) * side + j] }
+    });
+    Ok(Picture::grey(picture.view())?)
 }
 
 fn heat_to(map: ArrayView2<'_, f32>, most: f32) -> Result<Picture, AnyError> {
