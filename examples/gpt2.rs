@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use backstitch::prelude::*;
+use backstitch::pytorch;
 use backstitch::rng::{Purpose, stream};
-use backstitch::safetensors;
 use backstitch::zoo::Gpt;
 use backstitch_examples::{AnyError, Flags, Run, Steps};
 use clap::Parser;
@@ -45,11 +45,12 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
         false => Gpt::gpt2(),
         true => Gpt { width: 96, layers: 2, heads: 4, vocabulary: 1000, longest: 128, ..Gpt::gpt2() },
     };
+    check(options, &sizes)?;
     let mut steps = Steps::new("making the weights", 0)?;
     let mut model: Model = Model::new(sizes.net(), &[sizes.longest], run.seed)?;
     if let Some(path) = &options.weights {
         steps.name(format!("reading {}", path.display()));
-        let mut state = safetensors::read(path)?;
+        let mut state = pytorch::read(path)?;
         // The published file also has the causal masks, which are no weights: attention knows them.
         state.retain(|name, _| !(name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")));
         model.load_state(&state)?;
@@ -89,6 +90,24 @@ fn experiment(options: &Options) -> Result<(), AnyError> {
     let summary = json!({ "name": "gpt2", "parameters": model.parameter_count(), "ids_per_second": rate, "difference": difference,
         "ids": ids });
     run.finish(&report, &[summary])
+}
+
+/// Whether the flags fit the network, before its weights are made.
+fn check(options: &Options, sizes: &Gpt) -> Result<(), AnyError> {
+    if let Some(id) = options.ids.iter().find(|&&id| id >= sizes.vocabulary) {
+        return Err(format!("--ids: expected ids below {}, got {id}", sizes.vocabulary).into());
+    }
+    let begin = if options.ids.is_empty() { 32 } else { options.ids.len() };
+    let room = sizes.longest.saturating_sub(begin);
+    if begin > sizes.longest || !(1..=room).contains(&options.length) {
+        let longest = sizes.longest;
+        let got = format!("{begin} and {}", options.length);
+        return Err(format!(
+            "--ids and --length: expected at least 1 each and at most {longest} together, got {got}"
+        )
+        .into());
+    }
+    Ok(())
 }
 
 /// Goes on by the most probable ids. Returns all ids, the seconds, and those for the beginning.

@@ -16,6 +16,8 @@ use rand::seq::SliceRandom;
 
 /// Letters and the end of a name, which is id 0 and stands before its first letter too.
 const IDS: usize = 27;
+/// Names that give 3 for validation and 3 for the test.
+const FEWEST: usize = 30;
 /// Letters that the perceptron reads.
 const CONTEXT: usize = 3;
 
@@ -95,7 +97,11 @@ fn encoded(text: &str) -> Result<Names, AnyError> {
         letters.map(|letters| [&[0], &letters[..], &[0]].concat())
     };
     let names = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(name);
-    Ok(names.collect::<Result<_, String>>()?)
+    let names = names.collect::<Result<Names, String>>()?;
+    if names.len() < FEWEST {
+        return Err(format!("names.txt: expected at least {FEWEST} names, got {}", names.len()).into());
+    }
+    Ok(names)
 }
 
 /// Names of syllables, for where there are none.

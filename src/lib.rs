@@ -143,6 +143,8 @@ mod documents {
     struct Resume;
     #[doc = include_str!("../docs/weights.md")]
     struct WeightsOfFiles;
+    #[doc = include_str!("../docs/courses.md")]
+    struct Courses;
     #[doc = include_str!("../docs/teachers.md")]
     struct Teachers;
 }

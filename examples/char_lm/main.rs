@@ -19,6 +19,8 @@ use clap::Parser;
 
 /// The longest sequence of the transformer, and of a piece of text for the LSTM.
 const TIME: usize = 64;
+/// Characters that give 64 streams to train on and 16 for validation.
+const FEWEST: usize = 11_000;
 /// Characters of a sample.
 const SAMPLE: usize = 300;
 
@@ -53,6 +55,10 @@ fn transformer(vocabulary: usize) -> Net {
 fn experiment(options: &Options) -> Result<(), AnyError> {
     let mut run = Run::start("char_lm", &options.flags, (10, 1), 64 << 20)?;
     let text = read(&mut run, "tinyshakespeare.txt", sentences)?;
+    let count = text.chars().count();
+    if count < FEWEST {
+        return Err(format!("tinyshakespeare.txt: expected at least {FEWEST} characters, got {count}").into());
+    }
     // nanoGPT's split: the first nine tenths to train on, the rest for validation.
     let characters = Vocabulary::characters(&text)?;
     let ids = characters.encode(&text)?;
@@ -152,7 +158,8 @@ impl<'a> Writer<'a> {
 
 impl Callback<f32> for Writer<'_> {
     fn epoch(&mut self, run: &backstitch::train::Run<'_, f32>) -> Result<ControlFlow<()>, CallbackError> {
-        let begin = self.characters.encode("\n")?;
+        // A text without line ends begins with its first character.
+        let begin = self.characters.encode("\n").unwrap_or_else(|_| vec![0]);
         let ids = write_on(run.model(), &begin, SAMPLE, self.longest, 0.8, self.seed);
         let ids = ids.map_err(|error| error.to_string())?;
         self.samples.push((run.history().epochs.len(), self.characters.decode(&ids)?));

@@ -87,6 +87,11 @@ impl Dense {
         self
     }
 
+    /// Whether the weight is stored as `[units, inputs]`.
+    pub fn is_transposed(&self) -> bool {
+        self.transposed
+    }
+
     /// W as a matrix `[inputs, units]`.
     fn matrix<'a, F: Scalar>(&self, weight: &'a Tensor<F>) -> Matrix<'a, F> {
         match self.transposed {

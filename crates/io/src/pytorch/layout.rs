@@ -53,6 +53,7 @@ impl TensorOrder {
     /// The shape here of a tensor in this order that has this shape there.
     pub(crate) fn shape_here(&self, there: &[usize]) -> Vec<usize> {
         match (&self.axes, there) {
+            (Axes::Same, there) => there.to_vec(),
             (Axes::Kernel, &[filters, channels, width]) => vec![width, channels, filters],
             _ => shape_here(there),
         }

@@ -9,7 +9,7 @@ pub(crate) mod orders;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use backstitch_core::{Model, Scalar};
+use backstitch_core::{Model, Scalar, Tensor};
 use serde_json::Map;
 
 use crate::atomic;
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::safetensors::file::{TensorEntry, out_of_range, shape_of, write};
 use file::WeightsFile;
 use layout::{TensorOrder, shape_here};
+pub use names::recurrent_name;
 use orders::layouts;
 
 /// Loads a file in PyTorch's layout into a model: safetensors, or a file of `torch.save(model.state_dict(), path)`. The first
@@ -26,7 +27,7 @@ use orders::layouts;
 /// Kernels `[filters, channels, height, width]` become `[height, width, channels, filters]`, and dense weights `[outputs,
 /// inputs]` become `[inputs, outputs]`. After a flatten, features get the order of channels last, through the whole network:
 /// dense layers, batch normalizations, blocks and branches. (The output of a network that ends in a flatten keeps our order.)
-/// Counters of batches (`num_batches_tracked`) are skipped. `f16`, `bf16`, `f32` and `f64` are converted; NaN and infinite
+/// Names of recurrent layers are made by [`recurrent_name`]. Counters of batches (`num_batches_tracked`) are skipped. `f16`, `bf16`, `f32` and `f64` are converted; NaN and infinite
 /// numbers are loaded as they are.
 ///
 /// If all names in the file have a common prefix made of `state_dict`, `model_state_dict`, `model`, `module` (`DataParallel`) and
@@ -62,6 +63,42 @@ pub fn load_part<F: Scalar>(
 ) -> Result<Vec<String>, Error> {
     let path = path.as_ref();
     place(path, model, pattern, &name_in_file, false)
+}
+
+/// Reads the tensors of a file with the names, shapes and order that the file has: for weights that are stored in another order than
+/// those of PyTorch's own modules, such as the published ones of GPT-2, whose dense weights are `[inputs, outputs]`. [`load`] is for the others.
+///
+/// ```no_run
+/// use backstitch::{Model, pytorch, zoo::Gpt};
+/// let mut gpt: Model = Model::new(Gpt::gpt2().net(), &[1024], 0)?;
+/// let mut state = pytorch::read("model.safetensors")?;
+/// // The causal masks, which attention knows.
+/// state.retain(|name, _| !name.ends_with(".attn.bias"));
+/// gpt.load_state(&state)?;
+/// # Ok::<(), backstitch::Error>(())
+/// ```
+///
+/// # Errors
+/// If the file has neither of the two formats of [`load`], was written by this library, or is damaged; if a tensor is not of floating-point numbers, or a
+/// number is too large for the type.
+pub fn read<F: Scalar>(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor<F>>, Error> {
+    let path = path.as_ref();
+    let file = WeightsFile::open(path)?;
+    let mut tensors = BTreeMap::new();
+    for (name, shape) in file.shapes() {
+        file.check_kind(&name)?;
+        check_numbers::<F>(path, &file, &name)?;
+        let shape = shape_of(path, &name, &shape)?;
+        let mut tensor = Tensor::zeros(&shape).map_err(Error::model(path))?;
+        let mut places = tensor.data_mut().iter_mut();
+        file.read(&name, &mut |value| {
+            if let Some(place) = places.next() {
+                *place = F::from_f64(value);
+            }
+        })?;
+        tensors.insert(name, tensor);
+    }
+    Ok(tensors)
 }
 
 /// Saves a model as a safetensors file in PyTorch's order and layout, the opposite of [`load`]. `name_in_file` returns PyTorch's
