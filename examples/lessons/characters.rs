@@ -21,26 +21,18 @@ fn main() -> Result<()> {
     let net = chain![embedding(letters.size(), 16), lstm(64), dense(letters.size())];
     let mut model = Model::new(net, &data.input_shape(), 0)?;
     let history = Trainer::new(Adam::new(5e-3)).clip_norm(1.0).epochs(12).fit(&mut model, &data)?;
-    for epoch in history.epochs.iter().step_by(3) {
-        println!("{epoch}");
-    }
+    println!("{history}");
 
     for (temperature, seed) in [(0.3, 1), (1.0, 2)] {
-        let text = write(&model, &letters, "This is the c", temperature, seed)?;
+        let text = write(&model, &letters, temperature, seed)?;
         println!("temperature {temperature}: {text}");
     }
     Ok(())
 }
 
 /// Continues a text by 100 characters. The state of the LSTM stays in the stream, so each step reads one character.
-fn write(
-    model: &Model,
-    letters: &Vocabulary,
-    begin: &str,
-    temperature: f32,
-    mut seed: u64,
-) -> Result<String> {
-    let mut ids = letters.encode(begin)?;
+fn write(model: &Model, letters: &Vocabulary, temperature: f32, mut seed: u64) -> Result<String> {
+    let mut ids = letters.encode("This is the c")?;
     let mut stream = model.stream();
     let first = Array2::from_shape_fn((1, ids.len()), |(_, i)| ids[i] as f32);
     let mut logits = stream.next(first)?.to_array();
