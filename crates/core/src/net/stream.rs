@@ -22,7 +22,7 @@ use crate::tensor::scalar::Scalar;
 /// // The same as the last position of [3, 1, 4] at once.
 /// let step = stream.next(array![[4.0]])?.to_array();
 /// let all = model.predict(array![[3.0, 1.0, 4.0]])?;
-/// let last = all.slice(backstitch::ndarray::s![.., 2..]).into_dyn();
+/// let last = all.slice(backstitch::ndarray::s![.., 2.., ..]).into_dyn();
 /// assert!((&step - &last).iter().all(|difference| difference.abs() < 1e-6));
 /// # Ok::<(), backstitch::Error>(())
 /// ```

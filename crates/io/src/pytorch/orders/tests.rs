@@ -153,7 +153,7 @@ fn sequences_have_their_features_last_on_both_sides() {
     let net = chain![
         embedding(5, 4),
         learned_positions(9),
-        residual(Net::from(attention(2)), Net::new()),
+        residual(chain![dense(12), attention(2)], Net::new()),
         lstm(3).layers(2).bidirectional(),
         dense(7).relu(),
         gru(6),
