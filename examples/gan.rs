@@ -1,4 +1,4 @@
-//! `cargo run --release --example gan`: about TIME minutes on two cores.
+//! `cargo run --release --example gan`. It was not run in full yet.
 //!
 //! A generator learns to draw garments that a discriminator cannot tell from those of Fashion-MNIST (Goodfellow et al.
 //! 2014), both convolutional as in DCGAN (Radford, Metz and Chintala 2016). The training loop is written by hand: the

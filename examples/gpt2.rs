@@ -1,4 +1,4 @@
-//! `cargo run --release --example gpt2`: a minute on two cores.
+//! `cargo run --release --example gpt2`. It was not run in full yet.
 //!
 //! GPT-2 with 124 million parameters, from the layers of this library and under the names of the published weights. `--weights model.safetensors` loads
 //! these; without them the weights are random, and what is written means nothing. Measures how fast it goes on step by step with kept keys and values, and

@@ -1,4 +1,4 @@
-//! `cargo run --release --example names`: 3 minutes on two cores with AVX-512.
+//! `cargo run --release --example names`. It was not run in full yet.
 //!
 //! First names, letter by letter, as in A. Karpathy's "makemore": from counted pairs of letters over a perceptron with three letters of context (Bengio et al. 2003)
 //! to an LSTM. The figure is the mean negative log-likelihood of a letter, the end of a name included.

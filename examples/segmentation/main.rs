@@ -1,5 +1,4 @@
-//! `cargo run --release --example segmentation`: about TIME minutes on two cores. Mean IoU on the test scenes, about:
-//! IOU with skip connections, PLAIN without.
+//! `cargo run --release --example segmentation`. It was not run in full yet.
 //!
 //! A small U-Net (Ronneberger, Fischer and Brox 2015) labels each pixel of generated scenes: garments of Fashion-MNIST,
 //! turned and scaled, on a textured background among other shapes.

@@ -1,5 +1,4 @@
-//! `cargo run --release --example vae`: about TIME minutes on two cores. Evidence lower bound on the test set, about:
-//! BOUND2 nats a picture with codes of 2 numbers, BOUND20 with codes of 20.
+//! `cargo run --release --example vae`. It was not run in full yet.
 //!
 //! A variational autoencoder (Kingma and Welling 2014): an encoder gives a normal distribution over codes, a decoder
 //! makes a picture from a code. After training, codes drawn at random become new pictures.
