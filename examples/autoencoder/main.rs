@@ -1,5 +1,4 @@
-//! `cargo run --release --example autoencoder`. It was not run in full yet. Mean squared error on the test set
-//! with 32 numbers a picture, about: CONV convolutional, DENSE dense, PCA principal component analysis.
+//! `cargo run --release --example autoencoder`. It was not run in full yet.
 //!
 //! Autoencoders of Fashion-MNIST, dense and convolutional, with codes of 2, 8 and 32 numbers, beside principal component
 //! analysis, which is the best linear autoencoder.
