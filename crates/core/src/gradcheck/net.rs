@@ -19,6 +19,7 @@ use crate::net::program::OpKind;
 use crate::net::trace::Trace;
 use crate::tensor::Tensor;
 use crate::tensor::rng::{Purpose, stream};
+use crate::tensor::scalar::Scalar;
 use crate::tensor::shape::Shape;
 
 /// The name of a whole net in messages.
@@ -156,18 +157,19 @@ pub(super) fn built(
     named: Named<'_>,
     seed: u64,
 ) -> Result<Model<f64>, GradientError> {
-    let shapes: Vec<Shape> = named.iter().map(|(_, value)| sample_shape(value)).collect();
+    Ok(guarded(WHOLE, "output_shape, params and cost", || model_of(net, input, named, seed))??)
+}
+
+/// A model of a net whose named inputs have the shapes of these.
+fn model_of<F: Scalar>(net: &Net, input: &[usize], named: Named<'_>, seed: u64) -> Result<Model<F>, Error> {
+    let shape = |value: &Tensor<f64>| Shape::of(value.shape().get(1..).unwrap_or(&[]));
+    let shapes: Vec<Shape> = named.iter().map(|(_, value)| shape(value)).collect();
     let named: Vec<_> = named.iter().zip(&shapes).map(|((name, _), shape)| (*name, &shape[..])).collect();
-    let model = || Model::with_inputs(net.clone(), input, &named, seed);
-    Ok(guarded(WHOLE, "output_shape, params and cost", model)??)
+    Model::with_inputs(net.clone(), input, &named, seed)
 }
 
 /// Named inputs, `[n, ..]`.
 type Named<'a> = &'a [(&'a str, Tensor<f64>)];
-
-fn sample_shape(value: &Tensor<f64>) -> Shape {
-    Shape::of(value.shape().get(1..).unwrap_or(&[]))
-}
 
 /// A trace with these named inputs, repeated to a batch of this size.
 fn trace_with(keep: Keep, named: Named<'_>, samples: usize) -> Result<Trace<f64>, GradientError> {
@@ -394,9 +396,7 @@ pub(super) fn precision(
     ctx: &Context,
     layer: Option<&str>,
 ) -> Result<(), GradientError> {
-    let shapes: Vec<Shape> = named.iter().map(|(_, value)| sample_shape(value)).collect();
-    let of_named: Vec<_> = named.iter().zip(&shapes).map(|((name, _), shape)| (*name, &shape[..])).collect();
-    let mut single: Model<f32> = Model::with_inputs(net.clone(), &model.input_shape(), &of_named, 0)?;
+    let mut single: Model<f32> = model_of(net, &model.input_shape(), named, 0)?;
     for (single, slot) in single.own_slots().iter_mut().zip(model.slots()) {
         single.data_mut().iter_mut().zip(slot.value().data()).for_each(|(to, &from)| *to = from as f32);
     }

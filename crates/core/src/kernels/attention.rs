@@ -2,6 +2,7 @@
 
 use crate::kernels::Accumulate;
 use crate::kernels::buffers::Buffer;
+use crate::kernels::elementwise::is_hidden;
 use crate::kernels::gemm::matrix::Matrix;
 use crate::kernels::gemm::tile;
 use crate::kernels::scratch::Scratch;
@@ -87,7 +88,7 @@ impl Heads {
                     hidden.fill(F::zero());
                     if let Some(mask) = of.mask {
                         for (score, &mask) in row.iter_mut().zip(mask) {
-                            *score = if mask.as_f64() < 0.5 { F::neg_infinity() } else { *score };
+                            *score = if is_hidden(mask) { F::neg_infinity() } else { *score };
                         }
                     }
                     softmax(row, scale);

@@ -148,6 +148,12 @@ pub fn add_bias_and<F: Scalar>(rows: &mut [F], bias: &[F], f: impl Fn(F) -> F + 
 /// Numbers of a row that are added up before their sum becomes an `f64`.
 pub(crate) const TERMS_AT_A_TIME: usize = 64;
 
+/// Whether a number of a mask stands for a position that there is not.
+#[inline(always)]
+pub(crate) fn is_hidden<F: Scalar>(mask: F) -> bool {
+    mask.as_f64() < 0.5
+}
+
 /// Each row becomes its softmax: `exp(x - max) / sum(exp(x - max))`, which no large value overflows. A row with a NaN becomes NaN.
 #[inline(never)]
 pub fn softmax_rows<F: Scalar>(rows: &mut [F], width: usize) {

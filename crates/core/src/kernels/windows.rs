@@ -91,7 +91,7 @@ pub struct WindowLayout {
     pub padding: Padding,
     /// What becomes of a last window that does not fit.
     pub rounding: Rounding,
-    /// Whether all zeros lie before the map: so many that no window reaches beyond the number at its own place. Then there is no other padding.
+    /// Whether all zeros of the padding lie before the map. Then no window reaches beyond the number at its own place.
     pub causal: bool,
 }
 

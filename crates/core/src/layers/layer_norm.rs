@@ -71,6 +71,16 @@ pub(super) fn check_epsilon(epsilon: f64) -> Result<(), (&'static str, String)> 
     Err(("a finite epsilon above 0", epsilon.to_string()))
 }
 
+/// The cost of a normalization of the last axis.
+pub(super) fn cost_of_rows<F>(input: &[usize]) -> Cost {
+    let Some((_, positions)) = input.split_last() else { return Cost::default() };
+    Cost {
+        multiply_adds: product(input) as u64,
+        sample_bytes: product(positions).saturating_mul(STATISTICS * size_of::<F>()),
+        ..Cost::default()
+    }
+}
+
 impl<F: Scalar> Layer<F> for LayerNorm {
     /// The statistics of every row.
     type Cache = Tensor<F>;
@@ -143,12 +153,7 @@ impl<F: Scalar> Layer<F> for LayerNorm {
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
-        let Some((_, positions)) = input.split_last() else { return Cost::default() };
-        Cost {
-            multiply_adds: product(input) as u64,
-            sample_bytes: product(positions).saturating_mul(STATISTICS * size_of::<F>()),
-            ..Cost::default()
-        }
+        cost_of_rows::<F>(input)
     }
 }
 

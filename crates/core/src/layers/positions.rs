@@ -108,11 +108,7 @@ impl<F: Scalar> Layer<F> for LearnedPositions {
     ) {
         let (time, width) = (x.shape()[1], x.width());
         range.go_on(time, ctx.memory);
-        let vectors = &w["weight"].data()[range.begin * width..][..time * width];
-        let samples = y.data_mut().chunks_exact_mut(time * width).zip(x.data().chunks_exact(time * width));
-        for (y, x) in samples {
-            y.iter_mut().zip(x).zip(vectors).for_each(|((y, &x), &v)| *y = x + v);
-        }
+        add_vectors(x, &w["weight"].data()[range.begin * width..][..time * width], y);
     }
 
     fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, range: &mut Range, _: &Context) {
@@ -135,6 +131,14 @@ impl<F: Scalar> Layer<F> for LearnedPositions {
 
     fn reads(&self) -> Reads {
         Reads { x: false, y: false }
+    }
+}
+
+/// y = x + vectors, in every sample.
+fn add_vectors<F: Scalar>(x: &Tensor<F>, vectors: &[F], y: &mut Tensor<F>) {
+    let samples = y.data_mut().chunks_exact_mut(vectors.len()).zip(x.data().chunks_exact(vectors.len()));
+    for (y, x) in samples {
+        y.iter_mut().zip(x).zip(vectors).for_each(|((y, &x), &v)| *y = x + v);
     }
 }
 
@@ -219,10 +223,7 @@ impl<F: Scalar> Layer<F> for SinusoidalPositions {
         let (time, width) = (x.shape()[1], x.width());
         waves.range.go_on(time, ctx.memory);
         waves.fill(time, width);
-        let samples = y.data_mut().chunks_exact_mut(time * width).zip(x.data().chunks_exact(time * width));
-        for (y, x) in samples {
-            y.iter_mut().zip(x).zip(waves.vectors.data()).for_each(|((y, &x), &v)| *y = x + v);
-        }
+        add_vectors(x, waves.vectors.data(), y);
     }
 
     fn backward(&self, _: &Weights<'_, F>, pass: Backward<'_, F>, _: &mut Waves<F>, _: &Context) {

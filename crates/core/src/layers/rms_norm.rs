@@ -9,10 +9,10 @@ use crate::layer::cost::Cost;
 use crate::layer::init::Init;
 use crate::layer::weights::{Declare, Weights};
 use crate::layer::{Backward, Context, Fan, Layer, Reads};
-use crate::layers::layer_norm::check_epsilon;
+use crate::layers::layer_norm::{check_epsilon, cost_of_rows};
 use crate::tensor::Tensor;
 use crate::tensor::scalar::Scalar;
-use crate::tensor::shape::{Shape, product};
+use crate::tensor::shape::Shape;
 
 /// Divides the features of every position by their root mean square, then scales each feature by a learned parameter
 /// (B. Zhang and R. Sennrich 2019, "Root mean square layer normalization", equation 4).
@@ -113,12 +113,7 @@ impl<F: Scalar> Layer<F> for RmsNorm {
     }
 
     fn cost(&self, input: &[usize]) -> Cost {
-        let Some((_, positions)) = input.split_last() else { return Cost::default() };
-        Cost {
-            multiply_adds: product(input) as u64,
-            sample_bytes: product(positions).saturating_mul(STATISTICS * size_of::<F>()),
-            ..Cost::default()
-        }
+        cost_of_rows::<F>(input)
     }
 }
 

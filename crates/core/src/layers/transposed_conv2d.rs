@@ -96,7 +96,7 @@ impl TransposedConv2d {
         self
     }
 
-    /// Sets the padding of the convolution that this layer is the adjoint of: so many rows and columns are left out on every side of y. The
+    /// Sets the padding of the convolution that this layer is the adjoint of: the number of rows and columns that are left out on every side of y. The
     /// default is 0.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
@@ -104,7 +104,7 @@ impl TransposedConv2d {
         self
     }
 
-    /// Adds so many rows below and columns to the right of y, less than the stride. (With a stride, maps of several sizes give a
+    /// Sets the number of rows that are added below y, and of columns to its right: less than the stride. (With a stride, maps of several sizes give a
     /// convolution's output of one size. This says which size is wanted.) The default is 0.
     #[must_use]
     pub fn output_padding(mut self, output_padding: impl Into<Pair>) -> Self {

@@ -86,7 +86,7 @@ impl<F: Scalar> Model<F> {
         Ok(outputs)
     }
 
-    /// Checks that these are the named inputs of the model, for so many samples.
+    /// Checks that these are the named inputs of the model, for this number of samples.
     fn check_all_named(&self, named: &[(&str, ArrayViewD<'_, F>)], samples: usize) -> Result<(), Error> {
         let own = self.named_inputs();
         for (name, shape) in &own {

@@ -42,6 +42,14 @@ pub(crate) enum OpKind<F: Scalar> {
     Input(Arc<str>),
 }
 
+impl<F: Scalar> Op<F> {
+    /// An operation at this path, without further inputs, whose layer has declared nothing yet.
+    fn new(kind: OpKind<F>, inputs: Vec<usize>, first: usize, path: &str) -> Self {
+        let (path, key) = (path.to_owned(), name_hash(path));
+        Self { path, key, kind, inputs, others: Vec::new(), first, places: Vec::new() }
+    }
+}
+
 impl<F: Scalar> OpKind<F> {
     /// The layer, if it is one of this type.
     pub(crate) fn as_layer<L: 'static>(&self) -> Option<&L> {
@@ -152,7 +160,9 @@ impl<F: Scalar> Program<F> {
         self.ties.extend(net.ties.iter().map(|(name, with)| (full(name), full(with))));
         let first = self.ops.len();
         let value = match &net.node {
-            Node::Layer(layer) => self.append(OpKind::Layer(in_precision(layer)), vec![x], first, path)?,
+            Node::Layer(layer) => {
+                self.append(Op::new(OpKind::Layer(in_precision(layer)), vec![x], first, path))?
+            }
             Node::Chain(list) => {
                 check_names(list, path)?;
                 let mut value = x;
@@ -163,11 +173,11 @@ impl<F: Scalar> Program<F> {
             }
             Node::Sum(list, activation) => {
                 let ends = self.branches(list, path, x, named)?;
-                self.append(OpKind::Sum(*activation), ends, first, path)?
+                self.append(Op::new(OpKind::Sum(*activation), ends, first, path))?
             }
             Node::Concat(list) => {
                 let ends = self.branches(list, path, x, named)?;
-                self.append(OpKind::Concat, ends, first, path)?
+                self.append(Op::new(OpKind::Concat, ends, first, path))?
             }
             Node::With(layer, list) => {
                 check_names(list, path)?;
@@ -178,7 +188,9 @@ impl<F: Scalar> Program<F> {
                 }
                 let mut inputs = vec![x];
                 inputs.extend(self.branches(list, path, x, named)?);
-                self.append_with(OpKind::Layer(in_precision(layer)), inputs, first, path, list)?
+                let others = list.iter().map(|child| child.name.as_str().into()).collect();
+                let op = Op::new(OpKind::Layer(in_precision(layer)), inputs, first, path);
+                self.append(Op { others, ..op })?
             }
             Node::Input(name) => {
                 let shape = named.iter().find(|(own, _)| *own == &**name);
@@ -186,7 +198,7 @@ impl<F: Scalar> Program<F> {
                     let expected = "a shape for this input from Model::with_inputs";
                     ShapeError::new(format!("input {name:?}"), expected, "none".to_owned()).within(path)
                 })?;
-                self.push(OpKind::Input(Arc::clone(name)), Vec::new(), first, path, shape)?
+                self.push(Op::new(OpKind::Input(Arc::clone(name)), Vec::new(), first, path), shape)?
             }
         };
         self.values.insert(path.to_owned(), value);
@@ -204,64 +216,21 @@ impl<F: Scalar> Program<F> {
         list.iter().map(|child| self.add(&child.net, &child.path(path), x, named)).collect()
     }
 
-    fn append(
-        &mut self,
-        kind: OpKind<F>,
-        inputs: Vec<usize>,
-        first: usize,
-        path: &str,
-    ) -> Result<usize, ShapeError> {
-        self.append_with(kind, inputs, first, path, &[])
-    }
-
-    /// As [`append`](Self::append), for a layer with further inputs.
-    fn append_with(
-        &mut self,
-        kind: OpKind<F>,
-        inputs: Vec<usize>,
-        first: usize,
-        path: &str,
-        others: &[Child],
-    ) -> Result<usize, ShapeError> {
-        if let OpKind::Layer(layer) = &kind
+    /// Appends an operation on values that are there.
+    fn append(&mut self, op: Op<F>) -> Result<usize, ShapeError> {
+        if let OpKind::Layer(layer) = &op.kind
             && layer.ids().is_some()
-            && !self.is_input(inputs[0])
+            && !self.is_input(op.inputs[0])
         {
-            let got = format!("the output of {}", self.ops[inputs[0] - 1].path);
-            return Err(
-                ShapeError::new(layer.describe(), "an input of the model, which are ids", got).within(path)
-            );
+            let got = format!("the output of {}", self.ops[op.inputs[0] - 1].path);
+            let error = ShapeError::new(layer.describe(), "an input of the model, which are ids", got);
+            return Err(error.within(&op.path));
         }
-        let others: Vec<Box<str>> = others.iter().map(|child| child.name.as_str().into()).collect();
-        let op = Op {
-            path: path.to_owned(),
-            key: name_hash(path),
-            kind,
-            inputs,
-            others,
-            first,
-            places: Vec::new(),
-        };
         let shape = self.shape_of(&op, &self.shapes)?;
-        self.push_op(op, shape)
+        self.push(op, shape)
     }
 
-    fn push(
-        &mut self,
-        kind: OpKind<F>,
-        inputs: Vec<usize>,
-        first: usize,
-        path: &str,
-        shape: Shape,
-    ) -> Result<usize, ShapeError> {
-        let (key, others) = (name_hash(path), Vec::new());
-        self.push_op(
-            Op { path: path.to_owned(), key, kind, inputs, others, first, places: Vec::new() },
-            shape,
-        )
-    }
-
-    fn push_op(&mut self, op: Op<F>, shape: Shape) -> Result<usize, ShapeError> {
+    fn push(&mut self, op: Op<F>, shape: Shape) -> Result<usize, ShapeError> {
         if shape.contains(&0) || shape.len() >= MAX_AXES {
             let expected = format!("an output of at most {} axes, none of length 0", MAX_AXES - 1);
             let what = op.kind.describe(op.inputs.len());

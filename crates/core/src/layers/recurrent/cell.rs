@@ -25,9 +25,3 @@ pub trait Cell: Debug + Clone + Copy + Send + Sync + 'static {
     /// they do not go through p.
     fn backward<F: Scalar>(self, z: &mut [F], p: &mut [F], before: [&[F]; 2], dh: &mut [F], dc: &mut [F]);
 }
-
-/// 1 / (1 + e^-z).
-#[inline(always)]
-pub(crate) fn sigmoid<F: Scalar>(z: F) -> F {
-    F::one() / (F::one() + (-z).exponential())
-}

@@ -3,6 +3,7 @@
 use crate::error::ShapeError;
 use crate::kernels::Accumulate;
 use crate::kernels::buffers::Buffer;
+use crate::kernels::elementwise::is_hidden;
 use crate::kernels::gemm::matrix::Matrix;
 use crate::kernels::gemm::multiply::multiply;
 use crate::kernels::gemm::pack::RightBlock;
@@ -381,9 +382,4 @@ impl<'a, F: Scalar> Chunk<'a, F> {
             },
         );
     }
-}
-
-/// Whether a number of a mask stands for a position that the sequence does not have.
-fn is_hidden<F: Scalar>(mask: F) -> bool {
-    mask.as_f64() < 0.5
 }

@@ -1,7 +1,8 @@
 //! Gated recurrent units.
 
+use crate::kernels::activations::sigmoid;
 use crate::layers::recurrent::Recurrent;
-use crate::layers::recurrent::cell::{Cell, sigmoid};
+use crate::layers::recurrent::cell::Cell;
 use crate::tensor::scalar::Scalar;
 
 /// The step of a GRU (Cho et al. 2014), as in PyTorch and cuDNN: the reset gate acts on the product with the state.

@@ -1,7 +1,8 @@
 //! Long short-term memory.
 
+use crate::kernels::activations::sigmoid;
 use crate::layers::recurrent::Recurrent;
-use crate::layers::recurrent::cell::{Cell, sigmoid};
+use crate::layers::recurrent::cell::Cell;
 use crate::tensor::scalar::Scalar;
 
 /// The step of an LSTM (Hochreiter and Schmidhuber 1997; the forget gate: Gers et al. 2000).
