@@ -123,8 +123,15 @@ pub(super) fn evaluate_augmented<F: Scalar>(
     if total.count == 0.0 {
         return Err(Error::argument("targets", "at least one sample that is not ignored", "none"));
     }
+    let loss = total.value();
+    if !loss.is_finite() {
+        return Err(Error::NotFinite {
+            what: "loss of all samples together".to_owned(),
+            got: loss.to_string(),
+        });
+    }
     let mut figures = Figures::default();
-    figures.push("loss", total.value());
+    figures.push("loss", loss);
     for (metric, sums) in judge.metrics.iter().zip(&sums) {
         figures.push(metric.name(), metric.value(sums));
     }

@@ -197,10 +197,18 @@ impl<F: Scalar> Run<'_, F> {
             }
         }
         self.batches = batches;
+        let (loss, penalty) = (total.value(), penalty / samples as f64);
+        // Each step was finite; their sum can overflow, as with class weights near the largest number.
+        for (what, value) in [("training loss", loss), ("penalty", penalty)] {
+            if !value.is_finite() {
+                let what = format!("{what} of all steps together");
+                return Err(Error::Diverged { what, epoch, step: steps, got: value.to_string() });
+            }
+        }
         let mut figures = Figures::default();
-        figures.push("train_loss", total.value());
+        figures.push("train_loss", loss);
         if self.rules.penalty != Default::default() {
-            figures.push("penalty", penalty / samples as f64);
+            figures.push("penalty", penalty);
         }
         for (metric, sums) in self.metrics.iter().zip(&sums) {
             figures.push(format!("train_{}", metric.name()), metric.value(sums));

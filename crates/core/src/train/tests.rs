@@ -333,6 +333,20 @@ fn a_softmax_before_the_loss_is_refused_with_what_to_write_instead() {
 }
 
 #[test]
+fn sums_over_an_epoch_that_overflow_are_an_error() {
+    let (x, labels) = rows(8);
+    let data = Dataset::classes(&x, &labels).unwrap();
+    let loss = CrossEntropy::new().class_weights(vec![f64::MAX, 1.0]).unwrap();
+    let trainer = Trainer::new(Sgd::new(0.01)).epochs(1).batch_size(1).loss(loss);
+    let error = trainer.fit(&mut model(net()), &data).unwrap_err().to_string();
+    assert!(error.contains("training loss of all steps together"), "{error}");
+    let weighted = data.weights(&[f64::MAX / 1024.0; 8]).unwrap();
+    let many = weighted.subset(&(0..4096).map(|i| i % 8).collect::<Vec<_>>()).unwrap();
+    let error = evaluate(&model(net()), &many).unwrap_err().to_string();
+    assert!(error.contains("loss of all samples together"), "{error}");
+}
+
+#[test]
 fn one_sample_that_remains_is_named_and_can_be_left_out() {
     let (x, labels) = rows(97);
     let data = Dataset::classes(&x, &labels).unwrap();
