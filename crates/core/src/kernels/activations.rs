@@ -2,8 +2,7 @@
 //!
 //! Comparisons are false for NaN, so that a NaN is passed on and training can stop at it.
 
-use crate::kernels::elementwise::{TERMS_AT_A_TIME, add_bias_and, update};
-use crate::kernels::simd::vectorised;
+use crate::kernels::elementwise::{self, TERMS_AT_A_TIME, add_bias_and, in_rows, largest, update};
 use crate::tensor::scalar::Scalar;
 
 /// `y = f(y + bias)` in place, with rows as long as the bias, or `y = f(y)` without one. (A bias of zeros would change -0.0.)
@@ -66,16 +65,15 @@ pub(crate) fn hard_sigmoid<F: Scalar>(z: F) -> F {
 /// The sum is taken over all numbers but the largest, which would add a 1 and hide small ones; the logarithm is that of 1 + the sum.
 #[inline(never)]
 pub(crate) fn log_softmax_rows<F: Scalar>(rows: &mut [F], width: usize) {
-    vectorised(
+    in_rows(
+        rows,
+        width,
         #[inline(always)]
-        || {
-            for row in rows.chunks_exact_mut(width) {
-                let largest = row.iter().fold(F::neg_infinity(), |a, &b| if b > a { b } else { a });
-                let top = row.iter().position(|&z| z == largest).unwrap_or(0);
-                let rest = F::from_f64(others(row, top).ln_1p());
-                for z in row.iter_mut() {
-                    *z = *z - largest - rest;
-                }
+        |_, row| {
+            let (top, largest) = largest(row);
+            let rest = F::from_f64(others(row, top).ln_1p());
+            for z in row.iter_mut() {
+                *z = *z - largest - rest;
             }
         },
     );
@@ -93,7 +91,7 @@ fn others<F: Scalar>(row: &[F], top: usize) -> f64 {
         if let Some(at) = top.checked_sub(i * TERMS_AT_A_TIME).filter(|&at| at < part.len()) {
             powers[at] = if row[top].is_finite() { F::zero() } else { F::nan() };
         }
-        sum += powers.iter().fold(0.0, |sum, power| sum + power.as_f64());
+        sum += elementwise::sum(powers);
     }
     sum
 }
@@ -101,18 +99,15 @@ fn others<F: Scalar>(row: &[F], top: usize) -> f64 {
 /// dy = y (dy - Σ dy y) in every row of a softmax.
 #[inline(never)]
 pub(crate) fn softmax_gradient<F: Scalar>(y: &[F], dy: &mut [F], width: usize) {
-    vectorised(
+    in_rows(
+        dy,
+        width,
         #[inline(always)]
-        || {
-            for (d, y) in dy.chunks_exact_mut(width).zip(y.chunks_exact(width)) {
-                let parts = d.chunks(TERMS_AT_A_TIME).zip(y.chunks(TERMS_AT_A_TIME));
-                let dot = |(d, y): (&[F], &[F])| {
-                    d.iter().zip(y).fold(F::zero(), |sum, (&d, &y)| sum + d * y).as_f64()
-                };
-                let dot = F::from_f64(parts.map(dot).sum());
-                for (d, &y) in d.iter_mut().zip(y) {
-                    *d = y * (*d - dot);
-                }
+        |row, d| {
+            let y = &y[row * width..][..width];
+            let dot = F::from_f64(dot(d, y));
+            for (d, &y) in d.iter_mut().zip(y) {
+                *d = y * (*d - dot);
             }
         },
     );
@@ -121,15 +116,22 @@ pub(crate) fn softmax_gradient<F: Scalar>(y: &[F], dy: &mut [F], width: usize) {
 /// dy = dy - e^y Σ dy in every row of a log-softmax.
 #[inline(never)]
 pub(crate) fn log_softmax_gradient<F: Scalar>(y: &[F], dy: &mut [F], width: usize) {
-    vectorised(
+    in_rows(
+        dy,
+        width,
         #[inline(always)]
-        || {
-            for (d, y) in dy.chunks_exact_mut(width).zip(y.chunks_exact(width)) {
-                let sum = F::from_f64(d.iter().fold(0.0, |sum, d| sum + d.as_f64()));
-                for (d, &y) in d.iter_mut().zip(y) {
-                    *d -= y.exponential() * sum;
-                }
+        |row, d| {
+            let sum = F::from_f64(elementwise::sum(d));
+            for (d, &y) in d.iter_mut().zip(&y[row * width..]) {
+                *d -= y.exponential() * sum;
             }
         },
     );
+}
+
+/// Σ d y, [`TERMS_AT_A_TIME`] terms before their sum becomes an `f64`.
+#[inline(always)]
+fn dot<F: Scalar>(d: &[F], y: &[F]) -> f64 {
+    let parts = d.chunks(TERMS_AT_A_TIME).zip(y.chunks(TERMS_AT_A_TIME));
+    parts.map(|(d, y)| d.iter().zip(y).fold(F::zero(), |sum, (&d, &y)| sum + d * y).as_f64()).sum()
 }

@@ -2,7 +2,7 @@
 
 use crate::kernels::Accumulate;
 use crate::kernels::buffers::Buffer;
-use crate::kernels::elementwise::is_hidden;
+use crate::kernels::elementwise::{by_lanes, is_hidden};
 use crate::kernels::gemm::matrix::Matrix;
 use crate::kernels::gemm::tile;
 use crate::kernels::scratch::Scratch;
@@ -182,12 +182,12 @@ fn put<F: Scalar>(rows: &[F], size: usize, to: &mut [F], stride: usize, column: 
 /// The softmax of scale times the row, in place; zeros where all of it is -∞.
 #[inline(always)]
 fn softmax<F: Scalar>(row: &mut [F], scale: F) {
-    let largest = by_lanes(row, F::neg_infinity(), |most, x| if x > most { x } else { most });
+    let largest = by_lanes(row, F::neg_infinity(), |x| x, |most, x| if x > most { x } else { most });
     if largest == F::neg_infinity() {
         return row.fill(F::zero());
     }
     row.iter_mut().for_each(|x| *x = ((*x - largest) * scale).exponential());
-    let sum = by_lanes(row, F::zero(), |sum, x| sum + x);
+    let sum = by_lanes(row, F::zero(), |x| x, |sum, x| sum + x);
     let share = F::one() / sum;
     row.iter_mut().for_each(|x| *x *= share);
 }
@@ -203,23 +203,6 @@ fn softmax_backward<F: Scalar>(weights: &[F], ds: &mut [F], width: usize, scale:
             }
         },
     );
-}
-
-/// Folds a row in lanes, and the lanes afterwards.
-#[inline(always)]
-fn by_lanes<F: Scalar>(row: &[F], start: F, add: impl Fn(F, F) -> F) -> F {
-    let mut lanes = [start; SUMS];
-    let blocks = row.chunks_exact(SUMS);
-    let rest = blocks.remainder();
-    for block in blocks {
-        for (lane, &x) in lanes.iter_mut().zip(block) {
-            *lane = add(*lane, x);
-        }
-    }
-    for (lane, &x) in lanes.iter_mut().zip(rest) {
-        *lane = add(*lane, x);
-    }
-    lanes.iter().fold(start, |all, &lane| add(all, lane))
 }
 
 #[inline(always)]

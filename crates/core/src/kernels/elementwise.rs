@@ -154,16 +154,29 @@ pub(crate) fn is_hidden<F: Scalar>(mask: F) -> bool {
     mask.as_f64() < 0.5
 }
 
+/// `f` on each row and its number, counted from 0. Several threads may take pieces of whole rows.
+pub(crate) fn in_rows<F: Scalar>(rows: &mut [F], width: usize, f: impl Fn(usize, &mut [F]) + Sync) {
+    let piece = (CHUNK / width).max(1);
+    in_pieces(rows, piece * width, &|i, rows| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (row, numbers) in rows.chunks_exact_mut(width).enumerate() {
+                    f(i * piece + row, numbers);
+                }
+            },
+        );
+    });
+}
+
 /// Each row becomes its softmax: `exp(x - max) / sum(exp(x - max))`, which no large value overflows. A row with a NaN becomes NaN.
 #[inline(never)]
 pub fn softmax_rows<F: Scalar>(rows: &mut [F], width: usize) {
-    vectorised(
+    in_rows(
+        rows,
+        width,
         #[inline(always)]
-        || {
-            for row in rows.chunks_exact_mut(width) {
-                softmax(row);
-            }
-        },
+        |_, row| softmax(row),
     );
 }
 
@@ -182,14 +195,59 @@ fn softmax<F: Scalar>(row: &mut [F]) {
 /// others. The place of m gets 0: a 1 in the sum would hide small numbers. The sum is NaN where the row holds a NaN or m is infinite.
 #[inline(always)]
 pub(crate) fn exponentials<F: Scalar>(row: &mut [F]) -> (usize, f64) {
-    let largest = row.iter().fold(F::neg_infinity(), |a, &b| if b > a { b } else { a });
-    let top = row.iter().position(|&x| x == largest).unwrap_or(0);
-    let start = if row[top].is_finite() { 0.0 } else { f64::NAN };
+    let (top, largest) = largest(row);
+    let start = if largest.is_finite() { 0.0 } else { f64::NAN };
     for x in row.iter_mut() {
         *x = (*x - largest).exponential();
     }
     row[top] = F::zero();
-    (top, row.iter().fold(start, |sum, x| sum + x.as_f64()))
+    (top, start + sum(row))
+}
+
+/// Numbers of a row that are compared or added up side by side, so that they fit into vectors.
+const LANES: usize = 16;
+
+/// Folds a row in lanes, and then the halves of the lanes until one is left.
+#[inline(always)]
+pub(crate) fn by_lanes<F: Scalar, T: Copy>(
+    row: &[F],
+    start: T,
+    take: impl Fn(F) -> T,
+    join: impl Fn(T, T) -> T,
+) -> T {
+    let mut lanes = [start; LANES];
+    let (blocks, rest) = row.as_chunks::<LANES>();
+    for block in blocks {
+        for i in 0..LANES {
+            lanes[i] = join(lanes[i], take(block[i]));
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane = join(*lane, take(x));
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = join(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// The place of the largest number of a row, the first of equals, and the number. Comparisons with NaN are false; a row of nothing else
+/// gives its first number.
+#[inline(always)]
+pub(crate) fn largest<F: Scalar>(row: &[F]) -> (usize, F) {
+    let largest = by_lanes(row, F::neg_infinity(), |x| x, |a, b| if b > a { b } else { a });
+    let top = row.iter().position(|&x| x == largest).unwrap_or(0);
+    (top, row[top])
+}
+
+/// The sum of a row, in `f64`.
+#[inline(always)]
+pub(crate) fn sum<F: Scalar>(row: &[F]) -> f64 {
+    by_lanes(row, 0.0, F::as_f64, |a, b| a + b)
 }
 
 #[cfg(test)]

@@ -99,18 +99,19 @@ fn sums<F: Scalar, const M: usize, const N: usize>(
     totals
 }
 
-/// The sum of all lanes: the halves are added to each other until one number is left.
+/// The sum of all lanes: the halves are added to each other until one number is left. It becomes an `f64` only then, because
+/// vectors of `f64` would take most of the time of a short row; 4 roundings more are fewer than those of [`TERMS`] numbers.
 #[inline(always)]
-fn sum<F: Scalar>(lanes: [F; LANES]) -> f64 {
-    let mut lanes = lanes.map(F::as_f64);
+fn sum<F: Scalar>(mut lanes: [F; LANES]) -> f64 {
     let mut half = LANES / 2;
     while half > 0 {
         for i in 0..half {
-            lanes[i] += lanes[i + half];
+            let other = lanes[i + half];
+            lanes[i] += other;
         }
         half /= 2;
     }
-    lanes[0]
+    lanes[0].as_f64()
 }
 
 /// y = x̂ · weight + bias in every row, and the statistics of the rows for the backward pass.

@@ -129,17 +129,14 @@ impl<F: Scalar> Kept<F> {
         self.end = self.begin + time;
         self.make_room(n, 2 * width);
         let capacity = self.rows.shape()[1];
-        for (rows, x) in self
-            .rows
-            .data_mut()
-            .chunks_exact_mut(capacity * 2 * width)
-            .zip(x.data().chunks_exact(time * 3 * width))
-        {
-            let rows = rows[self.begin * 2 * width..].chunks_exact_mut(2 * width);
+        let begin = self.begin * 2 * width;
+        in_pieces(self.rows.data_mut(), capacity * 2 * width, &|i, rows| {
+            let x = &x.data()[i * time * 3 * width..][..time * 3 * width];
+            let rows = rows[begin..].chunks_exact_mut(2 * width);
             for (row, x) in rows.zip(x.chunks_exact(3 * width)) {
                 row.copy_from_slice(&x[width..]);
             }
-        }
+        });
     }
 
     /// Makes room for all positions. A sequence that goes on gets twice as much as it needs, so that few passes move its rows.
