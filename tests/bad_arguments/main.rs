@@ -6,4 +6,5 @@ mod layers;
 mod looking;
 mod own_layers;
 mod passes;
+mod sequences;
 mod table;

@@ -54,6 +54,17 @@ pub enum Memory {
     Repeat,
 }
 
+impl Memory {
+    /// The position at which a pass begins, where the last one went from `begin` to `end`.
+    pub(crate) fn begin(self, begin: usize, end: usize) -> usize {
+        match self {
+            Self::Fresh => 0,
+            Self::Continue => end,
+            Self::Repeat => begin,
+        }
+    }
+}
+
 /// The settings of one pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Context {

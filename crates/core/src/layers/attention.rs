@@ -121,11 +121,7 @@ impl<F: Scalar> Kept<F> {
     /// Takes on the keys and values of a pass.
     fn go_on(&mut self, x: &Tensor<F>, memory: Memory) {
         let (n, time, width) = (x.batch(), x.shape()[1], x.width() / 3);
-        self.begin = match memory {
-            Memory::Fresh => 0,
-            Memory::Continue => self.end,
-            Memory::Repeat => self.begin,
-        };
+        self.begin = memory.begin(self.begin, self.end);
         self.end = self.begin + time;
         self.make_room(n, 2 * width);
         let capacity = self.rows.shape()[1];
@@ -170,7 +166,11 @@ impl<F: Scalar> Layer<F> for Attention {
         let parts = if self.crosses() { 1 } else { 3 };
         match input {
             _ if self.heads == 0 => error("at least 1 head".to_owned(), "0".to_owned()),
-            [time, features] if *features > 0 && features % (parts * self.heads) == 0 => {
+            [time, features]
+                if *features > 0
+                    && (features / parts).is_multiple_of(self.heads)
+                    && features % parts == 0 =>
+            {
                 Shape::new(&[*time, features / parts])
             }
             _ if self.crosses() => error(
@@ -191,13 +191,13 @@ impl<F: Scalar> Layer<F> for Attention {
         let mut keys = input[0];
         for (name, shape) in others {
             let fits = match *name {
-                CONTEXT => shape.len() == 2 && shape[1] == 2 * input[1],
+                CONTEXT => shape.len() == 2 && shape[1] == input[1].saturating_mul(2),
                 MASK => **shape == [keys],
                 _ => false,
             };
             if !fits {
                 let expected = match *name {
-                    CONTEXT => format!("a context [keys, {}]: keys and values", 2 * input[1]),
+                    CONTEXT => format!("a context [keys, {}]: keys and values", input[1].saturating_mul(2)),
                     MASK => format!("a mask [{keys}]"),
                     _ => format!("further inputs called {CONTEXT:?} and {MASK:?}"),
                 };
@@ -263,8 +263,8 @@ impl<F: Scalar> Layer<F> for Attention {
 
     fn cost(&self, input: &[usize]) -> Cost {
         let width = if self.crosses() { input[1] } else { input[1] / 3 };
-        let products = input[0].saturating_mul(input[0]).saturating_mul(2 * width);
-        let kept = if self.crosses() { 0 } else { input[0].saturating_mul(2 * width) };
+        let products = input[0].saturating_mul(input[0]).saturating_mul(width).saturating_mul(2);
+        let kept = if self.crosses() { 0 } else { input[0].saturating_mul(width).saturating_mul(2) };
         Cost {
             multiply_adds: products as u64,
             sample_bytes: kept.saturating_mul(size_of::<F>()),

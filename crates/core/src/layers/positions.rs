@@ -61,11 +61,7 @@ pub struct Range {
 impl Range {
     /// The range of a pass over `time` positions.
     fn go_on(&mut self, time: usize, memory: Memory) {
-        self.begin = match memory {
-            Memory::Fresh => 0,
-            Memory::Continue => self.end,
-            Memory::Repeat => self.begin,
-        };
+        self.begin = memory.begin(self.begin, self.end);
         self.end = self.begin + time;
     }
 }

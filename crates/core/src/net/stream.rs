@@ -58,3 +58,71 @@ impl<F: Scalar> Stream<'_, F> {
         self.memory = Memory::Fresh;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, array};
+
+    use super::*;
+    use crate::layers::{attention, dense, embedding, learned_positions, lstm};
+    use crate::net::Net;
+
+    fn refused(stream: &mut Stream<'_>, x: Array2<f32>) -> String {
+        stream.next(x).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_piece_of_another_number_of_samples_is_refused() {
+        let net = Net::new().push(embedding(5, 4)).push(lstm(3));
+        let model: Model = Model::new(net, &[6], 0).unwrap();
+        let mut stream = model.stream();
+        stream.next(array![[1.0], [2.0]]).unwrap();
+        let error = refused(&mut stream, array![[3.0]]);
+        assert_eq!(error, "input: expected 2 samples, whose state is carried on (Memory::Continue), got 1");
+        // The state is still there: two steps are those of the sequence at once.
+        let second = stream.next(array![[3.0], [4.0]]).unwrap().data().to_vec();
+        let all = model.predict(array![[1.0, 3.0], [2.0, 4.0]]).unwrap();
+        let expected = all.index_axis(ndarray::Axis(1), 1);
+        assert!(second.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{second:?} {expected}");
+        // A new sequence may have another number of samples.
+        stream.restart();
+        stream.next(array![[3.0]]).unwrap();
+    }
+
+    #[test]
+    fn a_piece_beyond_the_last_position_is_refused() {
+        let net = Net::new()
+            .push(embedding(5, 4))
+            .push(learned_positions(3))
+            .push(dense(12))
+            .push(attention(2).causal());
+        let model: Model = Model::new(net, &[3], 0).unwrap();
+        let mut stream = model.stream();
+        stream.next(array![[1.0, 2.0]]).unwrap();
+        let error = refused(&mut stream, array![[3.0, 4.0]]);
+        assert_eq!(error, "input: expected at most 3 positions in all, got 2 after 2");
+        stream.next(array![[3.0]]).unwrap();
+        assert!(refused(&mut stream, array![[4.0]]).ends_with("got 1 after 3"));
+    }
+
+    #[test]
+    fn a_net_that_reads_backwards_takes_one_piece() {
+        for (net, layer) in [
+            (
+                Net::new().push(embedding(5, 4)).push(lstm(3).bidirectional()),
+                "lstm1.reverse (Lstm 3, reversed)",
+            ),
+            (Net::new().push(embedding(5, 6)).push(attention(1)), "attention1 (Attention 1 head)"),
+        ] {
+            let model: Model = Model::new(net, &[6], 0).unwrap();
+            let mut stream = model.stream();
+            stream.next(array![[1.0, 2.0]]).unwrap();
+            assert_eq!(
+                refused(&mut stream, array![[3.0]]),
+                format!(
+                    "input: expected a whole sequence, with Memory::Fresh, got a piece of one, for {layer}"
+                )
+            );
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::layer::{Context, DynCache, Memory, Sequence};
+use crate::layer::{Context, DynCache, Sequence};
 use crate::net::model::Model;
 use crate::net::plan::{self, BackwardPlan, ForwardPlan, Keep, Wanted};
 use crate::net::program::{Op, OpKind, Program};
@@ -197,11 +197,7 @@ impl<F: Scalar> Trace<F> {
     /// Counts the positions of sequences, and checks that those of this pass can go on with those of the last.
     fn carry(&mut self, program: &Program<F>, x: &Tensor<F>, ctx: &Context) -> Result<(), Error> {
         let Carried { samples, begin, end } = self.carried;
-        let begin = match ctx.memory {
-            Memory::Fresh => 0,
-            Memory::Continue => end,
-            Memory::Repeat => begin,
-        };
+        let begin = ctx.memory.begin(begin, end);
         if begin > 0 && samples != x.batch() {
             let expected = format!("{samples} samples, whose state is carried on (Memory::{:?})", ctx.memory);
             return Err(Error::argument("input", expected, x.batch()));

@@ -71,7 +71,7 @@ impl<C: Cell> Direction<C> {
 
     /// Gates of all units.
     fn width(&self) -> usize {
-        C::GATES * self.units
+        C::GATES.saturating_mul(self.units)
     }
 
     /// Takes the memory for a pass, and sets the states it begins from.
@@ -217,7 +217,8 @@ impl<F: Scalar, C: Cell> Layer<F> for Direction<C> {
         let (time, features) = (input[0], input[1]);
         let (width, states) = (self.width(), C::STATES.saturating_mul(self.units));
         let step = width.saturating_mul(if C::SPLIT { 2 } else { 1 }).saturating_add(states);
-        let numbers = time.saturating_mul(step).saturating_add(3 * states).saturating_add(width);
+        let numbers =
+            time.saturating_mul(step).saturating_add(states.saturating_mul(3)).saturating_add(width);
         let adds = width.saturating_mul(features.saturating_add(self.units)).saturating_mul(time);
         Cost {
             multiply_adds: adds as u64,
