@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backstitch::metrics::argmax;
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
 use backstitch::train;
@@ -51,8 +52,7 @@ pub fn generation(seconds: f64) -> Result<Duration, backstitch::Error> {
         let mut id = 1;
         for _ in 1..TIME {
             let logits = stream.next(array![[id as f32]])?.data();
-            let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-            id = best.map_or(0, |(id, _)| id);
+            id = argmax(logits.iter().copied()).unwrap_or(0);
         }
         Ok(())
     })

@@ -159,12 +159,13 @@ pub fn detail(
 ) -> Result<(), AnyError> {
     let (score, names) = (trained.score(&photographs.validation)?, photographs.names());
     report.heading(format!("{} in every class", trained.name));
+    let samples = &photographs.samples;
+    let (fewest, most) = (samples.iter().min().unwrap_or(&0), samples.iter().max().unwrap_or(&0));
+    let pictures = if fewest == most { most.to_string() } else { format!("from {fewest} to {most}") };
     report.paragraph(format!(
-        "Validation accuracy {:.4}; balanced accuracy (the mean of the classes') {:.4}: classes have from {} to {} training pictures.",
+        "Validation accuracy {:.4}; balanced accuracy (the mean of the classes') {:.4}: classes have {pictures} training pictures.",
         score.accuracy(),
         score.matrix.balanced_accuracy(),
-        photographs.samples.iter().min().unwrap_or(&0),
-        photographs.samples.iter().max().unwrap_or(&0),
     ));
     let title = format!("{}: confusion matrix on the validation set", trained.name);
     run.confusion(report, "confusion", &score.confusion(title, &names), score.confused(&names, PAIRS))?;
@@ -231,5 +232,7 @@ pub fn gains(report: &mut Report, caption: &str, all: &[Trained], bases: &[(&str
         ("validation accuracy", &|t| four(t.validated())),
         ("points gained", &|t| gained(t).unwrap_or_default()),
     ];
-    table(report, caption, all, &columns);
+    // A network alone gains nothing over another.
+    let shown = if all.iter().any(|trained| gained(trained).is_some()) { 9 } else { 8 };
+    table(report, caption, all, &columns[..shown]);
 }

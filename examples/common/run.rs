@@ -195,13 +195,16 @@ impl Run {
         if self.quick {
             report.warning("A quick run (--quick): less data and fewer epochs than the real one.");
         }
-        let samples = ["train", "validation", "test"].map(|name| self.dataset[name].as_u64().unwrap_or(0));
+        let count = |name: &str| self.dataset[name].as_u64().unwrap_or(0);
+        let sets = [("training", "train"), ("validation", "validation"), ("test", "test")];
+        let (sets, samples): (Vec<_>, Vec<_>) =
+            sets.map(|(set, name)| (set, count(name))).into_iter().filter(|(_, count)| *count > 0).unzip();
         let memory = peak_memory().map_or("not known on this system".to_owned(), |mb| format!("{mb} MB"));
         let row = |name: &str, value: String| vec![name.to_owned(), value];
         let mut rows = vec![row("example", self.name.to_owned()), row("data", self.source.clone())];
-        if samples.iter().any(|&count| count > 0) {
-            let samples = samples.map(|count| count.to_string()).join(", ");
-            rows.push(row("samples: training, validation, test", samples));
+        if !samples.is_empty() {
+            let samples: Vec<String> = samples.iter().map(u64::to_string).collect();
+            rows.push(row(&format!("samples: {}", sets.join(", ")), samples.join(", ")));
         }
         if self.epochs > 0 {
             rows.push(row("epochs", self.epochs.to_string()));

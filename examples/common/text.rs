@@ -43,16 +43,20 @@ pub fn sentences() -> String {
     text
 }
 
-/// Draws from the softmax of logits / temperature.
-pub fn draw(logits: &[f32], temperature: f32, rng: &mut impl Rng) -> usize {
+/// Draws from the softmax of logits / temperature. A logit that is NaN is an error, as is none that is above -∞.
+pub fn draw(logits: &[f32], temperature: f32, rng: &mut impl Rng) -> Result<usize, AnyError> {
     let most = logits.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
     let weights: Vec<f32> = logits.iter().map(|z| ((z - most) / temperature).exp()).collect();
-    let mut left = rng.random_range(0.0..weights.iter().sum());
+    let sum: f32 = weights.iter().sum();
+    if !sum.is_finite() {
+        return Err(format!("the model's outputs are not finite: {logits:?}").into());
+    }
+    let mut left = rng.random_range(0.0..sum);
     let drawn = weights.iter().position(|weight| {
         left -= weight;
         left < 0.0
     });
-    drawn.unwrap_or(weights.len() - 1)
+    Ok(drawn.unwrap_or(weights.len() - 1))
 }
 
 /// Writes on for `length` ids. Where the model can take `longest` positions only, it begins again with the second half of them.
@@ -77,7 +81,7 @@ pub fn write_on(
         told = ids.len();
         let logits = stream.next(next)?;
         let last = logits.data().len() - logits.width();
-        ids.push(draw(&logits.data()[last..], temperature, &mut rng));
+        ids.push(draw(&logits.data()[last..], temperature, &mut rng)?);
     }
     Ok(ids.split_off(begin.len()))
 }

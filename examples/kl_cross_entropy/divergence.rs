@@ -42,7 +42,7 @@ pub fn compare(
             format!("{ce:.6}"),
             format!("{entropy:.6}"),
             format!("{kl:.6}"),
-            format!("{difference:.0e}"),
+            if difference == 0.0 { "0".to_owned() } else { format!("{difference:.0e}") },
         ]);
         runs.push(json!({ "name": name, "cross_entropy": ce, "entropy": entropy, "kl": kl, "gradient_gap": gradient_gap(p, &q) }));
     }

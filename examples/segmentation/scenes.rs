@@ -6,6 +6,7 @@ use backstitch::data::SourceError;
 use backstitch::prelude::*;
 use backstitch::rng::{Purpose, stream};
 use rand::Rng;
+use rand::seq::IndexedRandom;
 
 /// Width and height of a scene.
 pub const SIDE: usize = 64;
@@ -21,7 +22,8 @@ const LEAST: f32 = 0.05;
 pub struct Scenes {
     /// `[n, 28, 28, 1]`, from 0 to 1.
     garments: Tensor,
-    labels: Vec<usize>,
+    /// The garments of each class of pixels but the background.
+    of_class: [Vec<usize>; CLASSES.len() - 1],
     count: usize,
     seed: u64,
 }
@@ -29,8 +31,11 @@ pub struct Scenes {
 impl Scenes {
     /// `count` scenes with these garments.
     pub fn dataset(garments: &Dataset, count: usize, seed: u64) -> Result<Dataset> {
-        let labels = garments.labels().unwrap_or_default();
-        Dataset::from_source(Self { garments: garments.inputs()?, labels, count, seed })
+        let mut of_class: [Vec<usize>; CLASSES.len() - 1] = Default::default();
+        for (garment, label) in garments.labels().unwrap_or_default().into_iter().enumerate() {
+            of_class[GROUPS[label] - 1].push(garment);
+        }
+        Dataset::from_source(Self { garments: garments.inputs()?, of_class, count, seed })
     }
 }
 
@@ -55,9 +60,12 @@ impl Source<f32> for Scenes {
         }
         to.classes.fill(0);
         for _ in 0..rng.random_range(2..4) {
-            let number = rng.random_range(0..self.labels.len());
+            // A class first: half of all garments are for the upper body, and one in ten is a bag.
+            let class = rng.random_range(1..CLASSES.len());
+            let garments = &self.of_class[class - 1];
+            let number = *garments.choose(&mut rng).ok_or("a class without a garment")?;
             let pixels = &self.garments.data()[number * 28 * 28..][..28 * 28];
-            garment(to, pixels, GROUPS[self.labels[number]], &mut rng);
+            garment(to, pixels, class, &mut rng);
         }
         Ok(())
     }
