@@ -233,6 +233,7 @@ pub fn gains(report: &mut Report, caption: &str, all: &[Trained], bases: &[(&str
         ("points gained", &|t| gained(t).unwrap_or_default()),
     ];
     // A network alone gains nothing over another.
-    let shown = if all.iter().any(|trained| gained(trained).is_some()) { 9 } else { 8 };
-    table(report, caption, all, &columns[..shown]);
+    let (_, without_gains) = columns.split_last().expect("columns are named above");
+    let some = all.iter().any(|trained| gained(trained).is_some());
+    table(report, caption, all, if some { &columns } else { without_gains });
 }

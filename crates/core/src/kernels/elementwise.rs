@@ -205,9 +205,22 @@ pub(crate) fn exponentials<F: Scalar>(row: &mut [F]) -> (usize, f64) {
 }
 
 /// Numbers of a row that are compared or added up side by side, so that they fit into vectors.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
-/// Folds a row in lanes, and then the halves of the lanes until one is left.
+/// Joins the halves of the lanes to each other until one is left.
+#[inline(always)]
+pub(crate) fn by_halves<T: Copy>(mut lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = join(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// Folds a row in lanes, and then the lanes by halves.
 #[inline(always)]
 pub(crate) fn by_lanes<F: Scalar, T: Copy>(
     row: &[F],
@@ -225,14 +238,7 @@ pub(crate) fn by_lanes<F: Scalar, T: Copy>(
     for (lane, &x) in lanes.iter_mut().zip(rest) {
         *lane = join(*lane, take(x));
     }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            lanes[i] = join(lanes[i], lanes[i + half]);
-        }
-        half /= 2;
-    }
-    lanes[0]
+    by_halves(lanes, join)
 }
 
 /// The place of the largest number of a row, the first of equals, and the number. Comparisons with NaN are false; a row of nothing else

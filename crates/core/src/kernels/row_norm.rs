@@ -2,13 +2,12 @@
 //! RMS normalization. A row stays in the first-level cache while it is read several times.
 
 use crate::kernels::buffers::Buffer;
+use crate::kernels::elementwise::{LANES, by_halves};
 use crate::kernels::parts::{in_pieces, in_two};
 use crate::kernels::scratch::{Scratch, ready};
 use crate::kernels::simd::vectorised;
 use crate::tensor::scalar::Scalar;
 
-/// Numbers of a row that are added up side by side.
-const LANES: usize = 16;
 /// Numbers of a row that are added up before their sum becomes an `f64`.
 const TERMS: usize = 64 * LANES;
 /// Rows whose parameter gradients are added up before their sum becomes an `f64`.
@@ -99,19 +98,11 @@ fn sums<F: Scalar, const M: usize, const N: usize>(
     totals
 }
 
-/// The sum of all lanes: the halves are added to each other until one number is left. It becomes an `f64` only then, because
+/// The sum of all lanes. It becomes an `f64` only then, because
 /// vectors of `f64` would take most of the time of a short row; 4 roundings more are fewer than those of [`TERMS`] numbers.
 #[inline(always)]
-fn sum<F: Scalar>(mut lanes: [F; LANES]) -> f64 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            let other = lanes[i + half];
-            lanes[i] += other;
-        }
-        half /= 2;
-    }
-    lanes[0].as_f64()
+fn sum<F: Scalar>(lanes: [F; LANES]) -> f64 {
+    by_halves(lanes, |a, b| a + b).as_f64()
 }
 
 /// y = x̂ · weight + bias in every row, and the statistics of the rows for the backward pass.
