@@ -43,7 +43,7 @@ fn every_layer() {
                 if batch == 1 && needs_two && matches!(regime, Regime::Training) {
                     continue;
                 }
-                let mut model = row.model(seed);
+                let mut model: Model<f64> = row.model(seed);
                 // Rows without buffers have nothing to freeze.
                 if matches!(regime, Regime::Frozen) && model.freeze("*running*").is_err() {
                     continue;

@@ -99,7 +99,7 @@ fn a_saved_model_evaluates_to_the_same_bits() {
 #[test]
 fn the_summary_s_bytes_are_those_of_the_trace() {
     for row in rows::all() {
-        let model = row.model(1);
+        let model: Model<f64> = row.model(1);
         let batch = 64;
         let mut x = Tensor::zeros(&model.input_shape().batched(batch).unwrap()).unwrap();
         x.data_mut().iter_mut().enumerate().for_each(|(i, v)| *v = ((i * 7) % 13) as f64);
@@ -110,6 +110,38 @@ fn the_summary_s_bytes_are_those_of_the_trace() {
         dy.set_shape(&y.shape()).unwrap();
         model.backward(&x, &mut trace, None, Some(&mut model.grads()), &ctx).unwrap();
         assert_eq!(trace.bytes(), model.training_bytes(batch), "{}", row.name);
+    }
+}
+
+/// The outputs of a row's model, or None where it refuses the input (numbers that have to be ids).
+fn outputs<F: Scalar>(row: &rows::Row, ctx: &Context, mut fill: impl FnMut() -> f64) -> Option<Vec<f64>> {
+    let model: Model<F> = row.model(1);
+    let mut x = Tensor::zeros(&model.input_shape().batched(3).unwrap()).unwrap();
+    x.data_mut().iter_mut().for_each(|v| *v = F::from_f64(fill()));
+    let mut trace = Trace::new(Keep::ForBackward);
+    model.forward(&x, &mut trace, ctx).ok()?;
+    Some(trace.output_and_gradient().0.data().iter().map(|v| v.as_f64()).collect())
+}
+
+#[test]
+fn no_layer_turns_nan_into_a_number() {
+    fn check<F: Scalar>(row: &rows::Row, ctx: &Context) -> bool {
+        let Some(of_nan) = outputs::<F>(row, ctx, || f64::NAN) else { return false };
+        let mut rng = stream(5, Purpose::GradientCheck, 0, 0);
+        let mut random = || outputs::<F>(row, ctx, || rng.random_range(-1.0..1.0)).unwrap();
+        let others = [random(), random(), random()];
+        for (at, y) in of_nan.iter().enumerate() {
+            // Only a number that no input has a say in, as on a border of zeros, is still one.
+            let constant = others.iter().all(|of| of[at].to_bits() == others[0][at].to_bits());
+            assert!(y.is_nan() || constant, "{}, {ctx:?}: {y} at {at} of NaN everywhere", row.name);
+        }
+        true
+    }
+    let rows = rows::all();
+    for ctx in [Context::evaluate(), Context::train(0, 0)] {
+        let refused = rows.iter().filter(|row| !(check::<f32>(row, &ctx) && check::<f64>(row, &ctx)));
+        let refused: Vec<_> = refused.map(|row| row.name.as_str()).collect();
+        assert_eq!(refused, ["embedding", "gpt"], "their inputs are ids");
     }
 }
 

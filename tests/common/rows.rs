@@ -12,7 +12,7 @@ pub struct Row {
 
 impl Row {
     /// Makes a new model.
-    pub fn model(&self, seed: u64) -> Model<f64> {
+    pub fn model<F: Scalar>(&self, seed: u64) -> Model<F> {
         Model::new((self.net)(), &self.input, seed).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 }

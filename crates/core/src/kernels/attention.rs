@@ -183,7 +183,8 @@ fn put<F: Scalar>(rows: &[F], size: usize, to: &mut [F], stride: usize, column: 
 #[inline(always)]
 fn softmax<F: Scalar>(row: &mut [F], scale: F) {
     let largest = by_lanes(row, F::neg_infinity(), |x| x, |most, x| if x > most { x } else { most });
-    if largest == F::neg_infinity() {
+    // NaN is never the largest: a row of NaN must stay NaN, only one with every key hidden becomes zeros.
+    if largest == F::neg_infinity() && row.iter().all(|&x| x == largest) {
         return row.fill(F::zero());
     }
     row.iter_mut().for_each(|x| *x = ((*x - largest) * scale).exponential());
@@ -214,4 +215,26 @@ fn dot<F: Scalar>(a: &[F], b: &[F]) -> F {
         }
     }
     lanes.iter().fold(F::zero(), |all, &lane| all + lane)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nan_query_stays_nan_and_a_query_that_sees_nothing_gives_zeros() {
+        let heads = Heads { heads: 1, width: 2, query_stride: 2, keys: 3, causal: None };
+        let kept = [0.5_f32; 3 * 4];
+        let outputs = |queries: &[f32], mask| {
+            let mut y = [9.0; 4];
+            heads.forward(&Sample { queries, kept: &kept, mask }, 0, &mut y);
+            y
+        };
+        let queries = [f32::NAN, 1.0, 1.0, 1.0];
+        for mask in [None, Some(&[1.0, 0.0, 1.0][..])] {
+            let y = outputs(&queries, mask);
+            assert!(y[..2].iter().all(|y| y.is_nan()) && y[2..] == [0.5, 0.5], "{mask:?}: {y:?}");
+        }
+        assert_eq!(outputs(&queries, Some(&[0.0; 3])), [0.0; 4]);
+    }
 }
