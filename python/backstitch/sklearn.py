@@ -70,7 +70,7 @@ class _Classifier(ClassifierMixin, _NetEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each sample, ``[n]``."""
-        return self.classes_[np.argmax(self._outputs(X)[:, : len(self.classes_)], axis=1)]
+        return self.classes_[np.argmax(self._outputs(X), axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class, ``[n, classes]``, in the order of ``classes_``."""
@@ -313,6 +313,9 @@ class _Net(_NetEstimator):
         else:
             net = self.net if isinstance(self.net, Layer) else self.net(shape, outputs)
         self.model_ = Model(net, shape, seed=seed)
+        if self.model_.output_shape != (outputs,):
+            got = self.model_.output_shape
+            raise ValueError(f"net: expected outputs of shape ({outputs},), one for each class or value, got {got}")
         self.history_ = self.model_.fit(
             X,
             y,
