@@ -54,8 +54,7 @@ def fit(
     validation: Dataset | None,
     settings: dict[str, Any],
     listener: Any,
-    step_seconds: float | None,
-    epochs: bool,
+    wishes: tuple[float | None, bool],
 ) -> tuple[list[tuple[int, dict[str, float]]], int | None, str, BaseException | None]: ...
 def gradcheck(
     function: Callable[[NDArray[np.float64]], float], x: NDArray[np.float64], gradient: NDArray[np.float64]

@@ -191,9 +191,8 @@ class Model:
             "steps_per_epoch": steps_per_epoch,
         }
         listener = Listener(list(callbacks), progress, lambda core: Model._around(core, self.net, self._inputs))
-        figures, restored, table, error = _core.fit(
-            self._core, data, held_out, settings, listener, listener.step_seconds, listener.wants_epochs
-        )
+        wishes = (listener.step_seconds, listener.wants_epochs)
+        figures, restored, table, error = _core.fit(self._core, data, held_out, settings, listener, wishes)
         self.history = History([epoch for _, epoch in figures], restored, table)
         if error is not None:
             raise error

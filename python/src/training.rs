@@ -143,9 +143,9 @@ fn configured<'c>(s: &Settings<'_>, validation: Option<&Dataset>) -> PyResult<Tr
 type Trained<'py> = (Vec<(usize, Bound<'py, PyDict>)>, Option<usize>, String, Option<PyErr>);
 
 /// Trains a model. The listener's `step` and `epoch` are called as wished, and say whether to go on. Where one of them raises, or a signal
-/// arrives, training ends, and the exception is in the result beside the history: the model keeps what it has learned.
+/// arrives, training ends, and the exception is in the result beside the history: the model keeps what it has learned. The wishes are the
+/// least number of seconds between two reports of steps, or `None` for no such report, and whether to report epochs.
 #[pyfunction]
-#[pyo3(signature = (model, data, validation, settings, listener, step_seconds, epochs))]
 pub fn fit<'py>(
     py: Python<'py>,
     model: &Model,
@@ -153,12 +153,11 @@ pub fn fit<'py>(
     validation: Option<&Bound<'py, Dataset>>,
     settings: &Bound<'py, PyDict>,
     listener: Py<PyAny>,
-    step_seconds: Option<f64>,
-    epochs: bool,
+    wishes: (Option<f64>, bool),
 ) -> PyResult<Trained<'py>> {
-    let steps = step_seconds.map(Duration::try_from_secs_f64).transpose();
+    let steps = wishes.0.map(Duration::try_from_secs_f64).transpose();
     let steps = steps.map_err(|error| PyValueError::new_err(error.to_string()))?;
-    let wishes = Wishes { steps, epochs };
+    let wishes = Wishes { steps, epochs: wishes.1 };
     let validation = validation.map(|data| data.get());
     let mut guard = model.write()?;
     let (history, error) =
@@ -180,10 +179,11 @@ fn train(
     let (to_training, answers) = channel();
     let reporter = Reporter { wishes, reports: to_python, answers, stop: &stop, last: None };
     let trainer = trainer.callback(reporter);
-    let (result, error) = py.detach(|| {
+    let stop = &stop;
+    let (result, error) = py.detach(move || {
         thread::scope(|scope| {
             let work = scope.spawn(move || caught(|| threads::run(|| trainer.fit(model, data))));
-            let error = listen(&reports, &to_training, &stop, &listener);
+            let error = listen(&reports, &to_training, stop, &listener);
             (work.join(), error)
         })
     });
