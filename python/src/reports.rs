@@ -88,7 +88,7 @@ pub fn listen(
             Ok(_) if stop.load(Ordering::Acquire) => Ok(true),
             Ok(report) => Python::attach(|py| told(listener.bind(py), report)),
             Err(RecvTimeoutError::Timeout) => {
-                if let Err(signal) = Python::attach(Python::check_signals) {
+                if let Err(signal) = Python::attach(|py| py.check_signals()) {
                     stop.store(true, Ordering::Release);
                     error = error.or(Some(signal));
                 }

@@ -111,5 +111,5 @@ def test_nothing_of_the_rust_prelude_is_missing():
 
 
 def test_unknown_kinds_are_refused():
-    with pytest.raises(ValueError, match="expected the name of one, got 'dence'"):
+    with pytest.raises(ValueError, match='expected the name of one, got "dence"'):
         _core.net("dence", {})
