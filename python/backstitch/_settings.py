@@ -35,15 +35,17 @@ class Settings:
 
     def __repr__(self) -> str:
         """The call that makes it, without what is at its default."""
-        shown = []
-        for field in fields(self):
+        positional, named = [], []
+        for i, field in enumerate(sorted(fields(self), key=lambda field: field.kw_only)):
             value = getattr(self, field.name)
             required = field.default is MISSING and field.default_factory is MISSING
-            if required and not field.kw_only:
-                shown.append(repr(value))
-            elif required or value != _default(field):
-                shown.append(f"{field.name}={value!r}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+            if not required and value == _default(field):
+                continue
+            if not field.kw_only and (required or i == 0):
+                positional.append(repr(value))
+            else:
+                named.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(positional + named)})"
 
 
 def _default(field: Any) -> Any:

@@ -70,7 +70,8 @@ class _Classifier(ClassifierMixin, _NetEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each sample, ``[n]``."""
-        return self.classes_[np.argmax(self._outputs(X), axis=1)]
+        outputs = self._outputs(X)
+        return self.classes_[np.argmax(outputs, axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each class, ``[n, classes]``, in the order of ``classes_``."""
@@ -305,7 +306,7 @@ class _Net(_NetEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _train(self, X: np.ndarray, y: np.ndarray, outputs: int) -> None:
+    def _train(self, X: np.ndarray, y: np.ndarray, outputs: int, usual: str) -> None:
         seed, training_seed = self._seeds()
         shape = X.shape[1:]
         if self.net is None:
@@ -322,7 +323,7 @@ class _Net(_NetEstimator):
             epochs=self.epochs,
             batch_size=min(self.batch_size, len(X)),
             optimizer=self.optimizer,
-            loss=self.loss,
+            loss=usual if self.loss is None else self.loss,
             schedule=self.schedule,
             seed=training_seed,
             progress=bool(self.verbose),
@@ -357,7 +358,7 @@ class NetClassifier(_Classifier, _Net):
     def fit(self, X: Any, y: Any) -> NetClassifier:
         """Trains a new model on ``X [n, features]`` and classes ``y [n]``."""
         X, encoded = self._encoded(X, y)
-        self._train(X, encoded, len(self.classes_))
+        self._train(X, encoded, len(self.classes_), "cross_entropy")
         return self
 
 
@@ -370,5 +371,5 @@ class NetRegressor(_Regressor, _Net):
     def fit(self, X: Any, y: Any) -> NetRegressor:
         """Trains a new model on ``X [n, features]`` and values ``y [n]`` or ``[n, outputs]``."""
         X, values = self._values(X, y)
-        self._train(X, values, values.shape[1])
+        self._train(X, values, values.shape[1], "mse")
         return self

@@ -61,12 +61,7 @@ impl Dataset {
     }
 
     /// The same samples with a named input `[n, ..]`.
-    fn with_input(
-        &self,
-        py: Python<'_>,
-        name: &str,
-        values: PyReadonlyArrayDyn<'_, f32>,
-    ) -> PyResult<Self> {
+    fn with_input(&self, py: Python<'_>, name: &str, values: PyReadonlyArrayDyn<'_, f32>) -> PyResult<Self> {
         let values = values.as_array();
         compute(py, || self.0.clone().with_input(name, values).map(Self))
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use backstitch::losses::{
-    BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean, MultiClassHinge,
+    BceWithLogits, CrossEntropy, GaussianNll, HINGE, Huber, KlDivergence, Loss, MAE, MSE, Mean,
+    MultiClassHinge,
 };
 use backstitch::metrics::Metric;
 use backstitch::{Activation, Error, Targets, Tensor};

@@ -1,10 +1,10 @@
 //! Nets from the settings of Python's classes. The kinds are the names of the library's functions.
 
 use backstitch::layers::{
-    Recurrent, Sides, Standardize, activation, adaptive_avg_pool, attention, avg_pool, batch_norm, conv1d, conv2d,
-    dense, depthwise_conv2d, dropout, embedding, flatten, gelu, global_avg_pool, group_norm, gru, hard_swish,
-    instance_norm, last_position, layer_norm, learned_positions, lstm, max_pool, pad, prelu, rms_norm, rnn, silu,
-    sinusoidal_positions, transposed_conv2d, upsample,
+    Recurrent, Sides, Standardize, activation, adaptive_avg_pool, attention, avg_pool, batch_norm, conv1d,
+    conv2d, dense, depthwise_conv2d, dropout, embedding, flatten, gelu, global_avg_pool, group_norm, gru,
+    hard_swish, instance_norm, last_position, layer_norm, learned_positions, lstm, max_pool, pad, prelu,
+    rms_norm, rnn, silu, sinusoidal_positions, transposed_conv2d, upsample,
 };
 use backstitch::{Activation, Init, concat, input, residual};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -183,7 +183,9 @@ fn pooling(kind: &str, s: &Settings<'_>) -> Made {
                 "replicate" => layer.replicate(),
                 other => {
                     let expected = "\"constant\", \"reflect\" or \"replicate\"";
-                    return Err(PyValueError::new_err(format!("mode of pad: expected {expected}, got '{other}'")));
+                    return Err(PyValueError::new_err(format!(
+                        "mode of pad: expected {expected}, got '{other}'"
+                    )));
                 }
             }
             .into()

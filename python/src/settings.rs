@@ -40,7 +40,8 @@ impl<'py> Settings<'py> {
 
     fn message(&self, name: &str, expected: &str, got: &dyn Display) -> String {
         let got = got.to_string();
-        let short = got.char_indices().nth(SHOWN).map_or(got.clone(), |(end, _)| format!("{}...", &got[..end]));
+        let short =
+            got.char_indices().nth(SHOWN).map_or(got.clone(), |(end, _)| format!("{}...", &got[..end]));
         format!("{name} of {}: expected {expected}, got {short}", self.kind)
     }
 

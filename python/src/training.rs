@@ -160,8 +160,14 @@ pub fn fit<'py>(
     let wishes = Wishes { steps, epochs: wishes.1 };
     let validation = validation.map(|data| data.get());
     let mut guard = model.write()?;
-    let (history, error) =
-        train(py, configured(&Settings::new("fit", settings), validation)?, &mut guard, &data.0, listener, wishes)?;
+    let (history, error) = train(
+        py,
+        configured(&Settings::new("fit", settings), validation)?,
+        &mut guard,
+        &data.0,
+        listener,
+        wishes,
+    )?;
     let list = history.epochs.iter().map(|epoch| Ok((epoch.epoch, figures(py, epoch)?)));
     Ok((list.collect::<PyResult<_>>()?, history.restored, history.to_string(), error))
 }

@@ -70,8 +70,9 @@ def test_every_loss_trains(blobs):
     x, y = blobs
     one_hot = np.eye(3, dtype=np.float32)[y]
     classes = [bs.CrossEntropy(label_smoothing=0.1, class_weights=[1, 2, 3]), "cross_entropy", bs.MultiClassHinge()]
-    values = ["mse", "mae", "hinge", bs.Huber(0.5), bs.BCEWithLogits(np.ones(3)), "kl_divergence", "cross_entropy"]
-    for loss, targets in [(loss, y) for loss in classes] + [(loss, one_hot) for loss in values]:
+    values = ["mse", "mae", bs.Huber(0.5), bs.BCEWithLogits(np.ones(3)), "kl_divergence", "cross_entropy"]
+    cases = [(loss, y) for loss in classes] + [(loss, one_hot) for loss in values] + [("hinge", 2 * one_hot - 1)]
+    for loss, targets in cases:
         model = bs.Dense(3).build((2,))
         assert len(model.fit(x, targets, epochs=2, loss=loss)["train_loss"]) == 2, loss
         assert "loss" in model.evaluate(x, targets, loss=loss)

@@ -44,7 +44,7 @@ def iris():
 
 def test_they_work_in_pipelines_and_searches(iris):
     x, y = iris
-    pipeline = make_pipeline(StandardScaler(), MLPClassifier((20,), max_iter=100, random_state=0, tol=0.0))
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier((20,), max_iter=100, random_state=0, learning_rate_init=0.01))
     assert cross_val_score(pipeline, x, y, cv=3).mean() > 0.9
     search = GridSearchCV(pipeline, {"mlpclassifier__alpha": [1e-4, 1e-2]}, cv=3, n_jobs=2)
     search.fit(x, y)
