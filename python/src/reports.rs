@@ -88,9 +88,9 @@ pub fn listen(
             Ok(_) if stop.load(Ordering::Acquire) => Ok(true),
             Ok(report) => Python::attach(|py| told(listener.bind(py), report)),
             Err(RecvTimeoutError::Timeout) => {
-                if let Err(signal) = Python::attach(|py| py.check_signals()) {
+                if let Err(raised) = Python::attach(signal) {
                     stop.store(true, Ordering::Release);
-                    error = error.or(Some(signal));
+                    error = error.or(Some(raised));
                 }
                 continue;
             }
@@ -106,6 +106,11 @@ pub fn listen(
         }
         let _ = answers.send(());
     }
+}
+
+/// The exception of a signal that has arrived, such as `KeyboardInterrupt`.
+fn signal(py: Python<'_>) -> PyResult<()> {
+    py.check_signals()
 }
 
 /// Calls Python with a report. Gives whether to go on.

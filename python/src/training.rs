@@ -158,7 +158,7 @@ pub fn fit<'py>(
     let steps = wishes.0.map(Duration::try_from_secs_f64).transpose();
     let steps = steps.map_err(|error| PyValueError::new_err(error.to_string()))?;
     let wishes = Wishes { steps, epochs: wishes.1 };
-    let validation = validation.map(|data| data.get());
+    let validation = validation.map(Bound::get);
     let mut guard = model.write()?;
     let (history, error) = train(
         py,
