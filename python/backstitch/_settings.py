@@ -36,12 +36,12 @@ class Settings:
     def __repr__(self) -> str:
         """The call that makes it, without what is at its default."""
         positional, named = [], []
-        for i, field in enumerate(sorted(fields(self), key=lambda field: field.kw_only)):
+        for i, field in enumerate(sorted(fields(self), key=lambda field: field.kw_only is True)):
             value = getattr(self, field.name)
             required = field.default is MISSING and field.default_factory is MISSING
             if not required and value == _default(field):
                 continue
-            if not field.kw_only and (required or i == 0):
+            if field.kw_only is not True and (required or i == 0):
                 positional.append(repr(value))
             else:
                 named.append(f"{field.name}={value!r}")

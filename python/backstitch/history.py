@@ -62,7 +62,7 @@ class Epoch(Mapping[str, float]):
         return f"epoch {self.epoch}: {figures}"
 
 
-class History(Mapping[str, list]):
+class History(Mapping[str, list[float]]):
     """Losses and metrics of all epochs: ``history["train_loss"]`` is a list with one number for each epoch.
 
     Attributes

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _core
 from ._arrays import floats, integers, is_whole, numbers
+from ._settings import Settings
 from .history import CallbackLike, History, Listener
 from .losses import Loss, LossLike, find_loss
 from .optimizers import Adam, Augment, EarlyStopping, Optimizer, Penalty, Schedule
@@ -181,7 +182,7 @@ class Model:
             "batch_size": batch_size,
             "seed": _seed(seed),
             "optimizer": _spec("optimizer", optimizer or Adam(), Optimizer),
-            "loss": found and found._spec(),
+            "loss": _spec("loss", found, Loss),
             "schedule": _spec("schedule", schedule, Schedule),
             "early_stopping": _spec("early_stopping", early_stopping, EarlyStopping),
             "penalty": _spec("penalty", penalty, Penalty),
@@ -237,7 +238,7 @@ class Model:
         """
         found = find_loss(loss)
         data = _dataset(x, y, found, sample_weight, inputs, "")
-        return self._core.evaluate(data, found and found._spec())
+        return self._core.evaluate(data, _spec("loss", found, Loss))
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the parameters and running statistics by name, in the order of the layers."""
@@ -336,7 +337,7 @@ def _seed(seed: Any) -> int:
     return int(seed)
 
 
-def _spec(name: str, value: Any, kind: type) -> Any:
+def _spec(name: str, value: Any, kind: type[Settings]) -> tuple[str, dict[str, Any]] | None:
     if value is None:
         return None
     if not isinstance(value, kind):
