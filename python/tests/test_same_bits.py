@@ -10,15 +10,15 @@ import pytest
 
 import backstitch as bs
 
-CRATE = Path(__file__).parent / "same_bits" / "Cargo.toml"
+CRATE = Path(__file__).parents[1] / "Cargo.toml"
 
 
 def test_python_and_rust_train_to_the_same_bits(tmp_path):
-    if shutil.which("cargo") is None or not (CRATE.parents[3] / "crates").exists():
+    if shutil.which("cargo") is None or not (CRATE.parents[1] / "crates").exists():
         assert not os.environ.get("BACKSTITCH_REQUIRE_RUST"), "cargo and the Rust sources are needed"
         pytest.skip("cargo or the Rust sources are not here")
     path = tmp_path / "rust.safetensors"
-    command = ["cargo", "run", "--release", "--quiet", "--manifest-path", CRATE, "-p", "same-bits", "--", path]
+    command = ["cargo", "run", "--release", "--quiet", "--manifest-path", CRATE, "--example", "same_bits", "--", path]
     subprocess.run([str(part) for part in command], check=True)
 
     n, i, j = np.meshgrid(np.arange(200), np.arange(12), np.arange(12), indexing="ij")
