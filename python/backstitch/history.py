@@ -6,10 +6,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
-if TYPE_CHECKING:
-    from .model import Model
+from ._predictor import Predictor
 
 __all__ = ["Callback", "CallbackLike", "Epoch", "History", "Listener", "Progress", "Step", "StopTraining"]
 
@@ -46,7 +45,7 @@ class Epoch(Mapping[str, float]):
     epoch: int
     epochs: int
     figures: dict[str, float]
-    model: Model = field(repr=False)
+    model: Predictor = field(repr=False)
 
     def __getitem__(self, name: str) -> float:
         return self.figures[name]
@@ -158,7 +157,7 @@ def _changes(output: Any) -> bool:
 class Listener:
     """Calls callbacks with the reports of the compiled part."""
 
-    def __init__(self, callbacks: list[CallbackLike], progress: bool, model_of: Callable[[Any], Model]) -> None:
+    def __init__(self, callbacks: list[CallbackLike], progress: bool, model_of: Callable[[Any], Predictor]) -> None:
         self._model_of = model_of
         self._steps: list[Callable[[Step], Any]] = []
         self._epochs: list[Callable[[Epoch], Any]] = []

@@ -5,13 +5,11 @@ Shapes are those of NumPy arrays: the batch is the first axis, ``n``, and channe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Union
+from typing import ClassVar, Union
 
-from . import _core
-from ._settings import Settings
-from .model import Model
+from .model import Layer
 
 __all__ = [
     "Activation",
@@ -94,60 +92,6 @@ class NormalOf:
 ActivationLike = Union[str, LeakyReLU, ELU, None]
 #: "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "normal", "random", "zero", or one with a number.
 InitLike = Union[str, UniformWithin, NormalOf, None]
-
-
-#: What a network has only when it was built.
-_OF_MODELS = frozenset({"fit", "predict", "predict_proba", "predict_classes", "evaluate", "summary", "save", "load"})
-
-
-@dataclass(frozen=True, repr=False)
-class Layer(Settings):
-    """What all layers are. Use one of its subclasses.
-
-    Parameters
-    ----------
-    name : str, optional
-        What a network calls it: its weights are then ``name.weight``. By default its kind and a number: ``dense1``.
-    """
-
-    name: str | None = field(default=None, kw_only=True)
-
-    def _check(self) -> None:
-        if self._kind:
-            self._plain()
-
-    def _plain(self) -> Any:
-        return _core.net(*self._spec())
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _OF_MODELS:
-            raise AttributeError(f"{name}: expected a model, got a network without shapes: build(input_shape) makes a model")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def build(
-        self, input_shape: Sequence[int], *, seed: int = 0, inputs: Mapping[str, Sequence[int]] | None = None
-    ) -> Model:
-        """A model: this network with shapes, and with initial weights.
-
-        Parameters
-        ----------
-        input_shape : sequence of int
-            The shape of one sample, without the batch: ``(28, 28, 1)``.
-        seed : int
-            The seed of the initial weights.
-        inputs : mapping of str to sequence of int, optional
-            The names and shapes of further inputs (:class:`Input`).
-
-        Returns
-        -------
-        Model
-
-        Raises
-        ------
-        ValueError
-            If a layer cannot take its input: the message names the layer, what it expects and what it got.
-        """
-        return Model(self, input_shape, seed=seed, inputs=inputs)
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,27 +1,24 @@
-"""Models: networks with shapes and numbers."""
+"""Networks without shapes, which are layers, and with shapes and numbers, which are models."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._arrays import floats, integers, is_whole, numbers
+from ._predictor import Predictor, dataset, spec
 from ._settings import Settings
 from .history import CallbackLike, History, Listener
 from .losses import Loss, LossLike, find_loss
 from .optimizers import Adam, Augment, EarlyStopping, Optimizer, Penalty, Schedule
 
-if TYPE_CHECKING:
-    from .layers import Layer
-
-__all__ = ["Model"]
+__all__ = ["Layer", "Model"]
 
 
-class Model:
+class Model(Predictor):
     """A network with shapes and numbers, in ``float32``. :meth:`Layer.build` makes one.
 
     Parameters
@@ -62,28 +59,6 @@ class Model:
         model = cls.__new__(cls)
         model.net, model.history, model._inputs, model._core = net, None, inputs, core
         return model
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input."""
-        return tuple(self._core.input_shape())
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """The shape of one output."""
-        return tuple(self._core.output_shape())
-
-    @property
-    def parameter_count(self) -> int:
-        """The number of learned numbers."""
-        return self._core.parameter_count()
-
-    def summary(self) -> str:
-        """A table of the layers: shapes, parameters, multiplications and memory."""
-        return self._core.summary()
-
-    def __repr__(self) -> str:
-        return f"<Model {self.input_shape} -> {self.output_shape}, {self.parameter_count:,} parameters>"
 
     def fit(
         self,
@@ -168,25 +143,25 @@ class Model:
             If another thread uses the model.
         """
         found = find_loss(loss)
-        data = _dataset(x, y, found, sample_weight, inputs, "")
+        data = dataset(x, y, found, sample_weight, inputs, "")
         held_out = None
         if validation is not None:
             if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
                 raise TypeError("validation: expected (x, y) or (x, y, sample_weight)")
             weight = validation[2] if len(validation) == 3 else None
-            held_out = _dataset(validation[0], validation[1], found, weight, None, "validation ")
+            held_out = dataset(validation[0], validation[1], found, weight, None, "validation ")
         if isinstance(early_stopping, int) and not isinstance(early_stopping, bool):
             early_stopping = EarlyStopping(early_stopping)
         settings = {
             "epochs": epochs,
             "batch_size": batch_size,
             "seed": _seed(seed),
-            "optimizer": _spec("optimizer", optimizer or Adam(), Optimizer),
-            "loss": _spec("loss", found, Loss),
-            "schedule": _spec("schedule", schedule, Schedule),
-            "early_stopping": _spec("early_stopping", early_stopping, EarlyStopping),
-            "penalty": _spec("penalty", penalty, Penalty),
-            "augment": _spec("augment", augment, Augment),
+            "optimizer": spec("optimizer", optimizer or Adam(), Optimizer),
+            "loss": spec("loss", found, Loss),
+            "schedule": spec("schedule", schedule, Schedule),
+            "early_stopping": spec("early_stopping", early_stopping, EarlyStopping),
+            "penalty": spec("penalty", penalty, Penalty),
+            "augment": spec("augment", augment, Augment),
             "clip_norm": clip_norm,
             "drop_last": drop_last,
             "steps_per_epoch": steps_per_epoch,
@@ -198,101 +173,6 @@ class Model:
         if error is not None:
             raise error
         return self.history
-
-    def predict(self, x: Any, *, inputs: Mapping[str, Any] | None = None) -> np.ndarray:
-        """The outputs ``[n, ..]`` for inputs ``[n, ..]``, as at evaluation.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If ``x`` is no batch of inputs, or an output is not finite: the message says for which sample, and why.
-        """
-        return self._core.predict(floats("x", x), _named(inputs))
-
-    def predict_proba(self, x: Any) -> np.ndarray:
-        """The probability of each class, ``[n, classes]``: the softmax of :meth:`predict`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As :meth:`predict`; and if the outputs are not logits of two or more classes.
-        """
-        return self._core.predict_proba(floats("x", x))
-
-    def predict_classes(self, x: Any) -> np.ndarray:
-        """The most probable class of each sample, ``[n]`` of ``int64``."""
-        return self._core.predict_classes(floats("x", x))
-
-    def evaluate(
-        self,
-        x: Any,
-        y: Any = None,
-        *,
-        loss: LossLike = None,
-        sample_weight: Any = None,
-        inputs: Mapping[str, Any] | None = None,
-    ) -> dict[str, float]:
-        """The loss and the metrics that belong to it, by name: ``{"loss": 0.41, "accuracy": 0.87}``.
-
-        Parameters are those of :meth:`fit`.
-        """
-        found = find_loss(loss)
-        data = _dataset(x, y, found, sample_weight, inputs, "")
-        return self._core.evaluate(data, _spec("loss", found, Loss))
-
-    def weights(self) -> dict[str, np.ndarray]:
-        """Copies of the parameters and running statistics by name, in the order of the layers."""
-        return self._core.weights()
-
-    def set_weights(self, weights: Mapping[str, Any], pattern: str = "*") -> None:
-        """Takes parameters and statistics by name. If one of them does not fit, nothing is changed.
-
-        Parameters
-        ----------
-        weights : mapping of str to array_like
-            As :meth:`weights` gives them.
-        pattern : str
-            Only names that match it, in which ``*`` stands for any letters: ``"features.*"``.
-
-        Raises
-        ------
-        ValueError
-            Lists every name that is missing, unexpected or of another shape.
-        """
-        arrays = [(name, floats(name, value)) for name, value in weights.items()]
-        self._core.set_weights(pattern, arrays)
-
-    def freeze(self, pattern: str) -> int:
-        """Keeps training from changing what matches a pattern: ``"features.*"``. Gives the number of tensors."""
-        return self._core.freeze(pattern)
-
-    def unfreeze(self, pattern: str) -> int:
-        """Undoes :meth:`freeze`."""
-        return self._core.unfreeze(pattern)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes parameters and statistics to a ``.safetensors`` file, as a whole or not at all.
-
-        Raises
-        ------
-        ValueError
-            If the name has another ending.
-        OSError
-            If the file cannot be written.
-        """
-        self._core.save(os.fspath(path))
-
-    def load(self, path: str | os.PathLike[str]) -> None:
-        """Loads parameters and statistics. If one of them does not fit, nothing is changed.
-
-        Raises
-        ------
-        ValueError
-            If the file is no ``.safetensors`` file, or names or shapes differ: the message lists them.
-        OSError
-            If the file cannot be read.
-        """
-        self._core.load(os.fspath(path))
 
     def __reduce__(self) -> Any:
         state = (self.net, self.input_shape, self._inputs, self.weights(), self._core.frozen(), self.history)
@@ -337,36 +217,55 @@ def _seed(seed: Any) -> int:
     return int(seed)
 
 
-def _spec(name: str, value: Any, kind: type[Settings]) -> tuple[str, dict[str, Any]] | None:
-    if value is None:
-        return None
-    if not isinstance(value, kind):
-        what = f"the class {value.__name__} (with parentheses it is one)" if isinstance(value, type) else repr(value)
-        raise TypeError(f"{name}: expected a backstitch.{kind.__name__}, got {what}")
-    return value._spec()
+#: What a network has only when it was built.
+_OF_MODELS = frozenset({"fit", "predict", "predict_proba", "predict_classes", "evaluate", "summary", "save", "load"})
 
 
-def _named(inputs: Mapping[str, Any] | None) -> list[tuple[str, np.ndarray]]:
-    return [(name, floats(f"input {name!r}", values)) for name, values in (inputs or {}).items()]
+@dataclass(frozen=True, repr=False)
+class Layer(Settings):
+    """What all layers are. Use one of its subclasses.
 
+    Parameters
+    ----------
+    name : str, optional
+        What a network calls it: its weights are then ``name.weight``. By default its kind and a number: ``dense1``.
+    """
 
-def _dataset(
-    x: Any, y: Any, loss: Loss | None, sample_weight: Any, inputs: Mapping[str, Any] | None, place: str
-) -> Any:
-    """Samples for the compiled part. ``place`` stands in front of names in messages."""
-    x = floats(f"{place}x", x)
-    if y is None:
-        data = _core.Dataset.autoencoding(x)
-    else:
-        y = numbers(f"{place}y", y)
-        takes_classes = loss is None or loss._takes_classes
-        if takes_classes and is_whole(y):
-            labels = integers(f"{place}y", y)
-            data = _core.Dataset.classes(x, labels, getattr(loss, "ignore_index", None))
-        else:
-            data = _core.Dataset.values(x, floats(f"{place}y", y))
-    if sample_weight is not None:
-        data = data.with_weights(floats(f"{place}sample_weight", sample_weight, np.float64).ravel().tolist())
-    for name, values in _named(inputs):
-        data = data.with_input(name, values)
-    return data
+    name: str | None = field(default=None, kw_only=True)
+
+    def _check(self) -> None:
+        if self._kind:
+            self._plain()
+
+    def _plain(self) -> Any:
+        return _core.net(*self._spec())
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_MODELS:
+            raise AttributeError(f"{name}: expected a model, got a network without shapes: build(input_shape) makes a model")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def build(
+        self, input_shape: Sequence[int], *, seed: int = 0, inputs: Mapping[str, Sequence[int]] | None = None
+    ) -> Model:
+        """A model: this network with shapes, and with initial weights.
+
+        Parameters
+        ----------
+        input_shape : sequence of int
+            The shape of one sample, without the batch: ``(28, 28, 1)``.
+        seed : int
+            The seed of the initial weights.
+        inputs : mapping of str to sequence of int, optional
+            The names and shapes of further inputs (:class:`Input`).
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ValueError
+            If a layer cannot take its input: the message names the layer, what it expects and what it got.
+        """
+        return Model(self, input_shape, seed=seed, inputs=inputs)
